@@ -1,0 +1,84 @@
+"""What the resources buy: ZOWarmUp against High-Res-Only on the digits, same total of rounds."""
+
+from __future__ import annotations
+
+import statistics
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import devices
+from bench.cases import with_parameters
+from bench.record import mean
+from bench.scales import Scale
+from bench.suite import Suite
+
+ALGORITHMS = ("high-res-only", "zowarmup")
+_WORKERS = 2  # cells side by side, one thread each
+_TIMEOUT_S = 3600.0
+
+
+def _cases(scale: Scale) -> list[tuple[str, str]]:
+    return [(split, algorithm) for split in scale.accuracy_splits for algorithm in ALGORITHMS]
+
+
+@with_parameters("split, algorithm", _cases)
+def test_accuracy(suite: Suite, split: str, algorithm: str) -> None:
+    """Train once a seed, each in a fresh process, and evaluate on the fixed test split."""
+    from zo_core.data import parse_split
+
+    scale = suite.scale
+    config = {
+        "algorithm": algorithm,
+        "dataset": "digits",
+        "model": "cnn",
+        "high_share": parse_split(split),
+        "rounds": scale.accuracy_rounds,
+        "pivot": scale.accuracy_pivot,
+    }
+    seeds = list(range(scale.accuracy_seeds))
+    suite.progress.tell(f"{algorithm} {split}: {len(seeds)} seeds, {scale.accuracy_rounds} rounds")
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        runs = list(pool.map(lambda seed: _train(config | {"run_seed": seed}), seeds))
+    failed = [run for run in runs if run.status != "ok"]
+    records = [run.value for run in runs if run.status == "ok"]
+    accuracies = [record["curve"][-1]["test_accuracy"] for record in records]
+    suite.record(
+        case=f"accuracy/{algorithm}/{split.replace('/', '-')}",
+        config=records[0]["config"] | {"run_seed": seeds} if records else config,
+        metrics={} if failed else _metrics(records),
+        details={} if failed else _details(seeds, records),
+        status=failed[0].status if failed else "ok",
+        error=failed[0].error if failed else None,
+        headline=""
+        if failed
+        else f"{100 * statistics.fmean(accuracies):5.1f} % test accuracy "
+        f"(mean of {len(seeds)}: {', '.join(f'{100 * a:.1f}' for a in accuracies)})",
+    )
+
+
+def _train(config: dict[str, Any]) -> devices.IsolatedResult:
+    threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    return devices.run_isolated("bench.workloads:train", config, timeout_s=_TIMEOUT_S, env=threads)
+
+
+def _metrics(records: list[dict[str, Any]]) -> dict[str, Any]:
+    last = [record["curve"][-1] for record in records]
+    how = {
+        "test_accuracy": ("share", "argmax on the fixed test split"),
+        "high_accuracy": ("share", "argmax on the high-resource clients' pooled hold-outs"),
+        "low_accuracy": ("share", "argmax on the low-resource clients' pooled hold-outs"),
+        "up_payload_bytes": ("byte", "encoded payloads, all clients, whole run"),
+        "down_payload_bytes": ("byte", "encoded payloads, all clients, hand-over included"),
+        "elapsed_s": ("second", "wall time of all rounds, one thread"),
+    }
+    return {name: mean([e[name] for e in last], *rest) for name, rest in how.items()}
+
+
+def _details(seeds: list[int], records: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "seeds": seeds,
+        "curves": [record["curve"] for record in records],
+        "outcomes": [record["outcome"] for record in records],
+        "reasons": [record["reason"] for record in records],
+        "digests": [record["digest"] for record in records],
+    }

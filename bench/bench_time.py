@@ -1,0 +1,34 @@
+"""Time of one step, by pytest-benchmark: inference, ZO, FedAvg on the same batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.cases import with_parameters
+from bench.record import median
+from bench.scales import Scale
+from bench.suite import Suite
+from bench.workloads import STEP_METHODS, make_step
+
+
+def _cases(scale: Scale) -> list[tuple[str, str, int]]:
+    return [
+        (model, method, batch)
+        for model in scale.time_models
+        for batch in scale.time_batches
+        for method in STEP_METHODS
+    ]
+
+
+@with_parameters("model, method, batch", _cases)
+def test_step_time(suite: Suite, benchmark: Any, model: str, method: str, batch: int) -> None:
+    """Time a step after one burn-in, one call a repeat."""
+    step = make_step(model, method, batch)
+    benchmark.pedantic(step, rounds=suite.scale.time_repeats, iterations=1, warmup_rounds=1)
+    metric = median(benchmark.stats.stats.data, "second", "pytest-benchmark pedantic, wall time")
+    suite.record(
+        case=f"time/{model}/{method}/b{batch}",
+        config={"model": model, "method": method, "batch": batch},
+        metrics={"step": metric},
+        headline=f"{metric.value:7.3f} s a step (median of {metric.n})",
+    )

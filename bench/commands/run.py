@@ -1,0 +1,43 @@
+"""``zobench run``: the suite, the same as ``pytest --benchmark``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from bench.scales import SCALES
+from bench.suite import GROUPS
+
+EXAMPLES = """examples:
+  zobench run                           everything at the default scale, about five minutes
+  zobench run --scale smoke             the quickest look
+  zobench run --only memory,formulas    a part of it
+"""
+_PYTEST_USAGE = 4
+
+
+def register(commands: Any) -> None:
+    """Add the sub-command's parser."""
+    parser = commands.add_parser(
+        "run",
+        help="measure this device and write a report",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--scale", default="default", help=f"one of {', '.join(SCALES)}")
+    parser.add_argument("--only", metavar="GROUPS", help=f"comma-separated: {', '.join(GROUPS)}")
+    parser.add_argument("--out", metavar="DIR", help="default: zobench-results/<time>")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Hand over to pytest."""
+    import pytest
+
+    words = ["--benchmark", "--scale", arguments.scale]
+    for option in ("only", "out"):
+        if getattr(arguments, option) is not None:
+            words += [f"--{option}", getattr(arguments, option)]
+    code = int(pytest.main(words))
+    return 2 if code == _PYTEST_USAGE else code

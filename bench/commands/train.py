@@ -1,0 +1,149 @@
+"""``zobench train``: one training run with its accounting, by any algorithm, model and data set."""
+
+from __future__ import annotations
+
+import argparse
+import types
+import typing
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+import devices
+from bench.commands import user_errors
+from bench.record import Record, provenance, single
+from bench.store import open_store, write_record
+from zo_core.config import TrainConfig
+
+EXAMPLES = """examples:
+  zobench train                                     ZOWarmUp on the digits, 10 % high-resource
+  zobench train --algorithm high-res-only --split 50/50
+  zobench train --rounds 100 --pivot 40 --run-seed 3 --out my-run
+"""
+
+
+def register(commands: Any) -> None:
+    """Add the sub-command's parser: one option for each field of the config."""
+    parser = commands.add_parser(
+        "train",
+        help="train one model and account for it",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    hints = typing.get_type_hints(TrainConfig)
+    for field in fields(TrainConfig):
+        parser.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            default=field.default,
+            help=f"default: {field.default}",
+            **_parsing(hints[field.name]),
+        )
+    parser.add_argument("--split", metavar="HIGH/LOW", help="e.g. 10/90; sets --high-share")
+    parser.add_argument("--data-dir", type=Path, help="folder of data sets that are files")
+    parser.add_argument("--download", action="store_true", help="fetch a missing data set")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--threads", type=int, help="CPU threads; default: torch's")
+    parser.add_argument("--out", type=Path, default=Path("zobench-results/train"), metavar="DIR")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, show progress, store the record."""
+    with user_errors():
+        training = _training(arguments)
+        folder = open_store(arguments.out)
+    console = Console(highlight=False)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    ) as bar:
+        task = bar.add_task("warming up", total=training.algorithm.rounds)
+        record = training.run(
+            lambda so_far: bar.update(
+                task, completed=so_far.rounds_done, description=_describe(so_far)
+            )
+        )
+    path = write_record(folder, _as_record(record))
+    console.print(_describe(record))
+    if record.reason is not None:
+        console.print(f"diverged: {record.reason}")
+    console.print(f"digest {record.digest}\nrecord {path}", soft_wrap=True)
+    return 0
+
+
+def _training(arguments: argparse.Namespace) -> Any:
+    """Check all that the user chose, before anything runs."""
+    import torch
+
+    from zo_core.data import load_dataset, parse_split
+    from zo_core.federation.training import Training
+
+    chosen = {field.name: getattr(arguments, field.name) for field in fields(TrainConfig)}
+    if arguments.split is not None:
+        chosen["high_share"] = parse_split(arguments.split)
+    config = TrainConfig(**chosen)
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device cuda is not available here; use --device cpu")
+    if arguments.threads is not None:
+        torch.set_num_threads(arguments.threads)
+    dataset = load_dataset(config.dataset, data_dir=arguments.data_dir, download=arguments.download)
+    return Training(config, dataset, device=arguments.device)
+
+
+def _describe(record: Any) -> str:
+    text = f"{record.config.algorithm}, round {record.rounds_done}"
+    if record.curve:
+        last = record.curve[-1]
+        text += f": {100 * last.test_accuracy:.1f} % test accuracy"
+        if last.low_accuracy is not None:
+            text += f", {100 * last.low_accuracy:.1f} % over low-resource hold-outs"
+    megabytes = (record.up_payload_bytes + record.down_payload_bytes) / 1e6
+    return f"{text}, {megabytes:.1f} MB on the link"
+
+
+def _as_record(record: Any) -> Record:
+    from dataclasses import asdict
+
+    last = record.final
+    metrics = {
+        "test_accuracy": single(last.test_accuracy, "share", "argmax on the fixed test split"),
+        "up_payload_bytes": single(
+            record.up_payload_bytes, "byte", "encoded payloads, all clients"
+        ),
+        "down_payload_bytes": single(
+            record.down_payload_bytes, "byte", "encoded payloads, all clients, hand-over included"
+        ),
+        "elapsed_s": single(record.elapsed_s, "second", "wall time of all rounds"),
+    }
+    config = record.config.to_json()
+    case = f"train/{config['algorithm']}-{config['dataset']}-{config['model']}"
+    made = Record(
+        case=case,
+        group="train",
+        case_version=1,
+        status="ok" if record.outcome == "finished" else record.outcome,
+        config=config,
+        metrics=metrics,
+        details=asdict(record),
+        error=record.reason,
+        provenance=provenance("train", devices.detect().to_json()),
+    )
+    return made
+
+
+def _parsing(hint: Any) -> dict[str, Any]:
+    """Say how argparse reads a config field of some type."""
+    if hint is bool:
+        return {"action": argparse.BooleanOptionalAction}
+    if typing.get_origin(hint) is typing.Literal:
+        return {"choices": typing.get_args(hint)}
+    if isinstance(hint, types.UnionType):  # int | None
+        hint = typing.get_args(hint)[0]
+    return {"type": hint, "metavar": hint.__name__.upper()}

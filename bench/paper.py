@@ -1,0 +1,39 @@
+"""What the paper prints: ZOWarmUp (Legate, Rish, Belilovsky, arXiv 2509.03503), PMLR v330.
+
+Figures for comparison; no code of the suite computes with them, except to show the difference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MB = 10**6  # the paper's megabyte
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Printed:
+    """One cell of Table 1 (page 5)."""
+
+    method: str  # "fedavg" or "zo"
+    quantity: str
+    value: float | None  # MB for each client; None where the cell is a formula
+    text: str  # as it stands in the table
+
+
+TABLE_1 = (
+    Printed(method="fedavg", quantity="up-link", value=None, text="(S K) · 4e-6"),
+    Printed(method="fedavg", quantity="down-link", value=44.7, text="44.7"),
+    Printed(method="fedavg", quantity="memory", value=533.2, text="533.2"),
+    Printed(method="zo", quantity="up-link", value=None, text="(S) · 4e-6"),
+    Printed(method="zo", quantity="down-link", value=44.7, text="44.7"),
+    Printed(method="zo", quantity="memory", value=89.4, text="89.4"),
+)
+
+RESNET18_PARAMETERS = 11_173_962  # figure 8
+RESNET18_FORWARD_BACKWARD_MB = 9.83  # figure 8
+VIT_PARAMETERS = 18_944_522  # figure 9; without position embedding, class token and final norm
+TRANSPOSED = (
+    "The printed up-link of FedAvg and down-link of zeroth-order FL stand in each other's place: "
+    "section 3.1 and appendix A.3 agree only with 44.7 MB both ways for FedAvg, and with "
+    "S · 4 bytes up, S · K · 4 bytes down for zeroth-order FL."
+)

@@ -1,0 +1,117 @@
+"""The pytest plug-in: ``--benchmark`` runs the suite from any folder, and then writes the report.
+
+It is loaded by every pytest of its environment, so nothing heavy is imported at the top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from bench.suite import Suite
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Register the suite's options."""
+    group = parser.getgroup("zobench", "zeroth-order benchmark suite")
+    group.addoption(
+        "--benchmark",
+        action="store_true",
+        help="run the benchmark suite instead of tests, and write a report",
+    )
+    group.addoption(
+        "--scale", default="default", help="smoke, default or laptop: how much the suite does"
+    )
+    group.addoption(
+        "--only",
+        default=None,
+        metavar="GROUPS",
+        help="comma-separated groups of the suite, e.g. memory,bytes",
+    )
+    group.addoption(
+        "--out",
+        default=None,
+        metavar="DIR",
+        help="folder for records, plots and report (default: zobench-results/<time>)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Point pytest at the suite's cases where --benchmark is given."""
+    if not config.option.benchmark:
+        return
+    from bench.suite import Suite, cases_files
+
+    try:
+        suite = Suite.from_options(
+            scale=config.option.scale, only=config.option.only, out=config.option.out
+        )
+    except (ValueError, OSError) as error:
+        raise pytest.UsageError(str(error)) from error
+    config.stash[_SUITE] = suite
+    config.args = [str(path) for path in cases_files(suite.groups)]
+    config.option.verbose = -1  # the suite's own progress takes the place of pytest's
+    config.option.benchmark_quiet = True
+
+
+_SUITE = pytest.StashKey["Suite"]()
+
+
+@pytest.fixture
+def suite(request: pytest.FixtureRequest) -> Suite:
+    """The run that a case belongs to: its scale, and where it puts its record."""
+    running: Suite = request.config.stash[_SUITE]
+    return running
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give each case the parameters that the scale sets, by the case's own ``parameters``."""
+    parameters = getattr(metafunc.function, "parameters", None)
+    if parameters is not None and _SUITE in metafunc.config.stash:
+        names, values = parameters(metafunc.config.stash[_SUITE].scale)
+        metafunc.parametrize(names, values)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Tell the progress display how much there is to do."""
+    if _SUITE in session.config.stash:
+        reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
+        session.config.stash[_SUITE].start(len(session.items), reporter._tw._file)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Show which case is running."""
+    running = item.config.stash.get(_SUITE, None)
+    if running is not None:
+        running.progress.begin(item.name)
+    result = yield
+    if running is not None:
+        running.progress.end()
+    return result
+
+
+def pytest_report_teststatus(
+    report: pytest.TestReport, config: pytest.Config
+) -> tuple[str, str, str] | None:
+    """Keep pytest's dots out of the suite's progress."""
+    if _SUITE in config.stash and report.passed:
+        return ("passed" if report.when == "call" else "", "", "")
+    return None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Write the report and end with a table and its path."""
+    if _SUITE in config.stash and not config.option.collectonly:
+        config.stash[_SUITE].finish()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Stop the progress display before pytest writes its own lines."""
+    if _SUITE in session.config.stash:
+        session.config.stash[_SUITE].progress.stop()

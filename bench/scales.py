@@ -1,0 +1,87 @@
+"""How much of everything a run does: three sizes of the same suite."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """Repeats, batch sizes and schedules of one scale."""
+
+    name: str
+    memory_processes: int  # fresh processes a memory case; the median counts
+    memory_models: tuple[str, ...]
+    memory_batches: tuple[int, ...]
+    time_models: tuple[str, ...]
+    time_batches: tuple[int, ...]
+    time_repeats: int  # measured repeats a time case, after one burn-in
+    engine_parameters: tuple[int, ...]  # sizes of the engine's micro-benchmark, fp32 weights
+    engine_repeats: int
+    accuracy_seeds: int
+    accuracy_splits: tuple[str, ...]  # high/low per cent
+    accuracy_rounds: int  # of all phases
+    accuracy_pivot: int
+
+
+SCALES: dict[str, Scale] = {
+    scale.name: scale
+    for scale in (
+        Scale(
+            name="smoke",
+            memory_processes=1,
+            memory_models=("resnet18",),
+            memory_batches=(1, 64),
+            time_models=("resnet18",),
+            time_batches=(1,),
+            time_repeats=3,
+            engine_parameters=(11_173_962,),
+            engine_repeats=5,
+            accuracy_seeds=1,
+            accuracy_splits=("10/90",),
+            accuracy_rounds=60,
+            accuracy_pivot=20,
+        ),
+        Scale(
+            name="default",
+            memory_processes=3,
+            memory_models=("resnet18",),
+            memory_batches=(1, 8, 32, 64),
+            time_models=("resnet18",),
+            time_batches=(1, 8, 64),
+            time_repeats=5,
+            engine_parameters=(11_173_962,),
+            engine_repeats=15,
+            accuracy_seeds=2,
+            accuracy_splits=("10/90", "50/50"),
+            accuracy_rounds=200,
+            accuracy_pivot=60,
+        ),
+        Scale(
+            name="laptop",
+            memory_processes=5,
+            memory_models=("resnet18", "vit", "cnn"),
+            memory_batches=(1, 8, 32, 64),
+            time_models=("resnet18",),
+            time_batches=(1, 8, 64),
+            time_repeats=9,
+            engine_parameters=(11_173_962, 200_000_000),
+            engine_repeats=25,
+            accuracy_seeds=5,
+            accuracy_splits=("10/90", "50/50"),
+            accuracy_rounds=400,
+            accuracy_pivot=100,
+        ),
+    )
+}
+
+
+def scale_named(name: str) -> Scale:
+    """Return a scale by name.
+
+    Raises:
+        ValueError: the name is unknown.
+    """
+    if name not in SCALES:
+        raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {name!r}")
+    return SCALES[name]

@@ -1,0 +1,156 @@
+"""The answer in a few sentences, made from the records alone: who wins is read, never assumed."""
+
+from __future__ import annotations
+
+from bench.paired import PairedDifference, compare_on_seeds
+from bench.results import Results
+from bench.text import duration, label, percent, points, size, times
+
+STEP_BATCH = 64  # the paper's batch; the largest measured one stands in where it is missing
+
+
+def answer(results: Results) -> list[str]:
+    """Say what ZO costs and buys on this machine.
+
+    Args:
+        results: a run's records.
+
+    Returns:
+        Sentences on memory, bytes, time and, for each split, accuracy.
+    """
+    return [
+        memory_sentence(results),
+        bytes_sentence(results),
+        time_sentence(results),
+        *accuracy_sentences(results),
+    ]
+
+
+def memory_sentence(results: Results) -> str:
+    """Compare the peak memory of one step."""
+    found = _step(results, "memory", "peak_above_baseline")
+    if found is None:
+        return _nothing_to_compare("Memory", "memory", results)
+    model, batch, zo, fedavg = found
+    inference = results.value(f"memory/{model}/inference/b{batch}", "peak_above_baseline")
+    forwards = "" if inference is None else f" Two forwards alone take {size(inference)}."
+    return (
+        f"One training step of {label(model)} on {_images(batch)} peaks at {size(zo)} above its"
+        f" baseline by ZO and at {size(fedavg)} by FedAvg's backprop: ZO needs"
+        f" {_less_or_more(zo, fedavg)}.{forwards}"
+    )
+
+
+def bytes_sentence(results: Results) -> str:
+    """Compare what a client sends and receives in a round."""
+    for model in results.models("bytes"):
+        zo, fedavg = (_payload(results, model, method) for method in ("zo", "fedavg"))
+        if zo and fedavg:
+            return (
+                f"In a round of {label(model)} a client sends {size(zo[0])} and receives"
+                f" {size(zo[1])} by ZO; by FedAvg it sends {size(fedavg[0])} and receives"
+                f" {size(fedavg[1])}: ZO sends {_less_or_more(zo[0], fedavg[0])} and receives"
+                f" {_less_or_more(zo[1], fedavg[1])}."
+            )
+    return _nothing_to_compare("Bytes", "bytes", results)
+
+
+def time_sentence(results: Results) -> str:
+    """Compare the time of one step."""
+    found = _step(results, "time", "step")
+    if found is None:
+        return _nothing_to_compare("Time", "time", results)
+    model, batch, zo, fedavg = found
+    return (
+        f"On {_images(batch)}, one ZO direction of {label(model)} takes {duration(zo)} and one"
+        f" FedAvg step {duration(fedavg)}: ZO takes {_less_or_more(zo, fedavg)}."
+    )
+
+
+def accuracy_sentences(results: Results) -> list[str]:
+    """Compare ZOWarmUp's test accuracy with High-Res-Only's, a sentence for each split."""
+    splits = results.splits()
+    if not splits:
+        return [_nothing_to_compare("Accuracy", "accuracy", results)]
+    return [_accuracy_sentence(results, split) for split in splits]
+
+
+def verdict(difference: PairedDifference) -> str:
+    """Say what a paired difference tells of ZOWarmUp."""
+    return {
+        None: "one seed gives no interval, so this is no verdict",
+        1: "ZOWarmUp is ahead",
+        -1: "ZOWarmUp is behind",
+        0: "the interval holds 0, so these seeds do not tell the two apart",
+    }[difference.sign]
+
+
+def interval_text(difference: PairedDifference) -> str:
+    """Write the 95 % interval in points, or why there is none."""
+    if difference.interval is None:
+        return "one seed gives none"
+    return " to ".join(points(end) for end in difference.interval)
+
+
+def _accuracy_sentence(results: Results, split: str) -> str:
+    ours, theirs = (f"accuracy/{name}/{split}" for name in ("zowarmup", "high-res-only"))
+    difference = compare_on_seeds(
+        results.by_case.get(ours), results.by_case.get(theirs), "test_accuracy"
+    )
+    zowarmup, high_only = (results.value(case, "test_accuracy") for case in (ours, theirs))
+    if difference is None or zowarmup is None or high_only is None:
+        return (
+            f"At {split.replace('-', '/')} the accuracies cannot be compared: ZOWarmUp"
+            f" {_share_or_why(results, ours)}, High-Res-Only {_share_or_why(results, theirs)}."
+        )
+    interval = f", 95 % interval {interval_text(difference)}" if difference.interval else ""
+    return (
+        f"On {results.by_case[ours].config.get('dataset', 'the data')} at {split.replace('-', '/')}"
+        f" high/low clients, ZOWarmUp reaches {percent(zowarmup)} test accuracy and High-Res-Only"
+        f" {percent(high_only)}: {points(difference.mean)} points over {_seeds(difference.n)}"
+        f"{interval}; {verdict(difference)}."
+    )
+
+
+def _share_or_why(results: Results, case: str) -> str:
+    value = results.value(case, "test_accuracy")
+    return percent(value) if value is not None else results.reason(case, "test_accuracy")
+
+
+def _step(results: Results, group: str, metric: str) -> tuple[str, int, float, float] | None:
+    """Find the first model and the batch nearest to the paper's where ZO and FedAvg both are."""
+    for model in results.models(group):
+        batches = results.batches(group, model)
+        for batch in sorted(batches, key=lambda b: (b != STEP_BATCH, -b)):
+            zo = results.value(f"{group}/{model}/zo/b{batch}", metric)
+            fedavg = results.value(f"{group}/{model}/fedavg/b{batch}", metric)
+            if zo is not None and fedavg is not None:
+                return model, batch, zo, fedavg
+    return None
+
+
+def _payload(results: Results, model: str, method: str) -> tuple[float, float] | None:
+    case = f"bytes/{model}/{method}"
+    up, down = results.value(case, "up_payload"), results.value(case, "down_payload")
+    return None if up is None or down is None else (up, down)
+
+
+def _less_or_more(ours: float, theirs: float) -> str:
+    if ours <= 0 or theirs <= 0:
+        return f"{size(ours)} against {size(theirs)}" if ours != theirs else "the same"
+    less, text = theirs >= ours, times(max(ours, theirs) / min(ours, theirs))
+    return "the same" if text == "1.00" else f"{text} times {'less' if less else 'more'}"
+
+
+def _nothing_to_compare(what: str, group: str, results: Results) -> str:
+    if not results.group(group):
+        return f"{what} was not measured in this run."
+    return f"{what} cannot be compared: no model has both ZO and FedAvg measured."
+
+
+def _images(batch: int) -> str:
+    return "1 image" if batch == 1 else f"{batch} images"
+
+
+def _seeds(n: int) -> str:
+    return "1 seed" if n == 1 else f"{n} paired seeds"

@@ -1,0 +1,106 @@
+"""One run of the suite: what it covers, where its records go, what it shows meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+import devices
+from bench.progress import Progress
+from bench.record import Metric, Record, provenance
+from bench.scales import Scale, scale_named
+from bench.store import StoreError, open_store, read_records, write_record
+
+GROUPS = ("memory", "bytes", "formulas", "time", "engine", "accuracy")  # in the order they run
+
+
+@dataclass(slots=True, kw_only=True)
+class Suite:
+    """What every case of a run shares."""
+
+    scale: Scale
+    groups: tuple[str, ...]
+    folder: Path
+    device: Mapping[str, Any]  # devices.DeviceSpec as JSON
+    progress: Progress = field(default_factory=Progress)
+
+    @classmethod
+    def from_options(cls, *, scale: str, only: str | None, out: str | None) -> Suite:
+        """Build a run from the command line's words.
+
+        Raises:
+            ValueError: an unknown scale or group.
+            StoreError: the output folder cannot be written.
+        """
+        chosen = scale_named(scale)
+        groups = GROUPS if only is None else parse_groups(only)
+        stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
+        folder = open_store(Path(out) if out else Path("zobench-results") / stamp)
+        return cls(scale=chosen, groups=groups, folder=folder, device=devices.detect().to_json())
+
+    def start(self, cases: int, stream: TextIO) -> None:
+        """Begin to show progress on a stream."""
+        self.progress.start(cases, stream)
+
+    def record(
+        self,
+        *,
+        case: str,
+        config: Mapping[str, Any],
+        metrics: Mapping[str, Metric],
+        details: Mapping[str, Any] | None = None,
+        status: str = "ok",
+        error: str | None = None,
+        case_version: int = 1,
+        headline: str,
+    ) -> None:
+        """Store one case's result and show its headline."""
+        record = Record(
+            case=case,
+            group=case.split("/", maxsplit=1)[0],
+            case_version=case_version,
+            status=status,
+            config=config,
+            metrics=metrics,
+            details=details or {},
+            error=error,
+            provenance=provenance(self.scale.name, self.device),
+        )
+        write_record(self.folder, record)
+        self.progress.line(case, headline if status == "ok" else f"{status}: {error}")
+
+    def finish(self) -> None:
+        """Write the report; show the summary and where everything is."""
+        from bench.report import summary_table, write_report
+
+        try:
+            records = read_records(self.folder)
+        except StoreError:  # every case failed before it had a result; pytest says why
+            return
+        report = write_report(self.folder)
+        console = self.progress.console
+        console.print(summary_table(records))
+        console.print(f"records  {self.folder / 'records'}", soft_wrap=True)
+        console.print(f"plots    {self.folder / 'plots'}", soft_wrap=True)
+        console.print(f"report   {report}", soft_wrap=True)
+
+
+def parse_groups(only: str) -> tuple[str, ...]:
+    """Parse a comma-separated list of groups into running order.
+
+    Raises:
+        ValueError: a group is unknown.
+    """
+    wanted = {name.strip() for name in only.split(",")}
+    unknown = wanted - set(GROUPS)
+    if unknown:
+        raise ValueError(f"--only takes {', '.join(GROUPS)}, got {', '.join(sorted(unknown))}")
+    return tuple(group for group in GROUPS if group in wanted)
+
+
+def cases_files(groups: Sequence[str]) -> list[Path]:
+    """List the files with the cases of some groups."""
+    return [Path(__file__).with_name(f"bench_{group}.py") for group in groups]

@@ -1,0 +1,98 @@
+"""Numbers as text for people: the edge where raw bytes, seconds and shares get units and rounding."""
+
+from __future__ import annotations
+
+import math
+
+MIB = 1 << 20
+MISSING = "–"
+
+MODELS = {"resnet18": "ResNet18", "vit": "ViT", "cnn": "CNN"}
+METHODS = {"inference": "Inference", "zo": "ZO", "fedavg": "FedAvg"}
+ALGORITHMS = {"zowarmup": "ZOWarmUp", "high-res-only": "High-Res-Only"}
+
+
+def label(name: str) -> str:
+    """Return the written form of a model, method or algorithm; an unknown name stays as it is."""
+    return (MODELS | METHODS | ALGORITHMS).get(name, name)
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """Write a number to at least so many significant digits, without an exponent.
+
+    >>> significant(0.031249), significant(58.149), significant(11173962)
+    ('0.0312', '58.1', '11,173,962')
+    """
+    if value == 0:
+        return "0"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{decimals}f}".replace("-", "−")
+
+
+def mib(size_bytes: float) -> str:
+    """Write bytes as a number of MiB, without the unit."""
+    return significant(size_bytes / MIB)
+
+
+def milliseconds(elapsed_s: float) -> str:
+    """Write seconds as a number of milliseconds, without the unit."""
+    return significant(elapsed_s * 1e3)
+
+
+def size(size_bytes: float) -> str:
+    """Write bytes with the unit that suits them, in steps of 1024.
+
+    >>> size(12), size(44_695_848)
+    ('12 B', '42.6 MiB')
+    """
+    for unit in ("B", "KiB", "MiB"):
+        if abs(size_bytes) < 1024:
+            break
+        size_bytes /= 1024
+    else:
+        unit = "GiB"
+    return f"{size_bytes:,.0f} B" if unit == "B" else f"{significant(size_bytes)} {unit}"
+
+
+def duration(elapsed_s: float) -> str:
+    """Write seconds as ms below one second and as s from there on."""
+    return f"{milliseconds(elapsed_s)} ms" if elapsed_s < 1 else f"{significant(elapsed_s)} s"
+
+
+def percent(share: float) -> str:
+    """Write a share as per cent with one decimal: 0.8712 is "87.1 %"."""
+    return f"{100 * share:.1f} %"
+
+
+def points(share: float) -> str:
+    """Write a difference of shares in percentage points, with its sign: 0.069 is "+6.9"."""
+    return f"{100 * share:+.1f}".replace("-", "−")
+
+
+def times(ratio: float) -> str:
+    """Write a ratio; a large one to two digits, since no more of it is of use.
+
+    >>> times(7.4649), times(44.83), times(948_213.0)
+    ('7.46', '44.8', '950,000')
+    """
+    return f"{float(f'{ratio:.2g}'):,.0f}" if ratio >= 100 else significant(ratio)
+
+
+def megabytes(value: float | str | None) -> str:
+    """Write the paper's MB (10^6 bytes) with one decimal as the paper does; a small one exactly.
+
+    >>> megabytes(44.695848), megabytes(1.2e-5)
+    ('44.7', '1.2 × 10⁻⁵')
+    """
+    if value is None:
+        return MISSING
+    if isinstance(value, str):
+        return value
+    if value == 0 or abs(value) >= 0.05:
+        return f"{value:,.1f}".replace("-", "−")
+    mantissa, exponent = f"{value:.1e}".replace("-", "−").split("e")
+    return f"{mantissa} × 10{_superscript(int(exponent.replace('−', '-')))}"
+
+
+def _superscript(exponent: int) -> str:
+    return str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

@@ -1,0 +1,189 @@
+"""Control groups for memory, versions 1 and 2, under one face.
+
+A group does not charge file pages that another group read first: libraries that are already in
+the page cache count for nobody else. A limit by group is thus a little more generous than a
+machine of that size.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+_V1, _V2 = "cgroup v1", "cgroup v2"
+# Name of the file that holds each quantity, by version.
+_FILES = {
+    _V1: {
+        "current": "memory.usage_in_bytes",
+        "peak": "memory.max_usage_in_bytes",
+        "limit": "memory.limit_in_bytes",
+        "swap": "memory.memsw.limit_in_bytes",
+        "kills": "memory.oom_control",
+    },
+    _V2: {
+        "current": "memory.current",
+        "peak": "memory.peak",
+        "limit": "memory.max",
+        "swap": "memory.swap.max",
+        "kills": "memory.events",
+    },
+}
+_REMOVE_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Name one memory control group.
+
+    Args:
+        path: Its folder in the cgroup file system.
+        version: "cgroup v1" or "cgroup v2".
+    """
+
+    path: Path
+    version: str
+
+    def file(self, quantity: str) -> Path:
+        """Return the file of "current", "peak", "limit", "swap" or "kills"."""
+        return self.path / _FILES[self.version][quantity]
+
+    def current_bytes(self) -> int:
+        """Return what the group is charged with now."""
+        return int(self.file("current").read_text())
+
+    def peak_bytes(self) -> int:
+        """Return the largest charge since the group began or since reset_peak()."""
+        return int(self.file("peak").read_text())
+
+    def reset_peak(self) -> TextIO:
+        """Reset the peak to the present use; return the open file that tells the new one.
+
+        Version 2 resets the peak for one open file only, so this file must be read.
+
+        Raises:
+            OSError: The kernel refuses (version 2 before Linux 6.12).
+        """
+        mark = self.file("peak").open("r+")
+        try:
+            mark.write("0")
+            mark.flush()
+        except OSError:
+            mark.close()
+            raise
+        return mark
+
+    def kills(self) -> int:
+        """Return how many processes of the group the kernel killed for want of memory."""
+        rows = (line.split() for line in self.file("kills").read_text().splitlines())
+        return next(int(count) for name, count in rows if name == "oom_kill")
+
+    def pids(self) -> list[int]:
+        """Return the processes in the group."""
+        return [int(pid) for pid in (self.path / "cgroup.procs").read_text().split()]
+
+    def set_limit(self, limit_bytes: int) -> None:
+        """Limit the group's memory, swap included, to `limit_bytes`."""
+        self.file("limit").write_text(str(limit_bytes))
+        swap_bytes = 0 if self.version == _V2 else limit_bytes
+        # The file is absent where the kernel does not account for swap.
+        if self.file("swap").exists():
+            self.file("swap").write_text(str(swap_bytes))
+
+    def remove(self) -> None:
+        """Kill what is left in the group and remove it.
+
+        Raises:
+            OSError: The group is still busy after 5 s.
+        """
+        deadline = time.monotonic() + _REMOVE_TIMEOUT_S
+        while True:
+            for pid in self.pids():
+                _kill(pid)
+            try:
+                return self.path.rmdir()
+            except OSError:  # busy until the killed processes are reaped
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+
+
+def own_group(proc: Path = Path("/proc"), mounts: Path = Path("/sys/fs/cgroup")) -> Group | None:
+    """Return the memory group of this process, None where there is none to be seen.
+
+    Args:
+        proc: Where the process file system is mounted.
+        mounts: Where the control groups are mounted.
+    """
+    try:
+        rows = [row.split(":", 2) for row in (proc / "self/cgroup").read_text().splitlines()]
+    except OSError:
+        return None
+    for _, controllers, name in rows:
+        if "memory" in controllers.split(","):
+            return _existing(mounts / "memory", name, _V1)
+    for number, _, name in rows:
+        if number == "0" and (mounts / "cgroup.controllers").exists():
+            return _existing(mounts, name, _V2)
+    return None
+
+
+def own_exclusive_group() -> Group | None:
+    """Return this process's group if nobody else is in it and its peak can be reset."""
+    group = own_group()
+    try:
+        if group is None or group.pids() != [os.getpid()]:
+            return None
+        group.reset_peak().close()
+    except OSError:
+        return None
+    return group
+
+
+def make_group(name: str) -> Group | None:
+    """Make a memory group below this process's own, or below the nearest ancestor that allows it.
+
+    Args:
+        name: The new group's name, unused so far.
+
+    Returns:
+        The group, or None where this process may not make one with a memory limit.
+    """
+    own = own_group()
+    if own is None:
+        return None
+    # With version 2 a group that holds processes cannot hand the memory controller to a child,
+    # so its parent is tried next, and so on up to the mount.
+    for parent in (own.path, *own.path.parents):
+        if not (parent / "cgroup.procs").exists():
+            return None
+        group = Group(path=parent / name, version=own.version)
+        if _make(group):
+            return group
+    return None
+
+
+def _make(group: Group) -> bool:
+    try:
+        group.path.mkdir()
+    except OSError:
+        return False
+    if os.access(group.file("limit"), os.W_OK):
+        return True
+    group.path.rmdir()
+    return False
+
+
+def _existing(mount: Path, name: str, version: str) -> Group:
+    path = mount / name.lstrip("/")
+    # Inside a container the name may be the host's, while the mount shows the container's group.
+    return Group(path=path if path.exists() else mount, version=version)
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # ended meanwhile
+        os.kill(pid, signal.SIGKILL)

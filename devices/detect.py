@@ -1,0 +1,176 @@
+"""Describe this machine, by its files under /proc and /sys first; nothing heavy is imported."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+
+from devices.cuda import driver_version
+from devices.memory import huge_page_mode
+from devices.spec import Accelerator, DeviceSpec
+
+# The libraries whose versions change results or figures.
+_LIBRARIES = (
+    "numpy",
+    "torch",
+    "torchvision",
+    "onnxruntime",
+    "psutil",
+    "scikit-learn",
+    "nvidia-ml-py",
+    "pytest-benchmark",
+    "zeus",
+    "flwr",
+)
+
+# Why a figure may be missing, by field; a record shows the reason beside each None.
+_REASONS = {
+    "soc": "no model name in device-tree or cpuinfo",
+    "physical_cores": "the operating system does not tell physical cores",
+    "memory_bandwidth_bytes_per_s": "not told by the system; it takes a benchmark",
+    "accelerator": "no NVIDIA driver and no Tegra device tree found",
+    "torch_wheel": "a catalogue field; versions tells what is installed here",
+    "libc": "no C library version told (not glibc)",
+    "governor": "no cpufreq in sysfs (a virtual machine, or not Linux)",
+    "power_mode": "no platform profile and no nvpmodel status",
+    "temperature_c": "no thermal zone in sysfs",
+    "huge_page_mode": "no transparent huge pages in sysfs",
+}
+
+
+def detect(root: Path = Path("/")) -> DeviceSpec:
+    """Describe the machine that this process runs on.
+
+    Args:
+        root: The folder that stands for the root of the file system.
+
+    Returns:
+        The device; every figure that is None has its reason in `notes`.
+    """
+    spec = DeviceSpec(
+        name=_board(root) or platform.node() or "this machine",
+        kind="host",
+        soc=_soc(root),
+        arch=platform.machine(),
+        logical_cores=os.cpu_count(),
+        physical_cores=psutil.cpu_count(logical=False),
+        memory_bytes=psutil.virtual_memory().total,
+        accelerator=_accelerator(root),
+        links_bits_per_s=links(root),
+        os=_os_name(root),
+        kernel=platform.release(),
+        libc=" ".join(platform.libc_ver()).strip() or None,
+        python=platform.python_version(),
+        versions=environment(),
+        governor=_text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        power_mode=_power_mode(root),
+        temperature_c=temperature_c(root),
+        huge_page_mode=huge_page_mode(root),
+        swap_bytes=psutil.swap_memory().total,
+        threads=_threads(),
+    )
+    return replace(spec, notes=_notes(spec))
+
+
+def environment() -> dict[str, str]:
+    """Return the versions of the installed libraries that matter, importing none of them."""
+    from importlib import metadata  # brings in the email package
+
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def links(root: Path = Path("/")) -> dict[str, float | None]:
+    """Return the rate of each network interface in bit/s, None where its driver does not tell.
+
+    Args:
+        root: The folder that stands for the root of the file system.
+    """
+    folders = sorted((root / "sys/class/net").glob("*/statistics"))
+    return {folder.parent.name: _rate(folder.parent) for folder in folders}
+
+
+def temperature_c(root: Path = Path("/")) -> float | None:
+    """Return the hottest thermal zone in degrees Celsius, None where there is none.
+
+    Args:
+        root: The folder that stands for the root of the file system.
+    """
+    texts = (_text(path) for path in (root / "sys/class/thermal").glob("thermal_zone*/temp"))
+    return max((int(text) / 1000 for text in texts if text), default=None)
+
+
+def _notes(spec: DeviceSpec) -> dict[str, str]:
+    notes = {name: reason for name, reason in _REASONS.items() if getattr(spec, name) is None}
+    untold = [name for name, rate in spec.links_bits_per_s.items() if rate is None]
+    if untold:
+        notes["links_bits_per_s"] = f"the driver tells no rate for {', '.join(untold)}"
+    return notes
+
+
+def _text(path: Path) -> str | None:
+    try:
+        # Device-tree strings end with a NUL.
+        return path.read_text(errors="replace").strip("\0\n ") or None
+    except OSError:
+        return None
+
+
+def _board(root: Path) -> str | None:
+    return _text(root / "proc/device-tree/model") or _text(root / "sys/class/dmi/id/product_name")
+
+
+def _soc(root: Path) -> str | None:
+    rows = (_text(root / "proc/cpuinfo") or "").splitlines()
+    facts = {key.strip(): value.strip() for key, _, value in (row.partition(":") for row in rows)}
+    # The device tree lists the board's chips from the special to the general, NUL-separated.
+    compatible = (_text(root / "proc/device-tree/compatible") or "").split("\0")[-1]
+    named = facts.get("model name") or compatible or facts.get("Hardware")
+    return named or platform.processor() or None
+
+
+def _accelerator(root: Path) -> Accelerator | None:
+    if "nvidia,tegra" in (_text(root / "proc/device-tree/compatible") or ""):
+        return Accelerator(name="Tegra integrated GPU", is_integrated=True)
+    for path in sorted((root / "proc/driver/nvidia/gpus").glob("*/information")):
+        rows = dict(row.split(":", 1) for row in path.read_text().splitlines() if ":" in row)
+        return Accelerator(name=rows["Model"].strip(), driver=driver_version(root))
+    return None
+
+
+def _rate(interface: Path) -> float | None:
+    megabits = _text(interface / "speed")
+    # The driver's "unknown" is -1, or an error on reading.
+    return int(megabits) * 1e6 if megabits and int(megabits) > 0 else None
+
+
+def _power_mode(root: Path) -> str | None:
+    profile = _text(root / "sys/firmware/acpi/platform_profile")
+    return profile or _text(root / "var/lib/nvpmodel/status")
+
+
+def _os_name(root: Path) -> str:
+    rows = (_text(root / "etc/os-release") or "").splitlines()
+    facts = dict(row.split("=", 1) for row in rows if "=" in row)
+    return facts.get("PRETTY_NAME", "").strip('"') or platform.platform(terse=True)
+
+
+def _threads() -> int | None:
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        return int(torch.get_num_threads())
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdigit():
+        return int(asked)
+    usable = getattr(os, "sched_getaffinity", None)
+    return len(usable(0)) if usable else os.cpu_count()

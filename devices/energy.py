@@ -1,0 +1,267 @@
+"""Energy of a region, in joules, from whatever counter or sensor the machine has.
+
+| meter | covers | how |
+|---|---|---|
+| Zeus (optional, `pip install zeus`) | NVIDIA and AMD GPUs, CPU packages and DRAM | counters |
+| Jetson's INA3221, INA238 | the module, or its main rails | power sampled and integrated |
+| RAPL | CPU packages and DRAM, not the board | counters, their wrap-around undone |
+
+No meter sees a whole board: screen, storage, radio and power supply are outside of it. A region
+much shorter than the sensor's own period (RAPL 1 ms, NVML up to 100 ms, INA about 5 ms a
+channel) can't be measured: repeat the work within the region.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from devices.meter import EnergyMeter
+from devices.reading import Reading, missing
+
+_WINDOW = "devices region"
+_RAPL_INTERVAL_S = 10.0  # far below the minutes in which a counter wraps at full load
+_INA_INTERVAL_S = 0.05
+# One rail that feeds the whole module, by board generation.
+_TOTAL_RAILS = ("VDD_IN", "POM_5V_IN", "VIN")
+# AGX Orin has none: these three are added. VDDQ_VDD2_1V8AO is not, being fed by VIN_SYS_5V0.
+_SUMMED_RAILS = ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0")
+
+
+def energy_meter(root: Path = Path("/")) -> EnergyMeter:
+    """Return the best energy meter of this machine; one that says why where there is none.
+
+    Args:
+        root: The folder that stands for the root of the file system.
+
+    Returns:
+        A meter for `measure(energy_meter=...)`.
+    """
+    if importlib.util.find_spec("zeus") is not None:
+        monitor = _zeus_monitor()
+        if monitor.gpu_indices or monitor.cpu_indices:
+            return ZeusEnergy(monitor)
+    rails = find_rails(root)
+    if rails:
+        return SampledPower(rails, "INA sensors: " + " + ".join(rails))
+    zones = find_rapl_zones(root)
+    if zones:
+        return RaplEnergy(zones)
+    return NoEnergy(_why_none(root))
+
+
+class NoEnergy:
+    """Say why there is no energy figure."""
+
+    def __init__(self, reason: str) -> None:
+        """Keep the reason for stop()."""
+        self._reason = reason
+
+    def start(self) -> None:
+        """Do nothing."""
+
+    def stop(self) -> Reading:
+        """Return no figure, with the reason."""
+        return missing("joule", self._reason)
+
+
+class ZeusEnergy:
+    """Read the counters that the Zeus library found: GPUs, and CPUs and DRAM if readable."""
+
+    def __init__(self, monitor: Any) -> None:
+        """Use a zeus.monitor.ZeusMonitor."""
+        self._monitor = monitor
+
+    def start(self) -> None:
+        """Begin a Zeus window."""
+        self._monitor.begin_window(_WINDOW)
+
+    def stop(self) -> Reading:
+        """End the window; return the sum of its parts, each named in the method."""
+        window = self._monitor.end_window(_WINDOW)
+        parts = {
+            "GPU": window.gpu_energy,
+            "CPU": window.cpu_energy,
+            "DRAM": window.dram_energy,
+        }
+        seen = {name: sum(joules.values()) for name, joules in parts.items() if joules}
+        method = f"Zeus counters: {' + '.join(seen)}"
+        if sum(seen.values()) == 0:
+            return missing(
+                "joule", "the region is shorter than the counter's period", method=method
+            )
+        return Reading(value=sum(seen.values()), unit="joule", method=method)
+
+
+class _Periodic:
+    """Call a function now, every interval_s in a thread, and once more at the end."""
+
+    def __init__(self, function: Callable[[], None], interval_s: float) -> None:
+        self._function, self._interval_s = function, interval_s
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        function()
+        self._thread.start()
+
+    def end(self) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._function()
+
+    def _run(self) -> None:
+        while not self._ended.wait(self._interval_s):
+            self._function()
+
+
+class RaplEnergy:
+    """Add up RAPL's counters, read often enough that a wrap-around is seen."""
+
+    def __init__(self, zones: Mapping[str, Path], interval_s: float = _RAPL_INTERVAL_S) -> None:
+        """Read `zones`, folders of powercap by name, every `interval_s` seconds."""
+        self._zones, self._interval_s = zones, interval_s
+
+    def start(self) -> None:
+        """Begin."""
+        self._last_uj = {name: _number(zone / "energy_uj") for name, zone in self._zones.items()}
+        self._sum_uj = 0
+        self._reader = _Periodic(self._add, self._interval_s)
+
+    def stop(self) -> Reading:
+        """Return the joules of all zones."""
+        self._reader.end()
+        method = f"RAPL: {' + '.join(self._zones)}"
+        return Reading(value=self._sum_uj / 1e6, unit="joule", method=method)
+
+    def _add(self) -> None:
+        for name, zone in self._zones.items():
+            now_uj = _number(zone / "energy_uj")
+            used_uj = now_uj - self._last_uj[name]
+            wrapped = used_uj < 0
+            self._sum_uj += used_uj + (_number(zone / "max_energy_range_uj") if wrapped else 0)
+            self._last_uj[name] = now_uj
+
+
+class SampledPower:
+    """Integrate power sensors over time, by the trapezoid rule."""
+
+    def __init__(
+        self,
+        rails: Mapping[str, Callable[[], float]],
+        method: str,
+        interval_s: float = _INA_INTERVAL_S,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """Sample the watts of `rails` every `interval_s` seconds of `clock`."""
+        self._rails, self._interval_s, self._clock = rails, interval_s, clock
+        self._method = f"{method}, sampled every {interval_s * 1000:g} ms"
+
+    def start(self) -> None:
+        """Begin."""
+        self._joules = 0.0
+        self._last: tuple[float, float] | None = None
+        self._sampler = _Periodic(self._add, self._interval_s)
+
+    def stop(self) -> Reading:
+        """Return the joules of all rails."""
+        self._sampler.end()
+        return Reading(value=self._joules, unit="joule", method=self._method)
+
+    def _add(self) -> None:
+        now_s, watts = self._clock(), sum(read() for read in self._rails.values())
+        if self._last is not None:
+            last_s, last_watts = self._last
+            self._joules += (now_s - last_s) * (watts + last_watts) / 2
+        self._last = now_s, watts
+
+
+def find_rails(root: Path = Path("/")) -> dict[str, Callable[[], float]]:
+    """Return functions that read a Jetson's input power in watts, by rail, {} where there is none.
+
+    Args:
+        root: The folder that stands for the root of the file system.
+    """
+    rails = _hwmon_rails(root) | _iio_rails(root)
+    for name in _TOTAL_RAILS:
+        if name in rails:
+            return {name: rails[name]}
+    if all(name in rails for name in _SUMMED_RAILS):
+        return {name: rails[name] for name in _SUMMED_RAILS}
+    return {}
+
+
+def find_rapl_zones(root: Path = Path("/")) -> dict[str, Path]:
+    """Return the readable RAPL packages and DRAM zones by name, {} where there is none.
+
+    Args:
+        root: The folder that stands for the root of the file system.
+    """
+    zones = {}
+    for zone in sorted((root / "sys/class/powercap").glob("intel-rapl:*")):
+        name = (zone / "name").read_text().strip()
+        # Core and uncore are parts of their package.
+        if name.startswith("package") or name == "dram":
+            zones[f"{name} {zone.name}"] = zone
+    return zones if all(_readable(zone / "energy_uj") for zone in zones.values()) else {}
+
+
+def _hwmon_rails(root: Path) -> dict[str, Callable[[], float]]:
+    """Find the rails of the kernel's ina3221 and ina238 drivers (mV and mA, or uW)."""
+    rails: dict[str, Callable[[], float]] = {}
+    for folder in sorted((root / "sys/class/hwmon").glob("hwmon*")):
+        chip = (folder / "name").read_text().strip()
+        if chip == "ina238":
+            rails["VIN"] = _scaled((folder / "power1_input",), 1e-6)
+        if chip == "ina3221":
+            for label in sorted(folder.glob("in[123]_label")):
+                number = label.name[2]
+                files = (folder / f"in{number}_input", folder / f"curr{number}_input")
+                rails[label.read_text().strip()] = _scaled(files, 1e-6)
+    return rails
+
+
+def _iio_rails(root: Path) -> dict[str, Callable[[], float]]:
+    """Find the rails of NVIDIA's older ina3221x driver (Jetson Nano, kernel 4.9; mW)."""
+    rails: dict[str, Callable[[], float]] = {}
+    for label in sorted((root / "sys/bus/i2c/drivers/ina3221x").glob("*/iio:device*/rail_name_*")):
+        number = label.name.removeprefix("rail_name_")
+        file = label.parent / f"in_power{number}_input"
+        rails[label.read_text().strip()] = _scaled((file,), 1e-3)
+    return rails
+
+
+def _scaled(files: Sequence[Path], factor: float) -> Callable[[], float]:
+    def watts() -> float:
+        product = factor
+        for file in files:
+            product *= _number(file)
+        return product
+
+    return watts
+
+
+def _number(file: Path) -> int:
+    return int(file.read_text())
+
+
+def _readable(file: Path) -> bool:
+    try:
+        _number(file)
+    except OSError:
+        return False
+    return True
+
+
+def _why_none(root: Path) -> str:
+    if any((root / "sys/class/powercap").glob("intel-rapl:*")):
+        return "RAPL's counters are readable by root only; run as root or allow reading energy_uj"
+    return "no RAPL counter, no Jetson power sensor, and the zeus library found no counter"
+
+
+def _zeus_monitor() -> Any:
+    from zeus.monitor import ZeusMonitor
+
+    return ZeusMonitor()

@@ -1,0 +1,80 @@
+"""The C heap: freed memory that stays resident would hide what a region allocates.
+
+glibc keeps freed blocks for later. `malloc_trim` gives them back, but for one thing: the top of
+a secondary arena (the heap of a thread other than the first) stays, up to 64 MiB. A process
+with MALLOC_ARENA_MAX=1 in its environment, as `run_isolated` starts it, has no such arena; in
+any other `untrimmed_bytes` tells by how much a peak may read low.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import gc
+import re
+import sys
+from typing import Any
+
+from devices.reading import Reading, missing
+
+ONE_ARENA = {"MALLOC_ARENA_MAX": "1"}
+
+_METHOD = "malloc_info, free in secondary arenas"
+# Each arena of malloc_info's report; number 0 is the first thread's, which is trimmed whole.
+_ARENA = re.compile(r'<heap nr="(\d+)">.*?<total type="rest" count="\d+" size="(\d+)"/>', re.DOTALL)
+
+
+def trim() -> str:
+    """Collect garbage and give freed heap back to the system.
+
+    Returns:
+        What was done, in words for a record.
+    """
+    gc.collect()
+    libc = _glibc()
+    if libc is None:
+        return "gc.collect (malloc_trim is glibc's)"
+    libc.malloc_trim(0)
+    return "gc.collect, malloc_trim(0)"
+
+
+def untrimmed_bytes() -> Reading:
+    """Return how much freed heap `trim` can't give back: a peak may read low by that much.
+
+    Returns:
+        An upper bound in bytes; None on C libraries other than glibc.
+    """
+    libc = _glibc()
+    if libc is None:
+        return missing("byte", "only glibc tells its arenas", method=_METHOD)
+    free = sum_secondary_arenas(_malloc_info(libc))
+    return Reading(value=free, unit="byte", method=_METHOD)
+
+
+def sum_secondary_arenas(report: str) -> int:
+    """Return the free bytes of all arenas but the first in a malloc_info report."""
+    return sum(int(size) for number, size in _ARENA.findall(report) if number != "0")
+
+
+@functools.cache
+def _glibc() -> ctypes.CDLL | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "malloc_info"):  # musl returns freed pages by itself
+        return None
+    libc.open_memstream.restype = ctypes.c_void_p
+    libc.malloc_info.argtypes = [ctypes.c_int, ctypes.c_void_p]
+    libc.fclose.argtypes = [ctypes.c_void_p]
+    libc.free.argtypes = [ctypes.c_void_p]
+    return libc
+
+
+def _malloc_info(libc: Any) -> str:
+    text, length = ctypes.c_void_p(), ctypes.c_size_t()
+    stream = libc.open_memstream(ctypes.byref(text), ctypes.byref(length))
+    libc.malloc_info(0, stream)
+    libc.fclose(stream)
+    report = ctypes.string_at(text, length.value).decode()
+    libc.free(text)
+    return report

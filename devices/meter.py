@@ -1,0 +1,153 @@
+"""Measure one region of code: memory above a baseline, time and, with a meter for it, energy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from devices import clock, heap, memory
+from devices.memory import HostMemory, read_host_memory
+from devices.peaks import PeakMeter, best_peak_meter
+from devices.reading import Reading, missing, to_plain
+
+_RUNNING = "the region has not ended"
+
+
+class EnergyMeter(Protocol):
+    """Measure the energy used between start() and stop()."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def stop(self) -> Reading:
+        """Return the joules since start(), or None with a reason."""
+
+
+def _running(unit: str) -> Reading:
+    return missing(unit, _RUNNING)
+
+
+@dataclass(slots=True, kw_only=True)
+class Measurement:
+    """Hold what was measured of a region; until the region ends every figure is None.
+
+    Not frozen, since the region's end fills it in; treat it as read-only.
+
+    Args:
+        baseline_bytes: Resident memory just before the region, after a trim.
+        peak_bytes: Largest memory in the region.
+        peak_above_baseline_bytes: peak_bytes - baseline_bytes.
+        seconds: Wall time of the region, synchronised with the accelerator.
+        joules: Energy of the region.
+        major_faults: Page faults in the region that read from a disk.
+        untrimmed_bytes: Freed heap at the baseline that could not be trimmed: the peak may
+            read low by up to this.
+        swap_bytes: Swapped-out memory of this process at the region's end.
+        before: Memory and its split into anonymous and file pages at the region's start.
+        after: The same at its end.
+        huge_page_mode: Transparent huge pages: "always", "madvise", "never", None if unknown.
+        trimmed_by: What was done before the baseline was read.
+    """
+
+    baseline_bytes: Reading
+    peak_bytes: Reading
+    peak_above_baseline_bytes: Reading
+    seconds: Reading
+    joules: Reading
+    major_faults: Reading
+    swap_bytes: Reading
+    untrimmed_bytes: Reading
+    before: HostMemory
+    after: HostMemory | None
+    huge_page_mode: str | None
+    trimmed_by: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the measurement as plain JSON data."""
+        return to_plain(self)
+
+
+@contextmanager
+def measure(
+    *, peak_meter: PeakMeter | None = None, energy_meter: EnergyMeter | None = None
+) -> Iterator[Measurement]:
+    """Measure the region's peak memory, seconds and joules.
+
+    Measure memory in a fresh process (`run_isolated`): what the process did before shapes its
+    heap. Measure time in another run than memory. An exception in the region passes through
+    and leaves the measurement valid up to it.
+
+    Args:
+        peak_meter: How the peak is measured; by default the best that works here.
+        energy_meter: How energy is measured; without one, joules is None.
+
+    Yields:
+        A Measurement, filled in when the region ends.
+
+    >>> with measure() as region:
+    ...     block = bytearray(1 << 20)
+    >>> region.seconds.unit
+    'second'
+    """
+    meter = peak_meter or best_peak_meter()
+    trimmed_by = heap.trim()
+    region = _begin(trimmed_by)
+    if energy_meter is not None:
+        energy_meter.start()
+    region.baseline_bytes = meter.start()
+    started_s = clock.now_s()
+    try:
+        yield region
+    finally:
+        elapsed_s = clock.now_s() - started_s
+        region.peak_bytes = meter.stop()
+        if energy_meter is not None:
+            region.joules = energy_meter.stop()
+        _end(region, elapsed_s)
+
+
+def _begin(trimmed_by: str) -> Measurement:
+    return Measurement(
+        baseline_bytes=_running("byte"),
+        peak_bytes=_running("byte"),
+        peak_above_baseline_bytes=_running("byte"),
+        seconds=_running("second"),
+        joules=missing("joule", "no energy meter was given"),
+        major_faults=_running("count"),
+        swap_bytes=_running("byte"),
+        untrimmed_bytes=heap.untrimmed_bytes(),
+        before=read_host_memory(),
+        after=None,
+        huge_page_mode=memory.huge_page_mode(),
+        trimmed_by=trimmed_by,
+    )
+
+
+def _end(region: Measurement, elapsed_s: float) -> None:
+    region.after = after = read_host_memory()
+    region.seconds = Reading(value=elapsed_s, unit="second", method="perf_counter, synchronised")
+    region.peak_above_baseline_bytes = _above(region.peak_bytes, region.baseline_bytes)
+    region.major_faults = _faults(region.before, after)
+    region.swap_bytes = _told(after.swap_bytes, "byte", "VmSwap")
+
+
+def _above(peak: Reading, baseline: Reading) -> Reading:
+    if peak.value is None:
+        return peak
+    assert baseline.value is not None, "every peak meter has a baseline"
+    method = f"{peak.method}, minus {baseline.method}"
+    return Reading(value=peak.value - baseline.value, unit="byte", method=method)
+
+
+def _faults(before: HostMemory, after: HostMemory) -> Reading:
+    if before.major_faults is None or after.major_faults is None:
+        return _told(None, "count", "ru_majflt")
+    return _told(after.major_faults - before.major_faults, "count", "ru_majflt")
+
+
+def _told(value: int | None, unit: str, method: str) -> Reading:
+    if value is None:
+        return missing(unit, f"this operating system does not tell {method}")
+    return Reading(value=value, unit=unit, method=method)

@@ -1,0 +1,24 @@
+"""Build the C kernels, an optional part: without a compiler the package installs all the same."""
+
+import sys
+
+from setuptools import Extension, setup
+
+# Bits must not depend on the compiler: no contraction into FMA.  The two -fno let rintf and its
+# kin become instructions; no code here reads errno or floating-point traps.
+FLAGS = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-pthread"]
+
+setup(
+    ext_modules=[
+        Extension(
+            "zo_core.kernels._cpu",
+            sources=["zo_core/kernels/_cpu.c"],
+            depends=["zo_core/kernels/_passes.h", "zo_core/kernels/_tiles.h"],
+            extra_compile_args=[] if sys.platform == "win32" else FLAGS,
+            extra_link_args=[] if sys.platform == "win32" else ["-pthread"],
+            py_limited_api=True,
+            optional=True,
+        )
+    ],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+)

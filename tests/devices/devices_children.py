@@ -1,0 +1,134 @@
+"""Functions that the tests run in fresh processes; imports nothing that they don't measure."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import devices
+from devices import cgroup
+from devices.known_sizes import ALLOCATORS, MIB, measure_allocation
+from devices.peaks import CgroupPeak
+
+
+def measured_in_own_group() -> Any:
+    group = cgroup.own_exclusive_group()
+    assert group is not None, "own_exclusive_group"
+    with devices.measure(peak_meter=CgroupPeak(group)) as region:
+        ALLOCATORS["malloc"](50 * MIB)
+    return region
+
+
+def raising_in_region() -> Any:
+    try:
+        with devices.measure() as region:
+            ALLOCATORS["malloc"](20 * MIB)
+            raise KeyError("from the region")
+    except KeyError as error:
+        return {"raised": str(error), "region": region.to_json()}
+
+
+def loaded_modules() -> list[str]:
+    return sorted(sys.modules)
+
+
+def echo(*args: Any, **kwargs: Any) -> Any:
+    return [args, kwargs]
+
+
+def pid_and_sum(numbers: list[int]) -> list[int]:
+    return [os.getpid(), sum(numbers)]
+
+
+def environment_variable(name: str) -> str | None:
+    return os.environ.get(name)
+
+
+def crash_by_exception() -> None:
+    devices.phase("backward")
+    raise RuntimeError("the loss is gone")
+
+
+def crash_by_signal(number: int) -> None:
+    devices.phase("forward")
+    os.kill(os.getpid(), number)
+
+
+def crash_by_segfault() -> None:
+    ctypes.string_at(0)
+
+
+def leave_with(code: int) -> None:
+    os._exit(code)
+
+
+def leave_by_system_exit() -> None:
+    sys.exit(0)
+
+
+def hang(pid_file: str) -> None:
+    """Start a grandchild, tell both process numbers, and hang."""
+    devices.phase("hang")
+    grandchild = subprocess.Popen(["sleep", "600"])
+    Path(pid_file).write_text(f"{os.getpid()} {grandchild.pid}")
+    time.sleep(600)
+
+
+def parent_that_dies(pid_file: str) -> int:
+    """Start a process that runs `hang` isolated, kill that process, and tell the hanging one."""
+    code = f"import devices; devices.run_isolated('devices_children:hang', {pid_file!r})"
+    path = os.pathsep.join(sys.path)
+    parent = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path})
+    while not (Path(pid_file).exists() and Path(pid_file).read_text()):
+        time.sleep(0.01)
+    parent.kill()
+    parent.wait()
+    return int(Path(pid_file).read_text().split()[0])
+
+
+def leave_grandchild_behind() -> int:
+    return subprocess.Popen(["sleep", "600"]).pid
+
+
+def print_garbage() -> int:
+    sys.stdout.buffer.write(b'\xff\x00{"value": 666}\n' * 100_000)
+    print("the end of stdout", flush=True)
+    print("the end of stderr", file=sys.stderr, flush=True)
+    return 7
+
+
+def return_garbage() -> object:
+    return object()
+
+
+def spoil_the_report() -> None:
+    Path(os.environ["DEVICES_ISOLATED_REPORT"]).write_text('{"value": 1')
+    os._exit(0)
+
+
+def eat(size_bytes: int, allocator: str = "malloc") -> int:
+    """Take memory in steps of 8 MiB, telling the phase at each half."""
+    blocks = []
+    devices.phase("first half")
+    for taken in range(0, size_bytes, 8 * MIB):
+        if taken >= size_bytes // 2:
+            devices.phase("second half")
+        blocks.append(ALLOCATORS[allocator](8 * MIB))
+    return len(blocks)
+
+
+def eat_in_group(size_bytes: int) -> str:
+    eat(size_bytes)
+    group = cgroup.own_group()
+    assert group is not None
+    return str(group.path)
+
+
+def measured_thrice() -> list[Any]:
+    where = ("malloc", "freed at once in a thread", 10 * MIB, "best")
+    return [measure_allocation(*where).to_json() for _ in range(3)]

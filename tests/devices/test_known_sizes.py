@@ -1,0 +1,105 @@
+"""The meters of host memory against allocations of known size, each run in a fresh process."""
+
+from __future__ import annotations
+
+import pytest
+
+from devices import run_isolated
+from devices.known_sizes import (
+    ALLOCATORS,
+    ALLOWED_ERROR_BYTES,
+    MIB,
+    PATTERNS,
+    SIZES_BYTES,
+    measure_allocation,
+    measure_sizes,
+)
+from devices.peaks import high_water_mark_resets
+
+RUNS = {"malloc": 5, "mmap": 5, "numpy": 5, "torch": 2}  # importing torch takes a second
+
+needs_high_water_mark = pytest.mark.skipif(
+    not high_water_mark_resets(), reason="this kernel does not let VmHWM be reset"
+)
+
+
+@needs_high_water_mark
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("allocator", ALLOCATORS)
+def test_the_best_meter_reads_every_known_size_within_2_mib(allocator: str, pattern: str) -> None:
+    for run in range(RUNS[allocator]):
+        # The largest size once in each case, for time's sake; the campaign repeats it too.
+        sizes = SIZES_BYTES if run == 0 else SIZES_BYTES[:-1]
+        result = run_isolated(measure_sizes, allocator, pattern, sizes, "best", timeout_s=60.0)
+        assert result.status == "ok", result.error
+        errors = [peak - size for peak, size in zip(result.value, sizes, strict=True)]
+        assert max(map(abs, errors)) <= ALLOWED_ERROR_BYTES, errors
+
+
+@needs_high_water_mark
+def test_a_large_region_does_not_shadow_a_small_one_after_it() -> None:
+    sizes = [300 * MIB, 10 * MIB, 0]
+
+    result = run_isolated(measure_sizes, "malloc", "freed at once", sizes, "best")
+
+    assert [round(peak / MIB) for peak in result.value] == [300, 10, 0]
+
+
+def test_the_lifetime_maximum_reads_a_region_that_raises_it() -> None:
+    args = ("malloc", "freed at once", 100 * MIB, "lifetime")
+
+    peak = run_isolated(measure_allocation, *args).value["peak_above_baseline_bytes"]
+
+    assert abs(peak["value"] - 100 * MIB) <= ALLOWED_ERROR_BYTES
+
+
+def test_the_lifetime_maximum_says_so_where_a_region_stays_below_it() -> None:
+    sizes = [100 * MIB, 10 * MIB]
+
+    result = run_isolated(measure_sizes, "malloc", "freed at once", sizes, "lifetime")
+
+    assert result.value[0] is not None
+    assert result.value[1] is None
+
+
+def test_where_the_lifetime_maximum_is_silent_the_samples_speak() -> None:
+    sizes = [100 * MIB, 50 * MIB]
+
+    result = run_isolated(
+        measure_sizes, "malloc", "held to the end", sizes, "lifetime else sampled"
+    )
+
+    assert [round(peak / MIB) for peak in result.value] == [100, 50]
+
+
+def test_the_sampled_meter_sees_what_is_held_and_says_that_it_samples() -> None:
+    args = ("malloc", "held to the end", 100 * MIB, "sampled")
+
+    peak = run_isolated(measure_allocation, *args).value["peak_above_baseline_bytes"]
+
+    assert abs(peak["value"] - 100 * MIB) <= ALLOWED_ERROR_BYTES
+    assert "sampled every 10 ms" in peak["method"]
+
+
+@needs_high_water_mark
+def test_heap_that_a_thread_freed_hides_nothing_from_the_next_region() -> None:
+    sizes = [10 * MIB] * 3
+
+    result = run_isolated(measure_sizes, "malloc", "freed at once in a thread", sizes, "best")
+
+    assert [round(peak / MIB) for peak in result.value] == [10, 10, 10]
+
+
+@needs_high_water_mark
+def test_with_arenas_for_threads_the_untrimmed_heap_bounds_what_is_hidden() -> None:
+    result = run_isolated("devices_children:measured_thrice", env={"MALLOC_ARENA_MAX": "8"})
+    if result.value[0]["untrimmed_bytes"]["value"] is None:
+        pytest.skip("only glibc tells its arenas")
+
+    peaks = [region["peak_above_baseline_bytes"]["value"] for region in result.value]
+    hidden = [region["untrimmed_bytes"]["value"] for region in result.value]
+    assert min(peaks) < 8 * MIB, "nothing was hidden: this test has lost its subject"
+    assert all(
+        abs(10 * MIB - peak) <= free + ALLOWED_ERROR_BYTES
+        for peak, free in zip(peaks, hidden, strict=True)
+    )

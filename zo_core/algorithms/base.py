@@ -1,0 +1,105 @@
+"""What a federated method is: a client's half, a server's half, and what every replica applies.
+
+A method has no run loop and keeps no state between rounds; the loop is
+:mod:`zo_core.federation.rounds`.  An algorithm is a schedule of methods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from zo_core.federation.replica import Replica
+from zo_core.payload import Payload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientData:
+    """One client's training shard."""
+
+    slot: int  # place in the roster
+    x: Any  # (items, ...) torch tensor
+    y: Any  # (items, ...)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundContext:
+    """What every party knows of a round without being told."""
+
+    run_seed: int
+    run_id: int
+    round_index: int
+    cohort: tuple[int, ...]  # slots, ascending
+    samples: tuple[int, ...]  # training items of each of the cohort
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyReport:
+    """What a result did to a replica."""
+
+    zero_share: float | None = None  # share of weights whose increment rounded to zero
+    widened: tuple[str, ...] = ()  # tensors whose quantum was doubled
+
+
+class Method(Protocol):
+    """One way to spend a round."""
+
+    @property
+    def name(self) -> str:
+        """What the method is called in records."""
+
+    @property
+    def downlink_to_everyone(self) -> bool:
+        """True: each client of the roster gets the result; False: the cohort alone."""
+
+    @property
+    def needs_grid(self) -> bool:
+        """True: the weights are put on the grid before its first round."""
+
+    def client_update(self, replica: Replica, client: ClientData, context: RoundContext) -> Payload:
+        """Compute what a client sends; the replica ends as it was."""
+
+    def server_result(
+        self, replica: Replica, updates: Iterable[Payload], context: RoundContext
+    ) -> Payload:
+        """Fold updates as they come, in ascending slot order; step the server; give the result."""
+
+    def apply_(self, replica: Replica, result: Payload, context: RoundContext) -> ApplyReport:
+        """Bring any other replica to the server's weights."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """Some rounds by one method with cohorts from one pool."""
+
+    method: Method
+    rounds: int
+    pool: tuple[int, ...]  # slots that may be sampled, ascending
+    cohort_size: int  # clients a round; the whole pool where it is smaller
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Algorithm:
+    """A schedule of phases; the pivot is the first round of the second."""
+
+    name: str
+    phases: tuple[Phase, ...]
+
+    @property
+    def rounds(self) -> int:
+        """Rounds of all phases."""
+        return sum(phase.rounds for phase in self.phases)
+
+    def phase_at(self, round_index: int) -> Phase:
+        """Return the phase of a round.
+
+        Raises:
+            ValueError: the run has no such round.
+        """
+        end = 0
+        for phase in self.phases:
+            end += phase.rounds
+            if round_index < end:
+                return phase
+        raise ValueError(f"round_index must be in [0, {end}), got {round_index}")

@@ -1,0 +1,112 @@
+"""FedAvg (McMahan et al., AISTATS 2017, arXiv 1602.05629), and High-Res-Only, which is FedAvg
+among the clients that can do backprop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+
+from zo_core.algorithms.base import Algorithm, ApplyReport, ClientData, Phase, RoundContext
+from zo_core.config import TrainConfig
+from zo_core.federation.replica import Replica
+from zo_core.local_sgd import local_sgd_
+from zo_core.loss.module_loss import Criterion, cross_entropy
+from zo_core.payload import DenseWeights, Payload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FedAvg:
+    """Local SGD on each client; the server averages by samples: w += lr_s (sum n_k w_k / n - w)."""
+
+    client_lr: float
+    server_lr: float
+    local_epochs: int
+    batch_size: int
+    criterion: Criterion = cross_entropy
+    name: str = "fedavg"
+    downlink_to_everyone: bool = False
+    needs_grid: bool = False
+
+    def client_update(self, replica: Replica, client: ClientData, context: RoundContext) -> Payload:
+        """Train on the shard and return the weights and buffers; the replica ends as it was."""
+        before = replica.values()
+        local_sgd_(
+            replica.module,
+            client.x,
+            client.y,
+            lr=self.client_lr,
+            epochs=self.local_epochs,
+            batch_size=self.batch_size,
+            run_seed=context.run_seed,
+            round_index=context.round_index,
+            client_id=client.slot,
+            criterion=self.criterion,
+        )
+        after = replica.values()
+        replica.load_(before)
+        return DenseWeights(
+            run_id=context.run_id,
+            round_index=context.round_index,
+            slot=client.slot,
+            samples=len(client.x),
+            values=after,
+        )
+
+    def server_result(
+        self, replica: Replica, updates: Iterable[Payload], context: RoundContext
+    ) -> Payload:
+        """Fold sum n_k w_k in float64, step the server's weights, return them."""
+        before = replica.values()
+        total, samples = np.zeros(before.size), 0
+        for update in updates:
+            dense = cast(DenseWeights, update)
+            total += dense.samples * dense.values.astype(np.float64)
+            samples += dense.samples
+        after = (before + self.server_lr * (total / samples - before)).astype(np.float32)
+        replica.load_(after)
+        return DenseWeights(
+            run_id=context.run_id,
+            round_index=context.round_index,
+            slot=0,
+            samples=0,
+            values=after,
+        )
+
+    def apply_(self, replica: Replica, result: Payload, context: RoundContext) -> ApplyReport:
+        """Take over the server's weights."""
+        replica.load_(cast(DenseWeights, result).values)
+        return ApplyReport()
+
+
+def fedavg_method(config: TrainConfig) -> FedAvg:
+    """Build the method that a config describes."""
+    return FedAvg(
+        client_lr=config.client_lr,
+        server_lr=config.server_lr,
+        local_epochs=config.local_epochs,
+        batch_size=config.batch_size,
+    )
+
+
+def fedavg(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
+    """FedAvg over all clients, as if each had the memory: what low resources cost is the gap."""
+    return _one_phase("fedavg", config, tuple(range(config.clients)))
+
+
+def high_res_only(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
+    """FedAvg over the high-resource clients for all rounds: the paper's baseline."""
+    return _one_phase("high-res-only", config, high)
+
+
+def _one_phase(name: str, config: TrainConfig, pool: tuple[int, ...]) -> Algorithm:
+    phase = Phase(
+        method=fedavg_method(config),
+        rounds=config.rounds,
+        pool=pool,
+        cohort_size=config.warmup_cohort,
+    )
+    return Algorithm(name=name, phases=(phase,))

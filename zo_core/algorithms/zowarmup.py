@@ -1,0 +1,182 @@
+"""ZOWarmUp (Legate, Rish, Belilovsky, arXiv 2509.03503, Algorithm 1): FedAvg among the clients that
+can do backprop, then one zeroth-order step a round by everyone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from zo_core.algorithms.base import Algorithm, ApplyReport, ClientData, Phase, RoundContext
+from zo_core.algorithms.fedavg import fedavg_method
+from zo_core.config import TrainConfig
+from zo_core.federation.replica import Replica
+from zo_core.loss.module_loss import Criterion, cross_entropy, mean_loss
+from zo_core.optimizer import apply_updates_
+from zo_core.payload import Payload, RoundResult, ScalarUpdate
+from zo_core.spsa import loss_differences
+from zo_core.stream import derive_seed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZerothOrderStep:
+    """ZOOPT and ZOUPDATE: S scalars from each client over all its data, one step for all."""
+
+    directions: int  # S
+    epsilon: float
+    tau: float
+    lr: float  # product of client and server rate
+    literal_tau: bool = True
+    average: str = "mean"
+    weighted: bool = False
+    distribution: str = "rademacher"
+    micro_batch: int | None = None
+    criterion: Criterion = cross_entropy
+    name: str = "zeroth-order"
+    downlink_to_everyone: bool = True
+    needs_grid: bool = True  # False: plain fp32, which no digest vouches for
+
+    def client_update(self, replica: Replica, client: ClientData, context: RoundContext) -> Payload:
+        """Compute dL along the client's own directions; nothing is applied locally."""
+        loss_fn = partial(
+            mean_loss,
+            replica.module,
+            client.x,
+            client.y,
+            micro_batch=self.micro_batch,
+            criterion=self.criterion,
+        )
+        differences = loss_differences(
+            loss_fn,
+            replica.params,
+            self.seeds(context, client.slot),
+            epsilon=self.epsilon,
+            tau=self.tau,
+            grid=replica.grid,
+            distribution=self.distribution,
+        )
+        return ScalarUpdate(
+            run_id=context.run_id,
+            round_index=context.round_index,
+            slot=client.slot,
+            digest=replica.digest_prefix(),
+            differences=differences,
+        )
+
+    def server_result(
+        self, replica: Replica, updates: Iterable[Payload], context: RoundContext
+    ) -> Payload:
+        """Collect the scalars, take the step, return the scalars under the new weights' digest."""
+        scalars = {u.slot: u.differences for u in map(_as_scalars, updates)}
+        participates = np.array([slot in scalars for slot in context.cohort])
+        differences = np.stack([scalars[slot] for slot in sorted(scalars)])
+        self._step_(replica, context, participates, differences)
+        return RoundResult(
+            run_id=context.run_id,
+            round_index=context.round_index,
+            digest=replica.digest_prefix(),
+            participates=participates,
+            differences=differences,
+        )
+
+    def apply_(self, replica: Replica, result: Payload, context: RoundContext) -> ApplyReport:
+        """Take the step that a result describes and check the digest that it ends at.
+
+        Raises:
+            ForkError: on a grid, these weights are not the server's; resynchronise.
+        """
+        message = cast(RoundResult, result)
+        report = self._step_(replica, context, message.participates, message.differences)
+        if self.needs_grid:
+            replica.require_digest(message.digest)
+        return report
+
+    def seeds(self, context: RoundContext, slot: int) -> list[int]:
+        """Derive a client's S seeds of a round."""
+        return [
+            derive_seed(
+                context.run_seed,
+                round_index=context.round_index,
+                client_id=slot,
+                direction=direction,
+            )
+            for direction in range(self.directions)
+        ]
+
+    def _step_(
+        self,
+        replica: Replica,
+        context: RoundContext,
+        participates: npt.NDArray[np.bool_],
+        differences: npt.NDArray[np.float32],
+    ) -> ApplyReport:
+        slots = [s for s, counts in zip(context.cohort, participates, strict=True) if counts]
+        seeds = [seed for slot in slots for seed in self.seeds(context, slot)]
+        report = apply_updates_(
+            replica.params,
+            list(zip(seeds, differences.reshape(-1).tolist(), strict=True)),
+            self.lr,
+            epsilon=self.epsilon,
+            tau=self.tau,
+            literal=self.literal_tau,
+            weights=self._weights(context, participates),
+            grid=replica.grid,
+            distribution=self.distribution,
+        )
+        replica.changed()
+        return ApplyReport(zero_share=report.zero_share, widened=report.widened)
+
+    def _weights(
+        self, context: RoundContext, participates: npt.NDArray[np.bool_]
+    ) -> list[float] | None:
+        """Omega of each direction: 1 / n (None), 1, or n_k / (S * sum n_k)."""
+        if not self.weighted and self.average == "mean":
+            return None
+        count = int(participates.sum()) * self.directions
+        if not self.weighted:
+            return [1.0] * count
+        samples = np.array(context.samples, dtype=np.float64)[participates]
+        shares = samples / (self.directions * samples.sum())
+        return [float(share) for share in np.repeat(shares, self.directions)]
+
+
+def zeroth_order_step(config: TrainConfig) -> ZerothOrderStep:
+    """Build the method that a config describes."""
+    return ZerothOrderStep(
+        directions=config.directions,
+        epsilon=config.epsilon,
+        tau=config.tau,
+        lr=config.zo_client_lr * config.zo_server_lr,
+        literal_tau=config.literal_tau,
+        average=config.average,
+        weighted=config.weighted,
+        distribution=config.distribution,
+        micro_batch=config.micro_batch,
+        needs_grid=config.grid,
+    )
+
+
+def zowarmup(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
+    """Warm up among the high-resource clients until the pivot, then one ZO step a round by all."""
+    warm_up = Phase(
+        method=fedavg_method(config),
+        rounds=config.pivot,
+        pool=high,
+        cohort_size=config.warmup_cohort,
+    )
+    zeroth_order = Phase(
+        method=zeroth_order_step(config),
+        rounds=config.rounds - config.pivot,
+        pool=tuple(range(config.clients)),
+        cohort_size=config.zo_cohort,
+    )
+    return Algorithm(name="zowarmup", phases=(warm_up, zeroth_order))
+
+
+def _as_scalars(payload: Payload) -> ScalarUpdate:
+    return cast(ScalarUpdate, payload)

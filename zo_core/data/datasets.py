@@ -1,0 +1,44 @@
+"""Data sets by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from zo_core.data.dataset import Dataset
+from zo_core.data.digits import digits
+from zo_core.data.downloaded import Source, cifar10, fashion_mnist
+from zo_core.data.synthetic import synthetic_blobs
+
+DATASETS: Final[dict[str, Callable[[Source], Dataset]]] = {
+    "digits": lambda source: digits(),
+    "fashion-mnist": fashion_mnist,
+    "cifar10": cifar10,
+    "synthetic": lambda source: synthetic_blobs(),
+}
+
+
+def load_dataset(
+    name: str, *, data_dir: Path | None = None, download: bool = False, verify: bool = True
+) -> Dataset:
+    """Load a data set into memory.
+
+    Args:
+        name: a name in :data:`DATASETS`.
+        data_dir: folder of the files; digits and synthetic need none.
+        download: fetch missing files into ``data_dir``.
+        verify: compare the files' checksums first; False reads whatever is there.
+
+    Returns:
+        The data set, its test split fixed.
+
+    Raises:
+        ValueError: an unknown name, no data folder for a data set of files, or a damaged file.
+        FileNotFoundError: files are missing; the message says which, and where they belong.
+        ConnectionError: the download failed.
+        ImportError: the library that brings the data set is not installed.
+    """
+    if name not in DATASETS:
+        raise ValueError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}")
+    return DATASETS[name](Source(data_dir=data_dir, download=download, verify=verify))

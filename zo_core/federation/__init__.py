@@ -1,0 +1,1 @@
+"""Federated rounds: replicas, the round log, one round, a whole run."""

@@ -1,0 +1,118 @@
+"""One federated round in one process: cohort, updates, result, and what crossed the link."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from zo_core.algorithms.base import ClientData, Method, RoundContext
+from zo_core.federation.replica import Replica
+from zo_core.payload import DenseWeights, Payload, RoundResult, ScalarUpdate
+from zo_core.stream import Purpose, random_permutation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkBytes:
+    """Bytes of one client's share of a round; zero where nothing crosses."""
+
+    up_scalars: int  # what the paper counts: 4 bytes a number
+    up_payload: int  # the encoded body
+    down_scalars: int
+    down_payload: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundRecord:
+    """What one round did and cost."""
+
+    round_index: int
+    method: str
+    cohort: tuple[int, ...]  # slots, ascending
+    per_client: LinkBytes  # of a client that takes part
+    receivers: int  # clients that the down-link went to
+    result: Payload
+
+
+def sample_cohort(
+    run_seed: int, round_index: int, pool: Sequence[int], cohort_size: int
+) -> tuple[int, ...]:
+    """Draw a round's cohort from a pool; every party derives the same one.
+
+    Args:
+        run_seed: the run's seed.
+        round_index: federated round.
+        pool: slots that may be drawn, ascending.
+        cohort_size: how many; the whole pool where it is smaller.
+
+    Returns:
+        Slots, ascending.
+    """
+    order = random_permutation(run_seed, Purpose.COHORT, len(pool), a=round_index)
+    return tuple(sorted(pool[i] for i in order[:cohort_size]))
+
+
+def run_round(
+    method: Method,
+    replica: Replica,
+    client_data: Callable[[int], ClientData],
+    context: RoundContext,
+    *,
+    roster_size: int,
+) -> RoundRecord:
+    """Run one round over a cohort; updates are folded as they come, never listed.
+
+    Args:
+        method: what clients and server compute.
+        replica: the server's model; since every replica holds the same bits, it serves all clients.
+        client_data: gives a slot's shard.
+        context: run seed, round, cohort.
+        roster_size: number of clients of the run.
+
+    Returns:
+        The round's record with the result that brings any other replica up to date.
+
+    Raises:
+        GridError: the step leaves the grid (diverged); the weights are those before the round.
+        NonFiniteLossError: a client's loss was not finite; likewise.
+    """
+    sent: list[tuple[int, int]] = []  # (scalars, payload) bytes, equal for all clients of a round
+    result = method.server_result(
+        replica, _updates(method, replica, client_data, context, sent), context
+    )
+    up_scalars, up_payload = max(sent)
+    return RoundRecord(
+        round_index=context.round_index,
+        method=method.name,
+        cohort=context.cohort,
+        per_client=LinkBytes(
+            up_scalars=up_scalars,
+            up_payload=up_payload,
+            down_scalars=scalar_bytes(result),
+            down_payload=result.num_bytes,
+        ),
+        receivers=roster_size if method.downlink_to_everyone else len(context.cohort),
+        result=result,
+    )
+
+
+def scalar_bytes(payload: Payload) -> int:
+    """Count a payload as the paper does: 4 bytes for each weight or dL, nothing else."""
+    match payload:
+        case DenseWeights():
+            return 4 * payload.values.size
+        case ScalarUpdate() | RoundResult():
+            return 4 * payload.differences.size
+    raise TypeError(f"{type(payload).__name__} is no round's payload")
+
+
+def _updates(
+    method: Method,
+    replica: Replica,
+    client_data: Callable[[int], ClientData],
+    context: RoundContext,
+    sent: list[tuple[int, int]],
+) -> Iterator[Payload]:
+    for slot in context.cohort:
+        update = method.client_update(replica, client_data(slot), context)
+        sent[:] = [max([*sent, (scalar_bytes(update), update.num_bytes)])]
+        yield update

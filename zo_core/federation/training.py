@@ -1,0 +1,179 @@
+"""A whole training run in one process: phases, hand-over, rounds, evaluation, accounting.
+
+Every replica of a run holds the same bits, so one resident model stands for the server and all
+clients; the log and the digest are what other replicas are checked by.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from zo_core.algorithms import build_algorithm
+from zo_core.algorithms.base import ClientData, Method, RoundContext
+from zo_core.config import TrainConfig
+from zo_core.data import (
+    Dataset,
+    FederatedData,
+    Split,
+    assign_resources,
+    dirichlet_partition,
+    federate,
+)
+from zo_core.federation.log import RoundLog
+from zo_core.federation.record import Evaluation, TrainingRecord
+from zo_core.federation.replica import Replica
+from zo_core.federation.rounds import RoundRecord, run_round, sample_cohort
+from zo_core.grid import GridError
+from zo_core.loss.module_loss import count_correct
+from zo_core.models import build_model
+from zo_core.spsa import NonFiniteLossError
+
+Progress = Callable[[TrainingRecord], None]  # called after each round
+
+
+class Training:
+    """One run: who takes part in it, and the loop over its rounds.
+
+    Args:
+        config: how to train.
+        dataset: what config.dataset names.
+        device: a torch device.
+
+    Raises:
+        ValueError: an unknown algorithm or model, or clients that the data cannot serve.
+    """
+
+    def __init__(self, config: TrainConfig, dataset: Dataset, *, device: str = "cpu") -> None:
+        self.config = config
+        high = assign_resources(config.run_seed, config.clients, config.high_share)
+        self.high = tuple(sorted(high))
+        self.algorithm = build_algorithm(config, self.high)
+        self.data = _federate(config, dataset)
+        self.replica = _initial_replica(config, dataset, device)
+        self.log: RoundLog | None = None  # from the hand-over on
+        self.record = TrainingRecord(config=config, high=self.high)
+        self._device = device
+        low = set(range(config.clients)) - high
+        self._splits = {
+            "test": _to(self.data.test, device),
+            "high": _to(self.data.holdout(high), device),
+            "low": _to(self.data.holdout(low), device),
+        }
+
+    def run(self, progress: Progress | None = None) -> TrainingRecord:
+        """Run all rounds; a run that diverges stops there and its record says so."""
+        record = self.record
+        for round_index in range(self.algorithm.rounds):
+            try:
+                self.step(round_index)
+            except (GridError, NonFiniteLossError) as error:
+                record.outcome, record.reason = "diverged", f"round {round_index}: {error}"
+                break
+            if record.rounds_done % self.config.eval_every == 0:
+                record.curve.append(self.evaluate())
+            if progress is not None:
+                progress(record)
+        if not record.curve or record.curve[-1].rounds_done != record.rounds_done:
+            record.curve.append(self.evaluate())
+        record.digest = self.replica.digest().hex()
+        return record
+
+    def step(self, round_index: int) -> RoundRecord:
+        """Run one round, after the hand-over where that is due, and account for it."""
+        method = self.algorithm.phase_at(round_index).method
+        started = time.perf_counter()
+        if method.downlink_to_everyone and self.log is None:
+            self._hand_over(method, round_index)
+        done = run_round(
+            method,
+            self.replica,
+            self.client_data,
+            self.context_of(round_index),
+            roster_size=self.config.clients,
+        )
+        if self.log is not None:
+            self.log.append(done.result)
+        self._account(done, time.perf_counter() - started)
+        return done
+
+    def context_of(self, round_index: int) -> RoundContext:
+        """Derive what every party knows of a round."""
+        phase = self.algorithm.phase_at(round_index)
+        cohort = sample_cohort(self.config.run_seed, round_index, phase.pool, phase.cohort_size)
+        return RoundContext(
+            run_seed=self.config.run_seed,
+            run_id=self.config.run_seed,
+            round_index=round_index,
+            cohort=cohort,
+            samples=tuple(len(self.data.client(slot).y) for slot in cohort),
+        )
+
+    def client_data(self, slot: int) -> ClientData:
+        """Return a client's training shard, a view."""
+        split = _to(self.data.client(slot), self._device)
+        return ClientData(slot=slot, x=split.x, y=split.y)
+
+    def evaluate(self) -> Evaluation:
+        """Measure the model as it stands on the test split and both groups' hold-outs."""
+        accuracy = {name: self._accuracy(split) for name, split in self._splits.items()}
+        return Evaluation(
+            rounds_done=self.record.rounds_done,
+            test_accuracy=accuracy["test"] or 0.0,
+            high_accuracy=accuracy["high"],
+            low_accuracy=accuracy["low"],
+            up_payload_bytes=self.record.up_payload_bytes,
+            down_payload_bytes=self.record.down_payload_bytes,
+            elapsed_s=self.record.elapsed_s,
+        )
+
+    def _accuracy(self, split: Split) -> float | None:
+        if len(split) == 0:
+            return None
+        return count_correct(self.replica.module, split.x, split.y) / len(split)
+
+    def _hand_over(self, method: Method, round_index: int) -> None:
+        """Freeze the warm-up's model as the origin of all replicas and send it to everyone."""
+        self.replica.module.eval()  # buffers are frozen from here on
+        if method.needs_grid:
+            self.replica.snap_()
+        snapshot = self.replica.snapshot(run_id=self.config.run_seed, round_index=round_index)
+        self.log = RoundLog(snapshot, self.context_of)
+        self.record.handover_bytes = snapshot.num_bytes * self.config.clients
+        self.record.down_payload_bytes += self.record.handover_bytes
+
+    def _account(self, done: RoundRecord, elapsed_s: float) -> None:
+        record = self.record
+        seconds = record.seconds_by_method
+        seconds[done.method] = seconds.get(done.method, 0.0) + elapsed_s
+        record.up_payload_bytes += done.per_client.up_payload * len(done.cohort)
+        record.down_payload_bytes += done.per_client.down_payload * done.receivers
+        record.rounds_done += 1
+
+
+def _federate(config: TrainConfig, dataset: Dataset) -> FederatedData:
+    partition = dirichlet_partition(
+        dataset.train.y.numpy(),
+        clients=config.clients,
+        alpha=config.alpha,
+        holdout_share=config.holdout_share,
+        run_seed=config.run_seed,
+    )
+    return federate(dataset, partition)
+
+
+def _initial_replica(config: TrainConfig, dataset: Dataset, device: str) -> Replica:
+    _, channels, _, size = dataset.train.x.shape
+    module = build_model(
+        config.model,
+        num_classes=dataset.num_classes,
+        in_channels=channels,
+        image_size=size,
+        norm=config.norm,
+        run_seed=config.run_seed,
+    )
+    return Replica(module.to(device))
+
+
+def _to(split: Split, device: str) -> Split:
+    return Split(x=split.x.to(device), y=split.y.to(device))

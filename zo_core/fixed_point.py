@@ -1,0 +1,103 @@
+"""From a round's scalars to integers: rules 6 and 7 of ``zo-grid/1``.
+
+Every replica computes the coefficients in float64 in this order, then turns them into integers
+under one exponent.  Integer sums do not depend on their order, so neither do the weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+MAX_DIRECTIONS = 1 << 24  # below it the sum of |a_j| fits int32
+
+
+@dataclass(frozen=True, slots=True)
+class FixedPointUpdate:
+    """One list of updates as integers: direction j moves the weights by a_j * 2^f * z_j."""
+
+    seeds: npt.NDArray[np.uint64]  # (n,)
+    a: npt.NDArray[np.int32]  # (n,); the sum of |a| fits int32
+    f: int  # binary exponent: that of n * max |c_j|, less 30
+
+    def negated(self) -> FixedPointUpdate:
+        """Return the list that undoes this one, as long as nothing was widened in between."""
+        return FixedPointUpdate(self.seeds, -self.a, self.f)
+
+
+def coefficients(
+    differences: Sequence[float],
+    *,
+    lr: float,
+    rho: float,
+    tau: float = 1.0,
+    literal: bool = True,
+    weights: Sequence[float] | None = None,
+) -> list[float]:
+    """Compute c_j = -((lr * s) * (omega_j * dL_j / (2 rho))) in float64 (rule 6).
+
+    Args:
+        differences: dL_j of each direction, float32 values.
+        lr: step size, the product of client and server rate.
+        rho: finite-difference radius, > 0.
+        tau: scale of z; the literal form of the paper multiplies the step by tau^2.
+        literal: True for s = tau^2, False for s = 1.
+        weights: omega_j; None for the mean, 1/n each.
+
+    Returns:
+        n coefficients of the directions z_j.
+
+    Raises:
+        ValueError: a scalar is not finite, or weights are not one for each direction.
+    """
+    n = len(differences)
+    omegas = [1.0 / n] * n if weights is None else [float(w) for w in weights]
+    if len(omegas) != n:
+        raise ValueError(f"weights must have one entry for each of {n} updates, got {len(omegas)}")
+    for index, difference in enumerate(differences):
+        if not math.isfinite(difference):
+            raise ValueError(f"update {index} has dL = {difference}; drop it before the replay")
+    step = lr * (tau * tau if literal else 1.0)
+    return [
+        -(step * (omega * (float(difference) / (2.0 * rho))))
+        for omega, difference in zip(omegas, differences, strict=True)
+    ]
+
+
+def fixed_point(seeds: Sequence[int], coefficients: Sequence[float]) -> FixedPointUpdate:
+    """Round coefficients to integers under one exponent, a_j = rne(c_j * 2^-f) (rule 7).
+
+    Args:
+        seeds: 64-bit seed of each direction.
+        coefficients: c_j of each direction, finite.
+
+    Returns:
+        The list as integers; all a_j are 0 where all c_j are.
+
+    Raises:
+        ValueError: more directions than int32 sums allow, a seed out of range, or a coefficient
+            that is not finite.
+    """
+    n = len(coefficients)
+    if n >= MAX_DIRECTIONS:
+        raise ValueError(f"a list holds fewer than 2^24 directions, got {n}; split the round")
+    largest = max((abs(c) for c in coefficients), default=0.0)
+    if not math.isfinite(largest):
+        raise ValueError(f"a coefficient is not finite ({largest}); lower lr")
+    f = math.frexp(n * largest)[1] - 30
+    a = [round(math.ldexp(c, -f)) for c in coefficients]  # Python's round is half to even
+    return FixedPointUpdate(
+        seeds=np.array([_seed64(seed) for seed in seeds], dtype=np.uint64),
+        a=np.array(a, dtype=np.int32),
+        f=f,
+    )
+
+
+def _seed64(seed: int) -> int:
+    if not 0 <= seed < 1 << 64:
+        raise ValueError(f"seed must be in [0, 2^64), got {seed}")
+    return seed

@@ -1,0 +1,142 @@
+"""Weights on a grid, so that perturbing restores exactly: rules 1 to 4 and 9 of ``zo-grid/1``.
+
+Tensor t holds w = k * 2^e with an integer |k| <= 2^23 and an exponent e of its own.  Adding a
+multiple of 2^e to such weights is exact in fp32, in any order.  Exponents travel with the weights
+and are never recomputed from them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from zo_core import kernels
+from zo_core.parameters import Parameters, Params, parameters
+
+GRID_VERSION = "zo-grid/1"
+MAX_K = 1 << 23  # between rounds
+MAX_K_IN_ROUND = 1 << 24  # what fp32 holds exactly
+
+
+class GridError(ArithmeticError):
+    """The weights, or a step on them, do not fit the grid; in training the run has diverged."""
+
+
+@dataclass(slots=True)
+class Grid:
+    """The exponents of a model's tensors; changed in place when a tensor is widened."""
+
+    exponents: npt.NDArray[np.int32]  # (tensors,), in stream order
+
+    def __post_init__(self) -> None:
+        self.exponents = np.array(self.exponents, dtype=np.int32)
+
+    def copy(self) -> Grid:
+        """Return a grid that later widenings of this one leave alone."""
+        return Grid(self.exponents)
+
+    def radius(self, epsilon: float, tau: float = 1.0) -> float:
+        """Compute rho, the multiple of the coarsest quantum that is nearest to epsilon * tau.
+
+        Args:
+            epsilon: finite-difference step, > 0.
+            tau: scale of the direction, > 0.
+
+        Returns:
+            rho, one for all tensors; w + rho and w - rho are exact for every weight (rule 4).
+
+        Raises:
+            ValueError: epsilon or tau is not > 0.
+            GridError: rho is below the coarsest quantum or beyond the finest tensor's range.
+        """
+        check_positive("epsilon", epsilon)
+        check_positive("tau", tau)
+        coarsest, finest = int(self.exponents.max()), int(self.exponents.min())
+        steps = round(math.ldexp(epsilon * tau, -coarsest))
+        if steps < 1:
+            raise GridError(
+                f"epsilon * tau = {epsilon * tau:g} rounds to zero on tensor "
+                f"{int(self.exponents.argmax())}, whose quantum is 2^{coarsest}; raise epsilon"
+            )
+        rho = math.ldexp(steps, coarsest)
+        if rho > math.ldexp(MAX_K, finest):
+            raise GridError(
+                f"epsilon * tau = {epsilon * tau:g} exceeds 2^{finest + 23}, the range of tensor "
+                f"{int(self.exponents.argmin())}; lower epsilon"
+            )
+        return rho
+
+
+def snap_(params: Params) -> Grid:
+    """Put fp32 weights on the grid in place, each tensor with its own exponent (rule 2).
+
+    The server does this once, at hand-over.  An exponent is never below -26, so that small tensors
+    can still grow.
+
+    Args:
+        params: a module, or an ordered list of fp32 buffers.
+
+    Returns:
+        The exponents.
+
+    Raises:
+        ValueError: nothing trainable, or a dtype other than float32.
+        GridError: a weight is not finite; no weight has been changed then.
+    """
+    numbered = parameters(params)
+    _require_float32(numbered)
+    largest = _largest_weights(numbered)
+    for name, m in zip(numbered.names, largest, strict=True):
+        if not math.isfinite(m):
+            raise GridError(f"parameter {name!r} holds a weight that is not finite; warm up again")
+    exponents = [max(math.frexp(m)[1] if m > 0 else -3, -3) - 23 for m in largest]
+    for piece in numbered.pieces:
+        kernels.round_to_quantum(piece, 2.0 ** exponents[piece.tensor_index])
+    return Grid(np.array(exponents, dtype=np.int32))
+
+
+def widen_(params: Parameters, grid: Grid, largest_k: Sequence[int]) -> list[str]:
+    """Halve the resolution of tensors that outgrew |k| <= 2^23, in place (rule 9).
+
+    Args:
+        params: weights with |k| <= 2^24.
+        grid: their exponents; raised by one for each tensor widened.
+        largest_k: largest |k| of each tensor.
+
+    Returns:
+        Names of the tensors widened.
+    """
+    wide = {index for index, k in enumerate(largest_k) if k > MAX_K}
+    grid.exponents[list(wide)] += 1
+    for piece in params.pieces:
+        if piece.tensor_index in wide:
+            kernels.round_to_quantum(piece, 2.0 ** int(grid.exponents[piece.tensor_index]))
+    return [params.names[index] for index in sorted(wide)]
+
+
+def check_positive(name: str, value: float) -> None:
+    """Raise a ValueError unless value is a finite number above zero."""
+    if not (value > 0 and math.isfinite(value)):
+        raise ValueError(f"{name} must be > 0 and finite, got {value}")
+
+
+def _largest_weights(params: Parameters) -> list[float]:
+    largest = [0.0] * len(params.arrays)
+    for piece in params.pieces:
+        index = piece.tensor_index
+        found = kernels.max_abs(piece)
+        largest[index] = found if math.isnan(found) else max(largest[index], found)
+    return largest
+
+
+def _require_float32(params: Parameters) -> None:
+    for name, array in zip(params.names, params.arrays, strict=True):
+        if "float32" not in str(array.dtype):
+            raise ValueError(
+                f"grid mode needs float32 weights, but parameter {name!r} is {array.dtype}; "
+                "convert the model with .float(), or use plain mode (grid=None)"
+            )

@@ -1,0 +1,143 @@
+"""One dispatch point for the passes over the weights: perturb, fused re-perturb, replay.
+
+Which kernel works on a tensor follows from where the tensor lies and what it holds; all of them
+give the bits of :mod:`zo_core.kernels.numpy_ref`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from zo_core.fixed_point import FixedPointUpdate
+from zo_core.kernels.numpy_ref import Direction, ReplayStats
+from zo_core.kernels.selection import Group, describe, groups_of, module_of, only
+from zo_core.parameters import Parameters, Piece
+from zo_core.stream import gaussian, rademacher, sphere, sphere_factor
+
+__all__ = [
+    "DISTRIBUTIONS",
+    "ReplayStats",
+    "available_cores",
+    "default_threads",
+    "describe",
+    "direction_of",
+    "max_abs",
+    "only",
+    "perturb",
+    "replay",
+    "round_to_quantum",
+]
+
+DISTRIBUTIONS = ("rademacher", "gaussian", "sphere")
+
+
+def perturb(
+    params: Parameters,
+    terms: Sequence[tuple[int, float]],
+    distribution: str = "rademacher",
+    threads: int | None = None,
+) -> None:
+    """Add scale * z(seed) for each (seed, scale) of terms, one after the other, in one pass.
+
+    Args:
+        params: the weights.
+        terms: seeds in [0, 2^64) with their scales.
+        distribution: one of DISTRIBUTIONS.
+        threads: CPU threads at most; None for :func:`default_threads`.
+
+    Raises:
+        ValueError: a seed or the distribution does not exist.
+    """
+    signs = distribution == "rademacher"
+    direction = rademacher if signs else direction_of(distribution, params.sizes)
+    for group in groups_of(params, signs):
+        group.kernel.perturb(group.table, terms, direction, threads or default_threads())
+
+
+def replay(
+    params: Parameters,
+    update: FixedPointUpdate,
+    exponents: Sequence[int] | npt.NDArray[np.int32] | None,
+    *,
+    write: bool = True,
+    threads: int | None = None,
+) -> list[ReplayStats]:
+    """Apply a list of updates in one pass; one ReplayStats for each tensor, in stream order.
+
+    Args:
+        params: the weights.
+        update: the list as integers.
+        exponents: e of each tensor on the grid; None for plain mode.
+        write: False changes nothing and returns what would come of it.
+        threads: CPU threads at most; None for :func:`default_threads`.
+
+    Returns:
+        Statistics that tell whether a weight left the grid.
+    """
+    stats = [ReplayStats(0, 0)] * len(params.arrays)
+    for group in groups_of(params, signs=True):
+        found = group.kernel.replay(
+            group.table, update, exponents, write, threads or default_threads()
+        )
+        _merge(stats, group, found)
+    return stats
+
+
+def max_abs(piece: Piece) -> float:
+    """Find the largest |w| of a piece; nan or inf if it holds one."""
+    return float(module_of(piece).max_abs(piece))
+
+
+def round_to_quantum(piece: Piece, quantum: float) -> None:
+    """Round a piece's weights, half to even, to multiples of a power of two; -0 becomes +0."""
+    module_of(piece).round_to_quantum(piece, quantum)
+
+
+def direction_of(distribution: str, sizes: Sequence[int]) -> Direction:
+    """Return the function (seed, tensor, n, start) -> z of a distribution for a model's sizes.
+
+    Raises:
+        ValueError: the distribution is unknown.
+    """
+    if distribution == "rademacher":
+        return rademacher
+    if distribution == "gaussian":
+        return gaussian
+    if distribution == "sphere":
+        factors: dict[int, float] = {}  # one pass over the whole direction a seed
+
+        def on_sphere(seed: int, tensor_index: int, n: int, start: int) -> npt.NDArray[Any]:
+            if seed not in factors:
+                factors[seed] = sphere_factor(seed, sizes)
+            return sphere(seed, tensor_index, n, start, factor=factors[seed])
+
+        return on_sphere
+    raise ValueError(f"distribution must be one of {', '.join(DISTRIBUTIONS)}, got {distribution!r}")
+
+
+def default_threads() -> int:
+    """Return the number of threads for kernels: torch's where torch is loaded, else the cores."""
+    torch = sys.modules.get("torch")
+    return int(torch.get_num_threads()) if torch is not None else available_cores()
+
+
+def available_cores() -> int:
+    """Count the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _merge(stats: list[ReplayStats], group: Group, found: Sequence[ReplayStats]) -> None:
+    """Add the pieces' statistics to their tensors'."""
+    for index, new in zip(group.tensor_indices, found, strict=True):
+        old = stats[index]
+        stats[index] = ReplayStats(
+            max(old.max_abs_k, new.max_abs_k), old.zero_increments + new.zero_increments
+        )

@@ -1,0 +1,175 @@
+/* The CPU kernels as a Python extension (limited API: one binary for CPython 3.11 and later).
+ *
+ * A model's tensors are described once, by prepare(); a pass over all of them is then one call,
+ * made without the GIL.  zo_core/kernels/cpu.py is the only caller and says what arguments mean.
+ */
+#define Py_LIMITED_API 0x030B0000
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "_passes.h"
+
+static const char *const CAPSULE = "zo_core.kernels._cpu.Table";
+
+typedef struct {
+    Piece *pieces;
+    Py_buffer *views; /* keep the tensors' memory where it is */
+    int64_t num_pieces, blocks;
+} Table;
+
+static void free_table(Table *table) {
+    for (int64_t p = 0; p < table->num_pieces; p++) PyBuffer_Release(&table->views[p]);
+    PyMem_Free(table->views);
+    PyMem_Free(table->pieces);
+    PyMem_Free(table);
+}
+
+static void free_capsule(PyObject *capsule) {
+    free_table(PyCapsule_GetPointer(capsule, CAPSULE));
+}
+
+/* Fill one row of the table from (array, tensor_index, start). */
+static int describe(PyObject *item, Py_buffer *view, Piece *piece) {
+    PyObject *array;
+    unsigned long long tensor;
+    long long start;
+    if (!PyArg_ParseTuple(item, "OKL", &array, &tensor, &start)) return -1;
+    if (tensor > UINT32_MAX || start < 0) {
+        PyErr_SetString(PyExc_ValueError, "tensor_index must be in [0, 2^32), start in [0, 2^63)");
+        return -1;
+    }
+    if (PyObject_GetBuffer(array, view, PyBUF_STRIDES | PyBUF_WRITABLE | PyBUF_FORMAT)) return -1;
+    if (strcmp(view->format, "f") != 0 || view->ndim > MAX_DIMS) {
+        PyBuffer_Release(view);
+        PyErr_SetString(PyExc_TypeError, "the C kernels work on native float32 arrays");
+        return -1;
+    }
+    const int flat = PyBuffer_IsContiguous(view, 'C');
+    *piece = (Piece){view->buf, view->len / (int64_t)sizeof(float), start, (uint32_t)tensor,
+                     view->ndim, view->shape, flat ? NULL : view->strides, 0};
+    return 0;
+}
+
+static PyObject *prepare(PyObject *self, PyObject *items) {
+    const Py_ssize_t n = PyList_Size(items);
+    if (n < 0) return NULL;
+    Table *table = PyMem_Calloc(1, sizeof *table);
+    if (!table) return PyErr_NoMemory();
+    table->pieces = PyMem_Calloc((size_t)n + 1, sizeof *table->pieces);
+    table->views = PyMem_Calloc((size_t)n + 1, sizeof *table->views);
+    int failed = !table->pieces || !table->views;
+    if (failed) PyErr_NoMemory();
+    for (Py_ssize_t p = 0; p < n && !failed; p++) {
+        failed = describe(PyList_GetItem(items, p), &table->views[p], &table->pieces[p]);
+        table->num_pieces += !failed;
+    }
+    PyObject *capsule = failed ? NULL : PyCapsule_New(table, CAPSULE, free_capsule);
+    if (!capsule) {
+        free_table(table);
+        return NULL;
+    }
+    table->blocks = number_blocks(table->pieces, table->num_pieces);
+    return capsule;
+}
+
+static int read_term(PyObject *item, Term *term) {
+    PyObject *seed;
+    double scale;
+    if (!PyArg_ParseTuple(item, "Od", &seed, &scale)) return -1;
+    term->scale = (float)scale;
+    term->seed = PyLong_AsUnsignedLongLong(seed);
+    if (!PyErr_Occurred()) return 0;
+    if (PyErr_ExceptionMatches(PyExc_OverflowError))
+        PyErr_Format(PyExc_ValueError, "seed must be in [0, 2^64), got %R", seed);
+    return -1;
+}
+
+static PyObject *perturb(PyObject *self, PyObject *args) {
+    PyObject *capsule, *items;
+    long long threads;
+    if (!PyArg_ParseTuple(args, "OOL", &capsule, &items, &threads)) return NULL;
+    Table *table = PyCapsule_GetPointer(capsule, CAPSULE);
+    const Py_ssize_t n = PySequence_Size(items);
+    if (!table || n < 0) return NULL;
+    Term *terms = PyMem_Calloc((size_t)n + 1, sizeof *terms);
+    if (!terms) return PyErr_NoMemory();
+    int failed = 0;
+    for (Py_ssize_t j = 0; j < n && !failed; j++) {
+        PyObject *item = PySequence_GetItem(items, j);
+        failed = !item || read_term(item, &terms[j]);
+        Py_XDECREF(item);
+    }
+    if (!failed) {
+        Pass pass = {.pieces = table->pieces, .num_pieces = table->num_pieces,
+                     .on_tile = perturb_on_tile, .write = 1, .directions = n, .terms = terms};
+        Py_BEGIN_ALLOW_THREADS
+        run_pass(&pass, table->blocks, threads);
+        Py_END_ALLOW_THREADS
+    }
+    PyMem_Free(terms);
+    return failed ? NULL : Py_NewRef(Py_None);
+}
+
+/* A list of (max_abs_k, zero_increments), one a piece. */
+static PyObject *list_of(const Stats *stats, int64_t n) {
+    PyObject *list = PyList_New((Py_ssize_t)n);
+    for (int64_t p = 0; list && p < n; p++) {
+        PyObject *row = Py_BuildValue("(LL)", (long long)stats[p].max_abs_k,
+                                      (long long)stats[p].zero_increments);
+        if (!row || PyList_SetItem(list, (Py_ssize_t)p, row)) Py_CLEAR(list);
+    }
+    return list;
+}
+
+static int bad_lengths(const Table *table, Py_ssize_t seeds, Py_ssize_t a, const Py_buffer *e) {
+    int bad = seeds / 8 != a / 4;
+    for (int64_t p = 0; e->buf && p < table->num_pieces; p++)
+        bad |= table->pieces[p].tensor >= (uint64_t)e->len / 4;
+    if (bad) PyErr_SetString(PyExc_ValueError, "one a for each seed, one exponent a tensor");
+    return bad;
+}
+
+static PyObject *replay(PyObject *self, PyObject *args) {
+    PyObject *capsule, *result = NULL;
+    Py_buffer seeds, a, exponents; /* uint64, int32, int32 or None */
+    long long f, threads;
+    float factor;
+    int write;
+    if (!PyArg_ParseTuple(args, "Oy*y*Lfz*pL", &capsule, &seeds, &a, &f, &factor, &exponents,
+                          &write, &threads))
+        return NULL;
+    Table *table = PyCapsule_GetPointer(capsule, CAPSULE);
+    if (table && !bad_lengths(table, seeds.len, a.len, &exponents)) {
+        Stats *stats = PyMem_Calloc((size_t)table->num_pieces + 1, sizeof *stats);
+        Pass pass = {.pieces = table->pieces, .num_pieces = table->num_pieces,
+                     .on_tile = replay_on_tile, .write = write, .directions = a.len / 4,
+                     .seeds = seeds.buf, .a = a.buf, .exponents = exponents.buf,
+                     .f = f, .factor = factor, .stats = stats};
+        if (stats) {
+            Py_BEGIN_ALLOW_THREADS
+            run_pass(&pass, table->blocks, threads);
+            Py_END_ALLOW_THREADS
+        }
+        result = stats ? list_of(stats, table->num_pieces) : PyErr_NoMemory();
+        PyMem_Free(stats);
+    }
+    PyBuffer_Release(&seeds);
+    PyBuffer_Release(&a);
+    if (exponents.obj) PyBuffer_Release(&exponents);
+    return result;
+}
+
+static PyMethodDef METHODS[] = {
+    {"prepare", prepare, METH_O, NULL},
+    {"perturb", perturb, METH_VARARGS, NULL},
+    {"replay", replay, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyModuleDef_Slot SLOTS[] = {{0, NULL}};
+
+static struct PyModuleDef MODULE = {
+    PyModuleDef_HEAD_INIT, .m_name = "_cpu", .m_size = 0, .m_methods = METHODS, .m_slots = SLOTS,
+};
+
+PyMODINIT_FUNC PyInit__cpu(void) { return PyModuleDef_Init(&MODULE); }

@@ -1,0 +1,183 @@
+/* Passes over all tensors of a model: tiles are cut, staged where strided, and dealt to threads. */
+#ifndef ZO_PASSES_H
+#define ZO_PASSES_H
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "_tiles.h"
+
+enum { MAX_DIMS = 64, MAX_THREADS = 256 };
+
+/* Fewer tile-directions than this and a thread costs more than it saves (measured). */
+static const int64_t WORK_PER_THREAD = 1;
+
+typedef struct {
+    char *data; /* the first element */
+    int64_t count, start;
+    uint32_t tensor;
+    int ndim;
+    const intptr_t *shape, *strides; /* NULL strides: contiguous */
+    int64_t first_block;             /* of all blocks of all pieces, set by number_blocks */
+} Piece;
+
+typedef struct {
+    uint64_t seed;
+    float scale;
+} Term;
+
+typedef struct Pass Pass;
+struct Pass {
+    const Piece *pieces;
+    int64_t num_pieces;
+    void (*on_tile)(const Pass *, const Piece *, float *w, int from, int to, int64_t block,
+                    Stats *);
+    int write;             /* 0: work on copies, for the statistics alone */
+    int64_t directions;    /* terms or updates: the work a tile takes */
+    const Term *terms;     /* perturb */
+    const uint64_t *seeds; /* replay */
+    const uint32_t *a;
+    const int32_t *exponents; /* by tensor; NULL for plain mode */
+    int64_t f;
+    float factor; /* 2^(f + 30), for plain mode */
+    Stats *stats; /* one a piece, for replay */
+    pthread_mutex_t lock;
+};
+
+typedef struct {
+    Pass *pass;
+    int64_t from, to; /* blocks */
+} Share;
+
+INLINE int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+INLINE int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
+
+INLINE int64_t blocks_of(const Piece *piece) {
+    return (piece->start + piece->count + BLOCK - 1) / BLOCK - piece->start / BLOCK;
+}
+
+/* Give each piece its place in the row of all blocks; return the row's length. */
+static int64_t number_blocks(Piece *pieces, int64_t num_pieces) {
+    int64_t total = 0;
+    for (int64_t p = 0; p < num_pieces; p++) {
+        pieces[p].first_block = total;
+        total += blocks_of(&pieces[p]);
+    }
+    return total;
+}
+
+/* Copy n row-major elements of a strided piece, from `first` on, to the buffer or back. */
+static void stage(const Piece *piece, int64_t first, int n, float *buffer, int back) {
+    intptr_t at[MAX_DIMS];
+    const int last = piece->ndim - 1;
+    char *p = piece->data;
+    for (int d = last; d >= 0; d--) {
+        at[d] = (intptr_t)(first % piece->shape[d]);
+        first /= piece->shape[d];
+        p += at[d] * piece->strides[d];
+    }
+    for (int i = 0; i < n; i++) {
+        memcpy(back ? (void *)p : (void *)(buffer + i), back ? (void *)(buffer + i) : (void *)p,
+               sizeof(float));
+        p += piece->strides[last];
+        at[last]++;
+        for (int d = last; d > 0 && at[d] == piece->shape[d]; d--) {
+            at[d] = 0;
+            at[d - 1]++;
+            p += piece->strides[d - 1] - piece->shape[d] * piece->strides[d];
+        }
+    }
+}
+
+/* One tile: blocks [block, block + LANES) of the piece's tensor, cut to the piece and to `end`. */
+static void do_tile(const Pass *pass, const Piece *piece, int64_t block, int64_t end,
+                    Stats *stats) {
+    const int64_t origin = block * BLOCK;
+    const int64_t from = max64(origin, piece->start);
+    const int64_t to = min64(min64(origin + TILE, end * BLOCK), piece->start + piece->count);
+    const int64_t offset = from - piece->start;
+    const int n = (int)(to - from);
+    float copy[TILE];
+    float *w = (float *)piece->data + offset;
+    if (piece->strides) {
+        stage(piece, offset, n, copy, 0);
+    } else if (!pass->write) {
+        memcpy(copy, w, (size_t)n * sizeof *copy);
+    }
+    if (piece->strides || !pass->write) w = copy;
+    pass->on_tile(pass, piece, w, (int)(from - origin), (int)(to - origin), block, stats);
+    if (piece->strides && pass->write) stage(piece, offset, n, copy, 1);
+}
+
+static void *do_share(void *argument) {
+    const Share *share = argument;
+    Pass *pass = share->pass;
+    for (int64_t p = 0; p < pass->num_pieces; p++) {
+        const Piece *piece = &pass->pieces[p];
+        const int64_t shift = piece->start / BLOCK - piece->first_block;
+        const int64_t from = max64(share->from, piece->first_block) + shift;
+        const int64_t to = min64(share->to, piece->first_block + blocks_of(piece)) + shift;
+        Stats stats = {0, 0};
+        for (int64_t b = from; b < to; b += LANES) do_tile(pass, piece, b, to, &stats);
+        if (from < to && pass->stats) { /* threads may share a piece */
+            pthread_mutex_lock(&pass->lock);
+            pass->stats[p].max_abs_k = max64(pass->stats[p].max_abs_k, stats.max_abs_k);
+            pass->stats[p].zero_increments += stats.zero_increments;
+            pthread_mutex_unlock(&pass->lock);
+        }
+    }
+    return NULL;
+}
+
+/* Deal all blocks evenly to at most `threads` threads, the caller's among them. */
+static void run_pass(Pass *pass, int64_t blocks, int64_t threads) {
+    const int64_t work = blocks / LANES * max64(pass->directions, 1);
+    const int64_t n = max64(1, min64(min64(threads, MAX_THREADS), work / WORK_PER_THREAD));
+    pthread_t ids[MAX_THREADS];
+    Share shares[MAX_THREADS];
+    int started[MAX_THREADS] = {0};
+    pthread_mutex_init(&pass->lock, NULL);
+    for (int64_t t = 0; t < n; t++) {
+        shares[t] = (Share){pass, blocks * t / n, blocks * (t + 1) / n};
+        if (t > 0) started[t] = pthread_create(&ids[t], NULL, do_share, &shares[t]) == 0;
+    }
+    for (int64_t t = 0; t < n; t++)
+        if (!started[t]) do_share(&shares[t]); /* the caller's own, and what had no thread */
+    for (int64_t t = 1; t < n; t++)
+        if (started[t]) pthread_join(ids[t], NULL);
+    pthread_mutex_destroy(&pass->lock);
+}
+
+static void perturb_on_tile(const Pass *pass, const Piece *piece, float *w, int from, int to,
+                            int64_t block, Stats *stats) {
+    (void)stats;
+    for (int64_t j = 0; j < pass->directions; j++)
+        zo_perturb_tile(w, from, to, pass->terms[j].seed, piece->tensor, (uint64_t)block,
+                        pass->terms[j].scale);
+}
+
+static void replay_on_tile(const Pass *pass, const Piece *piece, float *w, int from, int to,
+                           int64_t block, Stats *stats) {
+    uint32_t sums[TILE];
+    const int32_t *s = (const int32_t *)sums + from;
+    const int n = to - from;
+    zo_sum_tile(sums, from / 32, (to + 31) / 32, pass->seeds, pass->a, pass->directions,
+                piece->tensor, (uint64_t)block);
+    if (!pass->exponents) {
+        zo_apply_plain(w, s, n, pass->factor, stats);
+        return;
+    }
+    const int e = pass->exponents[piece->tensor];
+    int64_t h = e - pass->f;
+    if (h >= 32) { /* every increment is below half a quantum */
+        memset(sums, 0, sizeof sums);
+        h = 1;
+    }
+    if (h >= 1 && e >= -126 && e <= 126) {
+        zo_apply_grid(w, s, n, e, (int)h, stats);
+    } else {
+        zo_apply_grid_wide(w, s, n, e, (int)max64(h, -32), stats);
+    }
+}
+
+#endif

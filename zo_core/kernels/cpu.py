@@ -1,0 +1,59 @@
+"""The kernels in C for float32 weights in host memory: at the memory's speed, on several threads.
+
+The extension is optional.  Importing this module raises ImportError where it was not built; the
+dispatch then falls back to NumPy and says so once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from zo_core.fixed_point import FixedPointUpdate
+from zo_core.kernels import _cpu
+from zo_core.kernels.numpy_ref import Direction, ReplayStats, plain_factor
+from zo_core.parameters import Piece
+
+
+def prepare(pieces: Sequence[Piece]) -> _cpu.Table:
+    """Describe the pieces to the extension, once for all passes over them.
+
+    Args:
+        pieces: stretches of native float32 NumPy arrays, of any strides.
+
+    Raises:
+        TypeError: a piece is of another dtype.
+    """
+    return _cpu.prepare([(piece.array, piece.tensor_index, piece.start) for piece in pieces])
+
+
+def perturb(
+    table: _cpu.Table,
+    terms: Sequence[tuple[int, float]],
+    direction: Direction,
+    threads: int,
+) -> None:
+    """Add scale * z(seed) for each (seed, scale) of terms; Rademacher, whatever the direction."""
+    _cpu.perturb(table, terms, threads)
+
+
+def replay(
+    table: _cpu.Table,
+    update: FixedPointUpdate,
+    exponents: Sequence[int] | None,
+    write: bool,
+    threads: int,
+) -> list[ReplayStats]:
+    """Apply a list of updates in one pass; see :func:`zo_core.kernels.numpy_ref.replay`."""
+    found = _cpu.replay(
+        table,
+        np.ascontiguousarray(update.seeds, dtype=np.uint64),
+        np.ascontiguousarray(update.a, dtype=np.int32),
+        update.f,
+        plain_factor(update.f) if exponents is None else 1.0,
+        None if exponents is None else np.ascontiguousarray(exponents, dtype=np.int32),
+        write,
+        threads,
+    )
+    return [ReplayStats(*row) for row in found]

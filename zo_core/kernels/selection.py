@@ -1,0 +1,182 @@
+"""Which kernel serves which tensor, and why another one does not.
+
+A kernel is a module of this package, imported when a tensor first needs it.  The choice and what
+the kernel prepared are kept in :attr:`Parameters.tables`, so that a pass over a small model costs
+microseconds.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Protocol, cast
+
+import numpy as np
+
+from zo_core.fixed_point import FixedPointUpdate
+from zo_core.kernels.numpy_ref import Direction, ReplayStats
+from zo_core.parameters import Parameters, Piece
+
+
+class Kernel(Protocol):
+    """What each kernel module offers; :mod:`zo_core.kernels.numpy_ref` says what it means."""
+
+    def prepare(self, pieces: Sequence[Piece]) -> Any:
+        """Describe the pieces once, in the form that the kernel's passes take."""
+
+    def perturb(
+        self,
+        table: Any,
+        terms: Sequence[tuple[int, float]],
+        direction: Direction,
+        threads: int,
+    ) -> None:
+        """Add scale * z(seed) for each (seed, scale) of terms."""
+
+    def replay(
+        self,
+        table: Any,
+        update: FixedPointUpdate,
+        exponents: Any,
+        write: bool,
+        threads: int,
+    ) -> list[ReplayStats]:
+        """Apply a list of updates in one pass; one ReplayStats a piece."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The pieces of a model that one kernel serves in one call."""
+
+    kernel: Kernel
+    table: Any  # what kernel.prepare made of the pieces
+    tensor_indices: tuple[int, ...]  # of each piece
+
+
+_MODULES = {"c": "cpu", "triton": "triton_ops", "torch": "torch_ops", "numpy": "numpy_ref"}
+_forced: str | None = None
+_log = logging.getLogger("zo_core.kernels")
+
+
+@contextmanager
+def only(name: str) -> Iterator[None]:
+    """Force one kernel ("c", "triton", "torch" or "numpy") inside the context, for comparisons.
+
+    Raises:
+        ValueError: the name is unknown; inside the context, a pass over tensors that the kernel
+            cannot serve.
+        RuntimeError: the kernel is not available on this machine.
+    """
+    global _forced  # noqa: PLW0603
+    if name not in _MODULES:
+        raise ValueError(f"kernel must be one of {', '.join(_MODULES)}, got {name!r}")
+    if reason := why_not(name):
+        raise RuntimeError(f"kernel {name!r} is not available: {reason}")
+    previous, _forced = _forced, name
+    try:
+        yield
+    finally:
+        _forced = previous
+
+
+def describe() -> list[tuple[str, bool, str]]:
+    """List the kernels as (name, available, what it serves or why it is missing)."""
+    serves = {
+        "c": "float32 tensors in host memory",
+        "triton": "float32 tensors on a CUDA device",
+        "torch": "bfloat16, and tensors on any other device",
+        "numpy": "float16 and float64 in host memory; the reference",
+    }
+    return [(name, not why_not(name), why_not(name) or serves[name]) for name in _MODULES]
+
+
+@cache
+def why_not(name: str) -> str:
+    """Return why a kernel cannot be used on this machine, or an empty string."""
+    try:
+        module = importlib.import_module(f"zo_core.kernels.{_MODULES[name]}")
+    except ImportError as error:
+        remedy = {
+            "c": "the extension was not built; install a C compiler and reinstall zobench",
+            "triton": "install triton (it comes with torch for CUDA)",
+            "torch": 'install torch: pip install "zobench[bench]"',
+        }
+        return f"{remedy[name]} ({error})"
+    return str(getattr(module, "unavailable", str)())
+
+
+def groups_of(params: Parameters, signs: bool) -> list[Group]:
+    """Group a model's pieces by kernel, in stream order; made once for each model.
+
+    Args:
+        params: the weights.
+        signs: True for Rademacher directions; the C and Triton kernels know no other.
+    """
+    key = (_forced, signs)
+    if key not in params.tables:
+        params.tables[key] = _group(params.pieces, signs)
+    return cast("list[Group]", params.tables[key])
+
+
+def module_of(piece: Piece) -> Any:
+    """Return the module that works on a piece by array operations: NumPy's or torch's."""
+    return _module("numpy" if isinstance(piece.array, np.ndarray) else "torch")
+
+
+def _group(pieces: Sequence[Piece], signs: bool) -> list[Group]:
+    names: dict[str, list[Piece]] = {}
+    for piece in pieces:
+        names.setdefault(_name_for(piece, signs), []).append(piece)
+    return [
+        Group(_module(name), _module(name).prepare(members), tuple(p.tensor_index for p in members))
+        for name, members in names.items()
+    ]
+
+
+def _name_for(piece: Piece, signs: bool) -> str:
+    """Choose the fastest kernel that serves a piece."""
+    if _forced is not None and (signs or _forced in {"torch", "numpy"}):
+        if not _SERVES[_forced](piece):
+            raise ValueError(
+                f"kernel {_forced!r} does not serve tensor {piece.tensor_index} "
+                f"({piece.array.dtype}); leave the choice to the dispatch"
+            )
+        return _forced
+    for name in ("c", "triton") if signs else ():
+        if _SERVES[name](piece) and not why_not(name):
+            return name
+        if name == "c" and _SERVES[name](piece):
+            _tell_once(why_not(name))
+    return "numpy" if _SERVES["numpy"](piece) else "torch"
+
+
+@cache
+def _tell_once(reason: str) -> None:
+    _log.warning("the C kernels are missing, NumPy's take their place, slowly: %s", reason)
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"zo_core.kernels.{_MODULES[name]}")
+
+
+def _is_host_float32(piece: Piece) -> bool:
+    return isinstance(piece.array, np.ndarray) and piece.array.dtype == np.dtype("=f4")
+
+
+def _is_for_triton(piece: Piece) -> bool:
+    if isinstance(piece.array, np.ndarray):  # Triton's interpreter, which tests the kernels
+        return _forced == "triton" and _is_host_float32(piece) and piece.array.ndim == 1
+    array = piece.array
+    return array.device.type == "cuda" and "float32" in str(array.dtype) and array.ndim == 1
+
+
+_SERVES: dict[str, Callable[[Piece], bool]] = {
+    "c": _is_host_float32,
+    "triton": _is_for_triton,
+    "torch": lambda piece: True,
+    "numpy": lambda piece: isinstance(piece.array, np.ndarray),
+}

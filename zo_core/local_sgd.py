@@ -1,0 +1,66 @@
+"""First-order local training: what a capable client does in a FedAvg round."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from zo_core.loss.module_loss import Criterion, cross_entropy, micro_batches
+from zo_core.stream import Purpose, random_permutations
+
+
+def local_sgd_(
+    module: nn.Module,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    *,
+    lr: float,
+    epochs: int,
+    batch_size: int,
+    run_seed: int,
+    round_index: int,
+    client_id: int,
+    criterion: Criterion = cross_entropy,
+) -> None:
+    """Train a module in place by SGD over shuffled batches, in training mode.
+
+    Args:
+        module: maps x to outputs; its trainable parameters and buffers change.
+        x: the client's inputs, (items, ...).
+        y: the client's targets, (items, ...).
+        lr: client learning rate, > 0.
+        epochs: passes over the data.
+        batch_size: items a step; the last batch of an epoch may be smaller.
+        run_seed: the run's seed; the order of items follows from it, the round and the client.
+        round_index: federated round.
+        client_id: the client's slot.
+        criterion: gives the loss of each item; a step descends its mean.
+    """
+    orders = random_permutations(
+        run_seed, Purpose.SHUFFLE, len(x), rows=epochs, a=round_index, b=client_id
+    )
+    module.train()
+    for order in torch.from_numpy(orders).to(x.device):
+        for inputs, targets in micro_batches(x[order], y[order], batch_size):
+            sgd_step_(module, inputs, targets, lr=lr, criterion=criterion)
+
+
+def sgd_step_(
+    module: nn.Module,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    *,
+    lr: float,
+    criterion: Criterion = cross_entropy,
+) -> None:
+    """Take one first-order step, w -= lr * grad, and free the gradient.
+
+    Plain SGD is written out here because ``torch.optim`` imports a compiler: 150 MiB of resident
+    memory that would be counted against backprop without being its own.
+    """
+    criterion(module(x), y).mean().backward()  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if parameter.grad is not None:
+                parameter.add_(parameter.grad, alpha=-lr)
+                parameter.grad = None

@@ -1,0 +1,1 @@
+"""How a forward loss is had; each submodule imports its own framework."""

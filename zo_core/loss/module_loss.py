@@ -1,0 +1,90 @@
+"""The loss of a torch module over a client's data, in micro-batches, summed in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+Criterion = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # (outputs, y) -> (items,)
+
+
+def cross_entropy(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Compute the cross entropy of each item: outputs (items, classes), y (items,)."""
+    return F.cross_entropy(outputs, y, reduction="none")
+
+
+def mean_loss(
+    module: nn.Module,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    *,
+    micro_batch: int | None = None,
+    criterion: Criterion = cross_entropy,
+) -> float:
+    """Compute the mean loss over all items by forwards alone, keeping no activation.
+
+    The module runs in evaluation mode, so that no forward, perturbed or not, touches a running
+    statistic; that also makes the micro-batched loss equal the whole batch's up to rounding.
+
+    Args:
+        module: maps x to outputs.
+        x: inputs, (items, ...).
+        y: targets, (items, ...).
+        micro_batch: items a forward; None for all at once.
+        criterion: gives the loss of each item.
+
+    Returns:
+        The mean, summed in float64.
+
+    Raises:
+        ValueError: no items, or micro_batch < 1.
+    """
+    with torch.inference_mode(), evaluating(module):
+        total = torch.zeros((), dtype=torch.float64, device=x.device)
+        for inputs, targets in micro_batches(x, y, micro_batch):
+            total += criterion(module(inputs), targets).sum(dtype=torch.float64)
+    return float(total) / len(x)
+
+
+def count_correct(
+    module: nn.Module, x: torch.Tensor, y: torch.Tensor, *, micro_batch: int = 512
+) -> int:
+    """Count the items whose largest output is at their label, in evaluation mode."""
+    with torch.inference_mode(), evaluating(module):
+        return sum(
+            int((module(inputs).argmax(dim=1) == labels).sum())
+            for inputs, labels in micro_batches(x, y, micro_batch)
+        )
+
+
+def micro_batches(
+    x: torch.Tensor, y: torch.Tensor, size: int | None
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Cut a batch into views of at most size items; None for one view of all.
+
+    Raises:
+        ValueError: no items, or size < 1.
+    """
+    if len(x) == 0:
+        raise ValueError("the loss of no items does not exist; give every client data")
+    if size is not None and size < 1:
+        raise ValueError(f"micro_batch must be >= 1 or None, got {size}")
+    step = size or len(x)
+    return ((x[i : i + step], y[i : i + step]) for i in range(0, len(x), step))
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put the module in evaluation mode inside the context."""
+    was_training = module.training
+    if was_training:
+        module.eval()
+    try:
+        yield
+    finally:
+        if was_training:
+            module.train()

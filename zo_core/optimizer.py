@@ -1,0 +1,176 @@
+"""Applying (seed, scalar) updates in one pass, and ZO-SGD on top of it.
+
+``apply_updates_`` is what every replica does with a round's result.  With a grid it follows rules
+6 to 9 of ``zo-grid/1``: integers from start to end, so that the weights' bits do not depend on
+order, chunking, threads or device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from zo_core import kernels
+from zo_core.fixed_point import FixedPointUpdate, coefficients, fixed_point
+from zo_core.grid import MAX_K, MAX_K_IN_ROUND, Grid, GridError, widen_
+from zo_core.kernels.numpy_ref import ReplayStats
+from zo_core.parameters import Parameters, Params, parameters
+from zo_core.perturbation import perturb_many_
+from zo_core.spsa import LossFn, loss_differences, radius
+from zo_core.stream import derive_seed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayReport:
+    """What a list of updates did to the weights."""
+
+    zero_share: float | None  # weights whose increment rounded to zero; > 0.5: lr is too low
+    widened: tuple[str, ...]  # tensors whose quantum was doubled
+
+
+def apply_updates_(
+    params: Params,
+    updates: Sequence[tuple[int, float]],
+    lr: float,
+    *,
+    epsilon: float,
+    tau: float = 1.0,
+    literal: bool = True,
+    weights: Sequence[float] | None = None,
+    grid: Grid | None = None,
+    distribution: str = "rademacher",
+) -> ReplayReport:
+    """Take one step along many directions: w += sum_j c_j z_j, in one pass over the weights.
+
+    One call is one round's list and one rounding; never merge lists, never split one.
+
+    Args:
+        params: a module, or an ordered list of buffers, holding the weights that the scalars were
+            computed on.
+        updates: (seed, dL) pairs, dL as :func:`zo_core.loss_differences` gives it.
+        lr: step size, the product of client and server rate.
+        epsilon: finite-difference step that the scalars were computed with.
+        tau: scale of z that they were computed with.
+        literal: True for the paper's step, which tau^2 multiplies; False for the normalised one.
+        weights: omega_j of each update; None for the mean, all ones for the sum.
+        grid: the weights' exponents, widened in place where needed; None for plain mode.
+        distribution: of the directions; other than "rademacher" they are added one by one.
+
+    Returns:
+        The share of zero increments and the tensors widened.
+
+    Raises:
+        ValueError: a scalar, seed or hyper-parameter out of range.
+        GridError: a weight would leave the grid (the run has diverged); no weight has changed.
+    """
+    if not updates:
+        raise ValueError("updates is empty; a round without participants changes nothing, skip it")
+    rho = radius(epsilon, tau, grid)
+    c = coefficients(
+        [difference for _, difference in updates],
+        lr=lr,
+        rho=rho,
+        tau=tau,
+        literal=literal,
+        weights=weights,
+    )
+    seeds = [seed for seed, _ in updates]
+    if distribution != "rademacher":
+        perturb_many_(params, list(zip(seeds, c, strict=True)), distribution=distribution)
+        return ReplayReport(zero_share=None, widened=())
+    return replay_(params, fixed_point(seeds, c), grid)
+
+
+def replay_(
+    params: Params, update: FixedPointUpdate, grid: Grid | None, *, widen: bool = True
+) -> ReplayReport:
+    """Apply one list of integer updates in place (zo-grid/1, rules 8 and 9).
+
+    Args:
+        params: as in :func:`apply_updates_`.
+        update: the list; ``update.negated()`` undoes it where nothing was widened.
+        grid: the weights' exponents; None for plain mode.
+        widen: False within a client's local steps, which end before the round's result is applied.
+
+    Raises:
+        GridError: a weight would leave the grid; no weight has changed.
+    """
+    numbered = parameters(params)
+    if grid is None:
+        stats = kernels.replay(numbered, update, None)
+        return ReplayReport(zero_share=_zero_share(stats, numbered), widened=())
+    exponents = grid.exponents.tolist()
+    if _may_overflow(update, exponents, MAX_K if widen else MAX_K_IN_ROUND):
+        _check_range(numbered, kernels.replay(numbered, update, exponents, write=False))
+    stats = kernels.replay(numbered, update, exponents)
+    widened = widen_(numbered, grid, [s.max_abs_k for s in stats]) if widen else []
+    return ReplayReport(zero_share=_zero_share(stats, numbered), widened=tuple(widened))
+
+
+def _may_overflow(update: FixedPointUpdate, exponents: Sequence[int], start: int) -> bool:
+    """Tell whether a weight at |k| <= start could pass 2^24; if not, the dry run is saved."""
+    longest = int(abs(update.a.astype("int64")).sum())
+    return longest * 2.0 ** (update.f - min(exponents)) + 1 > MAX_K_IN_ROUND - start
+
+
+def _check_range(params: Parameters, stats: Sequence[ReplayStats]) -> None:
+    for name, s in zip(params.names, stats, strict=True):
+        if s.max_abs_k > MAX_K_IN_ROUND:
+            raise GridError(
+                f"parameter {name!r} would reach |k| = {s.max_abs_k} > 2^24 in one round; "
+                "no weight has changed (lower lr: the run is diverging)"
+            )
+
+
+def _zero_share(stats: Sequence[ReplayStats], params: Parameters) -> float:
+    zeros: int = sum(s.zero_increments for s in stats)
+    return zeros / params.num_elements
+
+
+class ZOSGD:
+    """ZO-SGD on one machine (MeZO, Malladi et al., arXiv 2305.17333) with Rademacher directions.
+
+    >>> import numpy as np
+    >>> w = np.full(8, 0.5, dtype=np.float32)
+    >>> optimizer = ZOSGD([w], lr=0.05, epsilon=1e-3, directions=4, run_seed=1)
+    >>> for _ in range(200):
+    ...     _ = optimizer.step(lambda: float(w.astype(np.float64) @ w))
+    >>> bool(abs(w).max() < 0.01)
+    True
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        *,
+        lr: float,
+        epsilon: float,
+        run_seed: int,
+        tau: float = 1.0,
+        directions: int = 1,
+        grid: Grid | None = None,
+    ) -> None:
+        self.params = parameters(params)
+        self.lr = lr
+        self.epsilon = epsilon
+        self.tau = tau
+        self.directions = directions
+        self.grid = grid
+        self.run_seed = run_seed
+        self.steps_taken = 0
+
+    def step(self, loss_fn: LossFn) -> list[tuple[int, float]]:
+        """Take one step of 2 * directions forwards; return its (seed, dL) pairs."""
+        seeds = [
+            derive_seed(self.run_seed, round_index=self.steps_taken, client_id=0, direction=s)
+            for s in range(self.directions)
+        ]
+        differences = loss_differences(
+            loss_fn, self.params, seeds, epsilon=self.epsilon, tau=self.tau, grid=self.grid
+        )
+        updates = list(zip(seeds, map(float, differences), strict=True))
+        apply_updates_(
+            self.params, updates, self.lr, epsilon=self.epsilon, tau=self.tau, grid=self.grid
+        )
+        self.steps_taken += 1
+        return updates

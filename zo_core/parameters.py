@@ -1,0 +1,165 @@
+"""A model's trainable weights as an ordered list of buffers, numbered as in the stream."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import torch
+
+    Buffer: TypeAlias = torch.Tensor | npt.NDArray[Any]
+    Params: TypeAlias = "Parameters | torch.nn.Module | Iterable[Buffer]"
+else:
+    Buffer = Any
+    Params = Any
+
+CHUNK = 1 << 14  # elements worked on at a time where a kernel needs scratch memory: 64 KiB in fp32
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of one tensor that a kernel can walk: elements start, start + 1 and so on."""
+
+    array: Any  # 1-D and contiguous, or a small strided view that is staged through a copy
+    tensor_index: int
+    start: int  # the piece's first element within the tensor, row-major
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Trainable tensors in stream order; a tensor's position is its number in the stream."""
+
+    names: tuple[str, ...]
+    arrays: tuple[Any, ...]  # torch tensors (detached) or NumPy arrays, any shape
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of elements of each tensor."""
+        return tuple(size_of(array) for array in self.arrays)
+
+    @property
+    def num_elements(self) -> int:
+        """Number of elements of all tensors together."""
+        return sum(self.sizes)
+
+    @cached_property
+    def pieces(self) -> tuple[Piece, ...]:
+        """All stretches of all tensors, in stream order."""
+        return tuple(
+            piece
+            for index, array in enumerate(self.arrays)
+            for piece in _pieces(as_numpy_if_possible(array), index, 0)
+        )
+
+    @cached_property
+    def tables(self) -> dict[Any, Any]:
+        """What :mod:`zo_core.kernels` prepared for these pieces; it lives as long as they do."""
+        return {}
+
+
+def parameters(params: Params) -> Parameters:
+    """Number the trainable tensors of a module, or the buffers of a list, in stream order.
+
+    Args:
+        params: a torch module (``named_parameters()`` order, trainable only, a tied tensor once), a
+            sequence of torch tensors or NumPy arrays, or the result of an earlier call.
+
+    Returns:
+        The buffers themselves, not copies: writing to them changes the model.
+
+    Raises:
+        ValueError: nothing to train, or a buffer that is not of a floating dtype or not writable.
+    """
+    if isinstance(params, Parameters):
+        return params
+    named = dict(_named(params))
+    if not named:
+        raise ValueError(
+            "params has no trainable parameter; zeroth-order training needs at least one "
+            "(set requires_grad=True on the parameters to train)"
+        )
+    for name, array in named.items():
+        _check_trainable(name, array)
+    return Parameters(names=tuple(named), arrays=tuple(named.values()))
+
+
+def as_numpy_if_possible(array: Any) -> Any:
+    """View a CPU torch tensor as a NumPy array on the same memory; leave anything else as it is."""
+    if (
+        isinstance(array, np.ndarray)
+        or array.device.type != "cpu"
+        or "bfloat16" in str(array.dtype)
+    ):
+        return array
+    return array.numpy()
+
+
+def is_module(params: object) -> bool:
+    """Tell whether params is a torch module, without importing torch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(params, torch.nn.Module)
+
+
+def size_of(array: Any) -> int:
+    """Count the elements of a torch tensor or a NumPy array."""
+    return int(array.size) if isinstance(array, np.ndarray) else int(array.numel())
+
+
+def is_contiguous(array: Any) -> bool:
+    """Tell whether the row-major elements of an array lie one after the other in memory."""
+    if isinstance(array, np.ndarray):
+        return bool(array.flags.c_contiguous)
+    return bool(array.is_contiguous())
+
+
+def _named(params: Any) -> Iterator[tuple[str, Any]]:
+    if is_module(params):
+        module = cast("torch.nn.Module", params)
+        for name, parameter in module.named_parameters():
+            if parameter.requires_grad:
+                yield name, parameter.detach()
+        return
+    seen: set[int] = set()
+    for index, array in enumerate(params):
+        if id(array) not in seen:  # a tied buffer is numbered, and perturbed, once
+            seen.add(id(array))
+            yield str(index), array if isinstance(array, np.ndarray) else array.detach()
+
+
+def _check_trainable(name: str, array: Any) -> None:
+    if isinstance(array, np.ndarray):
+        floating, writable = array.dtype.kind == "f", array.flags.writeable
+    else:
+        floating, writable = array.is_floating_point(), True
+    if not floating:
+        raise ValueError(
+            f"parameter {name!r} has dtype {array.dtype}; only floating dtypes can be perturbed "
+            "(freeze it with requires_grad=False, or leave it out of the list)"
+        )
+    if not writable:
+        raise ValueError(f"parameter {name!r} is a read-only array; pass a writable copy")
+
+
+def _pieces(array: Any, tensor_index: int, start: int) -> Iterator[Piece]:
+    """Split a tensor of any strides into flat stretches and small strided views."""
+    size = size_of(array)
+    if size == 0:
+        return
+    if is_contiguous(array):
+        yield Piece(array.reshape(-1), tensor_index, start)
+    elif size <= CHUNK:
+        yield Piece(array, tensor_index, start)
+    elif array.ndim == 1:
+        for offset in range(0, size, CHUNK):
+            yield Piece(array[offset : offset + CHUNK], tensor_index, start + offset)
+    else:
+        step = size // array.shape[0]
+        for row in range(array.shape[0]):
+            yield from _pieces(array[row], tensor_index, start + row * step)

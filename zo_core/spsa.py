@@ -1,0 +1,167 @@
+"""Two forwards to one scalar: simultaneous perturbation (SPSA) along seeded directions.
+
+The scalar of one direction is dL = L(w + rho z) - L(w - rho z), losses in float64, the difference
+rounded once to float32.  Its projected gradient is dL / (2 rho) (Spall 1992; MeZO, Malladi et al.,
+arXiv 2305.17333; ZOWarmUp, Legate et al., arXiv 2509.03503, eq. 2).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from zo_core.grid import Grid, check_positive
+from zo_core.parameters import Parameters, Params, parameters
+from zo_core.perturbation import perturb_many_
+
+LossFn = Callable[[], float]  # the loss at the present weights
+PhaseObserver = Callable[[str], None]  # told the name of each phase as it ends
+
+
+class NonFiniteLossError(ArithmeticError):
+    """A loss was nan or infinite; the weights had been restored before this was raised."""
+
+
+def projected_gradient(
+    loss_fn: LossFn,
+    params: Params,
+    seed: int,
+    *,
+    epsilon: float,
+    tau: float = 1.0,
+    grid: Grid | None = None,
+) -> float:
+    """Estimate the slope of the loss along z(seed) from two forwards.
+
+    The weights are perturbed in place and restored: to the bit with a grid, nearly without.  They
+    are restored as well where loss_fn raises.
+
+    Args:
+        loss_fn: returns the loss at the present weights; called twice.
+        params: a module, or an ordered list of buffers.
+        seed: the direction's seed.
+        epsilon: finite-difference step, > 0.
+        tau: scale of z, > 0; the radius is epsilon * tau.
+        grid: the weights' exponents from :func:`zo_core.snap_`; None for plain mode.
+
+    Returns:
+        dL / (2 rho), which is z . grad up to terms of order rho^2.
+
+    Raises:
+        ValueError: epsilon or tau is not > 0, or params cannot be perturbed.
+        NonFiniteLossError: a loss was not finite.
+
+    >>> import numpy as np
+    >>> w = np.array([3.0, 4.0])
+    >>> projected_gradient(lambda: float(w @ w) / 2, [w], seed=1, epsilon=0.25)
+    7.0
+    """
+    difference = loss_differences(loss_fn, params, [seed], epsilon=epsilon, tau=tau, grid=grid)[0]
+    return float(difference) / (2.0 * radius(epsilon, tau, grid))
+
+
+def loss_differences(
+    loss_fn: LossFn,
+    params: Params,
+    seeds: Sequence[int],
+    *,
+    epsilon: float,
+    tau: float = 1.0,
+    grid: Grid | None = None,
+    distribution: str = "rademacher",
+    observe: PhaseObserver | None = None,
+) -> npt.NDArray[np.float32]:
+    """Compute dL of S directions in 2S forwards and 2S + 1 passes over the weights.
+
+    Args:
+        loss_fn: returns the loss at the present weights; called 2S times.
+        params: a module, or an ordered list of buffers.
+        seeds: one for each direction.
+        epsilon: finite-difference step, > 0.
+        tau: scale of z, > 0.
+        grid: the weights' exponents; None for plain mode.
+        distribution: of z; a grid admits "rademacher" alone.
+        observe: called with "perturb", "forward", "re-perturb" or "restore" as each phase ends.
+
+    Returns:
+        float32 array of shape (S,): what a client sends.
+
+    Raises:
+        ValueError: as :func:`projected_gradient`, or a grid with another distribution.
+        NonFiniteLossError: a loss was not finite.
+    """
+    rho = radius(epsilon, tau, grid)
+    if grid is not None and distribution != "rademacher":
+        raise ValueError(
+            f"grid mode restores Rademacher directions alone, got {distribution!r}; "
+            "use plain mode (grid=None)"
+        )
+    walk = _Walk(parameters(params), distribution, observe or _ignore)
+    differences = np.empty(len(seeds), dtype=np.float32)
+    try:
+        for index, seed in enumerate(seeds):
+            walk.move_to(seed, rho)
+            upper = walk.forward(loss_fn)
+            walk.move_to(seed, -rho)
+            lower = walk.forward(loss_fn)
+            differences[index] = np.float32(upper - lower)
+    finally:
+        walk.restore()
+    return differences
+
+
+def radius(epsilon: float, tau: float, grid: Grid | None) -> float:
+    """Return rho: epsilon * tau, rounded to the grid where there is one (zo-grid/1, rule 4)."""
+    if grid is not None:
+        return grid.radius(epsilon, tau)
+    check_positive("epsilon", epsilon)
+    check_positive("tau", tau)
+    return epsilon * tau
+
+
+class _Walk:
+    """Where the weights stand: at offset * z(seed) from where they were."""
+
+    def __init__(self, params: Parameters, distribution: str, observe: PhaseObserver) -> None:
+        self._params = params
+        self._distribution = distribution
+        self._observe = observe
+        self._seed = 0
+        self._offset = 0.0
+
+    def move_to(self, seed: int, offset: float) -> None:
+        """Go to offset * z(seed) in one pass, back through the start for another direction."""
+        if self._offset == 0.0:
+            self._add([(seed, offset)], "perturb")
+        elif seed == self._seed:
+            self._add([(seed, offset - self._offset)], "re-perturb")
+        else:
+            self._add([(self._seed, -self._offset), (seed, offset)], "perturb")
+        self._seed, self._offset = seed, offset
+
+    def forward(self, loss_fn: LossFn) -> float:
+        loss = float(loss_fn())
+        self._observe("forward")
+        if not math.isfinite(loss):
+            self.restore()
+            raise NonFiniteLossError(
+                f"the loss along direction {self._seed:#x} is {loss}; "
+                "the weights are restored (check the data, or lower epsilon)"
+            )
+        return loss
+
+    def restore(self) -> None:
+        if self._offset != 0.0:
+            self._add([(self._seed, -self._offset)], "restore")
+            self._offset = 0.0
+
+    def _add(self, terms: list[tuple[int, float]], phase: str) -> None:
+        perturb_many_(self._params, terms, distribution=self._distribution)
+        self._observe(phase)
+
+
+def _ignore(_phase: str) -> None:
+    pass
