@@ -5,8 +5,10 @@ It is loaded by every pytest of its environment, so nothing heavy is imported at
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import pytest
 
@@ -79,8 +81,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Tell the progress display how much there is to do."""
     if _SUITE in session.config.stash:
-        reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
-        session.config.stash[_SUITE].start(len(session.items), reporter._tw._file)
+        session.config.stash[_SUITE].start(len(session.items), _uncaptured_stdout())
 
 
 @pytest.hookimpl(wrapper=True)
@@ -109,6 +110,14 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     """Write the report and end with a table and its path."""
     if _SUITE in config.stash and not config.option.collectonly:
         config.stash[_SUITE].finish()
+
+
+def _uncaptured_stdout() -> TextIO:
+    """Open the real standard output a second time: during a case pytest redirects the first."""
+    try:
+        return os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    except OSError:  # standard output is no file, as under a test's capture
+        return sys.stdout
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

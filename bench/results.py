@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bench.record import Metric, Record
+from bench.text import MODELS
 
 GROUPS = ("formulas", "memory", "bytes", "time", "accuracy", "engine")
+_NO_REASON = "no reason was recorded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,9 @@ class Results:
         return [line for record in records for line in _missing_of(record)]
 
     def models(self, group: str) -> list[str]:
-        """List a group's models, ResNet18 first, since the paper's Table 1 is about it."""
+        """List a group's models: ours in their order, ResNet18 of Table 1 first, then others."""
         names = {str(record.config["model"]) for record in self.group(group)}
-        return sorted(names, key=lambda name: (name != "resnet18", -len(name), name))
+        return [*(name for name in MODELS if name in names), *sorted(names - MODELS.keys())]
 
     def batches(self, group: str, model: str) -> list[int]:
         """List the batch sizes that a group has of a model."""
@@ -74,9 +76,9 @@ class Results:
 
 def _missing_of(record: Record) -> list[str]:
     if record.status != "ok":
-        return [f"{record.case}: {record.status}. {record.error or 'No reason was recorded.'}"]
+        return [f"{record.case}: {record.status}: {record.error or _NO_REASON}"]
     return [
-        f"{record.case}, {name}: not measured. {metric.reason or 'No reason was recorded.'}"
+        f"{record.case}, {name}: not measured: {metric.reason or _NO_REASON}"
         for name, metric in record.metrics.items()
         if metric.value is None
     ]

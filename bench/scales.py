@@ -18,6 +18,7 @@ class Scale:
     time_repeats: int  # measured repeats a time case, after one burn-in
     engine_parameters: tuple[int, ...]  # sizes of the engine's micro-benchmark, fp32 weights
     engine_repeats: int
+    restore_cycles: int  # perturb and restore, to prove that no bit changes
     accuracy_seeds: int
     accuracy_splits: tuple[str, ...]  # high/low per cent
     accuracy_rounds: int  # of all phases
@@ -37,6 +38,7 @@ SCALES: dict[str, Scale] = {
             time_repeats=3,
             engine_parameters=(11_173_962,),
             engine_repeats=5,
+            restore_cycles=20,
             accuracy_seeds=1,
             accuracy_splits=("10/90",),
             accuracy_rounds=60,
@@ -52,6 +54,7 @@ SCALES: dict[str, Scale] = {
             time_repeats=5,
             engine_parameters=(11_173_962,),
             engine_repeats=15,
+            restore_cycles=50,
             accuracy_seeds=2,
             accuracy_splits=("10/90", "50/50"),
             accuracy_rounds=200,
@@ -67,6 +70,7 @@ SCALES: dict[str, Scale] = {
             time_repeats=9,
             engine_parameters=(11_173_962, 200_000_000),
             engine_repeats=25,
+            restore_cycles=1000,
             accuracy_seeds=5,
             accuracy_splits=("10/90", "50/50"),
             accuracy_rounds=400,

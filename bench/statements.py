@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.paired import PairedDifference, compare_on_seeds
+from bench.record import Record
 from bench.results import Results
 from bench.text import duration, label, percent, points, size, times
 
@@ -30,14 +31,15 @@ def memory_sentence(results: Results) -> str:
     """Compare the peak memory of one step."""
     found = _step(results, "memory", "peak_above_baseline")
     if found is None:
-        return _nothing_to_compare("Memory", "memory", results)
+        return _nothing_to_compare("memory", results)
     model, batch, zo, fedavg = found
     inference = results.value(f"memory/{model}/inference/b{batch}", "peak_above_baseline")
     forwards = "" if inference is None else f" Two forwards alone take {size(inference)}."
     return (
         f"One training step of {label(model)} on {_images(batch)} peaks at {size(zo)} above its"
-        f" baseline by ZO and at {size(fedavg)} by FedAvg's backprop: ZO needs"
+        f" baseline by ZO and at {size(fedavg)} by FedAvg’s backprop: ZO needs"
         f" {_less_or_more(zo, fedavg)}.{forwards}"
+        f"{_stand_in(results, 'memory', model, batch, 'peak_above_baseline')}"
     )
 
 
@@ -52,18 +54,19 @@ def bytes_sentence(results: Results) -> str:
                 f" {size(fedavg[1])}: ZO sends {_less_or_more(zo[0], fedavg[0])} and receives"
                 f" {_less_or_more(zo[1], fedavg[1])}."
             )
-    return _nothing_to_compare("Bytes", "bytes", results)
+    return _nothing_to_compare("bytes", results)
 
 
 def time_sentence(results: Results) -> str:
     """Compare the time of one step."""
     found = _step(results, "time", "step")
     if found is None:
-        return _nothing_to_compare("Time", "time", results)
+        return _nothing_to_compare("time", results)
     model, batch, zo, fedavg = found
     return (
         f"On {_images(batch)}, one ZO direction of {label(model)} takes {duration(zo)} and one"
         f" FedAvg step {duration(fedavg)}: ZO takes {_less_or_more(zo, fedavg)}."
+        f"{_stand_in(results, 'time', model, batch, 'step')}"
     )
 
 
@@ -71,7 +74,7 @@ def accuracy_sentences(results: Results) -> list[str]:
     """Compare ZOWarmUp's test accuracy with High-Res-Only's, a sentence for each split."""
     splits = results.splits()
     if not splits:
-        return [_nothing_to_compare("Accuracy", "accuracy", results)]
+        return [_nothing_to_compare("accuracy", results)]
     return [_accuracy_sentence(results, split) for split in splits]
 
 
@@ -81,7 +84,7 @@ def verdict(difference: PairedDifference) -> str:
         None: "one seed gives no interval, so this is no verdict",
         1: "ZOWarmUp is ahead",
         -1: "ZOWarmUp is behind",
-        0: "the interval holds 0, so these seeds do not tell the two apart",
+        0: "the interval includes 0, so these seeds do not tell the two apart",
     }[difference.sign]
 
 
@@ -100,15 +103,27 @@ def _accuracy_sentence(results: Results, split: str) -> str:
     zowarmup, high_only = (results.value(case, "test_accuracy") for case in (ours, theirs))
     if difference is None or zowarmup is None or high_only is None:
         return (
-            f"At {split.replace('-', '/')} the accuracies cannot be compared: ZOWarmUp"
-            f" {_share_or_why(results, ours)}, High-Res-Only {_share_or_why(results, theirs)}."
+            f"At {split.replace('-', '/')} the accuracies cannot be compared (ZOWarmUp:"
+            f" {_share_or_why(results, ours)}; High-Res-Only: {_share_or_why(results, theirs)})."
         )
+    high, low = split.split("-")
     interval = f", 95 % interval {interval_text(difference)}" if difference.interval else ""
     return (
-        f"On {results.by_case[ours].config.get('dataset', 'the data')} at {split.replace('-', '/')}"
-        f" high/low clients, ZOWarmUp reaches {percent(zowarmup)} test accuracy and High-Res-Only"
-        f" {percent(high_only)}: {points(difference.mean)} points over {_seeds(difference.n)}"
-        f"{interval}; {verdict(difference)}."
+        f"On {results.by_case[ours].config.get('dataset', 'the data')} with {high} %"
+        f" high- and {low} % low-resource clients, ZOWarmUp reaches {percent(zowarmup)} test"
+        f" accuracy and High-Res-Only {percent(high_only)}: {points(difference.mean)} points over"
+        f" {_seeds(difference.n)}{interval}; {verdict(difference)}."
+        f"{_diverged(results.by_case[ours])}{_diverged(results.by_case[theirs])}"
+    )
+
+
+def _diverged(record: Record) -> str:
+    outcomes = list(record.details.get("outcomes", ()))
+    count, name = outcomes.count("diverged"), label(record.case.split("/")[1])
+    if not count:
+        return ""
+    return (
+        f" Of {name}’s {len(outcomes)} runs {count} diverged, and count with their last accuracy."
     )
 
 
@@ -129,6 +144,19 @@ def _step(results: Results, group: str, metric: str) -> tuple[str, int, float, f
     return None
 
 
+def _stand_in(results: Results, group: str, model: str, batch: int, metric: str) -> str:
+    """Say why another batch stands in for the paper's where that one was tried."""
+    if batch == STEP_BATCH or STEP_BATCH not in results.batches(group, model):
+        return ""
+    cases = {method: f"{group}/{model}/{method}/b{STEP_BATCH}" for method in ("zo", "fedavg")}
+    reasons = [
+        f"{label(method)}: {results.reason(case, metric)}"
+        for method, case in cases.items()
+        if results.value(case, metric) is None
+    ]
+    return f" On {_images(STEP_BATCH)} they cannot be compared ({'; '.join(reasons)})."
+
+
 def _payload(results: Results, model: str, method: str) -> tuple[float, float] | None:
     case = f"bytes/{model}/{method}"
     up, down = results.value(case, "up_payload"), results.value(case, "down_payload")
@@ -137,15 +165,16 @@ def _payload(results: Results, model: str, method: str) -> tuple[float, float] |
 
 def _less_or_more(ours: float, theirs: float) -> str:
     if ours <= 0 or theirs <= 0:
-        return f"{size(ours)} against {size(theirs)}" if ours != theirs else "the same"
-    less, text = theirs >= ours, times(max(ours, theirs) / min(ours, theirs))
-    return "the same" if text == "1.00" else f"{text} times {'less' if less else 'more'}"
+        return "an amount that gives no ratio"
+    ratio = max(ours, theirs) / min(ours, theirs)
+    text = f"about {times(ratio)}" if ratio >= 100 else times(ratio)
+    return "the same" if text == "1.00" else f"{text} times {'less' if theirs > ours else 'more'}"
 
 
-def _nothing_to_compare(what: str, group: str, results: Results) -> str:
+def _nothing_to_compare(group: str, results: Results) -> str:
     if not results.group(group):
-        return f"{what} was not measured in this run."
-    return f"{what} cannot be compared: no model has both ZO and FedAvg measured."
+        return f"This run did not measure {group}."
+    return f"In {group} there is nothing to compare: no model has both ZO and FedAvg measured."
 
 
 def _images(batch: int) -> str:

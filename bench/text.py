@@ -1,4 +1,4 @@
-"""Numbers as text for people: the edge where raw bytes, seconds and shares get units and rounding."""
+"""Numbers as text for people: where raw bytes, seconds and shares get their units and rounding."""
 
 from __future__ import annotations
 
@@ -42,16 +42,20 @@ def milliseconds(elapsed_s: float) -> str:
 def size(size_bytes: float) -> str:
     """Write bytes with the unit that suits them, in steps of 1024.
 
-    >>> size(12), size(44_695_848)
-    ('12 B', '42.6 MiB')
+    >>> size(12), size(44_695_848), size(1 << 33)
+    ('12 B', '42.6 MiB', '8 GiB')
     """
-    for unit in ("B", "KiB", "MiB"):
-        if abs(size_bytes) < 1024:
-            break
-        size_bytes /= 1024
-    else:
-        unit = "GiB"
-    return f"{size_bytes:,.0f} B" if unit == "B" else f"{significant(size_bytes)} {unit}"
+    if abs(size_bytes) < 1 << 10:
+        return f"{size_bytes:,.0f} B"
+    units = {"GiB": 1 << 30, "MiB": MIB, "KiB": 1 << 10}
+    name, unit = next((n, u) for n, u in units.items() if abs(size_bytes) >= u)
+    number = size_bytes / unit
+    return f"{number:,.0f} {name}" if number.is_integer() else f"{significant(number)} {name}"
+
+
+def instant(created: str) -> str:
+    """Write a record's time of creation, ISO 8601 in UTC, to the minute."""
+    return f"{created[:16].replace('T', ' ')} UTC"
 
 
 def duration(elapsed_s: float) -> str:

@@ -137,7 +137,7 @@ def _orin_nano() -> DeviceSpec:
         )
         | {"torch_wheel": _PYPI},
         notes={
-            "memory_bandwidth_bytes_per_s": "102 GB/s in the power mode MAXN SUPER (JetPack 6.1 on)",
+            "memory_bandwidth_bytes_per_s": "102 GB/s in power mode MAXN SUPER (JetPack 6.1 on)",
             "torch_wheel": "CPU only; for the GPU NVIDIA's wheel that goes with the JetPack",
         },
     )
@@ -176,7 +176,7 @@ def _laptop() -> DeviceSpec:
         torch_wheel="torch from PyPI or download.pytorch.org/whl/cpu (manylinux_2_28_x86_64)",
         sources={
             "memory_bytes": "definition of the class",
-            "memory_bandwidth_bytes_per_s": "JEDEC JESD79-4: DDR4-3200, 2 channels x 8 B x 3.2 GT/s",
+            "memory_bandwidth_bytes_per_s": "JEDEC JESD79-4: DDR4-3200, 2 channels, 8 B, 3.2 GT/s",
             "links_bits_per_s": "definition of the class",
             "torch_wheel": "tried: torch 2.13.0, x86-64 Linux",
         },
@@ -217,6 +217,7 @@ def _h200() -> DeviceSpec:
         notes={
             "soc": "differs by server",
             "memory_bytes": "differs by server; the GPU's own is in accelerator",
+            "memory_bandwidth_bytes_per_s": "differs by server; the GPU's own is in accelerator",
         },
     )
 

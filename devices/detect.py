@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from devices.cuda import driver_version
+from devices.cuda_driver import driver_version
 from devices.memory import huge_page_mode
 from devices.spec import Accelerator, DeviceSpec
 
@@ -25,6 +25,7 @@ _LIBRARIES = (
     "nvidia-ml-py",
     "pytest-benchmark",
     "zeus",
+    "zeus-ml",
     "flwr",
 )
 

@@ -16,20 +16,17 @@ from __future__ import annotations
 import importlib.util
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from devices.meter import EnergyMeter
 from devices.reading import Reading, missing
+from devices.sensors import find_rails, find_rapl_zones, read_number
 
 _WINDOW = "devices region"
 _RAPL_INTERVAL_S = 10.0  # far below the minutes in which a counter wraps at full load
 _INA_INTERVAL_S = 0.05
-# One rail that feeds the whole module, by board generation.
-_TOTAL_RAILS = ("VDD_IN", "POM_5V_IN", "VIN")
-# AGX Orin has none: these three are added. VDDQ_VDD2_1V8AO is not, being fed by VIN_SYS_5V0.
-_SUMMED_RAILS = ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0")
 
 
 def energy_meter(root: Path = Path("/")) -> EnergyMeter:
@@ -126,7 +123,9 @@ class RaplEnergy:
 
     def start(self) -> None:
         """Begin."""
-        self._last_uj = {name: _number(zone / "energy_uj") for name, zone in self._zones.items()}
+        self._last_uj = {
+            name: read_number(zone / "energy_uj") for name, zone in self._zones.items()
+        }
         self._sum_uj = 0
         self._reader = _Periodic(self._add, self._interval_s)
 
@@ -138,10 +137,10 @@ class RaplEnergy:
 
     def _add(self) -> None:
         for name, zone in self._zones.items():
-            now_uj = _number(zone / "energy_uj")
+            now_uj = read_number(zone / "energy_uj")
             used_uj = now_uj - self._last_uj[name]
             wrapped = used_uj < 0
-            self._sum_uj += used_uj + (_number(zone / "max_energy_range_uj") if wrapped else 0)
+            self._sum_uj += used_uj + (read_number(zone / "max_energy_range_uj") if wrapped else 0)
             self._last_uj[name] = now_uj
 
 
@@ -176,83 +175,6 @@ class SampledPower:
             last_s, last_watts = self._last
             self._joules += (now_s - last_s) * (watts + last_watts) / 2
         self._last = now_s, watts
-
-
-def find_rails(root: Path = Path("/")) -> dict[str, Callable[[], float]]:
-    """Return functions that read a Jetson's input power in watts, by rail, {} where there is none.
-
-    Args:
-        root: The folder that stands for the root of the file system.
-    """
-    rails = _hwmon_rails(root) | _iio_rails(root)
-    for name in _TOTAL_RAILS:
-        if name in rails:
-            return {name: rails[name]}
-    if all(name in rails for name in _SUMMED_RAILS):
-        return {name: rails[name] for name in _SUMMED_RAILS}
-    return {}
-
-
-def find_rapl_zones(root: Path = Path("/")) -> dict[str, Path]:
-    """Return the readable RAPL packages and DRAM zones by name, {} where there is none.
-
-    Args:
-        root: The folder that stands for the root of the file system.
-    """
-    zones = {}
-    for zone in sorted((root / "sys/class/powercap").glob("intel-rapl:*")):
-        name = (zone / "name").read_text().strip()
-        # Core and uncore are parts of their package.
-        if name.startswith("package") or name == "dram":
-            zones[f"{name} {zone.name}"] = zone
-    return zones if all(_readable(zone / "energy_uj") for zone in zones.values()) else {}
-
-
-def _hwmon_rails(root: Path) -> dict[str, Callable[[], float]]:
-    """Find the rails of the kernel's ina3221 and ina238 drivers (mV and mA, or uW)."""
-    rails: dict[str, Callable[[], float]] = {}
-    for folder in sorted((root / "sys/class/hwmon").glob("hwmon*")):
-        chip = (folder / "name").read_text().strip()
-        if chip == "ina238":
-            rails["VIN"] = _scaled((folder / "power1_input",), 1e-6)
-        if chip == "ina3221":
-            for label in sorted(folder.glob("in[123]_label")):
-                number = label.name[2]
-                files = (folder / f"in{number}_input", folder / f"curr{number}_input")
-                rails[label.read_text().strip()] = _scaled(files, 1e-6)
-    return rails
-
-
-def _iio_rails(root: Path) -> dict[str, Callable[[], float]]:
-    """Find the rails of NVIDIA's older ina3221x driver (Jetson Nano, kernel 4.9; mW)."""
-    rails: dict[str, Callable[[], float]] = {}
-    for label in sorted((root / "sys/bus/i2c/drivers/ina3221x").glob("*/iio:device*/rail_name_*")):
-        number = label.name.removeprefix("rail_name_")
-        file = label.parent / f"in_power{number}_input"
-        rails[label.read_text().strip()] = _scaled((file,), 1e-3)
-    return rails
-
-
-def _scaled(files: Sequence[Path], factor: float) -> Callable[[], float]:
-    def watts() -> float:
-        product = factor
-        for file in files:
-            product *= _number(file)
-        return product
-
-    return watts
-
-
-def _number(file: Path) -> int:
-    return int(file.read_text())
-
-
-def _readable(file: Path) -> bool:
-    try:
-        _number(file)
-    except OSError:
-        return False
-    return True
 
 
 def _why_none(root: Path) -> str:

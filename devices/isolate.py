@@ -35,7 +35,8 @@ def run_isolated(
     """Run `fn(*args, **kwargs)` in a fresh Python process of its own.
 
     Whatever the function does, hang, crash, print or eat memory, the caller goes on, and no
-    process of the child's process group outlives the call.
+    process of the child's process group outlives the call. Should the caller itself be killed,
+    the child dies with it (Linux); processes that the child started do not.
 
     Args:
         fn: "module:qualified.name", or a function defined at the top of a module.

@@ -79,7 +79,11 @@ class CgroupPeak:
 
 
 class LifetimeMax:
-    """Read ru_maxrss, which never resets: a figure only where the region raised it."""
+    """Read ru_maxrss, which never resets: a figure only where the region raised it.
+
+    On Linux a process starts with the maximum of the one that started it, so that the child of
+    a large process has no figure for a small region.
+    """
 
     method = "ru_maxrss raised in the region"
 
@@ -93,7 +97,7 @@ class LifetimeMax:
         after = lifetime_max_bytes()
         if after > self._before:
             return Reading(value=after, unit="byte", method=self.method)
-        reason = f"the region stayed below the process's earlier maximum of {after} bytes"
+        reason = f"the region stayed below the earlier or inherited maximum of {after} bytes"
         return missing("byte", reason, method="ru_maxrss")
 
 

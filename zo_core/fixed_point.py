@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from zo_core.stream import check_seed
+
 MAX_DIRECTIONS = 1 << 24  # below it the sum of |a_j| fits int32
 
 
@@ -91,13 +93,7 @@ def fixed_point(seeds: Sequence[int], coefficients: Sequence[float]) -> FixedPoi
     f = math.frexp(n * largest)[1] - 30
     a = [round(math.ldexp(c, -f)) for c in coefficients]  # Python's round is half to even
     return FixedPointUpdate(
-        seeds=np.array([_seed64(seed) for seed in seeds], dtype=np.uint64),
+        seeds=np.array([check_seed(seed) for seed in seeds], dtype=np.uint64),
         a=np.array(a, dtype=np.int32),
         f=f,
     )
-
-
-def _seed64(seed: int) -> int:
-    if not 0 <= seed < 1 << 64:
-        raise ValueError(f"seed must be in [0, 2^64), got {seed}")
-    return seed

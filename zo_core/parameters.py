@@ -126,11 +126,20 @@ def _named(params: Any) -> Iterator[tuple[str, Any]]:
             if parameter.requires_grad:
                 yield name, parameter.detach()
         return
-    seen: set[int] = set()
-    for index, array in enumerate(params):
-        if id(array) not in seen:  # a tied buffer is numbered, and perturbed, once
-            seen.add(id(array))
-            yield str(index), array if isinstance(array, np.ndarray) else array.detach()
+    seen: set[Any] = set()
+    for index, given in enumerate(params):
+        array = given if isinstance(given, np.ndarray) else given.detach()
+        identity = _identity(array)
+        if identity not in seen or size_of(array) == 0:  # a tied buffer is perturbed once
+            seen.add(identity)
+            yield str(index), array
+
+
+def _identity(array: Any) -> tuple[Any, ...]:
+    """What two views of one tensor share (``state_dict()`` gives views): memory and layout."""
+    if isinstance(array, np.ndarray):
+        return array.__array_interface__["data"][0], array.shape, array.strides
+    return array.data_ptr(), tuple(array.shape), array.stride()
 
 
 def _check_trainable(name: str, array: Any) -> None:
@@ -154,12 +163,12 @@ def _pieces(array: Any, tensor_index: int, start: int) -> Iterator[Piece]:
         return
     if is_contiguous(array):
         yield Piece(array.reshape(-1), tensor_index, start)
-    elif size <= CHUNK:
-        yield Piece(array, tensor_index, start)
-    elif array.ndim == 1:
-        for offset in range(0, size, CHUNK):
-            yield Piece(array[offset : offset + CHUNK], tensor_index, start + offset)
-    else:
-        step = size // array.shape[0]
+        return
+    step = size // array.shape[0]
+    if step > CHUNK:
         for row in range(array.shape[0]):
             yield from _pieces(array[row], tensor_index, start + row * step)
+        return
+    rows = CHUNK // step
+    for row in range(0, array.shape[0], rows):
+        yield Piece(array[row : row + rows], tensor_index, start + row * step)

@@ -6,6 +6,7 @@ import math
 
 from zo_core import kernels
 from zo_core.parameters import Params, parameters
+from zo_core.stream import check_seed
 
 
 def perturb_(
@@ -64,8 +65,7 @@ def perturb_many_(
         ValueError: as in :func:`perturb_`.
     """
     for seed, scale in terms:
-        if not 0 <= seed < 1 << 64:
-            raise ValueError(f"seed must be in [0, 2^64), got {seed}")
+        check_seed(seed)
         if not math.isfinite(scale):
             raise ValueError(f"scale must be finite, got {scale}")
     kernels.perturb(parameters(params), terms, distribution, threads)

@@ -10,6 +10,7 @@ Seeds are not secrecy: whoever holds the run seed can rebuild every direction.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from enum import IntEnum
 from typing import Final
@@ -93,7 +94,7 @@ def derive_seed(run_seed: int, *, round_index: int, client_id: int, direction: i
         _in_range("direction", direction, 32),
         Purpose.DIRECTION_SEED,
     )
-    low, high, _, _ = philox4x32(counter, split_seed(run_seed))
+    low, high, _, _ = philox4x32(counter, split_seed(_in_range("run_seed", run_seed, 64)))
     return int(low) | int(high) << 32
 
 
@@ -236,8 +237,17 @@ def random_permutations(
 
 def split_seed(seed: int) -> tuple[int, int]:
     """Split a 64-bit seed into Philox's key words (low, high)."""
-    seed = _in_range("seed", seed, 64)
+    seed = check_seed(seed)
     return seed & _MASK32, seed >> 32
+
+
+def check_seed(seed: int) -> int:
+    """Return a direction's seed as a Python integer.
+
+    Raises:
+        ValueError: it is no integer in [0, 2^64).
+    """
+    return _in_range("seed", seed, 64)
 
 
 def _block_words(
@@ -251,6 +261,10 @@ def _block_words(
 
 
 def _in_range(name: str, value: int, bits: int) -> int:
-    if not 0 <= value < 1 << bits:
+    try:
+        whole = operator.index(value)  # 1.5 cut down to 1 would be masking
+    except TypeError:
+        raise ValueError(f"{name} must be an integer in [0, 2^{bits}), got {value!r}") from None
+    if not 0 <= whole < 1 << bits:
         raise ValueError(f"{name} must be in [0, 2^{bits}), got {value}")
-    return int(value)
+    return whole

@@ -79,8 +79,8 @@ def hang(pid_file: str) -> None:
     time.sleep(600)
 
 
-def parent_that_dies(pid_file: str) -> int:
-    """Start a process that runs `hang` isolated, kill that process, and tell the hanging one."""
+def parent_that_dies(pid_file: str) -> list[int]:
+    """Start a process that runs `hang` isolated, kill it, and tell the hanging ones."""
     code = f"import devices; devices.run_isolated('devices_children:hang', {pid_file!r})"
     path = os.pathsep.join(sys.path)
     parent = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path})
@@ -88,7 +88,7 @@ def parent_that_dies(pid_file: str) -> int:
         time.sleep(0.01)
     parent.kill()
     parent.wait()
-    return int(Path(pid_file).read_text().split()[0])
+    return [int(pid) for pid in Path(pid_file).read_text().split()]
 
 
 def leave_grandchild_behind() -> int:
@@ -132,3 +132,22 @@ def eat_in_group(size_bytes: int) -> str:
 def measured_thrice() -> list[Any]:
     where = ("malloc", "freed at once in a thread", 10 * MIB, "best")
     return [measure_allocation(*where).to_json() for _ in range(3)]
+
+
+def versions_and_modules() -> list[Any]:
+    return [devices.environment(), sorted(sys.modules)]
+
+
+def detected_threads() -> int | None:
+    return devices.detect().threads
+
+
+def clock_and_modules() -> bool:
+    devices.now_s()
+    return "torch" in sys.modules
+
+
+def lifetime_in_a_small_parent(sizes_bytes: list[int]) -> Any:
+    """Measure in a grandchild, since a child inherits the maximum of the large test process."""
+    where = ("malloc", "freed at once", sizes_bytes, "lifetime")
+    return devices.run_isolated("devices.known_sizes:measure_sizes", *where).value

@@ -46,17 +46,13 @@ def test_a_large_region_does_not_shadow_a_small_one_after_it() -> None:
 
 
 def test_the_lifetime_maximum_reads_a_region_that_raises_it() -> None:
-    args = ("malloc", "freed at once", 100 * MIB, "lifetime")
+    result = run_isolated("devices_children:lifetime_in_a_small_parent", [100 * MIB])
 
-    peak = run_isolated(measure_allocation, *args).value["peak_above_baseline_bytes"]
-
-    assert abs(peak["value"] - 100 * MIB) <= ALLOWED_ERROR_BYTES
+    assert abs(result.value[0] - 100 * MIB) <= ALLOWED_ERROR_BYTES
 
 
 def test_the_lifetime_maximum_says_so_where_a_region_stays_below_it() -> None:
-    sizes = [100 * MIB, 10 * MIB]
-
-    result = run_isolated(measure_sizes, "malloc", "freed at once", sizes, "lifetime")
+    result = run_isolated("devices_children:lifetime_in_a_small_parent", [100 * MIB, 10 * MIB])
 
     assert result.value[0] is not None
     assert result.value[1] is None

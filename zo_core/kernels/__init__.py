@@ -118,7 +118,9 @@ def direction_of(distribution: str, sizes: Sequence[int]) -> Direction:
             return sphere(seed, tensor_index, n, start, factor=factors[seed])
 
         return on_sphere
-    raise ValueError(f"distribution must be one of {', '.join(DISTRIBUTIONS)}, got {distribution!r}")
+    raise ValueError(
+        f"distribution must be one of {', '.join(DISTRIBUTIONS)}, got {distribution!r}"
+    )
 
 
 def default_threads() -> int:

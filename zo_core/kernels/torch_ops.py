@@ -1,4 +1,194 @@
 """The kernels in plain torch operations: any device, any floating dtype, in bounded chunks.
 
 Used for tensors that NumPy cannot view (bfloat16, accelerators) where no faster kernel is to be had.
+float32, float16 and float64 get the bits of :mod:`zo_core.kernels.numpy_ref`.  bfloat16, which
+NumPy lacks, is worked on by the same rules: the scale is rounded to bfloat16, each sum is formed in
+float32 and rounded once.
 """
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from zo_core.fixed_point import FixedPointUpdate
+from zo_core.kernels.numpy_ref import OFF_GRID, Direction, ReplayStats, plain_factor
+from zo_core.parameters import CHUNK, Piece
+from zo_core.stream import BLOCK, rademacher, split_seed
+
+_MASK32 = 0xFFFFFFFF
+
+
+def prepare(pieces: Sequence[Piece]) -> list[Piece]:
+    """View pieces of NumPy arrays, which come only when this kernel is forced, as torch tensors."""
+    return [
+        Piece(torch.from_numpy(piece.array), piece.tensor_index, piece.start)
+        if isinstance(piece.array, np.ndarray)
+        else piece
+        for piece in pieces
+    ]
+
+
+def perturb(
+    pieces: Sequence[Piece],
+    terms: Sequence[tuple[int, float]],
+    direction: Direction,
+    threads: int,
+) -> None:
+    """Add scale * z(seed) for each (seed, scale) of terms, one after the other, in place."""
+    for piece in pieces:
+        for part, start in _chunks(piece):
+            for seed, scale in terms:
+                z = _draw(direction, seed, piece.tensor_index, part, start)
+                part += z.mul_(_rounded(scale, part.dtype))
+
+
+def replay(
+    pieces: Sequence[Piece],
+    update: FixedPointUpdate,
+    exponents: Sequence[int] | None,
+    write: bool,
+    threads: int,
+) -> list[ReplayStats]:
+    """Apply a list of updates in one pass; see :func:`zo_core.kernels.numpy_ref.replay`."""
+    return [_replay_piece(piece, update, exponents, write) for piece in pieces]
+
+
+def max_abs(piece: Piece) -> float:
+    """Find the largest |w| of a piece; nan or inf if it holds one."""
+    return float(torch.stack([part.abs().max() for part, _ in _chunks(piece)]).max())
+
+
+def round_to_quantum(piece: Piece, quantum: float) -> None:
+    """Round the weights, half to even, to multiples of a power of two, in place; -0 becomes +0."""
+    for part, _ in _chunks(piece):
+        part.mul_(1.0 / quantum).round_().mul_(quantum).add_(0.0)
+
+
+def signs(seed: int, tensor_index: int, n: int, start: int, device: torch.device) -> torch.Tensor:
+    """Draw elements start .. start + n of a Rademacher direction as int64 of 0 (+1) and 1 (-1).
+
+    Args:
+        seed: the direction's seed, in [0, 2^64).
+        tensor_index: the tensor's number, in [0, 2^32).
+        n: number of elements; scratch memory is some 20 bytes for each.
+        start: first element.
+        device: where to draw.
+    """
+    first, skip = divmod(start, BLOCK)
+    blocks = torch.arange(first, (start + n + BLOCK - 1) // BLOCK, device=device)
+    words = torch.stack(_philox(blocks, tensor_index, split_seed(seed)), dim=1)
+    bits = words[:, :, None] >> torch.arange(32, device=device)
+    return bits.bitwise_and_(1).reshape(-1)[skip : skip + n]
+
+
+def _philox(
+    blocks: torch.Tensor, tensor_index: int, key: tuple[int, int]
+) -> tuple[torch.Tensor, ...]:
+    """Philox4x32-10 of counters (block, tensor, 0), words in int64."""
+    x0, x1 = blocks & _MASK32, blocks >> 32
+    x2, x3 = torch.full_like(blocks, tensor_index), torch.zeros_like(blocks)
+    k0, k1 = key
+    for _ in range(10):
+        high0, low0 = _multiply(x0, 0xD2511F53)
+        high1, low1 = _multiply(x2, 0xCD9E8D57)
+        x0, x1, x2, x3 = high1 ^ x1 ^ k0, low1, high0 ^ x3 ^ k1, low0
+        k0, k1 = (k0 + 0x9E3779B9) & _MASK32, (k1 + 0xBB67AE85) & _MASK32
+    return x0, x1, x2, x3
+
+
+def _multiply(x: torch.Tensor, factor: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """High and low word of a 64-bit product, by halves of the factor: int64 holds 63 bits."""
+    upper, lower = x * (factor >> 16), x * (factor & 0xFFFF)  # below 2^48
+    high = (upper + (lower >> 16)) >> 16
+    low = (((upper & 0xFFFF) << 16) + lower) & _MASK32
+    return high, low
+
+
+def _draw(
+    direction: Direction, seed: int, tensor_index: int, part: torch.Tensor, start: int
+) -> torch.Tensor:
+    """Return z for a chunk, in its shape and dtype; all but signs are drawn on the host."""
+    if direction is rademacher:
+        bits = signs(seed, tensor_index, part.numel(), start, part.device)
+        z = bits.mul_(-2).add_(1).to(part.dtype)
+    else:
+        drawn = torch.from_numpy(direction(seed, tensor_index, part.numel(), start))
+        z = drawn.to(part.dtype).to(part.device)
+    return z.reshape(part.shape)
+
+
+def _replay_piece(
+    piece: Piece, update: FixedPointUpdate, exponents: Sequence[int] | None, write: bool
+) -> ReplayStats:
+    largest = zeros = 0
+    for part, start in _chunks(piece):
+        s = _sums(piece.tensor_index, part, start, update)
+        if exponents is None:
+            zeros += int((s == 0).sum())
+            if write:
+                part.copy_(_added(part, s, update.f))
+            continue
+        e = int(exponents[piece.tensor_index])
+        increment = _shift_round(s, e - update.f)
+        moved, size = _moved(part, increment, e)
+        largest, zeros = max(largest, size), zeros + int((increment == 0).sum())
+        if write:
+            part.copy_(_ldexp(moved.to(part.dtype), e))
+    return ReplayStats(largest, zeros)
+
+
+def _sums(
+    tensor_index: int, part: torch.Tensor, start: int, update: FixedPointUpdate
+) -> torch.Tensor:
+    """s_i = sum of a_j z_ji, in int64."""
+    s = torch.full((part.numel(),), int(update.a.sum(dtype=np.int64)), device=part.device)
+    for seed, a in zip(update.seeds.tolist(), update.a.tolist(), strict=True):
+        s -= signs(seed, tensor_index, part.numel(), start, part.device).mul_(2 * a)
+    return s.reshape(part.shape)
+
+
+def _shift_round(s: torch.Tensor, h: int) -> torch.Tensor:
+    """Compute rne(s * 2^-h) as :func:`zo_core.kernels.numpy_ref.shift_round` does."""
+    if h <= 0:
+        return s << min(-h, 32)
+    if h >= 32:
+        return torch.zeros_like(s)
+    return (s + ((s >> h) & 1) + ((1 << (h - 1)) - 1)) >> h
+
+
+def _moved(part: torch.Tensor, increment: torch.Tensor, e: int) -> tuple[torch.Tensor, int]:
+    """k + increment, and the largest of its magnitudes."""
+    steps = _ldexp(part, -e).round_()
+    on_grid = steps.abs() < 2.0**30  # false for nan as well
+    moved = torch.where(on_grid, steps, torch.zeros_like(steps)).to(torch.int64).add_(increment)
+    size = int(moved.abs().max()) if bool(on_grid.all()) else OFF_GRID
+    return moved, size
+
+
+def _ldexp(x: torch.Tensor, e: int) -> torch.Tensor:
+    """x * 2^e in two steps, each of which fp32 holds."""
+    return x * 2.0 ** (e // 2) * 2.0 ** (e - e // 2)
+
+
+def _added(part: torch.Tensor, s: torch.Tensor, f: int) -> torch.Tensor:
+    """Compute w + fl(s) * 2^f in fp32 at least."""
+    wide = torch.promote_types(part.dtype, torch.float32)
+    return part.to(wide) + s.to(wide).mul_(2.0**-30).mul_(_rounded(plain_factor(f), wide))
+
+
+def _rounded(value: float, dtype: torch.dtype) -> float:
+    """Round to a dtype, so that no device multiplies by more digits than another."""
+    return float(torch.tensor(value, dtype=torch.float64).to(dtype))
+
+
+def _chunks(piece: Piece) -> Iterator[tuple[Any, int]]:
+    """Views of at most CHUNK elements with the stream position of their first element."""
+    if piece.array.ndim != 1:
+        yield piece.array, piece.start
+        return
+    for offset in range(0, piece.array.numel(), CHUNK):
+        yield piece.array[offset : offset + CHUNK], piece.start + offset

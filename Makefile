@@ -1,0 +1,30 @@
+# Each target does all its own set-up; only Python 3.11 or newer, git and make are needed.
+PYTHON ?= python3
+VENV   ?= .venv
+SCALE  ?= default
+BIN    := $(VENV)/bin
+
+.PHONY: bench test check clean
+
+bench: $(VENV)/.installed
+	$(BIN)/pytest --benchmark --scale $(SCALE)
+
+test: $(VENV)/.installed
+	$(BIN)/pytest
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/.installed: pyproject.toml setup.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -e ".[bench]"
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/pip install -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info zo_core/kernels/*.so

@@ -1,0 +1,203 @@
+"""The engine against its limits: passes over the weights, exactness, extra memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import devices
+from bench.cases import with_parameters
+from bench.record import Metric, median, single
+from bench.scales import Scale
+from bench.suite import Suite
+
+_TIMEOUT_S = 900.0
+_HOW = "perf_counter, operations turn by turn in one fresh process; median of per-turn ratios"
+_MIB = 2**20
+
+
+def _cores() -> int:
+    return devices.detect().logical_cores or 1
+
+
+def _pass_cases(scale: Scale) -> list[tuple[int, int]]:
+    return [(size, threads) for size in scale.engine_parameters for threads in {1, _cores()}]
+
+
+@with_parameters("parameters, threads", _pass_cases)
+def test_passes(suite: Suite, parameters: int, threads: int) -> None:
+    """Hold perturb, fused restore-and-perturb and replay against an in-place scalar add."""
+    repeats = suite.scale.engine_repeats
+    run = _run(suite, "time_passes", parameters, threads, repeats)
+    seconds = run.value or {}
+    metrics = _ratios(seconds, "add") | _rates(seconds, 8 * parameters) if seconds else {}
+    _record(
+        suite,
+        f"engine/passes/{parameters // 10**6}M-{threads}-threads",
+        {"parameters": parameters, "threads": threads, "repeats": repeats},
+        run,
+        metrics,
+        limits={"perturb / add": 1.3} if parameters >= 10**8 and threads == _cores() else {},
+    )
+
+
+def test_model_passes(suite: Suite) -> None:
+    """Hold ours over ResNet18's 62 tensors against one scalar add and the ways of others."""
+    repeats = suite.scale.engine_repeats
+    run = _run(suite, "time_model_passes", repeats)
+    metrics = {}
+    if run.status == "ok":
+        seconds = run.value
+        peers = {name: seconds[name] for name in ("mezo", "torch_signs", "perturb")}
+        metrics = _ratios(seconds, "add") | _ratios(peers, "perturb")
+    _record(
+        suite,
+        "engine/resnet18-passes",
+        {"model": "resnet18", "repeats": repeats},
+        run,
+        metrics,
+        limits={"perturb / add": 1.6, "replay_30 / add": 16.0, "replay_150 / add": 70.0},
+        floors={"mezo / perturb": 25.0},
+    )
+
+
+@with_parameters("batch", lambda scale: scale.time_batches)
+def test_step_share(suite: Suite, batch: int) -> None:
+    """Hold a whole ZO step of ResNet18 against its two bare forwards, phase by phase."""
+    repeats = suite.scale.time_repeats
+    run = _run(suite, "time_step_share", batch, repeats)
+    metrics = {}
+    if run.status == "ok":
+        seconds = {name: run.value[name] for name in ("forwards", "step")}
+        metrics = _ratios(seconds, "forwards") | {
+            name: median(samples, "second", "perf_counter within the step")
+            for name, samples in run.value.items()
+            if name.startswith("phase_")
+        }
+    _record(
+        suite,
+        f"engine/resnet18-step/b{batch}",
+        {"model": "resnet18", "batch": batch, "repeats": repeats},
+        run,
+        metrics,
+        limits={1: {"step / forwards": 1.30}, 64: {"step / forwards": 1.04}}.get(batch, {}),
+    )
+
+
+def test_extra_memory(suite: Suite) -> None:
+    """Measure what the passes need beside the weights."""
+    parameters = suite.scale.engine_parameters[-1]
+    run = _run(suite, "measure_extra_memory", parameters)
+    metrics = {}
+    if run.status == "ok":
+        for name, region in run.value.items():
+            reading = region["peak_above_baseline_bytes"]
+            metrics[name] = single(reading["value"], "byte", reading["method"])
+    _record(
+        suite,
+        "engine/extra-memory",
+        {"parameters": parameters, "directions": 30},
+        run,
+        metrics,
+        limits=dict.fromkeys(metrics, float(_MIB)),
+        headline=", ".join(f"{n} {(m.value or 0) / 1024:.0f} KiB" for n, m in metrics.items()),
+    )
+
+
+def _exact_cases(scale: Scale) -> list[str]:
+    return ["resnet18", "vit"] if scale.restore_cycles >= 1000 else ["resnet18"]
+
+
+@with_parameters("model", _exact_cases)
+def test_exact_restore(suite: Suite, model: str) -> None:
+    """Count the weights that perturb and restore changed on the grid: none."""
+    cycles = suite.scale.restore_cycles
+    run = _run(suite, "count_changed_bits", model, cycles)
+    changed = run.value["changed"] if run.status == "ok" else None
+    metrics = {} if changed is None else {"changed": single(changed, "count", "bits compared")}
+    _record(
+        suite,
+        f"engine/exact-restore/{model}",
+        {"model": model, "cycles": cycles},
+        run,
+        metrics,
+        limits={"changed": 0.0},
+        headline=f"{changed} weights changed after {cycles} cycles on the grid",
+    )
+
+
+@with_parameters("dtype", lambda scale: ["float64", "float32", "bfloat16", "float16"])
+def test_plain_restore(suite: Suite, dtype: str) -> None:
+    """Say how far plain weights drift when no grid holds them."""
+    config = {"dtype": dtype, "cycles": 50, "parameters": 1_000_000}
+    run = _run(suite, "plain_restore_error", *config.values())
+    units = {"changed": "share", "relative_l2": "ratio", "effect": "share"}
+    metrics = {}
+    if run.status == "ok":
+        metrics = {n: single(run.value[n], u, "against the origin") for n, u in units.items()}
+    _record(
+        suite,
+        f"engine/plain-restore/{dtype}",
+        config,
+        run,
+        metrics,
+        limits={},
+        headline=""
+        if not metrics
+        else f"{100 * run.value['changed']:.0f} % of weights differ "
+        f"after 50 cycles, one perturbation reaches {100 * run.value['effect']:.0f} %",
+    )
+
+
+def _run(suite: Suite, function: str, *arguments: Any) -> devices.IsolatedResult:
+    return devices.run_isolated(
+        f"bench.engine_workloads:{function}", *arguments, timeout_s=_TIMEOUT_S
+    )
+
+
+def _ratios(seconds: Mapping[str, Sequence[float]], base: str) -> dict[str, Metric]:
+    """Divide each operation's turns by the base's of the same turn."""
+    return {
+        f"{name} / {base}": median(
+            [a / b for a, b in zip(samples, seconds[base], strict=True)], "ratio", _HOW
+        )
+        for name, samples in seconds.items()
+        if name != base
+    }
+
+
+def _rates(seconds: Mapping[str, Sequence[float]], moved_bytes: int) -> dict[str, Metric]:
+    """Bytes read and written a second by the operations that pass once over the weights."""
+    return {
+        f"{name} rate": median(
+            [moved_bytes / s / 1e9 for s in seconds[name]], "GB/s", "weights read and written"
+        )
+        for name in ("add", "perturb", "restore_perturb")
+    }
+
+
+def _words(metrics: Mapping[str, Metric]) -> str:
+    return ", ".join(f"{name} {m.value:.2f}" for name, m in metrics.items() if "/" in name)
+
+
+def _record(
+    suite: Suite,
+    case: str,
+    config: Mapping[str, Any],
+    run: devices.IsolatedResult,
+    metrics: Mapping[str, Metric],
+    *,
+    limits: Mapping[str, float],
+    floors: Mapping[str, float] | None = None,
+    headline: str = "",
+) -> None:
+    """Store a case with the bars it is held to: at most its limits, at least its floors."""
+    suite.record(
+        case=case,
+        config=config,
+        metrics=metrics,
+        details={"limits": dict(limits), "floors": dict(floors or {})},
+        status=run.status,
+        error=run.error,
+        headline=headline or _words(metrics),
+    )

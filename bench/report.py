@@ -1,0 +1,146 @@
+"""The report: one self-contained HTML page with its plots, made from the records of a folder."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from bench.plot_style import Plot, save
+from bench.plots import plots_of
+from bench.provenance_tables import device_rows, method_table, origin_rows, record_links
+from bench.record import Record
+from bench.report_words import LEADS, MEASURED_BY, TITLES
+from bench.result_tables import accuracy_tables, formula_tables
+from bench.results import GROUPS, Results
+from bench.statements import answer
+from bench.store import open_store, read_records, replacing
+from bench.summary import summary_table
+from bench.tables import Table, bytes_tables, engine_tables, memory_tables, time_tables
+from bench.text import instant
+
+__all__ = ["summary_table", "write_report"]
+
+_TEMPLATE = "report.html.jinja"
+_TABLES = {
+    "formulas": formula_tables,
+    "memory": memory_tables,
+    "bytes": bytes_tables,
+    "time": time_tables,
+    "accuracy": accuracy_tables,
+    "engine": engine_tables,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedPlot:
+    """A plot as the page holds it."""
+
+    source: str  # data URI of the SVG
+    png: str  # path of the PNG beside the page
+    caption: str
+    alt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """One group's part of the page."""
+
+    key: str
+    title: str
+    lead: str
+    tables: Sequence[Table]
+    plots: Sequence[EmbeddedPlot]
+    notes: Sequence[str]
+    missing: Sequence[str]  # what was not measured, and why
+
+
+def write_report(folder: Path) -> Path:
+    """Write the report of a folder's records: report.html, and the plots under plots/.
+
+    Args:
+        folder: an output folder of the suite.
+
+    Returns:
+        The HTML file.
+
+    Raises:
+        StoreError: there are no records, one is malformed, or the folder cannot be written to.
+        ModuleNotFoundError: an optional dependency is missing; the message names the extra.
+    """
+    _require_extra()
+    records = read_records(folder)
+    plots = open_store(folder) / "plots"
+    plots.mkdir(exist_ok=True)
+    results = Results.of(records)
+    sections = [_section(results, group, plots) for group in GROUPS]
+    path = folder / "report.html"
+    with replacing(path) as temporary:
+        temporary.write_text(render(records, sections), encoding="utf-8")
+    return path
+
+
+def render(records: Sequence[Record], sections: Sequence[Section]) -> str:
+    """Fill the page's template."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    newest = max(records, key=lambda record: record.provenance.created).provenance
+    return environment.get_template(_TEMPLATE).render(
+        newest=newest,
+        created=instant(newest.created),
+        dirty=any(record.provenance.dirty for record in records),
+        answer=answer(Results.of(records)),
+        device=device_rows(newest.device),
+        sections=sections,
+        methods=method_table(records),
+        definitions=MEASURED_BY,
+        origin=origin_rows(records),
+        links=record_links(records),
+    )
+
+
+def _section(results: Results, group: str, plots: Path) -> Section:
+    return Section(
+        key=group,
+        title=TITLES[group],
+        lead=LEADS[group],
+        tables=_TABLES[group](results),
+        plots=[_embedded(plot, plots) for plot in plots_of(results, group)],
+        notes=[note for record in results.group(group) for note in _notes(record.details)],
+        missing=results.missing(group),
+    )
+
+
+def _notes(details: Mapping[str, Any]) -> Sequence[str]:
+    notes: Sequence[str] = details.get("notes", ())
+    return notes
+
+
+def _embedded(plot: Plot, folder: Path) -> EmbeddedPlot:
+    """Save a plot and take its SVG into the page, as an image so that its ids stay its own."""
+    paths = save(plot, folder)
+    svg = base64.b64encode(paths["svg"].read_bytes()).decode()
+    return EmbeddedPlot(
+        source=f"data:image/svg+xml;base64,{svg}",
+        png=f"{folder.name}/{paths['png'].name}",
+        caption=plot.caption,
+        alt=plot.alt,
+    )
+
+
+def _require_extra() -> None:
+    missing = [name for name in ("jinja2", "matplotlib") if find_spec(name) is None]
+    if missing:
+        raise ModuleNotFoundError(
+            f"the report needs {' and '.join(missing)}; run: pip install 'zobench[bench]'"
+        )

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.__main__ import main
+from bench.store import read_records
+
+QUICK = ["--rounds", "2", "--pivot", "1", "--clients", "10", "--warmup-cohort", "2"]
+QUICK += ["--zo-cohort", "10", "--eval-every", "1", "--high-share", "0.2"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--model", "nonsense"], "known: cnn, resnet18, small_resnet, vit"),
+        (["--dataset", "nonsense"], "known: digits"),
+        (["--algorithm", "nonsense"], "known: fedavg, high-res-only, zowarmup"),
+        (["--epsilon", "0"], "epsilon must be > 0"),
+        (["--pivot", "9", "--rounds", "3"], "pivot must be in [0, 3]"),
+        (["--split", "10-90"], "10/90"),
+        (["--clients", "100000"], "clients"),
+        (["--warmup-cohort", "60"], "warmup_cohort must be at most"),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_exit_code_2(
+    words: list[str], expected: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["train", *words, "--out", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert expected in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_an_unwritable_output_folder_stops_the_command_before_it_works(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["train", *QUICK, "--out", str(tmp_path / "file")]) == 2
+    assert "--out" in capsys.readouterr().err
+
+
+def test_train_leaves_a_record_with_accuracy_bytes_and_digest(tmp_path: Path) -> None:
+    assert main(["train", *QUICK, "--out", str(tmp_path)]) == 0
+    (record,) = read_records(tmp_path)
+    assert record.status == "ok"
+    assert 0 < record.metrics["test_accuracy"].value <= 1  # type: ignore[operator]
+    assert len(record.details["digest"]) == 64
+    assert record.details["rounds_done"] == 2
+
+
+def test_a_run_that_leaves_the_grid_is_the_record_diverged(tmp_path: Path) -> None:
+    assert main(["train", *QUICK, "--zo-server-lr", "1e9", "--out", str(tmp_path)]) == 0
+    (record,) = read_records(tmp_path)
+    assert record.status == "diverged"
+    assert record.error is not None
+    assert "lower lr" in record.error
+
+
+def test_devices_prints_this_machine_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["devices", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["arch"]
+
+
+def test_report_of_a_folder_without_records_says_what_to_do(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["report", str(tmp_path)]) == 2
+    assert "zobench run" in capsys.readouterr().err
+
+
+def test_the_module_is_the_same_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("zobench ")

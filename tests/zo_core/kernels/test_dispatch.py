@@ -1,0 +1,135 @@
+"""The dispatch: the right kernel for each tensor, said aloud where the best one is missing."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from zo_core import kernels
+from zo_core.kernels import selection
+from zo_core.parameters import parameters
+
+NEEDS_C = pytest.mark.skipif(
+    bool(selection.why_not("c")), reason=f"no C kernels: {selection.why_not('c')}"
+)
+
+
+def served_by(arrays, signs=True):
+    groups = selection.groups_of(parameters(arrays), signs)
+    return [(group.kernel.__name__.rpartition(".")[2], group.tensor_indices) for group in groups]
+
+
+@NEEDS_C
+def test_each_tensor_gets_the_kernel_for_its_memory_and_dtype():
+    torch = pytest.importorskip("torch")
+    arrays = [
+        np.zeros(3, np.float32),
+        np.zeros(3, np.float64),
+        torch.zeros(3),
+        torch.zeros(3, dtype=torch.bfloat16),
+        torch.zeros(3, dtype=torch.float16),
+        np.zeros(3, np.dtype(np.float32).newbyteorder()),
+    ]
+    assert served_by(arrays) == [("cpu", (0, 2)), ("numpy_ref", (1, 4, 5)), ("torch_ops", (3,))]
+    # Gaussian and sphere have no fast kernel.
+    assert served_by(arrays[:1], signs=False) == [("numpy_ref", (0,))]
+
+
+def test_kernels_are_described_with_a_reason():
+    described = {name: (available, reason) for name, available, reason in kernels.describe()}
+    assert list(described) == ["c", "triton", "torch", "numpy"]
+    assert described["numpy"][0]
+    assert all(reason for _, reason in described.values())
+
+
+def test_an_unknown_kernel_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match="c, triton, torch, numpy"), kernels.only("cuda"):
+        pass
+
+
+@NEEDS_C
+def test_a_forced_kernel_does_not_take_what_it_cannot_serve():
+    params = parameters([np.zeros(3, np.float64)])
+    with kernels.only("c"), pytest.raises(ValueError, match="tensor 0 .float64."):
+        kernels.perturb(params, [(1, 0.5)])
+
+
+def test_forcing_ends_with_the_context():
+    params = parameters([np.zeros(300, np.float32)])
+    kernels.perturb(params, [(1, 1.0)])
+    with kernels.only("numpy"), kernels.only("torch"):
+        kernels.perturb(params, [(1, -1.0)])
+    assert not params.arrays[0].any()
+    kernels.perturb(params, [(2, 1.0)])
+    assert set(np.unique(params.arrays[0]).tolist()) == {-1.0, 1.0}
+
+
+def test_an_unknown_distribution_is_refused():
+    with pytest.raises(ValueError, match="rademacher, gaussian, sphere"):
+        kernels.perturb(parameters([np.zeros(3, np.float32)]), [(1, 1.0)], "uniform")
+
+
+@pytest.mark.parametrize("name", ["c", "torch", "numpy"])
+def test_a_seed_out_of_range_is_refused_by_every_kernel(name):
+    if selection.why_not(name):
+        pytest.skip(selection.why_not(name))
+    array = np.zeros(3, np.float32)
+    with kernels.only(name):
+        for seed in (-1, 2**64):
+            with pytest.raises(ValueError, match="seed must be in"):
+                kernels.perturb(parameters([array]), [(seed, 1.0)])
+    assert not array.any()
+
+
+@NEEDS_C
+def test_the_c_table_refuses_what_it_does_not_know():
+    from zo_core.kernels import _cpu
+
+    array = np.zeros(3, np.float32)
+    with pytest.raises(TypeError, match="native float32"):
+        _cpu.prepare([(array.astype(np.float64), 0, 0)])
+    with pytest.raises(ValueError, match="tensor_index"):
+        _cpu.prepare([(array, 2**32, 0)])
+    with pytest.raises((ValueError, BufferError)):
+        array.flags.writeable = False
+        _cpu.prepare([(array, 0, 0)])
+
+
+@NEEDS_C
+def test_replay_refuses_lists_of_unequal_length_and_missing_exponents(update):
+    from zo_core.kernels import _cpu
+
+    table = _cpu.prepare([(np.zeros(3, np.float32), 1, 0)])
+    seeds, a = update(3, -40).seeds, update(3, -40).a
+    one = np.zeros(1, np.int32)
+    with pytest.raises(ValueError, match="one a for each seed"):
+        _cpu.replay(table, seeds, a[:2].copy(), -40, 1.0, None, True, 1)
+    with pytest.raises(ValueError, match="one exponent a tensor"):
+        _cpu.replay(table, seeds, a, -40, 1.0, one, True, 1)
+
+
+def test_without_the_extension_numpy_takes_over_and_it_is_said_once(monkeypatch, caplog):
+    real = selection.why_not
+    monkeypatch.setattr(
+        selection, "why_not", lambda name: "not built" if name == "c" else real(name)
+    )
+    selection._tell_once.cache_clear()
+    with caplog.at_level(logging.WARNING, logger="zo_core.kernels"):
+        assert served_by([np.zeros(3, np.float32)]) == [("numpy_ref", (0,))]
+        assert served_by([np.zeros(3, np.float32)]) == [("numpy_ref", (0,))]
+    assert [record.message for record in caplog.records] == [
+        "the C kernels are missing, NumPy's take their place, slowly: not built"
+    ]
+    selection._tell_once.cache_clear()
+
+
+def test_the_passes_import_no_torch():
+    code = (
+        "import sys, numpy as np; from zo_core.perturbation import perturb_;"
+        "perturb_([np.zeros(9, np.float32)], 1, 0.5); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

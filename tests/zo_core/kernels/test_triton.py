@@ -1,0 +1,73 @@
+"""The Triton kernels on Triton's CPU interpreter, which must be switched on before the import."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import pytest
+
+CHILD = """
+import numpy as np
+from zo_core import kernels
+from zo_core.fixed_point import FixedPointUpdate
+from zo_core.kernels import numpy_ref, triton_ops
+from zo_core.parameters import Piece, parameters
+from zo_core.stream import rademacher
+
+SIZES = (1, 33, 129, 2_500)
+
+def weights():
+    rng = np.random.default_rng(1)
+    return [np.ldexp(rng.integers(-2**23, 2**23, n).astype(np.float32), -26) for n in SIZES]
+
+def same(act):
+    results = []
+    for name in ("numpy", "triton"):
+        arrays = weights()
+        with kernels.only(name):
+            told = act(parameters(arrays))
+        results.append((told, [array.tobytes() for array in arrays]))
+    assert results[0] == results[1], act
+
+def update(n, f):
+    rng = np.random.default_rng(n)
+    a = rng.integers(-(2**30 // n), 2**30 // n, n).astype(np.int32)
+    return FixedPointUpdate(rng.integers(0, 2**64, n, dtype=np.uint64), a, f)
+
+for terms in ([(5, 1e-3)], [(2**64 - 1, 0.1), (7, -0.3)], [(1, 0.1), (2, 0.2), (3, 0.3)]):
+    same(lambda params: kernels.perturb(params, terms))
+for h in (-33, -2, 0, 1, 14, 31, 32):
+    for write in (True, False):
+        same(lambda p: kernels.replay(p, update(2, -26 - h), [-26] * 4, write=write))
+same(lambda p: kernels.replay(p, update(5, -44), [-26, -25, -26, -24]))
+same(lambda p: kernels.replay(p, update(5, -33), None))
+
+# Off the start of a tensor, beyond 2^32 blocks, several tiles a program, a weight off the grid.
+triton_ops.MAX_PROGRAMS = 2
+for start in (77, 2**39 - 300):
+    (expected,), (got,) = ([np.append(weights()[3], np.float32("nan"))] for _ in range(2))
+    numpy_ref.perturb([Piece(expected, 2**32 - 1, start)], [(9, 0.5)], rademacher, 1)
+    tables = triton_ops.prepare([Piece(got, 2**32 - 1, start)])
+    triton_ops.perturb(tables, [(9, 0.5)], rademacher, 1)
+    assert got.tobytes() == expected.tobytes()
+    stats = numpy_ref.replay([Piece(expected, 0, start)], update(2, -44), [-26], False, 1)
+    tables = triton_ops.prepare([Piece(got, 0, start)])
+    assert triton_ops.replay(tables, update(2, -44), [-26], False, 1) == stats
+"""
+
+
+def test_triton_equals_the_reference_to_the_bit():
+    for module in ("triton", "torch"):
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"{module} is not installed")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", CHILD],
+        env=os.environ | {"TRITON_INTERPRET": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
