@@ -173,11 +173,11 @@ def _vit_rows() -> list[dict[str, Any]]:
 
 def _torchinfo_counts(model: str, module: Any) -> tuple[int, int]:
     """Count layer outputs (floats an image) and parameters as torchinfo does."""
-    import torchinfo
+    import importlib
 
     shape = MODEL_SHAPES[model]
     size = (1, shape.channels, shape.image_size, shape.image_size)
-    summary: Any = torchinfo.summary  # untyped there
+    summary: Any = importlib.import_module("torchinfo").summary  # untyped there
     found = summary(module, input_size=size, verbose=0, device="cpu")
     return found.total_output_bytes // 8, found.total_params  # forward and backward, 4 bytes each
 

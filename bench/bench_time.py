@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from bench.cases import with_parameters
@@ -9,6 +10,18 @@ from bench.record import median
 from bench.scales import Scale
 from bench.suite import Suite
 from bench.workloads import STEP_METHODS, make_step
+
+SHARD, EPOCHS, DIRECTIONS = 900, 3, 3  # the paper's client: images, local epochs, S
+
+
+def steps_in_round(method: str, batch: int) -> int | None:
+    """Count the timed steps that a client of the paper does in one round; None for inference.
+
+    A ZO client takes the difference of S directions over its whole shard, a FedAvg client three
+    epochs over it.
+    """
+    passes = {"zo": DIRECTIONS, "fedavg": EPOCHS}.get(method)
+    return None if passes is None else passes * math.ceil(SHARD / batch)
 
 
 def _cases(scale: Scale) -> list[tuple[str, str, int]]:
@@ -26,9 +39,16 @@ def test_step_time(suite: Suite, benchmark: Any, model: str, method: str, batch:
     step = make_step(model, method, batch)
     benchmark.pedantic(step, rounds=suite.scale.time_repeats, iterations=1, warmup_rounds=1)
     metric = median(benchmark.stats.stats.data, "second", "pytest-benchmark pedantic, wall time")
+    steps = steps_in_round(method, batch)
+    metrics = {"step": metric}
+    if steps is not None:
+        rounds = [steps * seconds for seconds in metric.samples]
+        metrics["round_extrapolated"] = median(
+            rounds, "second", f"step, times the {steps} steps of the paper's round"
+        )
     suite.record(
         case=f"time/{model}/{method}/b{batch}",
         config={"model": model, "method": method, "batch": batch},
-        metrics={"step": metric},
+        metrics=metrics,
         headline=f"{metric.value:7.3f} s a step (median of {metric.n})",
     )

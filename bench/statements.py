@@ -122,9 +122,7 @@ def _diverged(record: Record) -> str:
     count, name = outcomes.count("diverged"), label(record.case.split("/")[1])
     if not count:
         return ""
-    return (
-        f" Of {name}’s {len(outcomes)} runs {count} diverged, and count with their last accuracy."
-    )
+    return f" {count} of {name}’s {len(outcomes)} runs diverged; the last accuracy counts."
 
 
 def _share_or_why(results: Results, case: str) -> str:

@@ -25,6 +25,7 @@ from devices.reading import Reading, missing
 from devices.sensors import find_rails, find_rapl_zones, read_number
 
 _WINDOW = "devices region"
+_TOO_SHORT = "the region is shorter than the counter's period"
 _RAPL_INTERVAL_S = 10.0  # far below the minutes in which a counter wraps at full load
 _INA_INTERVAL_S = 0.05
 
@@ -88,9 +89,7 @@ class ZeusEnergy:
         seen = {name: sum(joules.values()) for name, joules in parts.items() if joules}
         method = f"Zeus counters: {' + '.join(seen)}"
         if sum(seen.values()) == 0:
-            return missing(
-                "joule", "the region is shorter than the counter's period", method=method
-            )
+            return missing("joule", _TOO_SHORT, method=method)
         return Reading(value=sum(seen.values()), unit="joule", method=method)
 
 
@@ -133,6 +132,8 @@ class RaplEnergy:
         """Return the joules of all zones."""
         self._reader.end()
         method = f"RAPL: {' + '.join(self._zones)}"
+        if self._sum_uj == 0:
+            return missing("joule", _TOO_SHORT, method=method)
         return Reading(value=self._sum_uj / 1e6, unit="joule", method=method)
 
     def _add(self) -> None:

@@ -72,6 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
     path = write_record(folder, _as_record(record))
     console.print(_describe(record))
+    for warning in record.warnings:
+        console.print(f"warning: {warning}", soft_wrap=True)
     if record.reason is not None:
         console.print(f"diverged: {record.reason}")
     console.print(f"digest {record.digest}\nrecord {path}", soft_wrap=True)

@@ -109,6 +109,15 @@ def test_a_counter_that_wraps_is_undone(tmp_path: Path) -> None:
     assert meter.stop().value == pytest.approx(5.0)
 
 
+def test_a_rapl_counter_that_did_not_move_is_none_and_not_zero(tmp_path: Path) -> None:
+    package(tmp_path, 0, 99.0)
+    meter = RaplEnergy(find_rapl_zones(tmp_path))
+
+    meter.start()
+
+    assert meter.stop().value is None
+
+
 def test_unreadable_rapl_counters_are_no_meter_and_the_way_out_is_told(tmp_path: Path) -> None:
     zone = package(tmp_path, 0, 1.0)
     (zone / "energy_uj").unlink()

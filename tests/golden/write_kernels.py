@@ -1,11 +1,11 @@
-"""Write kernels.txt: what the reference gives for fixed inputs, so that no later change moves a bit.
+"""Write kernels.txt: what the reference gives for fixed inputs, so that no change moves a bit.
 
 Run it by hand, only together with a new version of the stream or of the grid rule:
 
     python tests/golden/write_kernels.py
 
-A line is one case; ``cases()`` is the list of them.  Inputs follow from the line by the rules below,
-which ``tests/aarch64/golden.c`` repeats, so that the C kernels can be checked without Python.
+A line is one case; ``cases()`` is the list of them.  Inputs follow from the line by the rules
+below, which ``tests/aarch64/golden.c`` repeats: the C kernels can be checked without Python.
 """
 
 from __future__ import annotations
@@ -70,12 +70,13 @@ def cases() -> Iterator[str]:
             yield f"perturb {tensor} {start} {count} {n} {checksum(weights):#x}"
     for start, count, n in [(0, 129, 1), (127, 2049, 8), (2**39 - 5, 20001, 30), (1, 700, 150)]:
         for h in (-33, -1, 0, 1, 7, 16, 30, 31, 32):
-            yield _replay_case(1, start, count, n, -24, -24 - h)
-        yield _replay_case(1, start, count, n, -130, -146)
-        yield _replay_case(1, start, count, n, PLAIN, -45)
+            yield _replay_case((start, count, n), e=-24, f=-24 - h)
+        yield _replay_case((start, count, n), e=-130, f=-146)
+        yield _replay_case((start, count, n), e=PLAIN, f=-45)
 
 
-def _replay_case(tensor: int, start: int, count: int, n: int, e: int, f: int) -> str:
+def _replay_case(shape: tuple[int, int, int], *, e: int, f: int) -> str:
+    tensor, (start, count, n) = 1, shape
     weights = weights_of(count, -26 if e == PLAIN else e)
     exponents = None if e == PLAIN else [e] * (tensor + 1)
     piece = Piece(weights, tensor, start)

@@ -62,7 +62,7 @@ class Method(Protocol):
 
     def server_result(
         self, replica: Replica, updates: Iterable[Payload], context: RoundContext
-    ) -> Payload:
+    ) -> tuple[Payload, ApplyReport]:
         """Fold updates as they come, in ascending slot order; step the server; give the result."""
 
     def apply_(self, replica: Replica, result: Payload, context: RoundContext) -> ApplyReport:

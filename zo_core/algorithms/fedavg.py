@@ -58,7 +58,7 @@ class FedAvg:
 
     def server_result(
         self, replica: Replica, updates: Iterable[Payload], context: RoundContext
-    ) -> Payload:
+    ) -> tuple[Payload, ApplyReport]:
         """Fold sum n_k w_k in float64, step the server's weights, return them."""
         before = replica.values()
         total, samples = np.zeros(before.size), 0
@@ -68,13 +68,14 @@ class FedAvg:
             samples += dense.samples
         after = (before + self.server_lr * (total / samples - before)).astype(np.float32)
         replica.load_(after)
-        return DenseWeights(
+        result = DenseWeights(
             run_id=context.run_id,
             round_index=context.round_index,
             slot=0,
             samples=0,
             values=after,
         )
+        return result, ApplyReport()
 
     def apply_(self, replica: Replica, result: Payload, context: RoundContext) -> ApplyReport:
         """Take over the server's weights."""

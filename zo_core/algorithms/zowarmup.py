@@ -70,19 +70,20 @@ class ZerothOrderStep:
 
     def server_result(
         self, replica: Replica, updates: Iterable[Payload], context: RoundContext
-    ) -> Payload:
+    ) -> tuple[Payload, ApplyReport]:
         """Collect the scalars, take the step, return the scalars under the new weights' digest."""
         scalars = {u.slot: u.differences for u in map(_as_scalars, updates)}
         participates = np.array([slot in scalars for slot in context.cohort])
         differences = np.stack([scalars[slot] for slot in sorted(scalars)])
-        self._step_(replica, context, participates, differences)
-        return RoundResult(
+        report = self._step_(replica, context, participates, differences)
+        result = RoundResult(
             run_id=context.run_id,
             round_index=context.round_index,
             digest=replica.digest_prefix(),
             participates=participates,
             differences=differences,
         )
+        return result, report
 
     def apply_(self, replica: Replica, result: Payload, context: RoundContext) -> ApplyReport:
         """Take the step that a result describes and check the digest that it ends at.

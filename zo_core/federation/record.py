@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass, field
 from typing import Literal
 
 from zo_core.config import TrainConfig
+
+MAX_ZERO_SHARE = 0.5  # of increments, before a run is warned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +35,8 @@ class TrainingRecord:
     rounds_done: int = 0
     curve: list[Evaluation] = field(default_factory=list)
     seconds_by_method: dict[str, float] = field(default_factory=dict)
-    zero_share: float | None = None  # mean share of zero increments over the ZO steps
+    zero_shares: list[float] = field(default_factory=list)  # of each step on the grid
+    widened: list[str] = field(default_factory=list)  # "round: tensor", each time
     up_payload_bytes: int = 0  # all clients
     down_payload_bytes: int = 0  # all clients, hand-over included
     handover_bytes: int = 0  # the base model to every client, once
@@ -42,6 +46,17 @@ class TrainingRecord:
     def final(self) -> Evaluation:
         """The last evaluation."""
         return self.curve[-1]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the reader of the accuracy should know."""
+        share = statistics.fmean(self.zero_shares) if self.zero_shares else 0.0
+        if share <= MAX_ZERO_SHARE:
+            return []
+        return [
+            f"{share:.0%} of the increments rounded to zero: the learning rate is below the "
+            "grid's resolution (raise zo_server_lr, or set grid=False)"
+        ]
 
     @property
     def elapsed_s(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from zo_core.algorithms.base import ClientData, Method, RoundContext
+from zo_core.algorithms.base import ApplyReport, ClientData, Method, RoundContext
 from zo_core.federation.replica import Replica
 from zo_core.payload import DenseWeights, Payload, RoundResult, ScalarUpdate
 from zo_core.stream import Purpose, random_permutation
@@ -31,6 +31,7 @@ class RoundRecord:
     per_client: LinkBytes  # of a client that takes part
     receivers: int  # clients that the down-link went to
     result: Payload
+    report: ApplyReport  # what the step did to the weights
 
 
 def sample_cohort(
@@ -76,7 +77,7 @@ def run_round(
         NonFiniteLossError: a client's loss was not finite; likewise.
     """
     sent: list[tuple[int, int]] = []  # (scalars, payload) bytes, equal for all clients of a round
-    result = method.server_result(
+    result, report = method.server_result(
         replica, _updates(method, replica, client_data, context, sent), context
     )
     up_scalars, up_payload = max(sent)
@@ -92,6 +93,7 @@ def run_round(
         ),
         receivers=roster_size if method.downlink_to_everyone else len(context.cohort),
         result=result,
+        report=report,
     )
 
 

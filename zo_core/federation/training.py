@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from zo_core.algorithms import build_algorithm
 from zo_core.algorithms.base import ClientData, Method, RoundContext
@@ -49,16 +50,15 @@ class Training:
         high = assign_resources(config.run_seed, config.clients, config.high_share)
         self.high = tuple(sorted(high))
         self.algorithm = build_algorithm(config, self.high)
-        self.data = _federate(config, dataset)
+        self.data = _federate(config, dataset, device)
         self.replica = _initial_replica(config, dataset, device)
         self.log: RoundLog | None = None  # from the hand-over on
         self.record = TrainingRecord(config=config, high=self.high)
-        self._device = device
         low = set(range(config.clients)) - high
         self._splits = {
-            "test": _to(self.data.test, device),
-            "high": _to(self.data.holdout(high), device),
-            "low": _to(self.data.holdout(low), device),
+            "test": self.data.test,
+            "high": self.data.holdout(high),
+            "low": self.data.holdout(low),
         }
 
     def run(self, progress: Progress | None = None) -> TrainingRecord:
@@ -111,7 +111,7 @@ class Training:
 
     def client_data(self, slot: int) -> ClientData:
         """Return a client's training shard, a view."""
-        split = _to(self.data.client(slot), self._device)
+        split = self.data.client(slot)
         return ClientData(slot=slot, x=split.x, y=split.y)
 
     def evaluate(self) -> Evaluation:
@@ -149,9 +149,12 @@ class Training:
         record.up_payload_bytes += done.per_client.up_payload * len(done.cohort)
         record.down_payload_bytes += done.per_client.down_payload * done.receivers
         record.rounds_done += 1
+        if done.report.zero_share is not None:
+            record.zero_shares.append(done.report.zero_share)
+        record.widened += [f"{done.round_index}: {name}" for name in done.report.widened]
 
 
-def _federate(config: TrainConfig, dataset: Dataset) -> FederatedData:
+def _federate(config: TrainConfig, dataset: Dataset, device: str) -> FederatedData:
     partition = dirichlet_partition(
         dataset.train.y.numpy(),
         clients=config.clients,
@@ -159,7 +162,8 @@ def _federate(config: TrainConfig, dataset: Dataset) -> FederatedData:
         holdout_share=config.holdout_share,
         run_seed=config.run_seed,
     )
-    return federate(dataset, partition)
+    data = federate(dataset, partition)
+    return replace(data, items=_to(data.items, device), test=_to(data.test, device))
 
 
 def _initial_replica(config: TrainConfig, dataset: Dataset, device: str) -> Replica:

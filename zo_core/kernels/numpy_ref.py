@@ -129,8 +129,11 @@ def plain_factor(f: int) -> float:
 
 def _scaled(s: npt.NDArray[np.int64], f: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     """Compute fl(s) * 2^f, in fp32 at least: fp16 holds neither s nor 2^-30."""
-    wide = np.result_type(dtype, np.float32).type
-    return s.astype(wide) * wide(2.0**-30) * wide(plain_factor(f))
+    wide = np.result_type(dtype, np.float32)
+    scaled: npt.NDArray[Any] = s.astype(wide)
+    scaled *= wide.type(2.0**-30)
+    scaled *= wide.type(plain_factor(f))
+    return scaled
 
 
 def _chunks(piece: Piece) -> list[tuple[Any, int]]:

@@ -1,6 +1,6 @@
 """The kernels in plain torch operations: any device, any floating dtype, in bounded chunks.
 
-Used for tensors that NumPy cannot view (bfloat16, accelerators) where no faster kernel is to be had.
+Used for tensors that NumPy cannot view (bfloat16, accelerators) where there is no faster kernel.
 float32, float16 and float64 get the bits of :mod:`zo_core.kernels.numpy_ref`.  bfloat16, which
 NumPy lacks, is worked on by the same rules: the scale is rounded to bfloat16, each sum is formed in
 float32 and rounded once.

@@ -3,6 +3,7 @@
 Only features that Triton has kept for years are used: this must run on old and new versions.
 """
 # mypy: ignore-errors
+# ruff: noqa: N803, PLR0917
 
 from __future__ import annotations
 

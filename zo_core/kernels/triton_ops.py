@@ -1,4 +1,4 @@
-"""The kernels in Triton for float32 weights on CUDA devices: one launch for all of a model's tensors.
+"""The kernels in Triton for float32 weights on CUDA devices: one launch for all of a model.
 
 A program works on some neighbouring tiles of one tensor.  It finds its row of the table (address,
 size, place in the stream) by its number, so that a launch is not tied to a tensor.  The arithmetic

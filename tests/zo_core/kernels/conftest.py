@@ -50,8 +50,3 @@ def update() -> Callable[[int, int], FixedPointUpdate]:
 @pytest.fixture
 def same_bits() -> Callable[[Arrays, Arrays], bool]:
     return bits_equal
-
-
-@pytest.fixture
-def odd_sizes() -> Sequence[int]:
-    return ODD_SIZES

@@ -1,0 +1,200 @@
+"""The report: one file that stands alone, says what is missing, and marks what to distrust."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import sample_records as sample
+from rich.console import Console
+
+from bench.report import summary_table, write_report
+from bench.store import StoreError
+
+
+class Page(HTMLParser):
+    """What a page links to and loads, and its text by section."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.sources: list[str] = []
+        self.tags: set[str] = set()
+        self.text: dict[str, str] = {}
+        self._section = ""
+        self.html = path.read_text(encoding="utf-8")
+        self.feed(self.html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.tags.add(tag)
+        self.links += [values["href"] or ""] if "href" in values else []
+        self.sources += [values["src"] or ""] if "src" in values else []
+        if tag == "section":
+            self._section = values["id"] or ""
+
+    def handle_data(self, data: str) -> None:
+        self.text[self._section] = self.text.get(self._section, "") + data
+
+
+def page_of(folder: Path, records: Iterable[sample.Record]) -> Page:
+    return Page(write_report(sample.write(folder, records)))
+
+
+def printed(records: list[sample.Record], width: int = 100) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(summary_table(records))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Page]:
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, page_of(folder, sample.sample_records())
+
+
+def test_the_page_loads_nothing_from_elsewhere(whole: tuple[Path, Page]) -> None:
+    _, page = whole
+    assert page.sources
+    assert all(source.startswith("data:image/svg+xml;base64,") for source in page.sources)
+    assert not page.tags & {"script", "link", "iframe"}
+    style = page.html[page.html.index("<style>") : page.html.index("</style>")]
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_every_link_leads_to_a_file_of_the_folder(whole: tuple[Path, Page]) -> None:
+    folder, page = whole
+    assert {link.split("/")[0] for link in page.links} == {"records", "plots"}
+    assert all((folder / link).is_file() for link in page.links)
+    assert sum(link.startswith("records/") for link in page.links) == len(sample.sample_records())
+
+
+def test_every_plot_lies_beside_the_page_too(whole: tuple[Path, Page]) -> None:
+    folder, page = whole
+    names = {path.stem for path in (folder / "plots").iterdir()}
+    assert len(names) == len(page.sources)
+    for name in names:
+        assert (folder / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert "</svg>" in (folder / "plots" / f"{name}.svg").read_text()
+
+
+def test_nothing_temporary_stays(whole: tuple[Path, Page]) -> None:
+    folder, _ = whole
+    assert not [path for path in folder.rglob("*") if path.name.endswith(".tmp")]
+
+
+def test_the_same_records_give_the_same_page(tmp_path: Path) -> None:
+    folder = sample.write(tmp_path, sample.accuracy_records())
+    first = write_report(folder).read_bytes()
+    assert write_report(folder).read_bytes() == first
+
+
+def test_the_page_says_what_the_machine_is_and_why_a_figure_is_not_known(
+    whole: tuple[Path, Page],
+) -> None:
+    machine = whole[1].text["machine"]
+    assert "Sample Processor 1" in machine
+    assert "8 GiB" in machine
+    assert re.search(r"Governor\s*not known\s*a sample has none", machine)
+
+
+def test_table_1_stands_as_printed_recomputed_and_measured(whole: tuple[Path, Page]) -> None:
+    section = whole[1].text["formulas"]
+    for figure in ("533.2", "404.0", "524.7", "+120.7", "1.2 × 10⁻⁵", "transposed"):
+        assert figure in section
+    assert "stand in each other's place" in section
+
+
+def test_tables_hold_the_spread_and_the_number_of_samples(whole: tuple[Path, Page]) -> None:
+    page = whole[1]
+    assert re.search(r"60\.1\s*\(58\.9–61\.9\)", page.text["memory"])
+    assert "44,695,876" in page.text["bytes"]
+    assert re.search(r"88\.0 %\s*± 1\.6 \(86\.0–90\.0\)", page.text["accuracy"])
+    assert "+5.2 to +10.8" in page.text["accuracy"]
+
+
+def test_engine_figures_stand_beside_their_limit(whole: tuple[Path, Page]) -> None:
+    rows = re.sub(r"\s+", " ", whole[1].text["engine"])
+    assert "perturb over add 1.25 ratio 3 1.20–1.30 2.00" in rows
+    assert "replay rate 20.7 GB/s 3 20.1–21.0 –" in rows
+
+
+def test_a_run_of_one_group_says_what_is_missing(tmp_path: Path) -> None:
+    page = page_of(tmp_path, sample.memory_records())
+    assert "Not measured" not in page.text["memory"]
+    for group in ("bytes", "time", "accuracy", "formulas", "engine"):
+        assert f"zobench run --only {group}" in page.text[group]
+
+
+@pytest.mark.parametrize("status", ["error", "timeout", "does not fit"])
+def test_a_failed_case_is_shown_with_its_reason_never_as_zero(tmp_path: Path, status: str) -> None:
+    config = {"model": "cnn", "method": "fedavg", "batch": 64}
+    failed = sample.failed("time/cnn/fedavg/b64", config, status, "it broke <b>badly</b>")
+    page = page_of(tmp_path, [failed])
+    assert "b" not in page.tags  # escaped, so that a message cannot become markup
+    assert f"time/cnn/fedavg/b64: {status}: it broke <b>badly</b>" in page.text["time"]
+    assert re.search(rf"64\s*–\s*not run\s*–\s*not run\s*–\s*{status}", page.text["time"])
+
+
+@pytest.mark.parametrize("group", ["memory", "bytes", "time", "accuracy", "formulas", "engine"])
+def test_a_group_of_failures_alone_is_no_crash(tmp_path: Path, group: str) -> None:
+    records = [r for r in sample.sample_records() if r.group == group]
+    failures = [sample.failed(r.case, dict(r.config), "error", "no figure") for r in records]
+    page = page_of(tmp_path, failures)
+    assert "no figure" in page.text[group]
+    assert not page.sources
+    assert "no figure" in printed(failures, width=200)
+
+
+def test_uncommitted_changes_are_marked(tmp_path: Path) -> None:
+    clean = sample.record("engine/a", {})
+    dirty = sample.record("engine/b", {}, dirty=True)
+    assert "uncommitted" not in page_of(tmp_path / "clean", [clean]).html
+    page = page_of(tmp_path / "dirty", [clean, dirty])
+    assert "uncommitted changes" in page.text[""]  # in the page's head, before all sections
+    assert "uncommitted changes" in page.text["provenance"]
+    assert len(re.findall(r'class="mark">', page.text["provenance"] + page.html)) == 2
+
+
+def test_provenance_names_commit_scale_and_each_configuration(whole: tuple[Path, Page]) -> None:
+    section = whole[1].text["provenance"]
+    assert "0123456789ab" in section
+    assert all(record.config_hash in section for record in sample.sample_records())
+
+
+def test_one_seed_is_no_interval(tmp_path: Path) -> None:
+    page = page_of(tmp_path, sample.accuracy_records(seeds=1))
+    assert "one seed gives none" in page.text["accuracy"]
+    assert "One seed (n = 1)." in page.text["accuracy"]
+
+
+def test_a_folder_without_records_is_refused_and_left_alone(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="holds no records"):
+        write_report(tmp_path / "nowhere")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_terminal_shows_cost_then_accuracy() -> None:
+    text = printed(sample.sample_records())
+    rows = [line for line in text.splitlines() if "ResNet18" in line]
+    assert [re.split(r"\s*│\s*", row)[2] for row in rows] == [
+        "memory, batch 1",
+        "memory, batch 64",
+        "bytes up",
+        "bytes down",
+        "time, batch 1",
+        "time, batch 64",
+    ]
+    assert text.index("ResNet18") < text.index("+5.2 to +10.8")
+    assert "Not measured" not in text
+
+
+def test_the_terminal_fits_80_columns() -> None:
+    assert max(map(len, printed(sample.sample_records(), width=80).splitlines())) <= 80
+    assert "memory, batch 64" in printed(sample.sample_records(), width=80)
