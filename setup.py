@@ -1,12 +1,16 @@
 """Build the C kernels, an optional part: without a compiler the package installs all the same."""
 
 import sys
+import sysconfig
 
 from setuptools import Extension, setup
 
 # Bits must not depend on the compiler: no contraction into FMA.  The two -fno let rintf and its
 # kin become instructions; no code here reads errno or floating-point traps.
 FLAGS = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-pthread"]
+
+# One binary for CPython 3.11 and later; the free-threaded builds know no limited API.
+LIMITED = not sysconfig.get_config_var("Py_GIL_DISABLED")
 
 setup(
     ext_modules=[
@@ -16,9 +20,10 @@ setup(
             depends=["zo_core/kernels/_passes.h", "zo_core/kernels/_tiles.h"],
             extra_compile_args=[] if sys.platform == "win32" else FLAGS,
             extra_link_args=[] if sys.platform == "win32" else ["-pthread"],
-            py_limited_api=True,
+            define_macros=[("Py_LIMITED_API", "0x030B0000")] if LIMITED else [],
+            py_limited_api=LIMITED,
             optional=True,
         )
     ],
-    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+    options={"bdist_wheel": {"py_limited_api": "cp311"}} if LIMITED else {},
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from bench import paper
@@ -131,7 +132,7 @@ def _row(
 def _predictions(parameters: int) -> list[dict[str, Any]]:
     once = cost_model.resnet18_activations()
     listed = cost_model.resnet18_listed_activations()
-    lines = {
+    lines: dict[str, Callable[[int], int]] = {
         "fedavg": lambda batch: cost_model.mem_full(parameters, once, batch),
         "fedavg-paper-count": lambda batch: cost_model.mem_full(parameters, listed, batch),
         "zo": lambda batch: cost_model.mem_zero(parameters, once, batch),
@@ -173,11 +174,11 @@ def _vit_rows() -> list[dict[str, Any]]:
 
 def _torchinfo_counts(model: str, module: Any) -> tuple[int, int]:
     """Count layer outputs (floats an image) and parameters as torchinfo does."""
-    import importlib
+    import torchinfo
 
     shape = MODEL_SHAPES[model]
     size = (1, shape.channels, shape.image_size, shape.image_size)
-    summary: Any = importlib.import_module("torchinfo").summary  # untyped there
+    summary: Any = torchinfo.summary  # untyped there
     found = summary(module, input_size=size, verbose=0, device="cpu")
     return found.total_output_bytes // 8, found.total_params  # forward and backward, 4 bytes each
 

@@ -20,6 +20,7 @@ from zo_core.parameters import Parameters, Params, parameters
 GRID_VERSION = "zo-grid/1"
 MAX_K = 1 << 23  # between rounds
 MAX_K_IN_ROUND = 1 << 24  # what fp32 holds exactly
+_BEYOND_FLOAT32 = 2.0**200
 
 
 class GridError(ArithmeticError):
@@ -56,7 +57,8 @@ class Grid:
         check_positive("epsilon", epsilon)
         check_positive("tau", tau)
         coarsest, finest = int(self.exponents.max()), int(self.exponents.min())
-        steps = round(math.ldexp(epsilon * tau, -coarsest))
+        # what is beyond every tensor's range may be beyond float64's too
+        steps = round(math.ldexp(min(epsilon * tau, _BEYOND_FLOAT32), -coarsest))
         if steps < 1:
             raise GridError(
                 f"epsilon * tau = {epsilon * tau:g} rounds to zero on tensor "

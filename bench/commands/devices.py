@@ -1,4 +1,4 @@
-"""``zobench devices``: this machine, its meters, and which kernels work on it."""
+"""``zobench devices``: this machine, its meters, the kernels in use, and known devices."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def register(commands: Any) -> None:
         "devices", help="show this device, its meters and kernels", description=__doc__
     )
     parser.add_argument("--json", action="store_true", help="print the profile as JSON")
+    parser.add_argument("--catalogue", action="store_true", help="show the known devices as well")
     parser.set_defaults(run=run)
 
 
@@ -29,7 +30,10 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     console = Console(highlight=False)
     console.print(_profile_table(profile))
+    console.print(_meter_table())
     console.print(_kernel_table())
+    if arguments.catalogue:
+        console.print(_catalogue_table())
     return 0
 
 
@@ -41,6 +45,21 @@ def _profile_table(profile: dict[str, Any]) -> Table:
         if isinstance(value, dict):
             value = ", ".join(f"{k} {v}" for k, v in value.items()) or None
         table.add_row(name, profile["notes"].get(name, "unknown") if value is None else str(value))
+    return table
+
+
+def _meter_table() -> Table:
+    table = Table("quantity", "method", "trust", "remark", title="meters", title_justify="left")
+    for meter in devices.list_meters():
+        table.add_row(meter.quantity, meter.method, meter.trust, meter.remark)
+    return table
+
+
+def _catalogue_table() -> Table:
+    table = Table("device", "memory", "processor", "torch", title="catalogue", title_justify="left")
+    for name, spec in devices.CATALOG.items():
+        memory = "" if spec.memory_bytes is None else f"{spec.memory_bytes / 2**30:.1f} GiB"
+        table.add_row(name, memory, spec.soc or "", spec.torch_wheel or "")
     return table
 
 

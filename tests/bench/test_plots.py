@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import sample_records as sample
 
 from bench.plot_style import LOOKS, Plot, save
 from bench.plots import memory_plots, plots_of
-from bench.results import Results
+from bench.results import GROUPS, Results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,14 +20,14 @@ WHOLE = Results.of(sample.sample_records())
 MIB = sample.MIB
 
 
-def plot_named(name: str, results: Results = WHOLE) -> Plot:
-    plots = plots_of(
-        results,
-        {"frontier": "accuracy"}.get(
-            name.split("-", maxsplit=1)[0], name.split("-", maxsplit=1)[0]
-        ),
-    )
-    return next(plot for plot in plots if plot.name == name)
+@cache
+def whole_plots() -> dict[str, Plot]:
+    return drawn(WHOLE)
+
+
+def drawn(results: Results) -> dict[str, Plot]:
+    plots = [plot for group in GROUPS for plot in plots_of(results, group)]
+    return {plot.name: plot for plot in plots}
 
 
 def lines_of(plot: Plot) -> dict[str, list[tuple[float, float]]]:
@@ -39,7 +40,7 @@ def lines_of(plot: Plot) -> dict[str, list[tuple[float, float]]]:
 
 
 def test_measured_points_are_the_medians() -> None:
-    points = dict(lines_of(plot_named("memory-resnet18"))["ZO"])
+    points = dict(lines_of(whole_plots()["memory-resnet18"])["ZO"])
     for batch in sample.BATCHES:
         value = WHOLE.value(f"memory/resnet18/zo/b{batch}", "peak_above_baseline")
         assert value is not None
@@ -47,7 +48,7 @@ def test_measured_points_are_the_medians() -> None:
 
 
 def test_formulas_stand_above_the_loaded_weights_as_the_measurement_does() -> None:
-    lines = lines_of(plot_named("memory-resnet18"))
+    lines = lines_of(whole_plots()["memory-resnet18"])
     parameters, total, largest = 11_173_962, 1_228_810, 65_536
     backprop = dict(lines["eq. 4, each layer once"])[64]
     two_copies = dict(lines["eq. 5, two copies of P"])[64]
@@ -58,16 +59,16 @@ def test_formulas_stand_above_the_loaded_weights_as_the_measurement_does() -> No
 
 
 def test_the_caption_says_that_the_weights_are_taken_out() -> None:
-    assert "less one copy of the weights (42.6 MiB)" in plot_named("memory-resnet18").caption
+    assert "less one copy of the weights (42.6 MiB)" in whole_plots()["memory-resnet18"].caption
 
 
 def test_formulas_end_with_the_measured_batches() -> None:
-    for points in lines_of(plot_named("memory-resnet18")).values():
+    for points in lines_of(whole_plots()["memory-resnet18"]).values():
         assert max(batch for batch, _ in points) == max(sample.BATCHES)
 
 
 def test_only_resnet18_has_formulas() -> None:
-    plot = plot_named("memory-vit")
+    plot = whole_plots()["memory-vit"]
     assert set(lines_of(plot)) == {"Inference", "ZO", "FedAvg"}
     assert "formula" not in plot.caption
 
@@ -79,7 +80,7 @@ def test_without_the_formulas_case_memory_is_drawn_alone() -> None:
 
 
 def test_bars_carry_their_bytes_on_a_logarithmic_axis() -> None:
-    axes = plot_named("bytes-resnet18").figure.axes[0]
+    axes = whole_plots()["bytes-resnet18"].figure.axes[0]
     assert axes.get_xscale() == "log"
     assert [text.get_text() for text in axes.texts] == ["42.6 MiB", "42.6 MiB", "44 B", "162 B"]
     widths = [bar.get_width() for bar in axes.patches]  # type: ignore[attr-defined]
@@ -87,7 +88,7 @@ def test_bars_carry_their_bytes_on_a_logarithmic_axis() -> None:
 
 
 def test_accuracy_is_the_mean_over_seeds_with_the_pivot_marked() -> None:
-    plot = plot_named("accuracy-10-90")
+    plot = whole_plots()["accuracy-10-90"]
     metric = WHOLE.value("accuracy/zowarmup/10-90", "test_accuracy")
     assert metric is not None
     assert lines_of(plot)["ZOWarmUp"][-1] == pytest.approx((200, 100 * metric))
@@ -101,24 +102,23 @@ def test_the_frontier_counts_all_bytes_over_all_clients() -> None:
     record = WHOLE.by_case["accuracy/zowarmup/10-90"]
     last = record.details["curves"][0][-1]
     total = last["up_payload_bytes"] + last["down_payload_bytes"]
-    axes = plot_named("frontier-10-90").figure.axes[0]
+    axes = whole_plots()["frontier-10-90"].figure.axes[0]
     assert axes.get_xscale() == "log"
-    x, _ = lines_of(plot_named("frontier-10-90"))["ZOWarmUp"][-1]
+    x, _ = lines_of(whole_plots()["frontier-10-90"])["ZOWarmUp"][-1]
     assert x == pytest.approx(total / 50 / MIB)
 
 
 def test_a_mean_ends_where_a_seed_diverged() -> None:
     results = Results.of(sample.accuracy_records(outcome="diverged"))
-    plot = plot_named("accuracy-10-90", results)
+    plot = drawn(results)["accuracy-10-90"]
     assert lines_of(plot)["ZOWarmUp"][-1][0] == 140
     assert lines_of(plot)["High-Res-Only"][-1][0] == 200
     assert "diverged" in plot.caption
 
 
 def test_every_caption_tells_n_and_every_axis_its_unit() -> None:
-    plots = [plot for group in ("memory", "bytes", "accuracy") for plot in plots_of(WHOLE, group)]
-    assert len(plots) == 10
-    for plot in plots:
+    assert len(whole_plots()) == 10
+    for plot in whole_plots().values():
         axes = plot.figure.axes[0]
         assert "n = " in plot.caption
         assert axes.get_xlabel()
@@ -140,7 +140,7 @@ def test_nothing_measured_is_nothing_drawn(group: str) -> None:
 def test_a_plot_that_cannot_be_written_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plot = plot_named("bytes-cnn")
+    plot = whole_plots()["bytes-cnn"]
 
     def breaks(path: Path, **_: object) -> None:
         path.write_bytes(b"half")

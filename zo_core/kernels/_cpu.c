@@ -1,9 +1,8 @@
-/* The CPU kernels as a Python extension (limited API: one binary for CPython 3.11 and later).
+/* The CPU kernels as a Python extension; setup.py asks for the limited API.
  *
  * A model's tensors are described once, by prepare(); a pass over all of them is then one call,
  * made without the GIL.  zo_core/kernels/cpu.py is the only caller and says what arguments mean.
  */
-#define Py_LIMITED_API 0x030B0000
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
