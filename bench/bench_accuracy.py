@@ -12,23 +12,28 @@ from bench.record import mean
 from bench.scales import Scale
 from bench.suite import Suite
 
-ALGORITHMS = ("high-res-only", "zowarmup")
+# What is trained, and how its config differs from the default one.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "high-res-only": {"algorithm": "high-res-only"},
+    "zowarmup": {"algorithm": "zowarmup"},
+    "zowarmup-plain": {"algorithm": "zowarmup", "grid": False},  # does the grid cost accuracy?
+}
 _WORKERS = 2  # cells side by side, one thread each
 _TIMEOUT_S = 3600.0
 
 
 def _cases(scale: Scale) -> list[tuple[str, str]]:
-    return [(split, algorithm) for split in scale.accuracy_splits for algorithm in ALGORITHMS]
+    return [(split, name) for split in scale.accuracy_splits for name in scale.accuracy_variants]
 
 
-@with_parameters("split, algorithm", _cases)
-def test_accuracy(suite: Suite, split: str, algorithm: str) -> None:
+@with_parameters("split, variant", _cases)
+def test_accuracy(suite: Suite, split: str, variant: str) -> None:
     """Train once a seed, each in a fresh process, and evaluate on the fixed test split."""
     from zo_core.data import parse_split
 
     scale = suite.scale
     config = {
-        "algorithm": algorithm,
+        **VARIANTS[variant],
         "dataset": "digits",
         "model": "cnn",
         "high_share": parse_split(split),
@@ -36,14 +41,14 @@ def test_accuracy(suite: Suite, split: str, algorithm: str) -> None:
         "pivot": scale.accuracy_pivot,
     }
     seeds = list(range(scale.accuracy_seeds))
-    suite.progress.tell(f"{algorithm} {split}: {len(seeds)} seeds, {scale.accuracy_rounds} rounds")
+    suite.progress.tell(f"{variant} {split}: {len(seeds)} seeds, {scale.accuracy_rounds} rounds")
     with ThreadPoolExecutor(_WORKERS) as pool:
         runs = list(pool.map(lambda seed: _train(config | {"run_seed": seed}), seeds))
     failed = [run for run in runs if run.status != "ok"]
     records = [run.value for run in runs if run.status == "ok"]
     accuracies = [record["curve"][-1]["test_accuracy"] for record in records]
     suite.record(
-        case=f"accuracy/{algorithm}/{split.replace('/', '-')}",
+        case=f"accuracy/{variant}/{split.replace('/', '-')}",
         config=records[0]["config"] | {"run_seed": seeds} if records else config,
         metrics={} if failed else _metrics(records),
         details={} if failed else _details(seeds, records),

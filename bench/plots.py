@@ -83,7 +83,8 @@ def _memory_plot(results: Results, model: str) -> Plot | None:
 
 
 def _memory_caption(model: str, n: str, has_formulas: bool) -> str:
-    caption = f"{label(model)}: median of n = {n} fresh processes, bars from smallest to largest."
+    sample = f"median of n = {n} fresh processes, bars from smallest to largest"
+    caption = f"{label(model)}: {'one fresh process (n = 1)' if n == '1' else sample}."
     if not has_formulas:
         return caption
     weights = size(FLOAT_BYTES * resnet18_parameters())

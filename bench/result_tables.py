@@ -46,18 +46,17 @@ def accuracy_tables(results: Results) -> list[Table]:
 
 def _table1(record: Record) -> Table:
     config, rows = record.config, record.details["rows"]
-    unit = rows[0]["unit"]
+    order = [row["quantity"] for row in rows]
     return Table(
         caption=(
             f"Table 1 of the paper ({label(config['model'])}, batch {config['batch']},"
-            f" S = {config['directions']}, K = {config['cohort']}); MB = 10⁶ bytes"
+            f" S = {config['directions']}, K = {config['cohort']}), {rows[0]['unit']} = 10⁶ bytes"
         ),
         columns=(
-            *("Quantity", "Method"),
-            *(f"{kind}, {unit}" for kind in ("As printed", "Recomputed", "Measured")),
+            *("Quantity", "Method", "As printed", "Recomputed", "Measured"),
             *("Measured − recomputed", "Formula; meter; remark"),
         ),
-        rows=tuple(_table1_row(row) for row in rows),
+        rows=tuple(map(_table1_row, sorted(rows, key=lambda row: order.index(row["quantity"])))),
         prose=True,
     )
 

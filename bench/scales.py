@@ -19,6 +19,7 @@ class Scale:
     engine_parameters: tuple[int, ...]  # sizes of the engine's micro-benchmark, fp32 weights
     engine_repeats: int
     restore_cycles: int  # perturb and restore, to prove that no bit changes
+    accuracy_variants: tuple[str, ...]  # names in bench_accuracy.VARIANTS
     accuracy_seeds: int
     accuracy_splits: tuple[str, ...]  # high/low per cent
     accuracy_rounds: int  # of all phases
@@ -39,6 +40,7 @@ SCALES: dict[str, Scale] = {
             engine_parameters=(11_173_962,),
             engine_repeats=5,
             restore_cycles=20,
+            accuracy_variants=("high-res-only", "zowarmup"),
             accuracy_seeds=1,
             accuracy_splits=("10/90",),
             accuracy_rounds=60,
@@ -55,7 +57,8 @@ SCALES: dict[str, Scale] = {
             engine_parameters=(11_173_962,),
             engine_repeats=15,
             restore_cycles=50,
-            accuracy_seeds=2,
+            accuracy_variants=("high-res-only", "zowarmup"),
+            accuracy_seeds=3,
             accuracy_splits=("10/90", "50/50"),
             accuracy_rounds=200,
             accuracy_pivot=60,
@@ -71,7 +74,8 @@ SCALES: dict[str, Scale] = {
             engine_parameters=(11_173_962, 200_000_000),
             engine_repeats=25,
             restore_cycles=1000,
-            accuracy_seeds=5,
+            accuracy_variants=("high-res-only", "zowarmup", "zowarmup-plain"),
+            accuracy_seeds=10,
             accuracy_splits=("10/90", "50/50"),
             accuracy_rounds=400,
             accuracy_pivot=100,

@@ -66,7 +66,20 @@ def time_sentence(results: Results) -> str:
     return (
         f"On {_images(batch)}, one ZO direction of {label(model)} takes {duration(zo)} and one"
         f" FedAvg step {duration(fedavg)}: ZO takes {_less_or_more(zo, fedavg)}."
-        f"{_stand_in(results, 'time', model, batch, 'step')}"
+        f"{_round_time(results, model, batch)}{_stand_in(results, 'time', model, batch, 'step')}"
+    )
+
+
+def _round_time(results: Results, model: str, batch: int) -> str:
+    zo, fedavg = (
+        results.value(f"time/{model}/{method}/b{batch}", "round_extrapolated")
+        for method in ("zo", "fedavg")
+    )
+    if zo is None or fedavg is None:
+        return ""
+    return (
+        f" The paper’s round, extrapolated from them, takes a client {duration(zo)} by ZO and"
+        f" {duration(fedavg)} by FedAvg: {_less_or_more(zo, fedavg)} by ZO."
     )
 
 

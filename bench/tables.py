@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.record import Metric, Record
 from bench.results import Results
-from bench.text import METHODS, MISSING, label, mib, milliseconds, significant, size, times
+from bench.text import (
+    METHODS,
+    MISSING,
+    label,
+    mib,
+    milliseconds,
+    quantity,
+    significant,
+    size,
+    times,
+)
 
+_STEP_TIME = "Time of one step, ms: median (smallest–largest)"
+_ROUND_TIME = "Time of the paper’s round, extrapolated from the step, s: median (smallest–largest)"
+_RATIOS = (("fedavg", "zo"), ("zo", "inference"))  # over, under
 _BYTES_COLUMNS = (
     *("Model", "Method"),
     *("Up, scalars", "Up, payload", "Down, scalars", "Down, payload"),
@@ -49,18 +62,27 @@ def memory_tables(results: Results) -> list[Table]:
         "peak": "Peak of the whole process, libraries and weights included, MiB",
     }
     return [
-        _step_table(results, "memory", metric, mib, caption)
+        _step_table(results, "memory", metric, mib, caption=caption)
         for metric, caption in captions.items()
         if results.group("memory")
     ]
 
 
 def time_tables(results: Results) -> list[Table]:
-    """Tabulate the time of one step by model, batch and method."""
-    caption = "Time of one step, ms: median (smallest–largest)"
+    """Tabulate the time of one step by model, batch and method, and of the paper's round."""
     if not results.group("time"):
         return []
-    return [_step_table(results, "time", "step", milliseconds, caption)]
+    tables = [_step_table(results, "time", "step", milliseconds, caption=_STEP_TIME)]
+    if any("round_extrapolated" in record.metrics for record in results.group("time")):
+        methods = ("zo", "fedavg")  # there is no round of inference
+        tables.append(
+            _step_table(
+                *(results, "time", "round_extrapolated", significant),
+                caption=_ROUND_TIME,
+                methods=methods,
+            )
+        )
+    return tables
 
 
 def bytes_tables(results: Results) -> list[Table]:
@@ -89,17 +111,17 @@ def bytes_tables(results: Results) -> list[Table]:
 
 
 def engine_tables(results: Results) -> list[Table]:
-    """Tabulate the engine's own figures beside their limits."""
+    """Tabulate the engine's own figures beside the bars that they are held to."""
     rows = [
-        _engine_row(record, name, metric)
+        _engine_row(record, name, metric, metric.value)
         for record in results.group("engine")
         for name, metric in record.metrics.items()
         if metric.value is not None
     ]
     if not rows:
         return []
-    columns = ("Case", "Metric", "Value", "Unit", "n", "Smallest–largest", "Limit")
-    return [Table(caption="The engine’s own speed", columns=columns, rows=tuple(rows))]
+    columns = ("Case", "Figure", "Value", "Smallest–largest", "n", "Bar", "Held")
+    return [Table(caption="The engine’s own figures", columns=columns, rows=tuple(rows))]
 
 
 def ratio(over: float | None, under: float | None) -> str:
@@ -115,31 +137,35 @@ def spread(metric: Metric, write: Callable[[float], str]) -> str:
 
 
 def _step_table(
-    results: Results, group: str, name: str, write: Callable[[float], str], caption: str
+    results: Results,
+    group: str,
+    name: str,
+    write: Callable[[float], str],
+    *,
+    caption: str,
+    methods: Sequence[str] = tuple(METHODS),
 ) -> Table:
-    rows = [
-        _step_row(results, f"{group}/{model}", batch, name, write)
-        for model in results.models(group)
-        for batch in results.batches(group, model)
-    ]
-    columns = ("Model", "Batch", *METHODS.values(), "FedAvg ÷ ZO", "ZO ÷ inference", "n")
+    pairs = [pair for pair in _RATIOS if set(pair) <= set(methods)]
+    rows = []
+    for model in results.models(group):
+        for batch in results.batches(group, model):
+            cases = {method: f"{group}/{model}/{method}/b{batch}" for method in methods}
+            figures = [_cell(results, case, name, write) for case in cases.values()]
+            comparison = _comparison(results, cases, name, pairs)
+            rows.append((Cell(label(model)), Cell(str(batch)), *figures, *comparison))
+    ratios = [f"{label(over)} ÷ {label(under)}" for over, under in pairs]
+    columns = ("Model", "Batch", *map(label, methods), *ratios, "n")
     return Table(caption=caption, columns=columns, rows=tuple(rows), labels=1)
 
 
-def _step_row(
-    results: Results, stem: str, batch: int, name: str, write: Callable[[float], str]
+def _comparison(
+    results: Results, cases: Mapping[str, str], name: str, pairs: Sequence[tuple[str, str]]
 ) -> tuple[Cell, ...]:
-    cases = {method: f"{stem}/{method}/b{batch}" for method in METHODS}
+    """Make a row's end: the ratios between its methods, and the number of samples."""
     values = {method: results.value(case, name) for method, case in cases.items()}
     metrics = [results.metric(case, name) for case in cases.values()]
-    return (
-        Cell(label(stem.split("/")[1])),
-        Cell(str(batch)),
-        *(_cell(results, case, name, write) for case in cases.values()),
-        Cell(ratio(values["fedavg"], values["zo"])),
-        Cell(ratio(values["zo"], values["inference"])),
-        Cell(count_range(metric.n for metric in metrics if metric)),
-    )
+    ratios = (Cell(ratio(values[over], values[under])) for over, under in pairs)
+    return (*ratios, Cell(count_range(metric.n for metric in metrics if metric)))
 
 
 def _cell(results: Results, case: str, name: str, write: Callable[[float], str]) -> Cell:
@@ -164,17 +190,25 @@ def _cohort(record: Record) -> str:
     return f"S = {record.config['directions']}, cohort {record.config['cohort']}"
 
 
-def _engine_row(record: Record, name: str, metric: Metric) -> tuple[Cell, ...]:
-    assert metric.value is not None
+def _engine_row(record: Record, name: str, metric: Metric, value: float) -> tuple[Cell, ...]:
+    def write(amount: float) -> str:
+        return quantity(amount, metric.unit)
+
+    bare = write if metric.unit in ("byte", "second", "share") else significant
     limit = record.details.get("limits", {}).get(name)
+    floor = record.details.get("floors", {}).get(name)
+    bars = {"≤": (limit, limit is None or value <= limit)}
+    bars |= {"≥": (floor, floor is None or value >= floor)}
+    told = [f"{sign} {write(bar)}" for sign, (bar, _) in bars.items() if bar is not None]
+    held = "yes" if all(holds for _, holds in bars.values()) else "no"
     return (
         Cell(record.case.removeprefix("engine/")),
         Cell(name.replace("_", " ")),
-        Cell(significant(metric.value)),
-        Cell(metric.unit),
+        Cell(write(value)),
+        Cell(spread(metric, bare) or MISSING),
         Cell(str(metric.n)),
-        Cell(spread(metric, significant) or MISSING),
-        Cell(MISSING if limit is None else significant(limit)),
+        Cell(", ".join(told) or MISSING),
+        Cell(held if told else MISSING),
     )
 
 

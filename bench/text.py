@@ -18,13 +18,15 @@ def label(name: str) -> str:
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """Write a number to at least so many significant digits, without an exponent.
+    """Write a number to at least so many significant digits; only a tiny one by a power of ten.
 
-    >>> significant(0.031249), significant(58.149), significant(11173962)
-    ('0.0312', '58.1', '11,173,962')
+    >>> significant(0.031249), significant(58.149), significant(11173962), significant(2.1e-7)
+    ('0.0312', '58.1', '11,173,962', '2.1 × 10⁻⁷')
     """
     if value == 0:
         return "0"
+    if abs(value) < 1e-4:
+        return _power_of_ten(value)
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
     return f"{value:,.{decimals}f}".replace("-", "−")
 
@@ -94,9 +96,22 @@ def megabytes(value: float | str | None) -> str:
         return value
     if value == 0 or abs(value) >= 0.05:
         return f"{value:,.1f}".replace("-", "−")
-    mantissa, exponent = f"{value:.1e}".replace("-", "−").split("e")
-    return f"{mantissa} × 10{_superscript(int(exponent.replace('−', '-')))}"
+    return _power_of_ten(value)
 
 
-def _superscript(exponent: int) -> str:
-    return str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+def quantity(value: float, unit: str) -> str:
+    """Write a metric in what suits its unit.
+
+    >>> quantity(4096, "byte"), quantity(1.25, "ratio"), quantity(20.7, "GB/s")
+    ('4 KiB', '1.25 ×', '20.7 GB/s')
+    """
+    writers = {"byte": size, "second": duration, "share": percent, "count": significant}
+    if unit in writers:
+        return writers[unit](value)
+    return f"{significant(value)} {'×' if unit == 'ratio' else unit}"
+
+
+def _power_of_ten(value: float) -> str:
+    mantissa, exponent = f"{value:.1e}".split("e")
+    superscript = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{mantissa} × 10{superscript}".replace("-", "−")

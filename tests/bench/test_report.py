@@ -121,8 +121,9 @@ def test_tables_hold_the_spread_and_the_number_of_samples(whole: tuple[Path, Pag
 
 def test_engine_figures_stand_beside_their_limit(whole: tuple[Path, Page]) -> None:
     rows = re.sub(r"\s+", " ", whole[1].text["engine"])
-    assert "perturb over add 1.25 ratio 3 1.20–1.30 2.00" in rows
-    assert "replay rate 20.7 GB/s 3 20.1–21.0 –" in rows
+    assert "perturb / add 1.25 × 1.20–1.30 3 ≤ 2.00 × yes" in rows
+    assert "others / perturb 8.50 × 8.00–9.00 3 ≥ 25.0 × no" in rows
+    assert "replay rate 20.7 GB/s 20.1–21.0 3 – –" in rows
 
 
 def test_a_run_of_one_group_says_what_is_missing(tmp_path: Path) -> None:
