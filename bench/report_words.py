@@ -35,8 +35,8 @@ LEADS = {
         " two run on the same seeds, so they are compared in pairs."
     ),
     "engine": (
-        "What the kernels under it do on this machine, held to the bars that the suite sets them;"
-        " a ratio is the time of the first over the time of the second."
+        "What the passes over the weights cost on this machine, held to the bars that the suite"
+        " sets them; a / b is the time of a over the time of b."
     ),
 }
 

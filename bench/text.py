@@ -105,7 +105,7 @@ def quantity(value: float, unit: str) -> str:
     >>> quantity(4096, "byte"), quantity(1.25, "ratio"), quantity(20.7, "GB/s")
     ('4 KiB', '1.25 ×', '20.7 GB/s')
     """
-    writers = {"byte": size, "second": duration, "share": percent, "count": significant}
+    writers = {"byte": size, "second": duration, "share": percent, "count": "{:,.0f}".format}
     if unit in writers:
         return writers[unit](value)
     return f"{significant(value)} {'×' if unit == 'ratio' else unit}"

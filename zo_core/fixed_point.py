@@ -81,16 +81,18 @@ def fixed_point(seeds: Sequence[int], coefficients: Sequence[float]) -> FixedPoi
         The list as integers; all a_j are 0 where all c_j are.
 
     Raises:
-        ValueError: more directions than int32 sums allow, a seed out of range, or a coefficient
-            that is not finite.
+        ValueError: more directions than int32 sums allow, not one seed for each, a seed out of
+            range, or a coefficient that is not finite.
     """
     n = len(coefficients)
     if n >= MAX_DIRECTIONS:
         raise ValueError(f"a list holds fewer than 2^24 directions, got {n}; split the round")
-    largest = max((abs(c) for c in coefficients), default=0.0)
-    if not math.isfinite(largest):
-        raise ValueError(f"a coefficient is not finite ({largest}); lower lr")
-    f = math.frexp(n * largest)[1] - 30
+    if len(seeds) != n:
+        raise ValueError(f"there must be one seed for each of {n} coefficients, got {len(seeds)}")
+    total = n * max((abs(c) for c in coefficients), default=0.0)
+    if not (math.isfinite(total) and all(map(math.isfinite, coefficients))):
+        raise ValueError("a coefficient is not finite, or nearly so; lower lr, or check weights")
+    f = math.frexp(total)[1] - 30
     a = [round(math.ldexp(c, -f)) for c in coefficients]  # Python's round is half to even
     return FixedPointUpdate(
         seeds=np.array([check_seed(seed) for seed in seeds], dtype=np.uint64),

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from zo_core import kernels
 from zo_core.fixed_point import FixedPointUpdate, coefficients, fixed_point
 from zo_core.grid import MAX_K, MAX_K_IN_ROUND, Grid, GridError, widen_
-from zo_core.kernels.numpy_ref import ReplayStats
+from zo_core.kernels.numpy_ref import OFF_GRID, ReplayStats
 from zo_core.parameters import Parameters, Params, parameters
 from zo_core.perturbation import perturb_many_
-from zo_core.spsa import LossFn, loss_differences, radius
+from zo_core.spsa import LossFn, check_distribution, loss_differences, radius
 from zo_core.stream import derive_seed
 
 
@@ -60,11 +60,13 @@ def apply_updates_(
         The share of zero increments and the tensors widened.
 
     Raises:
-        ValueError: a scalar, seed or hyper-parameter out of range.
+        ValueError: a scalar, seed or hyper-parameter out of range, or a grid with another
+            distribution.
         GridError: a weight would leave the grid (the run has diverged); no weight has changed.
     """
     if not updates:
         raise ValueError("updates is empty; a round without participants changes nothing, skip it")
+    check_distribution(distribution, grid)
     rho = radius(epsilon, tau, grid)
     c = coefficients(
         [difference for _, difference in updates],
@@ -103,6 +105,7 @@ def replay_(
     if _may_overflow(update, exponents, MAX_K if widen else MAX_K_IN_ROUND):
         _check_range(numbered, kernels.replay(numbered, update, exponents, write=False))
     stats = kernels.replay(numbered, update, exponents)
+    _check_range(numbered, stats)
     widened = widen_(numbered, grid, [s.max_abs_k for s in stats]) if widen else []
     return ReplayReport(zero_share=_zero_share(stats, numbered), widened=tuple(widened))
 
@@ -115,6 +118,11 @@ def _may_overflow(update: FixedPointUpdate, exponents: Sequence[int], start: int
 
 def _check_range(params: Parameters, stats: Sequence[ReplayStats]) -> None:
     for name, s in zip(params.names, stats, strict=True):
+        if s.max_abs_k >= OFF_GRID:
+            raise GridError(
+                f"parameter {name!r} holds a weight that is not on its grid; only the engine may "
+                "write to the weights after snap_ (take over a snapshot)"
+            )
         if s.max_abs_k > MAX_K_IN_ROUND:
             raise GridError(
                 f"parameter {name!r} would reach |k| = {s.max_abs_k} > 2^24 in one round; "

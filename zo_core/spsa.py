@@ -94,11 +94,7 @@ def loss_differences(
         NonFiniteLossError: a loss was not finite.
     """
     rho = radius(epsilon, tau, grid)
-    if grid is not None and distribution != "rademacher":
-        raise ValueError(
-            f"grid mode restores Rademacher directions alone, got {distribution!r}; "
-            "use plain mode (grid=None)"
-        )
+    check_distribution(distribution, grid)
     walk = _Walk(parameters(params), distribution, observe or _ignore)
     differences = np.empty(len(seeds), dtype=np.float32)
     try:
@@ -120,6 +116,15 @@ def radius(epsilon: float, tau: float, grid: Grid | None) -> float:
     check_positive("epsilon", epsilon)
     check_positive("tau", tau)
     return epsilon * tau
+
+
+def check_distribution(distribution: str, grid: Grid | None) -> None:
+    """Raise a ValueError where the weights are on a grid and the directions would leave it."""
+    if grid is not None and distribution != "rademacher":
+        raise ValueError(
+            f"grid mode restores Rademacher directions alone, got {distribution!r}; "
+            "use plain mode (grid=None)"
+        )
 
 
 class _Walk:

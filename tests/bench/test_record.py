@@ -72,9 +72,9 @@ def test_nan_never_reaches_a_record_file(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_the_old_file_and_no_temporary(tmp_path: Path) -> None:
     target = tmp_path / "a.txt"
     target.write_text("old")
-    with pytest.raises(RuntimeError), replacing(target) as temporary:
+    with pytest.raises(IsADirectoryError), replacing(target) as temporary:
         temporary.write_text("half")
-        raise RuntimeError
+        tmp_path.write_text("a folder is no file")
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
 

@@ -1,0 +1,104 @@
+"""The README's results, written from the committed records: ``python -m bench.readme``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.results import Results
+from bench.store import RECORDS, read_records, replacing
+from bench.text import MISSING, duration, percent, size
+
+BEGIN, END = "<!-- results -->", "<!-- /results -->"
+_BATCH = 64
+_METHODS = {"inference": "inference", "zo": "ZO step", "fedavg": "FedAvg step (backprop)"}
+
+
+def reference_folders(results: Path) -> list[Path]:
+    """List the folders below ``results`` that hold records, one for each device and scale."""
+    return sorted(folder.parent for folder in results.glob(f"*/*/{RECORDS}"))
+
+
+def results_section(repository: Path) -> str:
+    """Write the README's results section from the records under ``results/``.
+
+    Args:
+        repository: the checkout's root.
+
+    Returns:
+        Markdown, markers included.
+    """
+    folders = reference_folders(repository / "results")
+    sections = [_device_section(folder, folder.relative_to(repository)) for folder in folders]
+    return "\n".join([BEGIN, "## Results", "", *sections, END])
+
+
+def update(repository: Path) -> None:
+    """Put the results section in the README's place for it."""
+    readme = repository / "README.md"
+    text = readme.read_text()
+    head, rest = text.split(BEGIN)
+    _, tail = rest.split(END)
+    with replacing(readme) as temporary:
+        temporary.write_text(head + results_section(repository) + tail)
+
+
+def _device_section(folder: Path, link: Path) -> str:
+    records = read_records(folder)
+    results = Results.of(records)
+    made = records[0].provenance
+    device = made.device
+    gib = device["memory_bytes"] / 2**30
+    lines = [
+        f"**{device['soc']}, {device['logical_cores']} cores, {gib:.0f} GiB** "
+        f"({device['os']}, {made.scale} scale, commit {str(made.commit)[:10]}; "
+        f"[records]({link / RECORDS}), [report]({link / 'report.html'})). ResNet18 of the paper, "
+        f"batch {_BATCH}, above the loaded model; bytes a client and round with S = 3 and a cohort "
+        "of 10; medians.",
+        "",
+        "| | peak memory | time | bytes up | bytes down |",
+        "|---|---|---|---|---|",
+        *(_cost_row(results, method) for method in _METHODS),
+        "",
+        *_accuracy_lines(results),
+        f"![Peak memory by batch size]({link / 'plots' / 'memory-resnet18.png'})",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _cost_row(results: Results, method: str) -> str:
+    memory = results.value(f"memory/resnet18/{method}/b{_BATCH}", "peak_above_baseline")
+    step = results.value(f"time/resnet18/{method}/b{_BATCH}", "step")
+    ways = (results.value(f"bytes/resnet18/{method}", f"{way}_payload") for way in ("up", "down"))
+    cells = [
+        MISSING if memory is None else size(memory),
+        MISSING if step is None else duration(step),
+        *(MISSING if value is None else size(value) for value in ways),
+    ]
+    return f"| {_METHODS[method]} | {' | '.join(cells)} |"
+
+
+def _accuracy_lines(results: Results) -> Iterator[str]:
+    rows = []
+    for split in results.splits():
+        cells = []
+        for algorithm in ("high-res-only", "zowarmup"):
+            metric = results.metric(f"accuracy/{algorithm}/{split}", "test_accuracy")
+            if metric is None or metric.value is None:
+                cells.append(MISSING)
+            else:
+                spread = "" if metric.std is None else f" ± {100 * metric.std:.1f}"
+                cells.append(f"{percent(metric.value)}{spread} (n = {metric.n})")
+        rows.append(f"| {split.replace('-', '/')} | {' | '.join(cells)} |")
+    if rows:
+        yield "Test accuracy on the digits, 50 clients, Dirichlet 0.1, the same total of rounds:"
+        yield ""
+        yield "| high/low | High-Res-Only | ZOWarmUp |"
+        yield "|---|---|---|"
+        yield from rows
+        yield ""
+
+
+if __name__ == "__main__":
+    update(Path(__file__).parents[1])
