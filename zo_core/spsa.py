@@ -103,7 +103,9 @@ def loss_differences(
             upper = walk.forward(loss_fn)
             walk.move_to(seed, -rho)
             lower = walk.forward(loss_fn)
-            differences[index] = np.float32(upper - lower)
+            with np.errstate(over="ignore"):
+                differences[index] = np.float32(upper - lower)
+            walk.require_finite("difference of losses", float(differences[index]))
     finally:
         walk.restore()
     return differences
@@ -139,33 +141,40 @@ class _Walk:
 
     def move_to(self, seed: int, offset: float) -> None:
         """Go to offset * z(seed) in one pass, back through the start for another direction."""
+        phase = "perturb"
         if self._offset == 0.0:
-            self._add([(seed, offset)], "perturb")
+            self._add([(seed, offset)])
         elif seed == self._seed:
-            self._add([(seed, offset - self._offset)], "re-perturb")
+            self._add([(seed, offset - self._offset)])
+            phase = "re-perturb"
         else:
-            self._add([(self._seed, -self._offset), (seed, offset)], "perturb")
-        self._seed, self._offset = seed, offset
+            self._add([(self._seed, -self._offset), (seed, offset)])
+        self._seed, self._offset = seed, offset  # before the observer, which may raise
+        self._observe(phase)
 
     def forward(self, loss_fn: LossFn) -> float:
         loss = float(loss_fn())
         self._observe("forward")
-        if not math.isfinite(loss):
+        self.require_finite("loss", loss)
+        return loss
+
+    def require_finite(self, what: str, value: float) -> None:
+        """Raise a NonFiniteLossError, after restoring, unless the value is finite."""
+        if not math.isfinite(value):
             self.restore()
             raise NonFiniteLossError(
-                f"the loss along direction {self._seed:#x} is {loss}; "
+                f"the {what} along direction {self._seed:#x} is {value}; "
                 "the weights are restored (check the data, or lower epsilon)"
             )
-        return loss
 
     def restore(self) -> None:
         if self._offset != 0.0:
-            self._add([(self._seed, -self._offset)], "restore")
+            self._add([(self._seed, -self._offset)])
             self._offset = 0.0
+            self._observe("restore")
 
-    def _add(self, terms: list[tuple[int, float]], phase: str) -> None:
+    def _add(self, terms: list[tuple[int, float]]) -> None:
         perturb_many_(self._params, terms, distribution=self._distribution)
-        self._observe(phase)
 
 
 def _ignore(_phase: str) -> None:
