@@ -9,14 +9,6 @@ from dataclasses import dataclass
 
 from bench.record import Record
 
-# Student's t, 97.5 % quantile for 1 to 30 degrees of freedom.  Written out, so that a report needs
-# no SciPy.
-_T = (
-    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
-    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
-    *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedDifference:
@@ -39,9 +31,6 @@ class PairedDifference:
 def paired_difference(differences: Sequence[float]) -> PairedDifference:
     """Compute mean, spread and Student's 95 % interval of paired differences.
 
-    Beyond 30 degrees of freedom the quantile of 30 is used: the interval is a little too wide,
-    never too narrow.
-
     Args:
         differences: one for each pair, at least one.
 
@@ -55,7 +44,7 @@ def paired_difference(differences: Sequence[float]) -> PairedDifference:
     if n == 1:
         return PairedDifference(n=1, mean=mean, std=None, interval=None)
     std = statistics.stdev(differences)
-    half = _T[min(n - 1, len(_T)) - 1] * std / math.sqrt(n)
+    half = _t_quantile(n - 1) * std / math.sqrt(n)
     return PairedDifference(n=n, mean=mean, std=std, interval=(mean - half, mean + half))
 
 
@@ -66,6 +55,13 @@ def compare_on_seeds(
     ours, theirs = _by_seed(first, metric), _by_seed(second, metric)
     differences = [value - theirs[seed] for seed, value in ours.items() if seed in theirs]
     return paired_difference(differences) if differences else None
+
+
+def _t_quantile(degrees: int) -> float:
+    """97.5 % quantile of Student's t."""
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, degrees))
 
 
 def _by_seed(record: Record | None, metric: str) -> dict[int, float]:

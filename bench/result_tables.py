@@ -35,7 +35,12 @@ def accuracy_tables(results: Results) -> list[Table]:
         for algorithm in results.algorithms()
         if (record := results.by_case.get(f"accuracy/{algorithm}/{split}"))
     ]
-    pairs = [row for split in results.splits() for row in _paired_row(results, split)]
+    pairs = [
+        row
+        for split in results.splits()
+        for other in ("high-res-only", "zowarmup-plain")
+        for row in _paired_row(results, split, other)
+    ]
     tables = []
     if runs:
         tables.append(_accuracy_table(runs))
@@ -153,23 +158,25 @@ def _bytes_a_client(results: Results, record: Record) -> str:
 
 def _paired_table(rows: list[tuple[Cell, ...]]) -> Table:
     return Table(
-        caption="ZOWarmUp minus High-Res-Only, paired by seed, percentage points of test accuracy",
-        columns=("High/low", "Mean", "Standard deviation", "95 % interval", "Pairs", "Reading"),
+        caption="Differences of test accuracy, paired by seed, percentage points",
+        columns=(
+            *("High/low", "Difference", "Mean", "Standard deviation"),
+            *("95 % interval", "Pairs", "Reading"),
+        ),
         rows=tuple(rows),
-        labels=1,
+        labels=2,
         prose=True,
     )
 
 
-def _paired_row(results: Results, split: str) -> list[tuple[Cell, ...]]:
-    ours, theirs = (
-        results.by_case.get(f"accuracy/{name}/{split}") for name in ("zowarmup", "high-res-only")
-    )
+def _paired_row(results: Results, split: str, other: str) -> list[tuple[Cell, ...]]:
+    ours, theirs = (results.by_case.get(f"accuracy/{name}/{split}") for name in ("zowarmup", other))
     difference = compare_on_seeds(ours, theirs, "test_accuracy")
     if difference is None:
         return []
     row = (
         Cell(split.replace("-", "/")),
+        Cell(f"ZOWarmUp − {label(other)}"),
         Cell(points(difference.mean)),
         Cell(MISSING if difference.std is None else f"{100 * difference.std:.1f}"),
         Cell(interval_text(difference)),

@@ -91,12 +91,12 @@ def accuracy_sentences(results: Results) -> list[str]:
     return [_accuracy_sentence(results, split) for split in splits]
 
 
-def verdict(difference: PairedDifference) -> str:
-    """Say what a paired difference tells of ZOWarmUp."""
+def verdict(difference: PairedDifference, first: str = "zowarmup") -> str:
+    """Say what a paired difference tells of the algorithm that the other is taken from."""
     return {
         None: "one seed gives no interval, so this is no verdict",
-        1: "ZOWarmUp is ahead",
-        -1: "ZOWarmUp is behind",
+        1: f"{label(first)} is ahead",
+        -1: f"{label(first)} is behind",
         0: "the interval includes 0, so these seeds do not tell the two apart",
     }[difference.sign]
 

@@ -10,11 +10,12 @@ MISSING = "–"
 MODELS = {"resnet18": "ResNet18", "vit": "ViT", "cnn": "CNN"}
 METHODS = {"inference": "Inference", "zo": "ZO", "fedavg": "FedAvg"}
 ALGORITHMS = {"zowarmup": "ZOWarmUp", "high-res-only": "High-Res-Only"}
+VARIANTS = {"zowarmup-plain": "ZOWarmUp without grid"}
 
 
 def label(name: str) -> str:
     """Return the written form of a model, method or algorithm; an unknown name stays as it is."""
-    return (MODELS | METHODS | ALGORITHMS).get(name, name)
+    return (MODELS | METHODS | ALGORITHMS | VARIANTS).get(name, name)
 
 
 def significant(value: float, digits: int = 3) -> str:

@@ -7,7 +7,6 @@ import re
 import pytest
 import sample_records as sample
 
-from bench import paired
 from bench.paired import compare_on_seeds, paired_difference
 from bench.results import Results
 from bench.statements import answer
@@ -109,12 +108,6 @@ def test_paired_difference_of_a_known_sample() -> None:
     assert (found.n, found.mean) == (5, 3.0)
     assert found.std == pytest.approx(2.5**0.5)
     assert found.interval == pytest.approx((3 - 1.9633, 3 + 1.9633), abs=1e-3)
-
-
-def test_quantiles_are_those_of_student() -> None:
-    stats = pytest.importorskip("scipy.stats")
-    exact = [stats.t.ppf(0.975, degrees) for degrees in range(1, 31)]
-    assert list(paired._T) == pytest.approx(exact, abs=5e-4)
 
 
 def test_pairs_are_matched_by_seed_not_by_place() -> None:

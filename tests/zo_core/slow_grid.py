@@ -83,8 +83,11 @@ def step(
     for number, tensor in enumerate(tensors):
         directions = [slow_stream.signs(seed, number, len(tensor.k)) for seed, _ in updates]
         increments = [
-            round(Fraction(sum(x * z[i] for x, z in zip(a, directions, strict=True))) * TWO**f
-                  / TWO**tensor.e)
+            round(
+                Fraction(sum(x * z[i] for x, z in zip(a, directions, strict=True)))
+                * TWO**f
+                / TWO**tensor.e
+            )
             for i in range(len(tensor.k))
         ]
         zeros += increments.count(0)

@@ -28,9 +28,7 @@ def test_the_order_of_operations_is_rule_6s() -> None:
     lr, tau, rho, weights = 0.1, 0.7, 7.5e-5, (0.3, 0.7)
     differences = [float(np.float32(0.12345)), float(np.float32(-1.1))]
     for literal, s in ((True, 0.7 * 0.7), (False, 1.0)):
-        given = coefficients(
-            differences, lr=lr, rho=rho, tau=tau, literal=literal, weights=weights
-        )
+        given = coefficients(differences, lr=lr, rho=rho, tau=tau, literal=literal, weights=weights)
         for c, omega, difference in zip(given, weights, differences, strict=True):
             g = Fraction(difference / (2.0 * rho))
             inner = float(Fraction(omega) * g)  # one rounding
@@ -104,9 +102,7 @@ def test_weights_are_one_for_each_update() -> None:
         coefficients([0.1, 0.2], lr=1.0, rho=0.5, weights=[1.0])
 
 
-@pytest.mark.parametrize(
-    "weights", [[1.0, float("nan")], [float("nan"), 1.0], [float("inf"), 1.0]]
-)
+@pytest.mark.parametrize("weights", [[1.0, float("nan")], [float("nan"), 1.0], [float("inf"), 1.0]])
 def test_a_coefficient_that_is_not_finite_is_an_error_with_a_way_out(weights: list[float]) -> None:
     c = coefficients([0.1, 0.2], lr=1.0, rho=0.5, weights=weights)
     with pytest.raises(ValueError, match="not finite"):

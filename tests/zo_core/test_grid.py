@@ -21,7 +21,9 @@ from zo_core.parameters import parameters
 from zo_core.stream import derive_seed
 
 Array = npt.NDArray[np.float32]
-FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False, min_value=-(2.0**100), max_value=2.0**100)
+FLOATS = st.floats(
+    width=32, allow_nan=False, allow_infinity=False, min_value=-(2.0**100), max_value=2.0**100
+)
 
 
 def f32(*values: float) -> Array:

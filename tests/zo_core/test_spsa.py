@@ -58,6 +58,7 @@ def test_on_a_parabola_the_scalar_is_z_dot_grad(on_grid: bool, tau: float) -> No
         assert found == pytest.approx(slope, rel=1e-5, abs=1e-6)
 
 
+@pytest.mark.usefixtures("one_torch_thread")
 def test_the_mean_over_directions_agrees_with_autograd_within_its_standard_error() -> None:
     """E[(z.g) z] = g.  Each component's mean is within 5 of its own standard errors, and the whole
     vector's squared error in sigmas is what chance gives.
@@ -101,9 +102,7 @@ def test_a_scalar_is_divided_by_twice_the_grids_radius() -> None:
     tensors = weights()
     grid = snap_(tensors)
     losses = iter([1.0, 0.0])
-    found = projected_gradient(
-        lambda: next(losses), tensors, 1, epsilon=1e-4, tau=0.75, grid=grid
-    )
+    found = projected_gradient(lambda: next(losses), tensors, 1, epsilon=1e-4, tau=0.75, grid=grid)
     assert found == 1.0 / (2 * grid.radius(1e-4, 0.75))
 
 
@@ -193,9 +192,7 @@ def test_a_loss_that_is_not_finite_is_an_error_after_restoring(call: int, bad: f
     grid = snap_(tensors)
     before = digest(tensors, grid)
     with pytest.raises(NonFiniteLossError, match=r"is (nan|-?inf); the weights are restored"):
-        loss_differences(
-            failing_at(call, lambda: bad), tensors, SEEDS[:3], epsilon=1e-3, grid=grid
-        )
+        loss_differences(failing_at(call, lambda: bad), tensors, SEEDS[:3], epsilon=1e-3, grid=grid)
     assert digest(tensors, grid) == before
 
 
@@ -224,9 +221,7 @@ def test_an_observer_that_raises_leaves_the_weights_as_they_were(
             raise LossFailed
 
     with pytest.raises(LossFailed):
-        loss_differences(
-            lambda: 0.0, tensors, SEEDS[:2], epsilon=1e-3, grid=grid, observe=observe
-        )
+        loss_differences(lambda: 0.0, tensors, SEEDS[:2], epsilon=1e-3, grid=grid, observe=observe)
     assert digest(tensors, grid) == before
 
 
@@ -275,9 +270,7 @@ def test_a_grid_admits_rademacher_alone(distribution: str) -> None:
     tensors = weights()
     grid = snap_(tensors)
     with pytest.raises(ValueError, match=f"Rademacher.*{distribution}.*grid=None"):
-        loss_differences(
-            raising, tensors, [1], epsilon=1e-3, grid=grid, distribution=distribution
-        )
+        loss_differences(raising, tensors, [1], epsilon=1e-3, grid=grid, distribution=distribution)
 
 
 @pytest.mark.parametrize("distribution", ["gaussian", "sphere"])

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from zo_core.algorithms.base import Method, RoundContext
 from zo_core.federation.replica import Replica
 from zo_core.payload import Payload, Snapshot
+
+if TYPE_CHECKING:  # that package imports torch, which a replay does not need
+    from zo_core.algorithms.base import Method, RoundContext
 
 
 class RoundLog:
@@ -55,10 +58,17 @@ class RoundLog:
 
         Raises:
             ForkError: the replica's weights are not the run's.
+            ValueError: the log does not reach back to from_round, or not up to it.
         """
+        first = self.snapshot.round_index
         if from_round is None:
             replica.restore_(self.snapshot)
-            from_round = self.snapshot.round_index
-        for body in self._bodies[from_round - self.snapshot.round_index :]:
+            from_round = first
+        if not first <= from_round <= self.next_round:
+            raise ValueError(
+                f"from_round must be in [{first}, {self.next_round}], got {from_round}; "
+                "begin with the snapshot (from_round=None)"
+            )
+        for body in self._bodies[from_round - first :]:
             result = Payload.decode(body)
             method.apply_(replica, result, self._context_of(result.round_index))
