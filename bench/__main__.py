@@ -1,4 +1,4 @@
-"""The command ``zobench``: the suite, one training run, this device, a report."""
+"""The command ``zobench``: the suite, one training run, what fits, this device, a report."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from bench import SUITE_VERSION
-from bench.commands import UsageError, devices, report, run, train
+from bench.commands import UsageError, devices, fit, report, run, train
 
 EXIT_USAGE = 2
 
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="zobench", description=__doc__)
     parser.add_argument("--version", action="version", version=f"zobench {SUITE_VERSION}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (run, train, devices, report):
+    for command in (run, train, fit, devices, report):
         command.register(commands)
     arguments = parser.parse_args(argv)
     try:

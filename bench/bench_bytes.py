@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench.cases import with_parameters
+from bench.model_names import model_label
 from bench.record import single
 from bench.scales import Scale
 from bench.suite import Suite
@@ -32,8 +33,14 @@ def test_round_bytes(suite: Suite, model: str, method: str) -> None:
         "down_payload": len(down.encode()),
     }
     suite.record(
-        case=f"bytes/{model}/{method}",
-        config={"model": model, "method": method, "directions": DIRECTIONS, "cohort": COHORT},
+        case=f"bytes/{model_label(model)}/{method}",
+        config={
+            "model": model_label(model),
+            "source": model,
+            "method": method,
+            "directions": DIRECTIONS,
+            "cohort": COHORT,
+        },
         metrics={
             name: single(size, "byte", "length of the encoded payload, or 4 bytes a number")
             for name, size in sizes.items()

@@ -8,10 +8,11 @@ from typing import Any
 
 from bench import paper
 from bench.bench_bytes import COHORT, DIRECTIONS, round_payloads
+from bench.model_names import SUITE_SHAPES
 from bench.record import single
 from bench.store import StoreError, read_records
 from bench.suite import Suite
-from bench.workloads import MODEL_SHAPES, build
+from bench.workloads import build
 from zo_core import cost_model
 from zo_core.models import count_parameters
 
@@ -176,10 +177,8 @@ def _torchinfo_counts(model: str, module: Any) -> tuple[int, int]:
     """Count layer outputs (floats an image) and parameters as torchinfo does."""
     import torchinfo
 
-    shape = MODEL_SHAPES[model]
-    size = (1, shape.channels, shape.image_size, shape.image_size)
     summary: Any = torchinfo.summary  # untyped there
-    found = summary(module, input_size=size, verbose=0, device="cpu")
+    found = summary(module, input_size=(1, *SUITE_SHAPES[model]), verbose=0, device="cpu")
     return found.total_output_bytes // 8, found.total_params  # forward and backward, 4 bytes each
 
 

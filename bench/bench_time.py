@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from bench.cases import with_parameters
+from bench.model_names import model_label
 from bench.record import median
 from bench.scales import Scale
 from bench.suite import Suite
@@ -36,7 +37,7 @@ def _cases(scale: Scale) -> list[tuple[str, str, int]]:
 @with_parameters("model, method, batch", _cases)
 def test_step_time(suite: Suite, benchmark: Any, model: str, method: str, batch: int) -> None:
     """Time a step after one burn-in, one call a repeat."""
-    step = make_step(model, method, batch)
+    step = make_step(model, method, batch, suite.device_type)
     benchmark.pedantic(step, rounds=suite.scale.time_repeats, iterations=1, warmup_rounds=1)
     metric = median(benchmark.stats.stats.data, "second", "pytest-benchmark pedantic, wall time")
     steps = steps_in_round(method, batch)
@@ -47,8 +48,14 @@ def test_step_time(suite: Suite, benchmark: Any, model: str, method: str, batch:
             rounds, "second", f"step, times the {steps} steps of the paper's round"
         )
     suite.record(
-        case=f"time/{model}/{method}/b{batch}",
-        config={"model": model, "method": method, "batch": batch},
+        case=f"time/{model_label(model)}/{method}/b{batch}",
+        config={
+            "model": model_label(model),
+            "source": model,
+            "method": method,
+            "batch": batch,
+            "device": suite.device_type,
+        },
         metrics=metrics,
         headline=f"{metric.value:7.3f} s a step (median of {metric.n})",
     )

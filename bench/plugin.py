@@ -39,6 +39,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         help="folder for records, plots and report (default: zobench-results/<time>)",
     )
+    group.addoption(
+        "--model",
+        default=None,
+        help="measure this model in place of the scale's: resnet18, vit, torchvision:NAME, or "
+        "package.module:factory for your own",
+    )
+    group.addoption(
+        "--input-shape",
+        default=None,
+        metavar="SHAPE",
+        help="shape of one input of --model, e.g. 3,224,224, where its factory gives no example",
+    )
+    group.addoption("--device", default="cpu", help="where steps run: auto, cpu or cuda")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -49,7 +62,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
     try:
         suite = Suite.from_options(
-            scale=config.option.scale, only=config.option.only, out=config.option.out
+            scale=config.option.scale,
+            only=config.option.only,
+            out=config.option.out,
+            model=config.option.model,
+            input_shape=config.option.input_shape,
+            device=config.option.device,
         )
     except (ValueError, OSError) as error:
         raise pytest.UsageError(str(error)) from error

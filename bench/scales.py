@@ -13,6 +13,8 @@ class Scale:
     memory_processes: int  # fresh processes a memory case; the median counts
     memory_models: tuple[str, ...]
     memory_batches: tuple[int, ...]
+    full_set_models: tuple[str, ...]  # measured over a client's whole set, in micro-batches
+    full_set_micro_batches: tuple[int, ...]
     time_models: tuple[str, ...]
     time_batches: tuple[int, ...]
     time_repeats: int  # measured repeats a time case, after one burn-in
@@ -34,6 +36,8 @@ SCALES: dict[str, Scale] = {
             memory_processes=1,
             memory_models=("resnet18",),
             memory_batches=(1, 64),
+            full_set_models=(),
+            full_set_micro_batches=(),
             time_models=("resnet18",),
             time_batches=(1,),
             time_repeats=3,
@@ -51,6 +55,8 @@ SCALES: dict[str, Scale] = {
             memory_processes=3,
             memory_models=("resnet18",),
             memory_batches=(1, 8, 32, 64),
+            full_set_models=(),
+            full_set_micro_batches=(),
             time_models=("resnet18",),
             time_batches=(1, 8, 64),
             time_repeats=5,
@@ -66,8 +72,16 @@ SCALES: dict[str, Scale] = {
         Scale(
             name="laptop",
             memory_processes=5,
-            memory_models=("resnet18", "vit", "cnn"),
+            memory_models=(
+                "resnet18",
+                "vit",
+                "cnn",
+                "torchvision:mobilenet_v3_small",
+                "torchvision:resnet18",
+            ),
             memory_batches=(1, 8, 32, 64),
+            full_set_models=("resnet18", "vit", "cnn"),
+            full_set_micro_batches=(8, 64),
             time_models=("resnet18",),
             time_batches=(1, 8, 64),
             time_repeats=9,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 import devices
+from bench.model_choice import check_model, choose_device
+from bench.model_names import with_input_shape
 from bench.progress import Progress
 from bench.record import Metric, Record, provenance
 from bench.scales import Scale, scale_named
@@ -25,21 +27,38 @@ class Suite:
     groups: tuple[str, ...]
     folder: Path
     device: Mapping[str, Any]  # devices.DeviceSpec as JSON
+    device_type: str = "cpu"  # or "cuda": where the steps run
     progress: Progress = field(default_factory=Progress)
 
     @classmethod
-    def from_options(cls, *, scale: str, only: str | None, out: str | None) -> Suite:
+    def from_options(
+        cls,
+        *,
+        scale: str,
+        only: str | None,
+        out: str | None,
+        model: str | None = None,
+        input_shape: str | None = None,
+        device: str = "cpu",
+    ) -> Suite:
         """Build a run from the command line's words.
 
         Raises:
-            ValueError: an unknown scale or group.
+            ValueError: an unknown scale, group, model or device.
             StoreError: the output folder cannot be written.
         """
-        chosen = scale_named(scale)
+        chosen = _scale(scale, model, input_shape)
+        device_type = choose_device(device)
         groups = GROUPS if only is None else parse_groups(only)
         stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
         folder = open_store(Path(out) if out else Path("zobench-results") / stamp)
-        return cls(scale=chosen, groups=groups, folder=folder, device=devices.detect().to_json())
+        return cls(
+            scale=chosen,
+            groups=groups,
+            folder=folder,
+            device=devices.detect().to_json(),
+            device_type=device_type,
+        )
 
     def start(self, cases: int, stream: TextIO) -> None:
         """Begin to show progress on a stream."""
@@ -86,6 +105,18 @@ class Suite:
         console.print(f"records  {self.folder / 'records'}", soft_wrap=True)
         console.print(f"plots    {self.folder / 'plots'}", soft_wrap=True)
         console.print(f"report   {report}", soft_wrap=True)
+
+
+def _scale(name: str, model: str | None, input_shape: str | None) -> Scale:
+    """Return a scale, with the user's model in place of its own; try to build that first."""
+    scale = scale_named(name)
+    if model is None and input_shape is not None:
+        raise ValueError("--input-shape is the shape of --model's input: add --model")
+    if model is None:
+        return scale
+    chosen = check_model(with_input_shape(model, input_shape))
+    full_set = (chosen,) if scale.full_set_models else ()
+    return replace(scale, memory_models=(chosen,), time_models=(chosen,), full_set_models=full_set)
 
 
 def parse_groups(only: str) -> tuple[str, ...]:

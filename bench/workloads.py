@@ -7,7 +7,6 @@ nothing but what the work needs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import devices
@@ -16,90 +15,124 @@ if TYPE_CHECKING:
     import torch
 
 STEP_METHODS = ("inference", "zo", "fedavg")
-_RUN_SEED = 2509_03503  # any number; the workloads' weights and images follow from it
+_RUN_SEED = 2509_03503  # any number; the directions follow from it
 _EPSILON, _TAU, _LR = 1e-4, 0.75, 1e-3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelShape:
-    """A model of the suite with the images that it takes."""
+def measure_step_memory(
+    model: str, method: str, batch: int, images: int | None = None, device: str = "cpu"
+) -> dict[str, Any]:
+    """Measure the peak memory of one step in this process, as the system or the driver sees it.
 
-    channels: int
-    image_size: int
-    num_classes: int = 10
-
-
-MODEL_SHAPES = {
-    "resnet18": ModelShape(channels=3, image_size=32),
-    "vit": ModelShape(channels=3, image_size=32),
-    "cnn": ModelShape(channels=1, image_size=8),
-}
-
-
-def measure_step_memory(model: str, method: str, batch: int) -> dict[str, Any]:
-    """Measure the peak host memory of one training step, or of inference, in this process.
-
-    One unmeasured step comes first, so that what a library loads or builds once is no part of the
-    region.  "inference" is two consecutive forwards: as many as a ZO step's direction takes.
+    An unmeasured step comes first, over one batch, so that what a library loads or builds once is
+    no part of the region.  "inference" is two consecutive forwards: as many as a ZO step's
+    direction takes.
 
     Args:
-        model: a name in MODEL_SHAPES.
+        model: as :func:`bench.model_names.parse_model` takes it.
         method: a name in STEP_METHODS.
-        batch: images.
+        batch: items a forward.
+        images: items of a whole client set, worked through in micro-batches; None for one batch.
+        device: "cpu" or "cuda".
 
     Returns:
-        devices.Measurement as JSON.
+        devices.Measurement as JSON; with "device" (devices.DeviceMemory) on CUDA.
     """
     devices.phase("set-up")
-    step = make_step(model, method, batch)
+    step, burn_in = _make_steps(model, method, batch, images, device)
     devices.phase("burn-in")
-    step()
+    burn_in()
     devices.phase("region")
-    with devices.measure() as region:
+    if device == "cpu":
+        with devices.measure() as region:
+            step()
+        return region.to_json()
+    with devices.measure_device() as on_device, devices.measure() as region:
         step()
-    return region.to_json()
+    return region.to_json() | {"device": on_device.to_json()}
 
 
-def make_step(model: str, method: str, batch: int) -> Callable[[], object]:
-    """Build a model and a batch, and return the step to be measured."""
-    module = build(model)
-    x, y = images(model, batch)
-    return {"inference": _inference, "zo": _zo_step, "fedavg": _fedavg_step}[method](module, x, y)
+def measure_tensor_peak(
+    model: str, method: str, batch: int, images: int | None = None, device: str = "cpu"
+) -> dict[str, Any]:
+    """Measure the peak of live tensors of one step: weights and inputs, and what the step makes.
+
+    Arguments as in :func:`measure_step_memory`.  What the allocator and the system do about it
+    does not matter here, so no step comes before.
+
+    Returns:
+        devices.tensor_memory.TensorPeak as JSON.
+    """
+    from bench.model_source import load_model
+    from devices.tensor_memory import track_tensors
+
+    loaded = load_model(model).to(device)
+    x, y = (part.to(device) for part in loaded.batch(images or batch))
+    step = bind_step(loaded.module, x, y, method, micro_batch=batch)
+    existing = [*loaded.module.buffers(), x, y]
+    with track_tensors(parameters=loaded.module.parameters(), existing=existing) as tracker:
+        step()
+    return tracker.result().to_json()
 
 
-def build(model: str, norm: str = "group") -> torch.nn.Module:
-    """Build a model of the suite with the suite's initial weights."""
-    from zo_core.models import build_model
+def make_step(model: str, method: str, batch: int, device: str = "cpu") -> Callable[[], object]:
+    """Build a model and a batch, and return the step to be timed, synchronised with the device."""
+    step, _ = _make_steps(model, method, batch, None, device)
+    if device == "cpu":
+        return step
 
-    shape = MODEL_SHAPES[model]
-    return build_model(
-        model,
-        num_classes=shape.num_classes,
-        in_channels=shape.channels,
-        image_size=shape.image_size,
-        norm=norm,
-        run_seed=_RUN_SEED,
-    )
+    def synchronised() -> None:
+        step()
+        devices.synchronise()
+
+    return synchronised
+
+
+def bind_step(
+    module: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, method: str, *, micro_batch: int
+) -> Callable[[], object]:
+    """Return one step of a method over all of x, in micro-batches.
+
+    A ZO step and inference are exact in micro-batches; "fedavg" takes an SGD step for each.
+    """
+    return _METHODS[method](module, x, y, micro_batch)
+
+
+def build(model: str) -> torch.nn.Module:
+    """Build a model by name, on the CPU."""
+    from bench.model_source import load_model
+
+    return load_model(model).module
 
 
 def images(model: str, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Make a batch of noise in a model's input shape, with labels."""
-    import torch
+    """Make a batch for a model by name."""
+    from bench.model_source import load_model
 
-    shape = MODEL_SHAPES[model]
-    generator = torch.Generator().manual_seed(_RUN_SEED)
-    size = (batch, shape.channels, shape.image_size, shape.image_size)
-    labels = torch.randint(shape.num_classes, (batch,), generator=generator)
-    return torch.randn(size, generator=generator), labels
+    return load_model(model).batch(batch)
 
 
-def _inference(module: Any, x: Any, y: Any) -> Callable[[], object]:
+def _make_steps(
+    model: str, method: str, batch: int, images: int | None, device: str
+) -> tuple[Callable[[], object], Callable[[], object]]:
+    """Bind the step over all items, and its burn-in over one batch."""
+    from bench.model_source import load_model
+
+    loaded = load_model(model).to(device)
+    x, y = (part.to(device) for part in loaded.batch(images or batch))
+    step = bind_step(loaded.module, x, y, method, micro_batch=batch)
+    if images is None:
+        return step, step
+    return step, bind_step(loaded.module, x[:batch], y[:batch], method, micro_batch=batch)
+
+
+def _inference(module: Any, x: Any, y: Any, micro_batch: int) -> Callable[[], object]:
     from zo_core.loss.module_loss import mean_loss
 
-    return lambda: [mean_loss(module, x, y) for _ in range(2)]
+    return lambda: [mean_loss(module, x, y, micro_batch=micro_batch) for _ in range(2)]
 
 
-def _zo_step(module: Any, x: Any, y: Any) -> Callable[[], object]:
+def _zo_step(module: Any, x: Any, y: Any, micro_batch: int) -> Callable[[], object]:
     """One direction of ZOWarmUp on the grid: two forwards, three passes, one replay."""
     from zo_core import ZOSGD, snap_
     from zo_core.loss.module_loss import mean_loss
@@ -107,15 +140,23 @@ def _zo_step(module: Any, x: Any, y: Any) -> Callable[[], object]:
     optimizer = ZOSGD(
         module, lr=_LR, epsilon=_EPSILON, tau=_TAU, grid=snap_(module), run_seed=_RUN_SEED
     )
-    return lambda: optimizer.step(lambda: mean_loss(module, x, y))
+    return lambda: optimizer.step(lambda: mean_loss(module, x, y, micro_batch=micro_batch))
 
 
-def _fedavg_step(module: Any, x: Any, y: Any) -> Callable[[], object]:
-    """One step of FedAvg's local SGD: forward, backward, update."""
+def _fedavg_step(module: Any, x: Any, y: Any, micro_batch: int) -> Callable[[], object]:
+    """FedAvg's local SGD: forward, backward, update, for each batch."""
     from zo_core.local_sgd import sgd_step_
+    from zo_core.loss.module_loss import micro_batches
 
-    module.train()
-    return lambda: sgd_step_(module, x, y, lr=_LR)
+    def step() -> None:
+        module.train()
+        for inputs, targets in micro_batches(x, y, micro_batch):
+            sgd_step_(module, inputs, targets, lr=_LR)
+
+    return step
+
+
+_METHODS = {"inference": _inference, "zo": _zo_step, "fedavg": _fedavg_step}
 
 
 def train(config: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from zo_core.kernels import DISTRIBUTIONS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
@@ -80,6 +82,16 @@ class TrainConfig:
             _require(value > 0 and math.isfinite(value), name, "must be > 0 and finite", value)
         _require(
             0 <= self.pivot <= self.rounds, "pivot", f"must be in [0, {self.rounds}]", self.pivot
+        )
+        _require(self.directions < 1 << 16, "directions", "must be below 2^16", self.directions)
+        _require(
+            0 <= self.holdout_share < 1, "holdout_share", "must be in [0, 1)", self.holdout_share
+        )
+        _require(
+            self.distribution in DISTRIBUTIONS,
+            "distribution",
+            f"must be one of {', '.join(DISTRIBUTIONS)}",
+            self.distribution,
         )
         _require(0 < self.high_share < 1, "high_share", "must be in (0, 1)", self.high_share)
         for name in ("warmup_cohort", "zo_cohort"):

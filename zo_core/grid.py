@@ -20,6 +20,7 @@ from zo_core.parameters import Parameters, Params, parameters
 GRID_VERSION = "zo-grid/1"
 MAX_K = 1 << 23  # between rounds
 MAX_K_IN_ROUND = 1 << 24  # what fp32 holds exactly
+_BEYOND_GRID = 2.0**126  # from here on |k| = 2^24 is no fp32 number
 _BEYOND_FLOAT32 = 2.0**200
 
 
@@ -87,14 +88,18 @@ def snap_(params: Params) -> Grid:
 
     Raises:
         ValueError: nothing trainable, or a dtype other than float32.
-        GridError: a weight is not finite; no weight has been changed then.
+        GridError: a weight is not finite, or so large that fp32 could not hold it in a round; no
+            weight has been changed then.
     """
     numbered = parameters(params)
     _require_float32(numbered)
     largest = _largest_weights(numbered)
     for name, m in zip(numbered.names, largest, strict=True):
-        if not math.isfinite(m):
-            raise GridError(f"parameter {name!r} holds a weight that is not finite; warm up again")
+        if not m < _BEYOND_GRID:
+            raise GridError(
+                f"parameter {name!r} holds a weight that is not finite or not below 2^126; "
+                "warm up again"
+            )
     exponents = [max(math.frexp(m)[1] if m > 0 else -3, -3) - 23 for m in largest]
     for piece in numbered.pieces:
         kernels.round_to_quantum(piece, 2.0 ** exponents[piece.tensor_index])

@@ -13,7 +13,7 @@ import slow_stream
 TWO = Fraction(2)
 
 
-class LeavesGrid(Exception):
+class LeavesGridError(Exception):
     """A weight would pass |k| = 2^24."""
 
 
@@ -93,7 +93,7 @@ def step(
         zeros += increments.count(0)
         k, e = [k + d for k, d in zip(tensor.k, increments, strict=True)], tensor.e
         if max(map(abs, k), default=0) > 1 << 24:
-            raise LeavesGrid(number)
+            raise LeavesGridError(number)
         while max(map(abs, k), default=0) > 1 << 23:
             k, e = [round(Fraction(x, 2)) for x in k], e + 1
         moved.append(Tensor(k, e))

@@ -125,5 +125,5 @@ def test_a_list_of_2_to_the_24_directions_is_an_error() -> None:
         def __len__(self) -> int:
             return 1 << 24
 
-    with pytest.raises(ValueError, match="fewer than 2\\^24 directions.*split"):
+    with pytest.raises(ValueError, match=r"fewer than 2\^24 directions.*split"):
         fixed_point([], Many())

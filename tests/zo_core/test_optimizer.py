@@ -15,7 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zo_core import Grid, GridError, ZOSGD, apply_updates_, kernels, perturb_, snap_
+from zo_core import ZOSGD, Grid, GridError, apply_updates_, kernels, perturb_, snap_
 from zo_core.fixed_point import coefficients, fixed_point
 from zo_core.optimizer import replay_
 
@@ -85,7 +85,7 @@ def test_a_step_equals_exact_integers_whatever_the_scale(
     weights, grid = tensor.weights(), Grid(np.array([-23]))
     try:
         moved, zeros = slow_grid.step([tensor], updates, hyper)
-    except slow_grid.LeavesGrid:
+    except slow_grid.LeavesGridError:
         before = weights.tobytes()
         with pytest.raises(GridError, match="parameter '0' would reach"):
             apply_updates_(

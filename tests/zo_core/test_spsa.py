@@ -162,7 +162,7 @@ def test_each_forward_sees_w_plus_and_minus_rho_z() -> None:
 # --- restoring -----------------------------------------------------------------------------------
 
 
-class LossFailed(Exception):
+class LossError(Exception):
     """What a user's loss function may raise."""
 
 
@@ -172,7 +172,7 @@ def failing_at(call: int, how: Callable[[], float]) -> Callable[[], float]:
 
 
 def raising() -> float:
-    raise LossFailed
+    raise LossError
 
 
 @pytest.mark.parametrize("call", [1, 2, 3, 4, 5, 6])
@@ -180,7 +180,7 @@ def test_a_loss_that_raises_leaves_the_weights_as_they_were(call: int) -> None:
     tensors = weights()
     grid = snap_(tensors)
     before = digest(tensors, grid)
-    with pytest.raises(LossFailed):
+    with pytest.raises(LossError):
         loss_differences(failing_at(call, raising), tensors, SEEDS[:3], epsilon=1e-3, grid=grid)
     assert digest(tensors, grid) == before
 
@@ -218,9 +218,9 @@ def test_an_observer_that_raises_leaves_the_weights_as_they_were(
     def observe(ended: str) -> None:
         told[ended] += 1
         if ended == phase and told[ended] == min(occurrence, 1 if phase == "restore" else 2):
-            raise LossFailed
+            raise LossError
 
-    with pytest.raises(LossFailed):
+    with pytest.raises(LossError):
         loss_differences(lambda: 0.0, tensors, SEEDS[:2], epsilon=1e-3, grid=grid, observe=observe)
     assert digest(tensors, grid) == before
 

@@ -63,7 +63,10 @@ class Method(Protocol):
     def server_result(
         self, replica: Replica, updates: Iterable[Payload], context: RoundContext
     ) -> tuple[Payload, ApplyReport]:
-        """Fold updates as they come, in ascending slot order; step the server; give the result."""
+        """Fold updates as they come, in ascending slot order; step the server; give the result.
+
+        A round without updates changes nothing.
+        """
 
     def apply_(self, replica: Replica, result: Payload, context: RoundContext) -> ApplyReport:
         """Bring any other replica to the server's weights."""

@@ -18,6 +18,10 @@ from zo_core.loss.module_loss import Criterion, cross_entropy
 from zo_core.payload import DenseWeights, Payload
 
 
+class NonFiniteWeightsError(ArithmeticError):
+    """A client's training diverged; its weights had been taken back before this was raised."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FedAvg:
     """Local SGD on each client; the server averages by samples: w += lr_s (sum n_k w_k / n - w)."""
@@ -32,7 +36,11 @@ class FedAvg:
     needs_grid: bool = False
 
     def client_update(self, replica: Replica, client: ClientData, context: RoundContext) -> Payload:
-        """Train on the shard and return the weights and buffers; the replica ends as it was."""
+        """Train on the shard and return the weights and buffers; the replica ends as it was.
+
+        Raises:
+            NonFiniteWeightsError: the training diverged; no message carries such weights.
+        """
         before = replica.values()
         local_sgd_(
             replica.module,
@@ -48,6 +56,11 @@ class FedAvg:
         )
         after = replica.values()
         replica.load_(before)
+        if not np.isfinite(after).all():
+            raise NonFiniteWeightsError(
+                f"client {client.slot}'s training ended in weights that are not finite; "
+                "they are taken back (lower client_lr)"
+            )
         return DenseWeights(
             run_id=context.run_id,
             round_index=context.round_index,
@@ -66,7 +79,8 @@ class FedAvg:
             dense = cast(DenseWeights, update)
             total += dense.samples * dense.values.astype(np.float64)
             samples += dense.samples
-        after = (before + self.server_lr * (total / samples - before)).astype(np.float32)
+        mean = total / samples if samples else before
+        after = (before + self.server_lr * (mean - before)).astype(np.float32)
         replica.load_(after)
         result = DenseWeights(
             run_id=context.run_id,

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from zo_core.algorithms.base import Algorithm, ApplyReport, ClientData, Phase, RoundContext
 from zo_core.algorithms.fedavg import fedavg_method
 from zo_core.config import TrainConfig
-from zo_core.federation.replica import Replica
+from zo_core.federation.replica import ForkError, Replica
 from zo_core.loss.module_loss import Criterion, cross_entropy, mean_loss
 from zo_core.optimizer import apply_updates_
 from zo_core.payload import Payload, RoundResult, ScalarUpdate
@@ -71,10 +71,17 @@ class ZerothOrderStep:
     def server_result(
         self, replica: Replica, updates: Iterable[Payload], context: RoundContext
     ) -> tuple[Payload, ApplyReport]:
-        """Collect the scalars, take the step, return the scalars under the new weights' digest."""
-        scalars = {u.slot: u.differences for u in map(_as_scalars, updates)}
-        participates = np.array([slot in scalars for slot in context.cohort])
-        differences = np.stack([scalars[slot] for slot in sorted(scalars)])
+        """Collect the scalars, take the step, return the scalars under the new weights' digest.
+
+        Raises:
+            ForkError: on a grid, an update was computed on other weights than the server's.
+            ValueError: an update is of another round or cohort, or is not complete.
+        """
+        checked = (self._checked(update, replica, context) for update in updates)
+        scalars = {update.slot: update.differences for update in checked}
+        participates = np.array([slot in scalars for slot in context.cohort], dtype=np.bool_)
+        differences = np.array([scalars[slot] for slot in sorted(scalars)], dtype=np.float32)
+        differences = differences.reshape(len(scalars), self.directions)
         report = self._step_(replica, context, participates, differences)
         result = RoundResult(
             run_id=context.run_id,
@@ -109,6 +116,26 @@ class ZerothOrderStep:
             for direction in range(self.directions)
         ]
 
+    def _checked(self, payload: Payload, replica: Replica, context: RoundContext) -> ScalarUpdate:
+        update = cast(ScalarUpdate, payload)
+        if (update.run_id, update.round_index) != (context.run_id, context.round_index):
+            raise ValueError(
+                f"an update must be of run {context.run_id}, round {context.round_index}, "
+                f"got run {update.run_id}, round {update.round_index}"
+            )
+        if update.slot not in context.cohort or update.differences.size != self.directions:
+            raise ValueError(
+                f"an update must be of a slot in the cohort and hold {self.directions} scalars, "
+                f"got slot {update.slot} with {update.differences.size}"
+            )
+        if self.needs_grid and update.digest != replica.digest_prefix():
+            raise ForkError(
+                f"slot {update.slot} computed on weights whose digest begins with "
+                f"{update.digest.hex()}, the server's begins with {replica.digest_prefix().hex()}; "
+                "send it a snapshot and the log's tail"
+            )
+        return update
+
     def _step_(
         self,
         replica: Replica,
@@ -117,6 +144,8 @@ class ZerothOrderStep:
         differences: npt.NDArray[np.float32],
     ) -> ApplyReport:
         slots = [s for s, counts in zip(context.cohort, participates, strict=True) if counts]
+        if not slots:  # below the quorum: the round's number is used up, the weights stay
+            return ApplyReport()
         seeds = [seed for slot in slots for seed in self.seeds(context, slot)]
         report = apply_updates_(
             replica.params,
@@ -177,7 +206,3 @@ def zowarmup(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
         cohort_size=config.zo_cohort,
     )
     return Algorithm(name="zowarmup", phases=(warm_up, zeroth_order))
-
-
-def _as_scalars(payload: Payload) -> ScalarUpdate:
-    return cast(ScalarUpdate, payload)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from zo_core.algorithms.base import ApplyReport, ClientData, Method, RoundContext
 from zo_core.federation.replica import Replica
 from zo_core.payload import DenseWeights, Payload, RoundResult, ScalarUpdate
 from zo_core.stream import Purpose, random_permutation
+
+if TYPE_CHECKING:  # that package imports torch, which a round does not need
+    from zo_core.algorithms.base import ApplyReport, ClientData, Method, RoundContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +83,7 @@ def run_round(
     result, report = method.server_result(
         replica, _updates(method, replica, client_data, context, sent), context
     )
-    up_scalars, up_payload = max(sent)
+    up_scalars, up_payload = max(sent, default=(0, 0))
     return RoundRecord(
         round_index=context.round_index,
         method=method.name,

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from zo_core.algorithms import build_algorithm
 from zo_core.algorithms.base import ClientData, Method, RoundContext
+from zo_core.algorithms.fedavg import NonFiniteWeightsError
 from zo_core.config import TrainConfig
 from zo_core.data import (
     Dataset,
@@ -67,7 +68,7 @@ class Training:
         for round_index in range(self.algorithm.rounds):
             try:
                 self.step(round_index)
-            except (GridError, NonFiniteLossError) as error:
+            except (GridError, NonFiniteLossError, NonFiniteWeightsError) as error:
                 record.outcome, record.reason = "diverged", f"round {round_index}: {error}"
                 break
             if record.rounds_done % self.config.eval_every == 0:

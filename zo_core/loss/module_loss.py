@@ -79,12 +79,11 @@ def micro_batches(
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put the module in evaluation mode inside the context."""
-    was_training = module.training
-    if was_training:
-        module.eval()
+    """Put the module and all within it in evaluation mode; afterwards each has its own again."""
+    training = [part for part in module.modules() if part.training]
+    module.eval()
     try:
         yield
     finally:
-        if was_training:
-            module.train()
+        for part in training:
+            part.training = True

@@ -1,0 +1,136 @@
+"""How a model is named on the command line, in a record and in a case; nothing is built here.
+
+| name | stands for |
+|---|---|
+| ``resnet18`` | a model of the suite, at the suite's image size |
+| ``torchvision:resnet18`` | torchvision's classifier, at 224 pixels |
+| ``package.module:factory`` | the user's own, from a function without arguments |
+
+``@3x64x64`` after any of them sets the shape of one input.  So one string says it all, and can be
+handed to a fresh process.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["suite", "torchvision", "factory"]
+
+SUITE_SHAPES = {
+    "resnet18": (3, 32, 32),
+    "vit": (3, 32, 32),
+    "cnn": (1, 8, 8),
+    "small_resnet": (3, 32, 32),
+}
+TORCHVISION_SHAPE = (3, 224, 224)
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_SUITE_DIMENSIONS = 3  # channels, height, width
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelName:
+    """A model's name, taken apart."""
+
+    kind: Kind
+    module: str  # package.module of a factory, else ""
+    name: str  # in the suite, in torchvision, or of the factory
+    input_shape: tuple[int, ...] | None  # of one item; None: the factory's example says it
+    is_default_shape: bool
+
+    @property
+    def label(self) -> str:
+        """The name as part of a case: letters, digits, dots, dashes and underscores alone.
+
+        >>> parse_model("torchvision:resnet18@3x64x64").label
+        'torchvision-resnet18-3x64x64'
+        """
+        parts = {"suite": [], "torchvision": ["torchvision"], "factory": [self.module]}[self.kind]
+        shape = [] if self.is_default_shape else ["x".join(map(str, self.input_shape or ()))]
+        return "-".join([*parts, self.name, *shape])
+
+
+def parse_model(text: str) -> ModelName:
+    """Take a model's name apart.
+
+    Args:
+        text: see the head of this file.
+
+    Raises:
+        ValueError: the name is of no known form, or no model of the suite.
+    """
+    before, at, shape_text = text.partition("@")
+    shape = parse_input_shape(shape_text) if at else None
+    if ":" not in before:
+        return _suite_model(before, shape)
+    module, _, name = before.partition(":")
+    if not (_MODULE.fullmatch(module) and _NAME.fullmatch(name)):
+        raise ValueError(f"model must be {_FORMS}, got {text!r}")
+    if module == "torchvision":
+        return _made("torchvision", "", name, shape, TORCHVISION_SHAPE)
+    return _made("factory", module, name, shape, None)
+
+
+def with_input_shape(model: str, input_shape: str | None) -> str:
+    """Add the command line's --input-shape to a model's name.
+
+    >>> with_input_shape("my.models:tiny", "3,32,32")
+    'my.models:tiny@3x32x32'
+
+    Raises:
+        ValueError: the shape is no list of whole numbers, or is given twice.
+    """
+    if input_shape is None:
+        return model
+    if "@" in model:
+        raise ValueError(f"the input shape is given twice: {model!r} and {input_shape!r}")
+    return f"{model}@{'x'.join(map(str, parse_input_shape(input_shape)))}"
+
+
+def parse_input_shape(text: str) -> tuple[int, ...]:
+    """Parse the shape of one input, e.g. "3,224,224" or "3x224x224".
+
+    Raises:
+        ValueError: it is no list of whole numbers > 0.
+    """
+    parts = re.split("[,x]", text)
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise ValueError(f"input shape must be whole numbers > 0, e.g. 3,224,224, got {text!r}")
+    return tuple(map(int, parts))
+
+
+def model_label(model: str) -> str:
+    """Return the part that stands for a model in the name of a case."""
+    return parse_model(model).label
+
+
+_FORMS = (
+    f"one of {', '.join(SUITE_SHAPES)}, torchvision:NAME, or package.module:factory "
+    "(a function without arguments)"
+)
+
+
+def _suite_model(name: str, shape: tuple[int, ...] | None) -> ModelName:
+    if name not in SUITE_SHAPES:
+        raise ValueError(f"unknown model {name!r}; model must be {_FORMS}")
+    if shape is not None and (len(shape) != _SUITE_DIMENSIONS or shape[1] != shape[2]):
+        raise ValueError(f"{name} takes square images, channels,size,size, got {shape}")
+    return _made("suite", "", name, shape, SUITE_SHAPES[name])
+
+
+def _made(
+    kind: Kind,
+    module: str,
+    name: str,
+    shape: tuple[int, ...] | None,
+    default: tuple[int, ...] | None,
+) -> ModelName:
+    return ModelName(
+        kind=kind,
+        module=module,
+        name=name,
+        input_shape=shape or default,
+        is_default_shape=shape is None or shape == default,
+    )

@@ -1,0 +1,120 @@
+"""Which package may import which, what a light client must not load, and how long files get."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ALLOWED = {  # package -> packages of this repository that it may import
+    "zo_core": {"zo_core"},
+    "devices": {"devices"},
+    "bench": {"bench", "devices", "zo_core"},
+}
+MAX_LINES = 300
+HEAVY = {"torch", "torchvision", "torchinfo", "matplotlib", "sklearn", "scipy", "pandas", "jinja2"}
+HEAVY |= {"onnxruntime", "triton"}
+
+
+def files(package: str) -> list[Path]:
+    found = sorted((ROOT / package).rglob("*.py"))
+    assert found, f"no file of {package}: this test proves nothing"
+    return found
+
+
+def imported_modules(path: Path) -> Iterator[str]:
+    """Every module that a file names in an import, wherever in the file; relative ones whole."""
+    package = path.relative_to(ROOT).with_suffix("").parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            yield ".".join([*above, *filter(None, [node.module])])
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_packages_import_in_one_direction(package: str) -> None:
+    ours = set(ALLOWED)
+    for path in files(package):
+        roots = {name.split(".")[0] for name in imported_modules(path)}
+        assert roots & ours <= ALLOWED[package], path
+
+
+def test_nothing_imports_the_tests() -> None:
+    for package in ALLOWED:
+        for path in files(package):
+            assert "tests" not in {name.split(".")[0] for name in imported_modules(path)}, path
+
+
+@pytest.mark.parametrize("package", [*ALLOWED, "tests"])
+def test_files_can_be_read_in_one_sitting(package: str) -> None:
+    lengths = {path: len(path.read_text().splitlines()) for path in files(package)}
+    limit = MAX_LINES if package in ALLOWED else 2 * MAX_LINES
+    assert {str(p.relative_to(ROOT)): n for p, n in lengths.items() if n > limit} == {}
+
+
+def test_the_cost_model_imports_nothing_that_it_predicts() -> None:
+    names = set(imported_modules(ROOT / "zo_core" / "cost_model.py"))
+    assert not {name for name in names if name.split(".")[0] in {*ALLOWED, "torch", "numpy"}}
+
+
+def loaded_by(module: str) -> set[str]:
+    """Top-level modules loaded in a fresh process after importing one."""
+    code = f"import sys, {module}\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+LIGHT = [
+    "zo_core.stream",
+    "zo_core.kernels",
+    "zo_core.perturbation",
+    "zo_core.spsa",
+    "zo_core.optimizer",
+    "zo_core.payload",
+    "zo_core.digest",
+    "zo_core.federation.replica",
+    "zo_core.federation.log",
+    "zo_core.federation.rounds",
+    "zo_core.cost_model",
+    "zo_core.config",
+]
+
+
+def test_the_engine_needs_numpy_alone() -> None:
+    """All of them in one process; the next test finds which it was."""
+    loaded = loaded_by(", ".join(["zo_core", *LIGHT]))
+    assert loaded & HEAVY == set()
+    assert "numpy" in loaded
+
+
+@pytest.mark.parametrize("module", ["zo_core", *LIGHT])
+def test_no_engine_module_names_torch_where_it_is_imported(module: str) -> None:
+    """At the top level of the file, type checking aside."""
+    path = ROOT.joinpath(*module.split("."))
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            roots = {alias.name.split(".")[0] for alias in node.names}
+            roots |= {(getattr(node, "module", None) or "").split(".")[0]}
+            assert not roots & HEAVY, module
+
+
+def test_devices_load_nothing_heavy() -> None:
+    assert loaded_by("devices") & (HEAVY | {"numpy"}) == set()
+
+
+def test_the_plug_in_that_every_pytest_loads_loads_nothing_heavy() -> None:
+    loaded = loaded_by("bench.plugin")
+    assert loaded & (HEAVY | {"numpy", "zo_core", "devices", "rich"}) == set()
+
+
+def test_this_test_would_see_a_heavy_import() -> None:
+    assert "torch" in loaded_by("zo_core.local_sgd")
