@@ -36,7 +36,7 @@ class TrainConfig:
     rounds: int = 400  # of all phases; paper 500
     pivot: int = 100  # rounds of warm-up; paper 200
     warmup_cohort: int = 10  # clients a round, at most; paper figure 2: 0.2 K
-    zo_cohort: int = 50  # clients a round; paper A.5: everyone
+    zo_cohort: int | None = None  # clients a round; None: everyone, as in paper A.5
 
     batch_size: int = 64  # of warm-up; paper
     local_epochs: int = 3  # of warm-up; paper
@@ -58,73 +58,51 @@ class TrainConfig:
     eval_every: int = 20  # rounds between evaluations
 
     def __post_init__(self) -> None:
-        for name in (
-            "clients",
-            "rounds",
-            "warmup_cohort",
-            "zo_cohort",
-            "batch_size",
-            "local_epochs",
-            "directions",
-            "eval_every",
-        ):
-            _require(getattr(self, name) >= 1, name, "must be >= 1", getattr(self, name))
-        for name in (
-            "client_lr",
-            "server_lr",
-            "epsilon",
-            "tau",
-            "zo_client_lr",
-            "zo_server_lr",
-            "alpha",
-        ):
+        self._check_counts()
+        self._check_rates_and_shares()
+        self._check_choices()
+
+    def _check_counts(self) -> None:
+        for name in _COUNTS:
+            value = getattr(self, name)
+            _require(value is None or value >= 1, name, "must be >= 1", value)
+        for name in ("warmup_cohort", "zo_cohort"):
+            value = getattr(self, name)
+            rule = f"must be at most the number of clients, {self.clients}"
+            _require(value is None or value <= self.clients, name, rule, value)
+        rule = f"must be in [0, {self.rounds}]"
+        _require(0 <= self.pivot <= self.rounds, "pivot", rule, self.pivot)
+        _require(self.directions < 1 << 16, "directions", "must be below 2^16", self.directions)
+        _require(0 <= self.run_seed < 1 << 64, "run_seed", "must be in [0, 2^64)", self.run_seed)
+
+    def _check_rates_and_shares(self) -> None:
+        for name in _RATES:
             value = getattr(self, name)
             _require(value > 0 and math.isfinite(value), name, "must be > 0 and finite", value)
-        _require(
-            0 <= self.pivot <= self.rounds, "pivot", f"must be in [0, {self.rounds}]", self.pivot
-        )
-        _require(self.directions < 1 << 16, "directions", "must be below 2^16", self.directions)
-        _require(
-            0 <= self.holdout_share < 1, "holdout_share", "must be in [0, 1)", self.holdout_share
-        )
-        _require(
-            self.distribution in DISTRIBUTIONS,
-            "distribution",
-            f"must be one of {', '.join(DISTRIBUTIONS)}",
-            self.distribution,
-        )
         _require(0 < self.high_share < 1, "high_share", "must be in (0, 1)", self.high_share)
-        for name in ("warmup_cohort", "zo_cohort"):
-            _require(
-                getattr(self, name) <= self.clients,
-                name,
-                f"must be at most the number of clients, {self.clients}",
-                getattr(self, name),
-            )
-        _require(0 <= self.run_seed < 1 << 64, "run_seed", "must be in [0, 2^64)", self.run_seed)
+        held = self.holdout_share
+        _require(0 <= held < 1, "holdout_share", "must be in [0, 1)", held)
+
+    def _check_choices(self) -> None:
+        rule = f"must be one of {', '.join(DISTRIBUTIONS)}"
+        _require(self.distribution in DISTRIBUTIONS, "distribution", rule, self.distribution)
+        exact = not self.grid or self.distribution == "rademacher"
+        rule = "must be rademacher on a grid (set grid=False)"
+        _require(exact, "distribution", rule, self.distribution)
         _require(self.average in ("mean", "sum"), "average", "must be mean or sum", self.average)
-        _require(
-            not (self.average == "sum" and self.weighted),
-            "weighted",
-            "goes with average='mean' alone",
-            self.weighted,
-        )
-        _require(
-            not self.grid or self.distribution == "rademacher",
-            "distribution",
-            "must be rademacher on a grid (set grid=False)",
-            self.distribution,
-        )
-        _require(
-            self.micro_batch is None or self.micro_batch >= 1,
-            "micro_batch",
-            "must be >= 1 or None",
-            self.micro_batch,
-        )
+        one_weight = not (self.average == "sum" and self.weighted)
+        _require(one_weight, "weighted", "goes with average='mean' alone", self.weighted)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as plain JSON data."""
         return asdict(self)
+
+
+_COUNTS = (
+    *("clients", "rounds", "warmup_cohort", "zo_cohort", "batch_size", "local_epochs"),
+    *("directions", "micro_batch", "eval_every"),
+)
+_RATES = (*("alpha", "client_lr", "server_lr", "epsilon", "tau", "zo_client_lr", "zo_server_lr"),)
 
 
 def _require(holds: bool, name: str, rule: str, value: object) -> None:

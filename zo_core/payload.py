@@ -204,7 +204,7 @@ class Snapshot(Payload):
     KIND: ClassVar[int] = 4
     HEAD: ClassVar[struct.Struct] = struct.Struct("<QIIQ")
     exponents: npt.NDArray[np.int32]  # (tensors,); empty in plain mode
-    values: Floats  # (count,): trainable weights in stream order, then buffers
+    values: Floats  # (count,): weights in stream order, frozen parameters, buffers
 
     def encode(self) -> bytes:
         """Return the body's bytes."""

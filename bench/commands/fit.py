@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ GRID_MODELS = (
 )
 GRID_DEVICES = ("pi-zero-2", "pi-4-1gb", "pi-4-4gb")  # 512 MiB, 1 GiB, 4 GiB
 GRID_BATCHES = (1, 8, 32, 64, 128)
+_GRID_WORKERS = 2  # trials side by side: a third of each is a library's import, on one core
 _MIB = 2**20
 
 
@@ -127,20 +129,22 @@ def _cells(
         with user_errors(), console.status(f"counting {model}"):
             found = predict_cells(targets, model, STEP_METHODS, batches, arguments.images)
         if arguments.measure or arguments.grid:
-            found = _try_all(found, lambda words: console.print(words, soft_wrap=True))
+            workers = _GRID_WORKERS if arguments.grid else 1
+            found = _try_all(found, workers, lambda words: console.print(words, soft_wrap=True))
         cells += found
     return cells
 
 
-def _try_all(cells: Sequence[Cell], tell: Callable[[str], None]) -> list[Cell]:
+def _try_all(cells: Sequence[Cell], workers: int, tell: Callable[[str], None]) -> list[Cell]:
     tried = []
-    for cell in cells:
-        done = replace(cell, trial=try_cell(cell))
-        tried.append(done)
-        tell(
-            f"{done.device}, {done.model}, {done.method}, batch {done.batch}: "
-            f"predicted {done.predicted_bytes / _MIB:.0f} MiB, {_trial_words(done)}"
-        )
+    with ThreadPoolExecutor(workers) as pool:
+        for cell, trial in zip(cells, pool.map(try_cell, cells), strict=True):
+            done = replace(cell, trial=trial)
+            tried.append(done)
+            tell(
+                f"{done.device}, {done.model}, {done.method}, batch {done.batch}: "
+                f"predicted {done.predicted_bytes / _MIB:.0f} MiB; fits: {_trial_words(done)}"
+            )
     return tried
 
 
@@ -154,7 +158,8 @@ def _show(console: Console, cells: Sequence[Cell]) -> None:
         console.print(_table([cell for cell in cells if cell.device == device], is_tried))
     console.print(
         "Predicted: the runtime, measured here, and the tensors, counted. The limit is all of the "
-        "device's memory; its system takes a share of it.\nTrials run with "
+        "device's memory; its system takes a share of it.\nTried: the peak, or the phase in which "
+        "it was out of memory; trials run with "
         f"{' '.join(f'{k}={v}' for k, v in RETURN_BLOCKS.items())}: set it on the device too."
     )
     if is_tried:
@@ -162,12 +167,12 @@ def _show(console: Console, cells: Sequence[Cell]) -> None:
 
 
 def _table(cells: Sequence[Cell], is_tried: bool) -> Table:
-    limit = cells[0].limit_bytes / _MIB
-    table = Table(title=f"{cells[0].device}: {limit:.0f} MiB", title_justify="left")
-    for name in ("model", "batch", "method"):
-        table.add_column(name)
-    for name in ("runtime MiB", "tensors MiB", "formula MiB", "predicted MiB"):
-        table.add_column(name, justify="right")
+    title = f"{cells[0].device}: {cells[0].limit_bytes / _MIB:.0f} MiB; all figures in MiB"
+    table = Table(title=title, title_justify="left")
+    table.add_column("model")
+    table.add_column("method")
+    for name in ("batch", "runtime", "tensors", "eq. 4, 5", "in all"):
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("fits")
     if is_tried:
         table.add_column("tried")
@@ -178,20 +183,21 @@ def _table(cells: Sequence[Cell], is_tried: bool) -> Table:
 
 def _row(cell: Cell) -> list[str]:
     sizes = (cell.runtime_bytes, cell.tensors_bytes, cell.formula_bytes, cell.predicted_bytes)
-    figures = [f"{size / _MIB:.1f}" for size in sizes]
-    fits = "yes" if cell.predicted_fits else "no"
-    return [cell.model, str(cell.batch), cell.method, *figures, fits]
+    figures = [f"{size / _MIB:.0f}" for size in sizes]
+    return [
+        *(cell.model, cell.method, str(cell.batch), *figures),
+        "yes" if cell.predicted_fits else "no",
+    ]
 
 
 def _trial_words(cell: Cell) -> str:
     trial = cell.trial
     if trial is None:
         return "not tried"
-    peak = "" if trial.peak_bytes is None else f", peak {trial.peak_bytes / _MIB:.0f} MiB"
     if trial.fits:
-        return f"completed{peak}"
+        return "yes" if trial.peak_bytes is None else f"yes, {trial.peak_bytes / _MIB:.0f}"
     if trial.fits is False:
-        return f"does not fit: ended in phase {trial.phase}"
+        return f"no: {trial.phase}"
     return f"{trial.status}: {trial.error}"
 
 
@@ -206,7 +212,7 @@ def _agreement_words(found: Agreement) -> str:
         )
     lines += [
         f"  not so: {c.device}, {c.model}, {c.method}, batch {c.batch}: predicted "
-        f"{c.predicted_bytes / _MIB:.0f} of {c.limit_bytes / _MIB:.0f} MiB, {_trial_words(c)}"
+        f"{c.predicted_bytes / _MIB:.0f} of {c.limit_bytes / _MIB:.0f} MiB; fits: {_trial_words(c)}"
         for c in found.disagreeing
     ]
     return "\n".join(lines)

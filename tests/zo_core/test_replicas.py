@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from zo_core import Grid, apply_updates_, derive_seed, digest, kernels, perturb_, snap_
+from zo_core.federation import Replica
 from zo_core.perturbation import perturb_many_
 
 ROUNDS, PAIRS, EPSILON, TAU = 100, 12, 1e-3, 0.75
@@ -133,3 +134,34 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -
             apply(weights, grid, round_index)
         digests.add(digest(weights, grid))
     assert len(digests) == 1
+
+
+class PartlyFrozen(torch.nn.Module):
+    """A trainable weight, a frozen one, and a buffer that float32 does not hold exactly."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.linspace(-1, 1, 300))
+        self.base = torch.nn.Parameter(torch.ones(5), requires_grad=False)
+        self.register_buffer("scale", torch.tensor([1 / 3], dtype=torch.float64))
+
+
+def test_a_late_joiner_takes_over_frozen_parameters_and_buffers_too() -> None:
+    server, late = Replica(PartlyFrozen()), Replica(PartlyFrozen())
+    server.module.base.fill_(7.0)
+    server.snap_()
+    snapshot = server.snapshot(run_id=1, round_index=0)
+    server.restore_(snapshot)  # what float32 does not hold is rounded at home as well
+    late.restore_(snapshot)
+    assert late.digest() == server.digest()
+
+
+def test_a_client_without_torch_can_hold_a_model_with_frozen_state() -> None:
+    server = Replica(PartlyFrozen())
+    server.snap_()
+    snapshot = server.snapshot(run_id=1, round_index=0)
+    server.restore_(snapshot)
+    frozen = [np.zeros(5, np.float32), np.zeros(1, np.float64)]
+    light = Replica([np.zeros(300, np.float32)], frozen=frozen)
+    light.restore_(snapshot)
+    assert light.digest() == server.digest()

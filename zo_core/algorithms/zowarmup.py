@@ -203,6 +203,6 @@ def zowarmup(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
         method=zeroth_order_step(config),
         rounds=config.rounds - config.pivot,
         pool=tuple(range(config.clients)),
-        cohort_size=config.zo_cohort,
+        cohort_size=config.zo_cohort or config.clients,
     )
     return Algorithm(name="zowarmup", phases=(warm_up, zeroth_order))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,15 @@ class Replica:
 
     Args:
         params: a torch module, or an ordered list of buffers (a client without torch).
+        frozen: for a list, what else belongs to the model: frozen parameters, then buffers, in
+            model order.  A module knows its own.
     """
 
-    def __init__(self, params: Params) -> None:
+    def __init__(self, params: Params, *, frozen: Sequence[Any] = ()) -> None:
         self.module: Any = params if is_module(params) else None
         self.params: Parameters = parameters(params)
         self.grid: Grid | None = None
-        self._frozen = frozen_state(params) if is_module(params) else []
+        self._frozen = frozen_state(params) if is_module(params) else list(frozen)
         self._digest: bytes | None = None  # of the state since the last change
 
     def digest(self) -> bytes:
@@ -66,8 +69,8 @@ class Replica:
         self.changed()
 
     def values(self) -> npt.NDArray[np.float32]:
-        """Copy the trainable weights and then the buffers into one flat float32 array."""
-        return np.concatenate([_flat_copy(array) for array in self._dense_state()])
+        """Copy what training changes, weights and then buffers, into one flat float32 array."""
+        return _gather(self._trained_state())
 
     def load_(self, values: npt.NDArray[np.float32]) -> None:
         """Write what :meth:`values` gave, in place.
@@ -75,23 +78,21 @@ class Replica:
         Raises:
             ValueError: values has another length than this model's state.
         """
-        sizes = [size_of(array) for array in self._dense_state()]
-        if values.size != sum(sizes):
-            raise ValueError(
-                f"the model's state has {sum(sizes)} values, got {values.size}; "
-                "both sides must build the same model"
-            )
-        start = 0
-        for array, size in zip(self._dense_state(), sizes, strict=True):
-            _write(array, values[start : start + size])
-            start += size
+        _scatter_(self._trained_state(), values)
         self.changed()
 
     def snapshot(self, *, run_id: int, round_index: int) -> Snapshot:
-        """Pack the state as it is before round_index: weights, exponents, buffers."""
+        """Pack the whole state as it is before round_index: weights, exponents, all that is frozen.
+
+        What float32 does not hold is rounded; whoever sends a snapshot restores it as well, so that
+        all replicas begin alike.
+        """
         exponents = np.empty(0, np.int32) if self.grid is None else self.grid.exponents.copy()
         return Snapshot(
-            run_id=run_id, round_index=round_index, exponents=exponents, values=self.values()
+            run_id=run_id,
+            round_index=round_index,
+            exponents=exponents,
+            values=_gather([*self.params.arrays, *self._frozen]),
         )
 
     def restore_(self, snapshot: Snapshot) -> None:
@@ -100,13 +101,30 @@ class Replica:
         Raises:
             ValueError: the snapshot is of another model.
         """
-        self.load_(snapshot.values)
+        _scatter_([*self.params.arrays, *self._frozen], snapshot.values)
         self.grid = Grid(snapshot.exponents) if snapshot.exponents.size else None
         self.changed()
 
-    def _dense_state(self) -> list[Any]:
+    def _trained_state(self) -> list[Any]:
         buffers = [] if self.module is None else list(self.module.buffers())
         return [*self.params.arrays, *buffers]
+
+
+def _gather(arrays: Sequence[Any]) -> npt.NDArray[np.float32]:
+    return np.concatenate([_flat_copy(array) for array in arrays])
+
+
+def _scatter_(arrays: Sequence[Any], values: npt.NDArray[np.float32]) -> None:
+    sizes = [size_of(array) for array in arrays]
+    if values.size != sum(sizes):
+        raise ValueError(
+            f"the model's state has {sum(sizes)} values, got {values.size}; "
+            "both sides must build the same model"
+        )
+    start = 0
+    for array, size in zip(arrays, sizes, strict=True):
+        _write(array, values[start : start + size])
+        start += size
 
 
 def _flat_copy(array: Any) -> npt.NDArray[np.float32]:

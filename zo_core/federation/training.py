@@ -139,6 +139,7 @@ class Training:
         if method.needs_grid:
             self.replica.snap_()
         snapshot = self.replica.snapshot(run_id=self.config.run_seed, round_index=round_index)
+        self.replica.restore_(snapshot)  # all replicas begin from what float32 holds of it
         self.log = RoundLog(snapshot, self.context_of)
         self.record.handover_bytes = snapshot.num_bytes * self.config.clients
         self.record.down_payload_bytes += self.record.handover_bytes
