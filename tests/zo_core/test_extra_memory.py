@@ -1,4 +1,4 @@
-"""Passes over torch weights make no tensors: seen at the dispatcher, whatever the allocator does."""
+"""Passes over torch weights make no tensors: seen at the dispatcher, not at the allocator."""
 
 from __future__ import annotations
 
