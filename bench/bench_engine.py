@@ -84,6 +84,14 @@ def test_step_share(suite: Suite, batch: int) -> None:
     )
 
 
+def test_meter_overhead(suite: Suite) -> None:
+    """Say what the meters cost at worst, a step of one image, so that nobody times under them."""
+    config = {"model": "resnet18", "batch": 1, "repeats": suite.scale.time_repeats}
+    run = devices.run_isolated("bench.meter_overhead:time_meters", *config.values())
+    metrics = _ratios(run.value, "off") if run.status == "ok" else {}
+    _record(suite, "engine/meter-overhead", config, run, metrics, limits={})
+
+
 def test_extra_memory(suite: Suite) -> None:
     """Measure what the passes need beside the weights."""
     parameters = suite.scale.engine_parameters[-1]

@@ -8,7 +8,10 @@ has memory of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+
+import psutil
 
 import devices
 from bench.cases import with_parameters
@@ -16,10 +19,11 @@ from bench.model_names import model_label
 from bench.record import Metric, median, single
 from bench.scales import Scale
 from bench.suite import Suite
-from bench.workloads import STEP_METHODS
+from bench.workloads import RETURN_BLOCKS, STEP_METHODS
 
 CLIENT_SET = 900  # images of the paper's client
 _FULL_SET_PROCESSES = 3  # a client set takes minutes, and its median moves little
+_PLENTY_BYTES = 8 << 30
 _MIB = 2**20
 _TIMEOUT_S = 900.0
 _TENSORS = "sum of live tensor storage, seen at torch's dispatcher"
@@ -47,8 +51,9 @@ def test_step_memory(suite: Suite, model: str, method: str, batch: int, images: 
     if images is not None:
         processes = min(_FULL_SET_PROCESSES, processes)
     arguments = (model, method, batch, images, suite.device_type)
-    runs = [_run("measure_step_memory", arguments) for _ in range(processes)]
-    tensors = _run("measure_tensor_peak", arguments)
+    functions = ["measure_tensor_peak", *["measure_step_memory"] * processes]
+    with ThreadPoolExecutor(_processes_at_once()) as pool:
+        tensors, *runs = pool.map(lambda function: _run(function, arguments), functions)
     failed = next((run for run in (*runs, tensors) if run.status != "ok"), None)
     measurements = [run.value for run in runs if run.status == "ok"]
     metrics = {} if failed else _metrics(measurements) | _tensor_metrics(tensors.value)
@@ -63,6 +68,7 @@ def test_step_memory(suite: Suite, model: str, method: str, batch: int, images: 
             "images": images or batch,
             "processes": processes,
             "device": suite.device_type,
+            "environment": RETURN_BLOCKS,
         },
         metrics=metrics,
         details={"measurements": measurements, "tensor_by_category": _categories(tensors)},
@@ -73,41 +79,15 @@ def test_step_memory(suite: Suite, model: str, method: str, batch: int, images: 
     )
 
 
-@with_parameters("model", lambda scale: scale.memory_models[:1])
-def test_meter_overhead(suite: Suite, model: str) -> None:
-    """Say what the meters cost at worst, a step of one image, so that nobody times under them."""
-    repeats = suite.scale.time_repeats
-    run = devices.run_isolated("bench.meter_overhead:time_meters", model, 1, repeats)
-    metrics = _overhead_metrics(run.value) if run.status == "ok" else {}
-    suite.record(
-        case="memory/overhead",
-        config={
-            "model": model_label(model),
-            "source": model,
-            "method": "zo",
-            "batch": 1,
-            "repeats": repeats,
-        },
-        metrics=metrics,
-        status=run.status,
-        error=run.error,
-        headline=", ".join(f"{n} {m.value:.2f}" for n, m in metrics.items() if m.unit == "ratio"),
+def _run(function: str, arguments: Sequence[Any]) -> devices.IsolatedResult:
+    return devices.run_isolated(
+        f"bench.workloads:{function}", *arguments, timeout_s=_TIMEOUT_S, env=RETURN_BLOCKS
     )
 
 
-def _overhead_metrics(seconds: Mapping[str, Sequence[float]]) -> dict[str, Metric]:
-    how = "turn by turn in one fresh process, divided by the same turn without a meter"
-    ratios = {
-        f"{name} / off": median(
-            [on / off for on, off in zip(seconds[name], seconds["off"], strict=True)], "ratio", how
-        )
-        for name in ("host", "tensors")
-    }
-    return ratios | {"off": median(seconds["off"], "second", "perf_counter, no meter on")}
-
-
-def _run(function: str, arguments: Sequence[Any]) -> devices.IsolatedResult:
-    return devices.run_isolated(f"bench.workloads:{function}", *arguments, timeout_s=_TIMEOUT_S)
+def _processes_at_once() -> int:
+    """Two where memory is plenty: a process's peak does not depend on its neighbour's."""
+    return 2 if psutil.virtual_memory().available > _PLENTY_BYTES else 1
 
 
 def _metrics(measurements: list[dict[str, Any]]) -> dict[str, Metric]:

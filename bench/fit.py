@@ -2,9 +2,8 @@
 
 predicted = runtime + tensors.  The runtime (libraries and their state) is measured here, once for
 each model; the tensors are counted without the memory (:mod:`bench.fit_prediction`).  A trial runs
-one step in a fresh process under the limit.  Both are told to give large blocks back to the system
-at once (`RETURN_BLOCKS`): left to itself, glibc keeps freed blocks for later, which costs a third
-of the memory above the weights and is different at each run.
+one step in a fresh process under the limit.  Both run with `RETURN_BLOCKS`, as every process whose
+memory the suite measures.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import devices
+from bench.workloads import RETURN_BLOCKS
 
-RETURN_BLOCKS = {"MALLOC_MMAP_THRESHOLD_": "65536"}  # bytes; set it on the device too
 NEAR = 0.3  # a prediction within this share of the limit is a close one
 _GENEROUS_BYTES = 64 << 30  # a limit only for its counter
 _TIMEOUT_S = 600.0

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.fit import NEAR, RETURN_BLOCKS, Cell, agreement
+from bench.fit import NEAR, Cell, agreement
 from bench.record import Metric, Record, provenance, single, unmeasured
+from bench.workloads import RETURN_BLOCKS
 
 
 def fit_record(case: str, cells: Sequence[Cell], device: Mapping[str, Any]) -> Record:

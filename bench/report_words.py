@@ -44,7 +44,9 @@ MEASURED_BY = {
     "Peak memory": (
         "A fresh process for each sample runs one unmeasured step first. The baseline is read just"
         " before the region, after garbage collection and a trim of the heap, so weights, batch"
-        " and libraries are in it. MiB = 2²⁰ bytes."
+        " and libraries are in it. The C library is told to give freed blocks back at once"
+        " (MALLOC_MMAP_THRESHOLD_); left to itself glibc keeps some, which makes figures larger"
+        " and scatter: the formulas' section shows by how much. MiB = 2²⁰ bytes."
     ),
     "Bytes": "The length of the encoded message, which is its cost; no estimate.",
     "Time": "Wall time in other runs than memory, one unmeasured repeat first.",

@@ -22,6 +22,8 @@ def formula_tables(results: Results) -> list[Table]:
     tables = []
     if table1 and table1.details.get("rows"):
         tables.append(_table1(table1))
+        residuals = table1.details.get("residual", {})
+        tables += [_residual(method, data) for method, data in residuals.items() if "terms" in data]
     if counts and counts.details.get("rows"):
         tables.append(_counts(counts))
     return tables
@@ -77,6 +79,29 @@ def _table1_row(row: Mapping[str, Any]) -> tuple[Cell, ...]:
         Cell(megabytes(measured)),
         Cell(MISSING if measured is None else _signed(measured - recomputed)),
         Cell("; ".join(remark for remark in remarks if remark)),
+    )
+
+
+def _residual(method: str, data: Mapping[str, Any]) -> Table:
+    """Tabulate the way from a formula to the measurement, one difference a row."""
+
+    def row(name: str, size_bytes: float, how: str) -> tuple[Cell, ...]:
+        return Cell(name), Cell(megabytes(size_bytes / 1e6)), Cell(how)
+
+    share = f"{100 * data['unexplained_share']:.2f} % of the measurement"
+    default = " to ".join(megabytes(f(data["default_bytes"]) / 1e6) for f in (min, max))
+    rows = [
+        row("formula", data["formula_bytes"], "eq. 4" if method == "fedavg" else "eq. 5"),
+        *(row(term["term"], term["bytes"], term["how"]) for term in data["terms"]),
+        row("unexplained", data["unexplained_bytes"], share),
+        row("measured", data["measured_bytes"], f"{default} MB where glibc keeps freed blocks"),
+    ]
+    return Table(
+        caption=f"From formula to measurement, {label(method)}, MB",
+        columns=("Term", "MB", "How it was had"),
+        rows=tuple(rows),
+        labels=1,
+        prose=True,
     )
 
 

@@ -60,12 +60,32 @@ def memory_tables(results: Results) -> list[Table]:
     captions = {
         "peak_above_baseline": "Peak above the baseline, MiB: median (smallest–largest)",
         "peak": "Peak of the whole process, libraries and weights included, MiB",
+        "tensor_peak_above_baseline": "Peak of tensors made in the step, MiB, at the dispatcher",
     }
-    return [
+    tables = [
         _step_table(results, "memory", metric, mib, caption=caption)
         for metric, caption in captions.items()
-        if results.group("memory")
+        if any(metric in record.metrics for record in results.group("memory"))
     ]
+    return [*tables, *_whole_set_table(results)]
+
+
+def _whole_set_table(results: Results) -> list[Table]:
+    """Tabulate the cases over a client's whole set, in micro-batches."""
+    records = [r for r in results.group("memory") if r.config.get("images", 0) > r.config["batch"]]
+    rows = [
+        (
+            Cell(label(record.config["model"])),
+            Cell(label(record.config["method"])),
+            Cell(f"{record.config['images']} by {record.config['batch']}"),
+            _cell(results, record.case, "peak_above_baseline", mib),
+            _cell(results, record.case, "peak", mib),
+        )
+        for record in records
+    ]
+    columns = ("Model", "Method", "Images", "Above the baseline", "Whole process")
+    caption = "A client's whole set in micro-batches, MiB: median (smallest–largest)"
+    return [Table(caption=caption, columns=columns, rows=tuple(rows))] if rows else []
 
 
 def time_tables(results: Results) -> list[Table]:

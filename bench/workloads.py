@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     import torch
 
 STEP_METHODS = ("inference", "zo", "fedavg")
+# Environment of a process whose memory is measured: glibc gives each freed block of 64 KiB or more
+# back to the system. By default it learns to keep blocks of up to 32 MiB for later, a third of a
+# step's peak and different at each run, which would hide what the step itself needs.
+RETURN_BLOCKS = {"MALLOC_MMAP_THRESHOLD_": "65536"}
 _RUN_SEED = 2509_03503  # any number; the directions follow from it
 _EPSILON, _TAU, _LR = 1e-4, 0.75, 1e-3
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from zo_core.kernels import DISTRIBUTIONS
+from zo_core.payload import MAX_CANDIDATES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,14 @@ class TrainConfig:
     zo_server_lr: float = 0.02  # tuned
     micro_batch: int | None = None  # items a forward in phase two; None: the whole client set
 
+    zo_share: float | None = None  # gamma of figure 2 in hi + lo; None: the ZO clients' share
+    local_steps: int = 1  # a round of FedKSeed's and FedZO's clients, who divide their data by it
+    candidates: int = 1024  # K of FedKSeed, at most 2^16; its authors' LLM runs
+
+    adam_lr: float = 0.01  # server rate of the warm-up where that is FedAdam; ours
+    zo_adam_lr: float = 0.001  # the same of phase two; ours
+    adam_eps: float = 1e-3  # Reddi et al. 2021; the paper names none
+
     eval_every: int = 20  # rounds between evaluations
 
     def __post_init__(self) -> None:
@@ -73,6 +82,8 @@ class TrainConfig:
         rule = f"must be in [0, {self.rounds}]"
         _require(0 <= self.pivot <= self.rounds, "pivot", rule, self.pivot)
         _require(self.directions < 1 << 16, "directions", "must be below 2^16", self.directions)
+        most = MAX_CANDIDATES
+        _require(self.candidates <= most, "candidates", f"must be <= {most}", self.candidates)
         _require(0 <= self.run_seed < 1 << 64, "run_seed", "must be in [0, 2^64)", self.run_seed)
 
     def _check_rates_and_shares(self) -> None:
@@ -80,6 +91,8 @@ class TrainConfig:
             value = getattr(self, name)
             _require(value > 0 and math.isfinite(value), name, "must be > 0 and finite", value)
         _require(0 < self.high_share < 1, "high_share", "must be in (0, 1)", self.high_share)
+        share = self.zo_share
+        _require(share is None or 0 < share < 1, "zo_share", "must be in (0, 1)", share)
         held = self.holdout_share
         _require(0 <= held < 1, "holdout_share", "must be in [0, 1)", held)
 
@@ -93,6 +106,14 @@ class TrainConfig:
         one_weight = not (self.average == "sum" and self.weighted)
         _require(one_weight, "weighted", "goes with average='mean' alone", self.weighted)
 
+    def require_grid(self, algorithm: str) -> None:
+        """Refuse plain mode where an algorithm has none.
+
+        Raises:
+            ValueError: grid is False.
+        """
+        _require(self.grid, "grid", f"must be True for {algorithm}", self.grid)
+
     def to_json(self) -> dict[str, Any]:
         """Return the fields as plain JSON data."""
         return asdict(self)
@@ -100,9 +121,12 @@ class TrainConfig:
 
 _COUNTS = (
     *("clients", "rounds", "warmup_cohort", "zo_cohort", "batch_size", "local_epochs"),
-    *("directions", "micro_batch", "eval_every"),
+    *("directions", "micro_batch", "eval_every", "local_steps", "candidates"),
 )
-_RATES = (*("alpha", "client_lr", "server_lr", "epsilon", "tau", "zo_client_lr", "zo_server_lr"),)
+_RATES = (
+    *("alpha", "client_lr", "server_lr", "epsilon", "tau", "zo_client_lr", "zo_server_lr"),
+    *("adam_lr", "zo_adam_lr", "adam_eps"),
+)
 
 
 def _require(holds: bool, name: str, rule: str, value: object) -> None:

@@ -8,77 +8,49 @@ is malformed, truncated, over-long or not finite, before it allocates anything.
 | DenseWeights | both ways, phase one | run, round, slot, samples, count, count float32 |
 | ScalarUpdate | client, phase two | run, round, slot, digest, S, S float32 (dL) |
 | RoundResult | server, phase two | run, round, digest, cohort size, S, bitmap, S float32 each |
+| MixedResult | server, hi + lo | a RoundResult's with rows, P; P int32 |
+| SeedPool | both ways, FedKSeed | run, round, slot, samples, digest, K, n, n uint16 and float32 |
 | Snapshot | server, hand-over | run, round, tensors, state count, exponents int32, float32 |
+| Snapshot with state | server, catch-up | a Snapshot's, state count, float32 |
 """
 
 from __future__ import annotations
 
 import struct
-from abc import abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-PAYLOAD_VERSION = 1
-DIGEST_PREFIX_BYTES = 8
-_PREFIX = struct.Struct("<2sBB")
-_MAGIC = b"ZO"
+from zo_core.encoding import (
+    DIGEST_PREFIX_BYTES,
+    PAYLOAD_VERSION,
+    PREFIX,
+    READERS,
+    Floats,
+    Payload,
+    PayloadError,
+    Reader,
+    float_bytes,
+    prefix,
+    read_bitmap,
+)
+from zo_core.method_payloads import MAX_CANDIDATES, MixedResult, SeedPool
 
-Floats = npt.NDArray[np.float32]
-
-
-class PayloadError(ValueError):
-    """A message body that must not be used: malformed, truncated, over-long or not finite."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Payload:
-    """A message body; ``num_bytes == len(encode())`` for each kind."""
-
-    KIND: ClassVar[int]
-    run_id: int  # [0, 2^64)
-    round_index: int  # [0, 2^32)
-
-    @abstractmethod
-    def encode(self) -> bytes:
-        """Return the body's bytes."""
-
-    @property
-    @abstractmethod
-    def num_bytes(self) -> int:
-        """Length of the encoded body, bytes."""
-
-    @staticmethod
-    def decode(body: bytes) -> Payload:
-        """Parse a body of any kind.
-
-        Raises:
-            PayloadError: the body is not exactly one well-formed payload.
-        """
-        reader = _Reader(body)
-        magic, version, kind = reader.unpack(_PREFIX)
-        if magic != _MAGIC:
-            raise PayloadError(f"a payload begins with {_MAGIC!r}, got {magic!r}")
-        if version != PAYLOAD_VERSION:
-            raise PayloadError(f"payload version must be {PAYLOAD_VERSION}, got {version}")
-        if kind not in _READERS:
-            raise PayloadError(f"payload kind must be one of {sorted(_READERS)}, got {kind}")
-        payload = _READERS[kind](reader)
-        reader.finish()
-        return payload
-
-    def __eq__(self, other: object) -> bool:
-        if type(self) is not type(other):
-            return NotImplemented
-        return all(
-            np.array_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)
-        )
-
-    def __hash__(self) -> int:
-        return hash((self.KIND, self.run_id, self.round_index))
+__all__ = [
+    "DIGEST_PREFIX_BYTES",
+    "MAX_CANDIDATES",
+    "PAYLOAD_VERSION",
+    "DenseWeights",
+    "MixedResult",
+    "Payload",
+    "PayloadError",
+    "RoundResult",
+    "ScalarUpdate",
+    "SeedPool",
+    "Snapshot",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -96,15 +68,15 @@ class DenseWeights(Payload):
         head = self.HEAD.pack(
             self.run_id, self.round_index, self.slot, self.samples, self.values.size
         )
-        return _prefix(self.KIND) + head + _float_bytes(self.values)
+        return prefix(self.KIND) + head + float_bytes(self.values)
 
     @property
     def num_bytes(self) -> int:
         """Length of the encoded body, bytes."""
-        return _PREFIX.size + self.HEAD.size + 4 * self.values.size
+        return PREFIX.size + self.HEAD.size + 4 * self.values.size
 
     @classmethod
-    def read(cls, reader: _Reader) -> DenseWeights:
+    def read(cls, reader: Reader) -> DenseWeights:
         """Parse what follows the prefix."""
         run_id, round_index, slot, samples, count = reader.unpack(cls.HEAD)
         return cls(
@@ -131,15 +103,15 @@ class ScalarUpdate(Payload):
         head = self.HEAD.pack(
             self.run_id, self.round_index, self.slot, self.digest, self.differences.size
         )
-        return _prefix(self.KIND) + head + _float_bytes(self.differences)
+        return prefix(self.KIND) + head + float_bytes(self.differences)
 
     @property
     def num_bytes(self) -> int:
         """Length of the encoded body, bytes."""
-        return _PREFIX.size + self.HEAD.size + 4 * self.differences.size
+        return PREFIX.size + self.HEAD.size + 4 * self.differences.size
 
     @classmethod
-    def read(cls, reader: _Reader) -> ScalarUpdate:
+    def read(cls, reader: Reader) -> ScalarUpdate:
         """Parse what follows the prefix."""
         run_id, round_index, slot, digest, count = reader.unpack(cls.HEAD)
         return cls(
@@ -171,22 +143,19 @@ class RoundResult(Payload):
             self.differences.shape[1],
         )
         bitmap = np.packbits(self.participates, bitorder="little").tobytes()
-        return _prefix(self.KIND) + head + bitmap + _float_bytes(self.differences)
+        return prefix(self.KIND) + head + bitmap + float_bytes(self.differences)
 
     @property
     def num_bytes(self) -> int:
         """Length of the encoded body, bytes."""
         bitmap = (self.participates.size + 7) // 8
-        return _PREFIX.size + self.HEAD.size + bitmap + 4 * self.differences.size
+        return PREFIX.size + self.HEAD.size + bitmap + 4 * self.differences.size
 
     @classmethod
-    def read(cls, reader: _Reader) -> RoundResult:
+    def read(cls, reader: Reader) -> RoundResult:
         """Parse what follows the prefix."""
         run_id, round_index, digest, cohort, directions = reader.unpack(cls.HEAD)
-        bits = np.unpackbits(reader.array((cohort + 7) // 8, np.uint8), bitorder="little")
-        if bits[cohort:].any():
-            raise PayloadError("the bitmap has bits beyond the cohort")
-        participates = bits[:cohort].astype(bool)
+        participates = read_bitmap(reader, cohort)
         count = int(participates.sum())
         return cls(
             run_id=run_id,
@@ -199,26 +168,38 @@ class RoundResult(Payload):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Snapshot(Payload):
-    """The model at hand-over or for who catches up: grid exponents, weights and frozen state."""
+    """The model at hand-over or for who catches up: grid exponents, weights, all other state.
+
+    A snapshot with a method's shared state is a kind of its own; all others have no byte for it.
+    """
 
     KIND: ClassVar[int] = 4
+    KIND_WITH_STATE: ClassVar[int] = 5
     HEAD: ClassVar[struct.Struct] = struct.Struct("<QIIQ")
+    STATE_HEAD: ClassVar[struct.Struct] = struct.Struct("<Q")
     exponents: npt.NDArray[np.int32]  # (tensors,); empty in plain mode
     values: Floats  # (count,): weights in stream order, frozen parameters, buffers
+    state: Floats = field(default_factory=lambda: np.empty(0, np.float32))  # of the method, flat
 
     def encode(self) -> bytes:
         """Return the body's bytes."""
         head = self.HEAD.pack(self.run_id, self.round_index, self.exponents.size, self.values.size)
         exponents = self.exponents.astype("<i4").tobytes()
-        return _prefix(self.KIND) + head + exponents + _float_bytes(self.values)
+        body = head + exponents + float_bytes(self.values)
+        if self.state.size == 0:
+            return prefix(self.KIND) + body
+        state = self.STATE_HEAD.pack(self.state.size) + float_bytes(self.state)
+        return prefix(self.KIND_WITH_STATE) + body + state
 
     @property
     def num_bytes(self) -> int:
         """Length of the encoded body, bytes."""
-        return _PREFIX.size + self.HEAD.size + 4 * self.exponents.size + 4 * self.values.size
+        state = self.STATE_HEAD.size + 4 * self.state.size if self.state.size else 0
+        numbers = self.exponents.size + self.values.size
+        return PREFIX.size + self.HEAD.size + 4 * numbers + state
 
     @classmethod
-    def read(cls, reader: _Reader) -> Snapshot:
+    def read(cls, reader: Reader) -> Snapshot:
         """Parse what follows the prefix."""
         run_id, round_index, tensors, count = reader.unpack(cls.HEAD)
         return cls(
@@ -228,49 +209,16 @@ class Snapshot(Payload):
             values=reader.floats(count),
         )
 
-
-_READERS: dict[int, Callable[[_Reader], Payload]] = {}
-
-
-class _Reader:
-    """Takes fields off a body and refuses to read past its end."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = memoryview(body)
-        self._at = 0
-
-    def take(self, size: int) -> memoryview:
-        left = len(self._body) - self._at
-        if size > left:
-            raise PayloadError(f"the payload is truncated: {size} bytes needed, {left} left")
-        self._at += size
-        return self._body[self._at - size : self._at]
-
-    def unpack(self, layout: struct.Struct) -> tuple[Any, ...]:
-        return layout.unpack(self.take(layout.size))
-
-    def array(self, size: int, dtype: Any) -> npt.NDArray[Any]:
-        little = np.dtype(dtype).newbyteorder("<")
-        return np.frombuffer(self.take(size), dtype=little).astype(dtype, copy=False)
-
-    def floats(self, count: int) -> Floats:
-        values = self.array(4 * count, np.float32)
-        if not np.isfinite(values).all():
-            raise PayloadError("the payload holds a value that is not finite")
-        return values
-
-    def finish(self) -> None:
-        if self._at != len(self._body):
-            raise PayloadError(f"the payload is over-long by {len(self._body) - self._at} bytes")
+    @classmethod
+    def read_with_state(cls, reader: Reader) -> Snapshot:
+        """Parse what follows the prefix of a snapshot with shared state."""
+        model = cls.read(reader)
+        (count,) = reader.unpack(cls.STATE_HEAD)
+        if count == 0:
+            raise PayloadError("a snapshot with shared state must hold some, got 0 values")
+        return replace(model, state=reader.floats(count))
 
 
-def _prefix(kind: int) -> bytes:
-    return _PREFIX.pack(_MAGIC, PAYLOAD_VERSION, kind)
-
-
-def _float_bytes(values: Floats) -> bytes:
-    return values.astype("<f4", copy=False).tobytes()
-
-
-for _kind in (DenseWeights, ScalarUpdate, RoundResult, Snapshot):
-    _READERS[_kind.KIND] = _kind.read
+for _kind in (DenseWeights, ScalarUpdate, RoundResult, Snapshot, SeedPool, MixedResult):
+    READERS[_kind.KIND] = _kind.read
+READERS[Snapshot.KIND_WITH_STATE] = Snapshot.read_with_state

@@ -16,7 +16,6 @@ from rich.table import Table
 import devices
 from bench.commands import user_errors
 from bench.fit import (
-    RETURN_BLOCKS,
     Agreement,
     Cell,
     Target,
@@ -29,7 +28,7 @@ from bench.fit_record import fit_record
 from bench.model_choice import check_model
 from bench.model_names import model_label, with_input_shape
 from bench.store import open_store, write_record
-from bench.workloads import STEP_METHODS
+from bench.workloads import RETURN_BLOCKS, STEP_METHODS
 
 EXAMPLES = """examples:
   zobench fit --device pi-zero-2                         the suite's models, predicted
@@ -81,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
         folder = open_store(arguments.out) if arguments.out else None
     console = Console(highlight=False, stderr=arguments.json)
     cells = _cells(targets, models, batches, arguments, console)
-    case = "fit/grid" if arguments.grid else _case(targets[0], models)
+    case = "fit/grid" if arguments.grid else _case(targets[0], models, arguments.images)
     if arguments.json:
         print(json.dumps([cell.to_json() for cell in cells], indent=1))
     else:
@@ -148,14 +147,16 @@ def _try_all(cells: Sequence[Cell], workers: int, tell: Callable[[str], None]) -
     return tried
 
 
-def _case(target: Target, models: Sequence[str]) -> str:
-    return f"fit/{target.name}" + (f"/{model_label(models[0])}" if len(models) == 1 else "")
+def _case(target: Target, models: Sequence[str], images: int | None) -> str:
+    model = f"/{model_label(models[0])}" if len(models) == 1 else ""
+    return f"fit/{target.name}{model}" + (f"/{images}-images" if images else "")
 
 
 def _show(console: Console, cells: Sequence[Cell]) -> None:
     is_tried = any(cell.trial for cell in cells)
-    for device in dict.fromkeys(cell.device for cell in cells):
-        console.print(_table([cell for cell in cells if cell.device == device], is_tried))
+    for device, model in dict.fromkeys((cell.device, cell.model) for cell in cells):
+        chosen = [cell for cell in cells if (cell.device, cell.model) == (device, model)]
+        console.print(_table(chosen, is_tried))
     console.print(
         "Predicted: the runtime, measured here, and the tensors, counted. The limit is all of the "
         "device's memory; its system takes a share of it.\nTried: the peak, or the phase in which "
@@ -167,9 +168,9 @@ def _show(console: Console, cells: Sequence[Cell]) -> None:
 
 
 def _table(cells: Sequence[Cell], is_tried: bool) -> Table:
-    title = f"{cells[0].device}: {cells[0].limit_bytes / _MIB:.0f} MiB; all figures in MiB"
+    limit = cells[0].limit_bytes / _MIB
+    title = f"{cells[0].model} on {cells[0].device}, {limit:.0f} MiB (all figures in MiB)"
     table = Table(title=title, title_justify="left")
-    table.add_column("model")
     table.add_column("method")
     for name in ("batch", "runtime", "tensors", "eq. 4, 5", "in all"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -185,7 +186,7 @@ def _row(cell: Cell) -> list[str]:
     sizes = (cell.runtime_bytes, cell.tensors_bytes, cell.formula_bytes, cell.predicted_bytes)
     figures = [f"{size / _MIB:.0f}" for size in sizes]
     return [
-        *(cell.model, cell.method, str(cell.batch), *figures),
+        *(cell.method, str(cell.batch), *figures),
         "yes" if cell.predicted_fits else "no",
     ]
 

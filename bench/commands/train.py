@@ -22,6 +22,7 @@ EXAMPLES = """examples:
   zobench train                                     ZOWarmUp on the digits, 10 % high-resource
   zobench train --algorithm high-res-only --split 50/50
   zobench train --rounds 100 --pivot 40 --run-seed 3 --out my-run
+  zobench train --checkpoints saved --resume        go on after an interruption
 """
 
 
@@ -47,6 +48,13 @@ def register(commands: Any) -> None:
     parser.add_argument("--download", action="store_true", help="fetch a missing data set")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, help="CPU threads; default: torch's")
+    parser.add_argument(
+        "--checkpoints", type=Path, metavar="DIR", help="save the run in this folder"
+    )
+    parser.add_argument("--checkpoint-every", type=int, default=20, metavar="ROUNDS")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from what --checkpoints holds, if anything"
+    )
     parser.add_argument("--out", type=Path, default=Path("zobench-results/train"), metavar="DIR")
     parser.set_defaults(run=run)
 
@@ -56,6 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     with user_errors():
         training = _training(arguments)
         folder = open_store(arguments.out)
+        _prepare_checkpoints(training, arguments)
     console = Console(highlight=False)
     with Progress(
         TextColumn("{task.description}"),
@@ -68,7 +77,9 @@ def run(arguments: argparse.Namespace) -> int:
         record = training.run(
             lambda so_far: bar.update(
                 task, completed=so_far.rounds_done, description=_describe(so_far)
-            )
+            ),
+            checkpoints=arguments.checkpoints,
+            checkpoint_every=arguments.checkpoint_every,
         )
     path = write_record(folder, _as_record(record))
     console.print(_describe(record))
@@ -97,6 +108,23 @@ def _training(arguments: argparse.Namespace) -> Any:
         torch.set_num_threads(arguments.threads)
     dataset = load_dataset(config.dataset, data_dir=arguments.data_dir, download=arguments.download)
     return Training(config, dataset, device=arguments.device)
+
+
+def _prepare_checkpoints(training: Any, arguments: argparse.Namespace) -> None:
+    """Resume where that is asked for; refuse to replace a run that is not being resumed."""
+    from zo_core.federation.checkpoint import resume_
+
+    if arguments.checkpoint_every < 1:
+        raise ValueError(f"checkpoint_every must be >= 1, got {arguments.checkpoint_every}")
+    folder = arguments.checkpoints
+    if arguments.resume and folder is None:
+        raise ValueError("--resume needs --checkpoints DIR, the folder of the run to go on with")
+    if folder is None:
+        return
+    if not arguments.resume and any(folder.glob("checkpoint.json")):
+        raise ValueError(f"{folder} holds a run already; add --resume, or choose another folder")
+    if arguments.resume:
+        resume_(training, folder)
 
 
 def _describe(record: Any) -> str:

@@ -18,6 +18,7 @@ QUICK += ["--zo-cohort", "10", "--eval-every", "1", "--high-share", "0.2"]
     ("words", "expected"),
     [
         (["--model", "nonsense"], "known: cnn, resnet18, small_resnet, vit"),
+        (["--resume"], "--checkpoints DIR"),
         (["--dataset", "nonsense"], "known: digits"),
         (["--algorithm", "nonsense"], "known: fedavg, high-res-only, zowarmup"),
         (["--epsilon", "0"], "epsilon must be > 0"),
@@ -52,6 +53,17 @@ def test_train_leaves_a_record_with_accuracy_bytes_and_digest(tmp_path: Path) ->
     assert 0 < record.metrics["test_accuracy"].value <= 1  # type: ignore[operator]
     assert len(record.details["digest"]) == 64
     assert record.details["rounds_done"] == 2
+
+
+def test_a_resumed_run_ends_with_the_bits_of_one_that_never_stopped(tmp_path: Path) -> None:
+    quick = [*QUICK, "--rounds", "4", "--checkpoint-every", "1"]
+    saved = ["--checkpoints", str(tmp_path / "saved")]
+    assert main(["train", *quick, "--out", str(tmp_path / "whole")]) == 0
+    assert main(["train", *quick, *saved, "--out", str(tmp_path / "first")]) == 0
+    assert main(["train", *quick, *saved, "--out", str(tmp_path / "again")]) == 2  # not replaced
+    assert main(["train", *quick, *saved, "--resume", "--out", str(tmp_path / "resumed")]) == 0
+    runs = [read_records(tmp_path / name)[0] for name in ("whole", "first", "resumed")]
+    assert len({run.details["digest"] for run in runs}) == 1
 
 
 def test_a_run_that_leaves_the_grid_is_the_record_diverged(tmp_path: Path) -> None:

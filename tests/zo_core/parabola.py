@@ -56,6 +56,8 @@ def config(algorithm: str, **changes: Any) -> TrainConfig:
         "batch_size": 2,
         "local_epochs": 2,
         "zo_server_lr": 0.2,
+        "adam_lr": 0.05,
+        "zo_adam_lr": 0.05,
         "epsilon": 1e-3,
         "run_seed": 1,
     }

@@ -42,7 +42,9 @@ def test_it_descends_the_parabola(name: str) -> None:
 
 
 @ROWS
-@pytest.mark.parametrize("changes", [{}, {"weighted": True}, {"average": "sum"}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"weighted": True}, {"average": "sum", "zo_server_lr": 0.01}]
+)
 def test_a_second_replica_that_applies_the_results_holds_the_same_bits(
     name: str, changes: dict[str, Any]
 ) -> None:

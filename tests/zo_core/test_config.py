@@ -14,17 +14,23 @@ NAN, INF = float("nan"), float("inf")
 COUNTS = (
     *("clients", "rounds", "warmup_cohort", "zo_cohort", "batch_size"),
     *("local_epochs", "directions", "eval_every", "micro_batch"),
+    *("local_steps", "candidates"),
 )
-POSITIVE = ("client_lr", "server_lr", "epsilon", "tau", "zo_client_lr", "zo_server_lr", "alpha")
+POSITIVE = (
+    *("client_lr", "server_lr", "epsilon", "tau", "zo_client_lr", "zo_server_lr", "alpha"),
+    *("adam_lr", "zo_adam_lr", "adam_eps"),
+)
 BAD: list[tuple[str, Any]] = [
     *((name, value) for name in COUNTS for value in (0, -1)),
     *((name, value) for name in POSITIVE for value in (0.0, -0.5, NAN, INF)),
     *(("pivot", value) for value in (-1, 401)),
     *(("high_share", value) for value in (0.0, 1.0, -0.1, 1.1, NAN)),
+    *(("zo_share", value) for value in (0.0, 1.0, -0.1, NAN)),
     *(("holdout_share", value) for value in (-0.1, 1.0, NAN)),
     *(("run_seed", value) for value in (-1, 1 << 64)),
     *((name, 51) for name in ("warmup_cohort", "zo_cohort")),
     ("directions", 1 << 16),
+    ("candidates", (1 << 16) + 1),
     ("average", "median"),
     ("distribution", "gaussian"),  # not on a grid
 ]

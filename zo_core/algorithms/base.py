@@ -33,6 +33,23 @@ class RoundContext:
     cohort: tuple[int, ...]  # slots, ascending
     samples: tuple[int, ...]  # training items of each of the cohort
 
+    def require_expected(self, update: Payload, *, slot: int, count: int, expected: int) -> None:
+        """Check that an update belongs to this round.
+
+        Raises:
+            ValueError: it is of another run, round or cohort, or holds another number of scalars.
+        """
+        if (update.run_id, update.round_index) != (self.run_id, self.round_index):
+            raise ValueError(
+                f"an update must be of run {self.run_id}, round {self.round_index}, "
+                f"got run {update.run_id}, round {update.round_index}"
+            )
+        if slot not in self.cohort or count != expected:
+            raise ValueError(
+                f"an update must be of a slot in the cohort and hold {expected} scalars, "
+                f"got slot {slot} with {count}"
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyReport:

@@ -4,13 +4,15 @@ among the clients that can do backprop.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 
-from zo_core.algorithms.base import Algorithm, ApplyReport, ClientData, Phase, RoundContext
+from zo_core.algorithms.base import Algorithm, ApplyReport, ClientData, Method, Phase, RoundContext
 from zo_core.config import TrainConfig
 from zo_core.federation.replica import Replica
 from zo_core.local_sgd import local_sgd_
@@ -23,15 +25,12 @@ class NonFiniteWeightsError(ArithmeticError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FedAvg:
-    """Local SGD on each client; the server averages by samples: w += lr_s (sum n_k w_k / n - w)."""
+class DenseAveraging:
+    """Clients train a copy; the server averages by samples: w += lr_s (sum n_k w_k / n - w)."""
 
-    client_lr: float
     server_lr: float
-    local_epochs: int
-    batch_size: int
     criterion: Criterion = cross_entropy
-    name: str = "fedavg"
+    name: str = "dense-averaging"
     downlink_to_everyone: bool = False
     needs_grid: bool = False
 
@@ -42,20 +41,11 @@ class FedAvg:
             NonFiniteWeightsError: the training diverged; no message carries such weights.
         """
         before = replica.values()
-        local_sgd_(
-            replica.module,
-            client.x,
-            client.y,
-            lr=self.client_lr,
-            epochs=self.local_epochs,
-            batch_size=self.batch_size,
-            run_seed=context.run_seed,
-            round_index=context.round_index,
-            client_id=client.slot,
-            criterion=self.criterion,
-        )
-        after = replica.values()
-        replica.load_(before)
+        try:
+            self.train_(replica, client, context)
+            after = replica.values()
+        finally:
+            replica.load_(before)
         if not np.isfinite(after).all():
             raise NonFiniteWeightsError(
                 f"client {client.slot}'s training ended in weights that are not finite; "
@@ -69,6 +59,10 @@ class FedAvg:
             values=after,
         )
 
+    @abstractmethod
+    def train_(self, replica: Replica, client: ClientData, context: RoundContext) -> None:
+        """Train a client's copy of the model in place."""
+
     def server_result(
         self, replica: Replica, updates: Iterable[Payload], context: RoundContext
     ) -> tuple[Payload, ApplyReport]:
@@ -79,8 +73,7 @@ class FedAvg:
             dense = cast(DenseWeights, update)
             total += dense.samples * dense.values.astype(np.float64)
             samples += dense.samples
-        mean = total / samples if samples else before
-        after = (before + self.server_lr * (mean - before)).astype(np.float32)
+        after = self.stepped(replica, before, total / samples) if samples else before
         replica.load_(after)
         result = DenseWeights(
             run_id=context.run_id,
@@ -91,10 +84,41 @@ class FedAvg:
         )
         return result, ApplyReport()
 
+    def stepped(
+        self, replica: Replica, before: npt.NDArray[np.float32], mean: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float32]:
+        """Compute the server's weights from those before and the clients' mean."""
+        return (before + self.server_lr * (mean - before)).astype(np.float32)
+
     def apply_(self, replica: Replica, result: Payload, context: RoundContext) -> ApplyReport:
         """Take over the server's weights."""
         replica.load_(cast(DenseWeights, result).values)
         return ApplyReport()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FedAvg(DenseAveraging):
+    """Local SGD on each client, averaged by samples at the server."""
+
+    client_lr: float
+    local_epochs: int
+    batch_size: int
+    name: str = "fedavg"
+
+    def train_(self, replica: Replica, client: ClientData, context: RoundContext) -> None:
+        """Take some epochs of SGD over the shard."""
+        local_sgd_(
+            replica.module,
+            client.x,
+            client.y,
+            lr=self.client_lr,
+            epochs=self.local_epochs,
+            batch_size=self.batch_size,
+            run_seed=context.run_seed,
+            round_index=context.round_index,
+            client_id=client.slot,
+            criterion=self.criterion,
+        )
 
 
 def fedavg_method(config: TrainConfig) -> FedAvg:
@@ -109,17 +133,18 @@ def fedavg_method(config: TrainConfig) -> FedAvg:
 
 def fedavg(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
     """FedAvg over all clients, as if each had the memory: what low resources cost is the gap."""
-    return _one_phase("fedavg", config, tuple(range(config.clients)))
+    return one_phase("fedavg", fedavg_method(config), config, tuple(range(config.clients)))
 
 
 def high_res_only(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
     """FedAvg over the high-resource clients for all rounds: the paper's baseline."""
-    return _one_phase("high-res-only", config, high)
+    return one_phase("high-res-only", fedavg_method(config), config, high)
 
 
-def _one_phase(name: str, config: TrainConfig, pool: tuple[int, ...]) -> Algorithm:
+def one_phase(name: str, method: Method, config: TrainConfig, pool: tuple[int, ...]) -> Algorithm:
+    """Build a schedule of one method for all rounds, with the warm-up's cohorts."""
     phase = Phase(
-        method=fedavg_method(config),
+        method=method,
         rounds=config.rounds,
         pool=pool,
         cohort_size=config.warmup_cohort,

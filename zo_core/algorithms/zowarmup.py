@@ -4,20 +4,20 @@ can do backprop, then one zeroth-order step a round by everyone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.algorithms.base import Algorithm, ApplyReport, ClientData, Phase, RoundContext
+from zo_core.algorithms.base import Algorithm, ApplyReport, ClientData, Method, Phase, RoundContext
 from zo_core.algorithms.fedavg import fedavg_method
 from zo_core.config import TrainConfig
-from zo_core.federation.replica import ForkError, Replica
+from zo_core.federation.replica import Replica
 from zo_core.loss.module_loss import Criterion, cross_entropy, mean_loss
-from zo_core.optimizer import apply_updates_
+from zo_core.optimizer import ReplayReport, apply_updates_
 from zo_core.payload import Payload, RoundResult, ScalarUpdate
 from zo_core.spsa import loss_differences
 from zo_core.stream import derive_seed
@@ -77,7 +77,7 @@ class ZerothOrderStep:
             ForkError: on a grid, an update was computed on other weights than the server's.
             ValueError: an update is of another round or cohort, or is not complete.
         """
-        checked = (self._checked(update, replica, context) for update in updates)
+        checked = (self.checked(update, replica, context) for update in updates)
         scalars = {update.slot: update.differences for update in checked}
         participates = np.array([slot in scalars for slot in context.cohort], dtype=np.bool_)
         differences = np.array([scalars[slot] for slot in sorted(scalars)], dtype=np.float32)
@@ -116,24 +116,13 @@ class ZerothOrderStep:
             for direction in range(self.directions)
         ]
 
-    def _checked(self, payload: Payload, replica: Replica, context: RoundContext) -> ScalarUpdate:
+    def checked(self, payload: Payload, replica: Replica, context: RoundContext) -> ScalarUpdate:
+        """Return a client's update, or refuse it; see :meth:`server_result`."""
         update = cast(ScalarUpdate, payload)
-        if (update.run_id, update.round_index) != (context.run_id, context.round_index):
-            raise ValueError(
-                f"an update must be of run {context.run_id}, round {context.round_index}, "
-                f"got run {update.run_id}, round {update.round_index}"
-            )
-        if update.slot not in context.cohort or update.differences.size != self.directions:
-            raise ValueError(
-                f"an update must be of a slot in the cohort and hold {self.directions} scalars, "
-                f"got slot {update.slot} with {update.differences.size}"
-            )
-        if self.needs_grid and update.digest != replica.digest_prefix():
-            raise ForkError(
-                f"slot {update.slot} computed on weights whose digest begins with "
-                f"{update.digest.hex()}, the server's begins with {replica.digest_prefix().hex()}; "
-                "send it a snapshot and the log's tail"
-            )
+        count = update.differences.size
+        context.require_expected(update, slot=update.slot, count=count, expected=self.directions)
+        if self.needs_grid:
+            replica.require_computed_on(update.slot, update.digest)
         return update
 
     def _step_(
@@ -147,21 +136,31 @@ class ZerothOrderStep:
         if not slots:  # below the quorum: the round's number is used up, the weights stay
             return ApplyReport()
         seeds = [seed for slot in slots for seed in self.seeds(context, slot)]
-        report = apply_updates_(
+        updates = list(zip(seeds, differences.reshape(-1).tolist(), strict=True))
+        report = self.move_(replica, updates, self.weights_of(context, participates))
+        replica.changed()
+        return ApplyReport(zero_share=report.zero_share, widened=report.widened)
+
+    def move_(
+        self,
+        replica: Replica,
+        updates: Sequence[tuple[int, float]],
+        weights: Sequence[float] | None,
+    ) -> ReplayReport:
+        """Take the step of a round's (seed, dL) pairs, weighed by omega."""
+        return apply_updates_(
             replica.params,
-            list(zip(seeds, differences.reshape(-1).tolist(), strict=True)),
+            updates,
             self.lr,
             epsilon=self.epsilon,
             tau=self.tau,
             literal=self.literal_tau,
-            weights=self._weights(context, participates),
+            weights=weights,
             grid=replica.grid,
             distribution=self.distribution,
         )
-        replica.changed()
-        return ApplyReport(zero_share=report.zero_share, widened=report.widened)
 
-    def _weights(
+    def weights_of(
         self, context: RoundContext, participates: npt.NDArray[np.bool_]
     ) -> list[float] | None:
         """Omega of each direction: 1 / n (None), 1, or n_k / (S * sum n_k)."""
@@ -175,34 +174,58 @@ class ZerothOrderStep:
         return [float(share) for share in np.repeat(shares, self.directions)]
 
 
+def zeroth_order_fields(config: TrainConfig) -> dict[str, Any]:
+    """Return the method's fields as a config gives them."""
+    return {
+        "directions": config.directions,
+        "epsilon": config.epsilon,
+        "tau": config.tau,
+        "lr": config.zo_client_lr * config.zo_server_lr,
+        "literal_tau": config.literal_tau,
+        "average": config.average,
+        "weighted": config.weighted,
+        "distribution": config.distribution,
+        "micro_batch": config.micro_batch,
+        "needs_grid": config.grid,
+    }
+
+
 def zeroth_order_step(config: TrainConfig) -> ZerothOrderStep:
     """Build the method that a config describes."""
-    return ZerothOrderStep(
-        directions=config.directions,
-        epsilon=config.epsilon,
-        tau=config.tau,
-        lr=config.zo_client_lr * config.zo_server_lr,
-        literal_tau=config.literal_tau,
-        average=config.average,
-        weighted=config.weighted,
-        distribution=config.distribution,
-        micro_batch=config.micro_batch,
-        needs_grid=config.grid,
-    )
+    return ZerothOrderStep(**zeroth_order_fields(config))
 
 
 def zowarmup(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
     """Warm up among the high-resource clients until the pivot, then one ZO step a round by all."""
-    warm_up = Phase(
-        method=fedavg_method(config),
+    return two_phases("zowarmup", fedavg_method(config), zeroth_order_step(config), config, high)
+
+
+def two_phases(
+    name: str,
+    warm_up: Method,
+    zeroth_order: Method,
+    config: TrainConfig,
+    high: tuple[int, ...],
+) -> Algorithm:
+    """Build a schedule that hands over at the pivot from the high-resource clients to all."""
+    first = Phase(
+        method=warm_up,
         rounds=config.pivot,
         pool=high,
         cohort_size=config.warmup_cohort,
     )
-    zeroth_order = Phase(
-        method=zeroth_order_step(config),
-        rounds=config.rounds - config.pivot,
+    return Algorithm(name=name, phases=(first, _by_all(zeroth_order, config, config.pivot)))
+
+
+def from_scratch(name: str, method: Method, config: TrainConfig) -> Algorithm:
+    """Build a schedule of one zeroth-order method for all rounds, without a warm-up."""
+    return Algorithm(name=name, phases=(_by_all(method, config, 0),))
+
+
+def _by_all(method: Method, config: TrainConfig, first_round: int) -> Phase:
+    return Phase(
+        method=method,
+        rounds=config.rounds - first_round,
         pool=tuple(range(config.clients)),
         cohort_size=config.zo_cohort or config.clients,
     )
-    return Algorithm(name="zowarmup", phases=(warm_up, zeroth_order))

@@ -30,6 +30,11 @@ class RoundLog:
         """The round whose result comes next."""
         return self.snapshot.round_index + len(self._bodies)
 
+    @property
+    def bodies(self) -> tuple[bytes, ...]:
+        """Encoded results, from the snapshot's round on."""
+        return tuple(self._bodies)
+
     def append(self, result: Payload) -> None:
         """Add a round's result.
 

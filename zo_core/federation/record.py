@@ -6,6 +6,9 @@ import statistics
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from zo_core.config import TrainConfig
 
 MAX_ZERO_SHARE = 0.5  # of increments, before a run is warned
@@ -19,9 +22,23 @@ class Evaluation:
     test_accuracy: float  # share of the test split
     high_accuracy: float | None  # over the pooled hold-outs of high-resource clients
     low_accuracy: float | None  # over those of low-resource clients
+    worst_decile_accuracy: float | None  # mean over the tenth of the clients that fare worst
     up_payload_bytes: int  # cumulative, all clients
     down_payload_bytes: int  # cumulative, all clients, hand-over included
     elapsed_s: float  # of training, without evaluations
+
+
+def worst_decile(accuracies: npt.NDArray[np.float64]) -> float:
+    """Compute the mean accuracy of the tenth of the clients that fare worst, at least of one.
+
+    Args:
+        accuracies: share of its own hold-out that each client's items get right, (clients,).
+
+    >>> worst_decile(np.array([0.5, 0.25, *[1.0] * 18]))
+    0.375
+    """
+    count = -(-len(accuracies) // 10)
+    return float(np.sort(accuracies)[:count].mean())
 
 
 @dataclass(slots=True, kw_only=True)

@@ -10,7 +10,14 @@ import numpy.typing as npt
 
 from zo_core.digest import digest, frozen_state
 from zo_core.grid import Grid, snap_
-from zo_core.parameters import Parameters, Params, is_module, parameters, size_of
+from zo_core.parameters import (
+    Parameters,
+    Params,
+    as_numpy_if_possible,
+    is_module,
+    parameters,
+    size_of,
+)
 from zo_core.payload import DIGEST_PREFIX_BYTES, Snapshot
 
 
@@ -31,6 +38,10 @@ class Replica:
         self.module: Any = params if is_module(params) else None
         self.params: Parameters = parameters(params)
         self.grid: Grid | None = None
+        # what a method keeps between rounds, flat fp32 buffers: every replica's own copy, in digest
+        # and snapshot, and what the server alone keeps, in neither
+        self.shared_state: Any = None
+        self.server_state: Any = None
         self._frozen = frozen_state(params) if is_module(params) else list(frozen)
         self._digest: bytes | None = None  # of the state since the last change
 
@@ -40,7 +51,7 @@ class Replica:
         The hash is kept until :meth:`changed`; perturbing and restoring is no change.
         """
         if self._digest is None:
-            self._digest = digest(self.params, self.grid, frozen=self._frozen)
+            self._digest = digest(self.params, self.grid, frozen=[*self._frozen, *self._shared()])
         return self._digest
 
     def digest_prefix(self) -> bytes:
@@ -59,6 +70,19 @@ class Replica:
                 f"with {prefix.hex()}; take over a snapshot and replay the log's tail"
             )
 
+    def require_computed_on(self, slot: int, prefix: bytes) -> None:
+        """Check that a client's update was computed on these weights.
+
+        Raises:
+            ForkError: it was computed on others.
+        """
+        if self.digest_prefix() != prefix:
+            raise ForkError(
+                f"slot {slot} computed on weights whose digest begins with {prefix.hex()}, the "
+                f"server's begins with {self.digest_prefix().hex()}; send it a snapshot and the "
+                "log's tail"
+            )
+
     def changed(self) -> None:
         """Forget the digest; called after each write to the state."""
         self._digest = None
@@ -70,7 +94,7 @@ class Replica:
 
     def values(self) -> npt.NDArray[np.float32]:
         """Copy what training changes, weights and then buffers, into one flat float32 array."""
-        return _gather(self._trained_state())
+        return gather(self._trained_state())
 
     def load_(self, values: npt.NDArray[np.float32]) -> None:
         """Write what :meth:`values` gave, in place.
@@ -82,7 +106,7 @@ class Replica:
         self.changed()
 
     def snapshot(self, *, run_id: int, round_index: int) -> Snapshot:
-        """Pack the whole state as it is before round_index: weights, exponents, all that is frozen.
+        """Pack the state as it is before round_index: weights, exponents, what is frozen or shared.
 
         What float32 does not hold is rounded; whoever sends a snapshot restores it as well, so that
         all replicas begin alike.
@@ -92,7 +116,8 @@ class Replica:
             run_id=run_id,
             round_index=round_index,
             exponents=exponents,
-            values=_gather([*self.params.arrays, *self._frozen]),
+            values=gather([*self.params.arrays, *self._frozen]),
+            state=gather(self._shared()),
         )
 
     def restore_(self, snapshot: Snapshot) -> None:
@@ -102,16 +127,30 @@ class Replica:
             ValueError: the snapshot is of another model.
         """
         _scatter_([*self.params.arrays, *self._frozen], snapshot.values)
+        self.share(snapshot.state)
         self.grid = Grid(snapshot.exponents) if snapshot.exponents.size else None
         self.changed()
+
+    def share(self, values: npt.NDArray[np.float32]) -> None:
+        """Hold a copy of values where the weights lie, as state of every replica; none for none."""
+        first = as_numpy_if_possible(self.params.arrays[0])
+        on_host = isinstance(first, np.ndarray)
+        buffer = np.empty(values.size, np.float32) if on_host else first.new_empty(values.size)
+        write_(buffer, values)
+        self.shared_state = buffer if values.size else None
+        self.changed()
+
+    def _shared(self) -> list[Any]:
+        return [] if self.shared_state is None else [self.shared_state]
 
     def _trained_state(self) -> list[Any]:
         buffers = [] if self.module is None else list(self.module.buffers())
         return [*self.params.arrays, *buffers]
 
 
-def _gather(arrays: Sequence[Any]) -> npt.NDArray[np.float32]:
-    return np.concatenate([_flat_copy(array) for array in arrays])
+def gather(arrays: Sequence[Any]) -> npt.NDArray[np.float32]:
+    """Copy arrays and tensors into one flat float32 array, one after the other."""
+    return np.concatenate([np.empty(0, np.float32), *map(_flat_copy, arrays)])
 
 
 def _scatter_(arrays: Sequence[Any], values: npt.NDArray[np.float32]) -> None:
@@ -123,7 +162,7 @@ def _scatter_(arrays: Sequence[Any], values: npt.NDArray[np.float32]) -> None:
         )
     start = 0
     for array, size in zip(arrays, sizes, strict=True):
-        _write(array, values[start : start + size])
+        write_(array, values[start : start + size])
         start += size
 
 
@@ -137,7 +176,8 @@ def _flat_copy(array: Any) -> npt.NDArray[np.float32]:
     return flat
 
 
-def _write(array: Any, values: npt.NDArray[np.float32]) -> None:
+def write_(array: Any, values: npt.NDArray[np.float32]) -> None:
+    """Write values into an array or tensor of as many elements."""
     if isinstance(array, np.ndarray):
         array[...] = values.reshape(array.shape)
         return

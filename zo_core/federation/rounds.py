@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from zo_core.federation.replica import Replica
-from zo_core.payload import DenseWeights, Payload, RoundResult, ScalarUpdate
+from zo_core.payload import DenseWeights, MixedResult, Payload, RoundResult, ScalarUpdate, SeedPool
 from zo_core.stream import Purpose, random_permutation
 
 if TYPE_CHECKING:  # that package imports torch, which a round does not need
@@ -31,7 +32,8 @@ class RoundRecord:
     round_index: int
     method: str
     cohort: tuple[int, ...]  # slots, ascending
-    per_client: LinkBytes  # of a client that takes part
+    per_client: LinkBytes  # of a client that takes part; of the one that sends most
+    up_payload_bytes: int  # of the whole cohort
     receivers: int  # clients that the down-link went to
     result: Payload
     report: ApplyReport  # what the step did to the weights
@@ -79,11 +81,11 @@ def run_round(
         GridError: the step leaves the grid (diverged); the weights are those before the round.
         NonFiniteLossError: a client's loss was not finite; likewise.
     """
-    sent: list[tuple[int, int]] = []  # (scalars, payload) bytes, equal for all clients of a round
+    sent: list[tuple[int, int]] = []  # (scalars, payload) bytes of each client
     result, report = method.server_result(
         replica, _updates(method, replica, client_data, context, sent), context
     )
-    up_scalars, up_payload = max(sent, default=(0, 0))
+    up_scalars, up_payload = max(sent, default=(0, 0), key=itemgetter(1))
     return RoundRecord(
         round_index=context.round_index,
         method=method.name,
@@ -94,6 +96,7 @@ def run_round(
             down_scalars=scalar_bytes(result),
             down_payload=result.num_bytes,
         ),
+        up_payload_bytes=sum(payload for _, payload in sent),
         receivers=roster_size if method.downlink_to_everyone else len(context.cohort),
         result=result,
         report=report,
@@ -107,6 +110,10 @@ def scalar_bytes(payload: Payload) -> int:
             return 4 * payload.values.size
         case ScalarUpdate() | RoundResult():
             return 4 * payload.differences.size
+        case MixedResult():
+            return 4 * (payload.differences.size + payload.increment.size)
+        case SeedPool():
+            return 4 * payload.scalars.size
     raise TypeError(f"{type(payload).__name__} is no round's payload")
 
 
@@ -119,5 +126,5 @@ def _updates(
 ) -> Iterator[Payload]:
     for slot in context.cohort:
         update = method.client_update(replica, client_data(slot), context)
-        sent[:] = [max([*sent, (scalar_bytes(update), update.num_bytes)])]
+        sent.append((scalar_bytes(update), update.num_bytes))
         yield update

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from zo_core.algorithms import build_algorithm
 from zo_core.algorithms.base import ClientData, Method, RoundContext
@@ -22,12 +23,13 @@ from zo_core.data import (
     dirichlet_partition,
     federate,
 )
+from zo_core.federation.checkpoint import save
 from zo_core.federation.log import RoundLog
-from zo_core.federation.record import Evaluation, TrainingRecord
+from zo_core.federation.record import Evaluation, TrainingRecord, worst_decile
 from zo_core.federation.replica import Replica
 from zo_core.federation.rounds import RoundRecord, run_round, sample_cohort
 from zo_core.grid import GridError
-from zo_core.loss.module_loss import count_correct
+from zo_core.loss.module_loss import correct_items, count_correct
 from zo_core.models import build_model
 from zo_core.spsa import NonFiniteLossError
 
@@ -60,12 +62,26 @@ class Training:
             "test": self.data.test,
             "high": self.data.holdout(high),
             "low": self.data.holdout(low),
+            "all": self.data.holdout(range(config.clients)),
         }
 
-    def run(self, progress: Progress | None = None) -> TrainingRecord:
-        """Run all rounds; a run that diverges stops there and its record says so."""
+    def run(
+        self,
+        progress: Progress | None = None,
+        *,
+        checkpoints: Path | None = None,
+        checkpoint_every: int = 20,
+    ) -> TrainingRecord:
+        """Run all rounds that are left; a run that diverges stops there and its record says so.
+
+        Args:
+            progress: called after each round.
+            checkpoints: folder that the run is saved in, see :mod:`zo_core.federation.checkpoint`;
+                None for nowhere.
+            checkpoint_every: rounds between checkpoints.
+        """
         record = self.record
-        for round_index in range(self.algorithm.rounds):
+        for round_index in range(record.rounds_done, self.algorithm.rounds):
             try:
                 self.step(round_index)
             except (GridError, NonFiniteLossError, NonFiniteWeightsError) as error:
@@ -73,6 +89,8 @@ class Training:
                 break
             if record.rounds_done % self.config.eval_every == 0:
                 record.curve.append(self.evaluate())
+            if checkpoints is not None and record.rounds_done % checkpoint_every == 0:
+                save(self, checkpoints)
             if progress is not None:
                 progress(record)
         if not record.curve or record.curve[-1].rounds_done != record.rounds_done:
@@ -117,12 +135,14 @@ class Training:
 
     def evaluate(self) -> Evaluation:
         """Measure the model as it stands on the test split and both groups' hold-outs."""
-        accuracy = {name: self._accuracy(split) for name, split in self._splits.items()}
+        groups = ("test", "high", "low")
+        accuracy = {name: self._accuracy(self._splits[name]) for name in groups}
         return Evaluation(
             rounds_done=self.record.rounds_done,
             test_accuracy=accuracy["test"] or 0.0,
             high_accuracy=accuracy["high"],
             low_accuracy=accuracy["low"],
+            worst_decile_accuracy=self._worst_decile(),
             up_payload_bytes=self.record.up_payload_bytes,
             down_payload_bytes=self.record.down_payload_bytes,
             elapsed_s=self.record.elapsed_s,
@@ -132,6 +152,14 @@ class Training:
         if len(split) == 0:
             return None
         return count_correct(self.replica.module, split.x, split.y) / len(split)
+
+    def _worst_decile(self) -> float | None:
+        everyone = self._splits["all"]
+        if len(everyone) == 0:
+            return None
+        hits = correct_items(self.replica.module, everyone.x, everyone.y)
+        own = hits.numpy().reshape(self.config.clients, -1)  # hold-outs are of one size
+        return worst_decile(own.mean(axis=1))
 
     def _hand_over(self, method: Method, round_index: int) -> None:
         """Freeze the warm-up's model as the origin of all replicas and send it to everyone."""
@@ -148,7 +176,7 @@ class Training:
         record = self.record
         seconds = record.seconds_by_method
         seconds[done.method] = seconds.get(done.method, 0.0) + elapsed_s
-        record.up_payload_bytes += done.per_client.up_payload * len(done.cohort)
+        record.up_payload_bytes += done.up_payload_bytes
         record.down_payload_bytes += done.per_client.down_payload * done.receivers
         record.rounds_done += 1
         if done.report.zero_share is not None:

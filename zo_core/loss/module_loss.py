@@ -54,11 +54,19 @@ def count_correct(
     module: nn.Module, x: torch.Tensor, y: torch.Tensor, *, micro_batch: int = 512
 ) -> int:
     """Count the items whose largest output is at their label, in evaluation mode."""
+    return int(correct_items(module, x, y, micro_batch=micro_batch).sum())
+
+
+def correct_items(
+    module: nn.Module, x: torch.Tensor, y: torch.Tensor, *, micro_batch: int = 512
+) -> torch.Tensor:
+    """Tell of each item whether its largest output is at its label: bool, (items,), on the CPU."""
     with torch.inference_mode(), evaluating(module):
-        return sum(
-            int((module(inputs).argmax(dim=1) == labels).sum())
+        hits = [
+            module(inputs).argmax(dim=1) == labels
             for inputs, labels in micro_batches(x, y, micro_batch)
-        )
+        ]
+        return torch.cat(hits).cpu()
 
 
 def micro_batches(

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.__main__ import main
+from bench.fit import Cell, Target, Trial, agreement, find_target, predict_cells, try_cell
+from bench.fit_prediction import predict_tensors
+from bench.fit_record import fit_record
+from bench.record import Record
+from bench.store import read_records
+from bench.workloads import STEP_METHODS, measure_tensor_peak
+
+MIB = 2**20
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux enforces the limit")
+
+
+def cell(predicted: int, limit: int, status: str | None) -> Cell:
+    trial = None
+    if status is not None:
+        trial = Trial(
+            status=status,
+            phase="forward",
+            error=None,
+            limit_method=None,
+            peak_bytes=None,
+            seconds=1,
+        )
+    return Cell(
+        device="a",
+        limit_bytes=limit,
+        model="cnn",
+        method="zo",
+        batch=1,
+        images=None,
+        tensors_bytes=predicted - 10,
+        formula_bytes=5,
+        how="meta tensors",
+        runtime_bytes=10,
+        trial=trial,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("512MB", 512 * 10**6),
+        ("512MiB", 512 * MIB),
+        ("1GiB", 1024 * MIB),
+        ("1.5 gb", 1_500_000_000),
+        ("4096", 4096),
+        ("pi-zero-2", 512 * MIB),
+        ("pi-4-4gb", 4096 * MIB),
+    ],
+)
+def test_a_device_is_a_name_or_a_size(text: str, limit: int) -> None:
+    assert find_target(text).limit_bytes == limit
+
+
+@pytest.mark.parametrize("text", ["toaster", "0MB", "-1GB", "1TB", "MB", "", "1e9"])
+def test_what_is_neither_lists_the_known_devices(text: str) -> None:
+    with pytest.raises(ValueError, match="pi-zero-2"):
+        find_target(text)
+
+
+@pytest.mark.parametrize("model", ["small_resnet", "cnn"])
+def test_predictions_grow_with_the_batch_and_backprop_needs_the_most(model: str) -> None:
+    steps = predict_tensors(model, STEP_METHODS, [1, 2, 16, 64], None)
+    by_method = {m: [s["bytes"] for s in steps if s["method"] == m] for m in STEP_METHODS}
+    assert {step["how"] for step in steps} == {"meta tensors"}
+    for predicted in by_method.values():
+        assert all(small < large for small, large in pairwise(predicted))
+    assert by_method["zo"] == by_method["inference"]
+    # at batch 1 the copies that a convolution makes may be more than what backprop keeps
+    assert by_method["fedavg"][-1] > by_method["zo"][-1]
+
+
+@pytest.mark.parametrize("method", STEP_METHODS)
+def test_a_prediction_without_memory_meets_the_count_with_it(method: str) -> None:
+    (step,) = predict_tensors("small_resnet", [method], [16], None)
+    counted = measure_tensor_peak("small_resnet", method, 16)["peak_bytes"]
+    assert counted <= step["bytes"] <= 1.5 * counted
+
+
+def test_a_whole_set_costs_its_images_and_no_more_activations() -> None:
+    (batch,) = predict_tensors("cnn", ["zo"], [8], None)
+    (whole,) = predict_tensors("cnn", ["zo"], [8], 80)
+    assert whole["bytes"] - batch["bytes"] == 72 * (64 * 4 + 8)
+
+
+def test_agreement_counts_what_a_trial_told() -> None:
+    cells = [
+        cell(90, 100, "ok"),
+        cell(120, 100, "does not fit"),
+        cell(140, 100, "ok"),
+        cell(90, 100, "does not fit"),
+        cell(90, 100, "timeout"),
+        cell(90, 100, None),
+    ]
+    found = agreement(cells)
+    assert (found.cells, found.agreeing, found.share) == (4, 2, 0.5)
+    assert (found.near_cells, found.near_agreeing) == (3, 2)
+    assert found.disagreeing == (cells[2], cells[3])
+    assert agreement(cells[5:]).share is None
+
+
+def test_a_record_of_untried_cells_has_no_share_and_a_reason() -> None:
+    record = fit_record("fit/a", [cell(90, 100, None)], {})
+    assert record.metrics["agreement"].value is None
+    assert record.metrics["agreement"].reason
+    assert Record.from_json(json.loads(json.dumps(record.to_json()))).case == "fit/a"
+
+
+@LINUX
+def test_under_a_limit_between_them_zo_completes_and_backprop_does_not() -> None:
+    cells = predict_cells([Target(name="none", limit_bytes=1 << 40)], "small_resnet", *_BOTH)
+    needed = {each.method: each.predicted_bytes for each in cells}
+    assert needed["fedavg"] > needed["zo"] + 100 * MIB
+    limit = (needed["fedavg"] + needed["zo"]) // 2
+    tried = {each.method: try_cell(replace(each, limit_bytes=limit)) for each in cells}
+    assert tried["zo"].fits, tried["zo"]
+    assert tried["zo"].phase == "done"
+    assert tried["fedavg"].fits is False
+    assert tried["fedavg"].phase in ("forward", "backward")
+
+
+_BOTH: Any = (("zo", "fedavg"), (384,))
+
+
+def test_the_command_prints_json_and_stores_its_record(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--device", "1GiB", "--model", "cnn", "--batches", "1,8", "--out", str(tmp_path)]
+    assert main(["fit", *words, "--json"]) == 0
+    cells = json.loads(capsys.readouterr().out)
+    assert [(c["batch"], c["method"]) for c in cells[:3]] == [(1, m) for m in STEP_METHODS]
+    assert all(c["predicted_fits"] and c["trial"] is None for c in cells)
+    (record,) = read_records(tmp_path)
+    assert record.case == "fit/1GiB/cnn"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], "--device is missing"),
+        (["--device", "toaster"], "pi-zero-2"),
+        (["--device", "1GiB", "--model", "nonsense"], "resnet18, vit, cnn"),
+        (["--device", "1GiB", "--batches", "0,8"], "--batches"),
+        (["--device", "1GiB", "--images", "0"], "--images"),
+        (["--device", "1GiB", "--input-shape", "3,8,8"], "add --model"),
+        (["--grid", "--device", "1GiB"], "--grid is fixed"),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_exit_code_2(
+    words: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit", *words]) == 2
+    error = capsys.readouterr().err
+    assert expected in error
+    assert error.count("\n") == 1

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import devices
+from bench.tensor_census import take_census
+from bench.workloads import STEP_METHODS, bind_step, measure_tensor_peak
+from devices.tensor_memory import TensorPeak, track_tensors
+from zo_core.loss.module_loss import mean_loss
+
+ITEMS, INPUTS, HIDDEN, CLASSES = 16, 64, 32, 10
+WEIGHTS = 4 * (INPUTS * HIDDEN + HIDDEN * CLASSES)
+DATA = 4 * ITEMS * INPUTS + 8 * ITEMS  # inputs in float32, targets in int64
+HIDDEN_MAP = 4 * ITEMS * HIDDEN
+
+
+def mlp() -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(INPUTS, HIDDEN, bias=False), nn.ReLU(), nn.Linear(HIDDEN, CLASSES, bias=False)
+    )
+
+
+def data(items: int = ITEMS) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.zeros(items, INPUTS), torch.zeros(items, dtype=torch.long)
+
+
+def tracked(method: str, items: int = ITEMS, micro_batch: int = ITEMS) -> TensorPeak:
+    module, (x, y) = mlp(), data(items)
+    step = bind_step(module, x, y, method, micro_batch=micro_batch)
+    with track_tensors(parameters=module.parameters(), existing=[x, y]) as tracker:
+        step()
+    return tracker.result()
+
+
+@pytest.mark.parametrize("method", ["inference", "zo"])
+def test_a_forward_holds_two_maps_and_the_sum_of_the_loss(method: str) -> None:
+    assert tracked(method).peak_bytes == WEIGHTS + DATA + 2 * HIDDEN_MAP + 8
+
+
+def test_backprop_ends_with_all_gradients_and_one_maps_gradient() -> None:
+    # the loss and the sum of its class weights are two more floats
+    assert tracked("fedavg").peak_bytes == WEIGHTS + DATA + WEIGHTS + HIDDEN_MAP + 2 * 4
+
+
+@pytest.mark.parametrize("method", STEP_METHODS)
+def test_micro_batches_need_as_much_as_one_of_them(method: str) -> None:
+    whole, parts = tracked(method), tracked(method, items=5 * ITEMS)
+    assert parts.peak_above_baseline_bytes == whole.peak_above_baseline_bytes
+
+
+def test_a_zo_step_in_micro_batches_takes_the_whole_sets_step() -> None:
+    torch.manual_seed(0)
+    module, other = mlp(), mlp()
+    other.load_state_dict(module.state_dict())
+    x, y = torch.randn(24, INPUTS), torch.randint(CLASSES, (24,))
+    for each, micro_batch in ((module, 24), (other, 8)):
+        bind_step(each, x, y, "zo", micro_batch=micro_batch)()
+    difference = mean_loss(module, x, y) - mean_loss(other, x, y)
+    assert abs(difference) < 1e-5
+
+
+def test_a_step_of_the_suite_needs_no_more_tensors_by_zo_than_by_inference() -> None:
+    peaks = {m: measure_tensor_peak("small_resnet", m, 8)["peak_bytes"] for m in STEP_METHODS}
+    assert peaks["zo"] <= 1.02 * peaks["inference"]
+    assert peaks["fedavg"] > 1.5 * peaks["zo"]
+
+
+def test_the_census_accounts_for_all_activations_at_the_peak() -> None:
+    for method in ("zo", "fedavg"):
+        census = take_census("small_resnet", method, 8)
+        activations = census["tensors"]["by_category"]["activation"]
+        assert 0 <= activations - census["layer_outputs"] - census["saved"] <= 16
+        peak = census["tensors"]["peak_bytes"] - census["tensors"]["baseline_bytes"]
+        assert census["allocator_above_baseline"] >= peak
+
+
+def test_a_measured_process_holds_no_library_that_it_does_not_need() -> None:
+    for method in ("zo", "fedavg"):
+        run = devices.run_isolated("bench_children:heavy_imports_of_a_step", method)
+        assert run.status == "ok", run.error
+        assert run.value == []

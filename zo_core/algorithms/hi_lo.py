@@ -1,0 +1,181 @@
+"""ZOWarmUp hi + lo (Legate, Rish, Belilovsky, arXiv 2509.03503, Table 7 and Figure 2): in phase two
+the high-resource clients go on with FedAvg, and the server mixes both groups' steps.
+
+w -= gamma g + (1 - gamma) Delta, with g the step of the ZO clients and Delta that of FedAvg.  The
+paper gives no gamma; here it is the ZO clients' share of those who took part, or the config's.
+Delta reaches everyone as integers on the grid, which costs a dense down-link.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from zo_core.algorithms.base import Algorithm, ApplyReport, ClientData, RoundContext
+from zo_core.algorithms.fedavg import FedAvg, fedavg_method
+from zo_core.algorithms.zowarmup import ZerothOrderStep, two_phases, zeroth_order_fields
+from zo_core.config import TrainConfig
+from zo_core.federation.replica import Replica, gather
+from zo_core.fixed_point import FixedPointUpdate, coefficients, fixed_point
+from zo_core.grid import Grid, GridError
+from zo_core.increment import Increment, add_increment_, to_increment
+from zo_core.optimizer import replay_
+from zo_core.payload import DenseWeights, MixedResult, Payload, ScalarUpdate
+
+_NOTHING: Increment = np.empty(0, np.int32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HiLoStep(ZerothOrderStep):
+    """FedAvg by some, one ZO step by the others, one mixed step for all."""
+
+    high: tuple[int, ...]  # slots that train by backprop
+    first_order: FedAvg
+    zo_share: float | None  # gamma
+    name: str = "hi-lo"
+
+    def client_update(self, replica: Replica, client: ClientData, context: RoundContext) -> Payload:
+        """Train on the shard and return the weights, or compute scalars: by the client's group."""
+        if client.slot not in self.high:
+            return ZerothOrderStep.client_update(self, replica, client, context)
+        method = replace(self.first_order, criterion=self.criterion)
+        update = cast(DenseWeights, method.client_update(replica, client, context))
+        # buffers are frozen since the hand-over and stay at home
+        return replace(update, values=update.values[: replica.params.num_elements])
+
+    def server_result(
+        self, replica: Replica, updates: Iterable[Payload], context: RoundContext
+    ) -> tuple[Payload, ApplyReport]:
+        """Fold weights, collect scalars, take the mixed step, return what rebuilds it.
+
+        Raises:
+            ForkError: a ZO client's update was computed on other weights than the server's.
+            ValueError: an update is of another round or cohort, or is not complete.
+            GridError: the step leaves the grid; no weight has changed.
+        """
+        total, samples = np.zeros(replica.params.num_elements), 0
+        scalars: dict[int, npt.NDArray[np.float32]] = {}
+        slots: set[int] = set()
+        for update in updates:
+            if isinstance(update, DenseWeights):
+                self._require_dense(update, replica, context)
+                total += update.samples * update.values.astype(np.float64)
+                samples += update.samples
+                slots.add(update.slot)
+            else:
+                one: ScalarUpdate = self.checked(update, replica, context)
+                self._require_group(one.slot, "scalars", high=False)
+                scalars[one.slot] = one.differences
+        participates = np.array(
+            [s in slots or s in scalars for s in context.cohort], dtype=np.bool_
+        )
+        differences = np.array([scalars[slot] for slot in sorted(scalars)], dtype=np.float32)
+        increment = _NOTHING
+        if samples:
+            share = 1.0 - self._gamma(context, participates)
+            change = total / samples - gather(replica.params.arrays)
+            step = share * self.first_order.server_lr * change
+            increment = to_increment(replica.params, step, cast(Grid, replica.grid))
+        result = MixedResult(
+            run_id=context.run_id,
+            round_index=context.round_index,
+            digest=bytes(8),
+            participates=participates,
+            differences=differences.reshape(len(scalars), self.directions),
+            increment=increment,
+        )
+        report = self._mix_(replica, result, context)
+        return replace(result, digest=replica.digest_prefix()), report
+
+    def apply_(self, replica: Replica, result: Payload, context: RoundContext) -> ApplyReport:
+        """Take the mixed step that a result describes and check the digest that it ends at.
+
+        Raises:
+            ForkError: these weights are not the server's; resynchronise.
+        """
+        message = cast(MixedResult, result)
+        report = self._mix_(replica, message, context)
+        replica.require_digest(message.digest)
+        return report
+
+    def _mix_(self, replica: Replica, result: MixedResult, context: RoundContext) -> ApplyReport:
+        """Add both steps, each rounded once, and widen after the second."""
+        params, grid = replica.params, cast(Grid, replica.grid)
+        update = self._zo_update(grid, result, context) if len(result.differences) else None
+        zero_share = None
+        if update is not None:
+            zero_share = replay_(params, update, grid, widen=False).zero_share
+        increment = result.increment if result.increment.size else _zeros(replica)
+        try:
+            widened = add_increment_(params, increment, grid)
+        except GridError:
+            if update is not None:
+                replay_(params, update.negated(), grid, widen=False)
+            raise
+        replica.changed()
+        return ApplyReport(zero_share=zero_share, widened=widened)
+
+    def _zo_update(
+        self, grid: Grid, result: MixedResult, context: RoundContext
+    ) -> FixedPointUpdate:
+        """Turn the scalars into integers, gamma in the weights omega."""
+        sent = result.participates & ~self._is_high(context)
+        slots = [s for s, counts in zip(context.cohort, sent, strict=True) if counts]
+        weights = self.weights_of(context, sent)
+        count = len(slots) * self.directions
+        gamma = self._gamma(context, result.participates)
+        c = coefficients(
+            result.differences.reshape(-1).tolist(),
+            lr=self.lr,
+            rho=grid.radius(self.epsilon, self.tau),
+            tau=self.tau,
+            literal=self.literal_tau,
+            weights=[gamma * omega for omega in weights or [1.0 / count] * count],
+        )
+        return fixed_point([seed for slot in slots for seed in self.seeds(context, slot)], c)
+
+    def _gamma(self, context: RoundContext, participates: npt.NDArray[np.bool_]) -> float:
+        everyone = int(participates.sum())
+        high = int((participates & self._is_high(context)).sum())
+        if high in (0, everyone) or self.zo_share is None:
+            return (everyone - high) / everyone
+        return self.zo_share
+
+    def _is_high(self, context: RoundContext) -> npt.NDArray[np.bool_]:
+        return np.array([slot in self.high for slot in context.cohort], dtype=np.bool_)
+
+    def _require_dense(self, update: DenseWeights, replica: Replica, context: RoundContext) -> None:
+        self._require_group(update.slot, "weights", high=True)
+        expected = replica.params.num_elements
+        context.require_expected(
+            update, slot=update.slot, count=update.values.size, expected=expected
+        )
+
+    def _require_group(self, slot: int, sent: str, *, high: bool) -> None:
+        if (slot in self.high) != high:
+            other = "weights" if sent == "scalars" else "scalars"
+            raise ValueError(f"slot {slot} must send {other}, as its group does, got {sent}")
+
+
+def _zeros(replica: Replica) -> Increment:
+    return np.zeros(replica.params.num_elements, np.int32)
+
+
+def zowarmup_hi_lo(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
+    """ZOWarmUp whose high-resource clients go on with FedAvg after the pivot.
+
+    Raises:
+        ValueError: the config does without the grid, on which everyone takes the same step.
+    """
+    config.require_grid("zowarmup-hi-lo")
+    mixed = HiLoStep(
+        **zeroth_order_fields(config),
+        high=high,
+        first_order=fedavg_method(config),
+        zo_share=config.zo_share,
+    )
+    return two_phases("zowarmup-hi-lo", fedavg_method(config), mixed, config, high)

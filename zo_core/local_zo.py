@@ -1,0 +1,96 @@
+"""Several zeroth-order steps on one client between two rounds: rule 10 of ``zo-grid/1``."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+
+from zo_core import kernels
+from zo_core.fixed_point import FixedPointUpdate
+from zo_core.grid import MAX_K_IN_ROUND, Grid, GridError
+from zo_core.optimizer import replay_
+from zo_core.parameters import Parameters
+from zo_core.stream import Purpose, random_permutation
+
+
+class LocalSteps:
+    """Steps on the grid that are taken back at the context's end: negated, in reverse order.
+
+    Nothing is widened meanwhile, so no exponent changes and no copy of the weights is needed.
+
+    Args:
+        params: weights on the grid.
+        grid: their exponents.
+    """
+
+    def __init__(self, params: Parameters, grid: Grid) -> None:
+        self._params = params
+        self._grid = grid
+        self._taken: list[FixedPointUpdate] = []
+        self._planned: tuple[FixedPointUpdate, float] | None = None
+
+    def __enter__(self) -> LocalSteps:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for update in reversed(self._taken):
+            replay_(self._params, update.negated(), self._grid, widen=False)
+
+    def plan(self, update: FixedPointUpdate, rho: float) -> None:
+        """Note the next step; the last one of a round is never taken, since nothing follows it."""
+        self._planned = update, rho
+
+    def take_planned_(self) -> None:
+        """Take the step that was planned, if any.
+
+        Raises:
+            GridError: a weight would leave the grid, or come so near to its end that w + rho or
+                w - rho would.
+        """
+        if self._planned is None:
+            return
+        update, rho = self._planned
+        replay_(self._params, update, self._grid, widen=False)
+        self._taken.append(update)
+        self._require_room(rho)
+
+    def _require_room(self, rho: float) -> None:
+        for piece in self._params.pieces:
+            end = math.ldexp(MAX_K_IN_ROUND, int(self._grid.exponents[piece.tensor_index]))
+            if kernels.max_abs(piece) + rho > end:
+                raise GridError(
+                    f"parameter {self._params.names[piece.tensor_index]!r} has grown to the end of "
+                    "its grid within a client's local steps (lower lr: the run is diverging)"
+                )
+
+
+def step_items(
+    items: int, steps: int, *, run_seed: int, round_index: int, client_id: int
+) -> list[npt.NDArray[np.int64]]:
+    """Divide a client's items among its local steps, as the paper's Table 3 divides the batch.
+
+    Args:
+        items: number of the client's items, >= 1.
+        steps: local steps, >= 1.
+        run_seed: the run's seed; the order follows from it, the round and the client.
+        round_index: federated round.
+        client_id: the client's slot.
+
+    Returns:
+        Positions for each step: all items in order for one step, else equal parts of a shuffle;
+        with more steps than items, one item each.
+    """
+    if steps == 1:
+        return [np.arange(items)]
+    order = random_permutation(run_seed, Purpose.SHUFFLE, items, a=round_index, b=client_id)
+    starts = [step * items // steps for step in range(steps + 1)]
+    return [order[start : max(end, start + 1)] for start, end in pairwise(starts)]
