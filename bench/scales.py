@@ -66,7 +66,7 @@ SCALES: dict[str, Scale] = {
             accuracy_variants=("high-res-only", "zowarmup"),
             accuracy_seeds=2,
             accuracy_splits=("10/90", "50/50"),
-            accuracy_rounds=200,
+            accuracy_rounds=160,
             accuracy_pivot=60,
         ),
         Scale(

@@ -158,10 +158,19 @@ static PyObject *replay(PyObject *self, PyObject *args) {
     return result;
 }
 
+/* Take the address of GOMP_parallel, or 0 to start threads of our own. */
+static PyObject *use_team(PyObject *self, PyObject *address) {
+    void *function = PyLong_AsVoidPtr(address);
+    if (PyErr_Occurred()) return NULL;
+    memcpy(&run_team, &function, sizeof run_team);
+    return Py_NewRef(Py_None);
+}
+
 static PyMethodDef METHODS[] = {
     {"prepare", prepare, METH_O, NULL},
     {"perturb", perturb, METH_VARARGS, NULL},
     {"replay", replay, METH_VARARGS, NULL},
+    {"use_team", use_team, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
 

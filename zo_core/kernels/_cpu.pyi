@@ -8,6 +8,9 @@ import numpy.typing as npt
 class Table:
     """A capsule: tensors described once, their memory held in place."""
 
+def use_team(address: int, /) -> None:
+    """Let the OpenMP runtime whose GOMP_parallel is at an address do the work; 0 for none."""
+
 def prepare(pieces: list[tuple[npt.NDArray[np.float32], int, int]], /) -> Table:
     """Describe (array, tensor_index, start) pieces."""
 

@@ -3,6 +3,7 @@
 #define ZO_PASSES_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "_tiles.h"
@@ -11,6 +12,8 @@ enum { MAX_DIMS = 64, MAX_THREADS = 256 };
 
 /* With fewer tile-directions a thread costs more than it saves: 20 us against 0.2 us each. */
 static const int64_t WORK_PER_THREAD = 256;
+/* A thread takes a helping at a time: so many for each at least, so many tiles at most. */
+static const int64_t HELPINGS = 16, MAX_HELPING = 64;
 
 typedef struct {
     char *data; /* the first element */
@@ -42,12 +45,9 @@ struct Pass {
     float factor; /* 2^(f + 30), for plain mode */
     Stats *stats; /* one a piece, for replay */
     pthread_mutex_t lock;
+    int64_t blocks, helping; /* of all pieces; taken by a thread at a time */
+    _Atomic int64_t next;    /* first block that nobody has taken */
 };
-
-typedef struct {
-    Pass *pass;
-    int64_t from, to; /* blocks */
-} Share;
 
 INLINE int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 INLINE int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -109,14 +109,25 @@ static void do_tile(const Pass *pass, const Piece *piece, int64_t block, int64_t
     if (piece->strides && pass->write) stage(piece, offset, n, copy, 1);
 }
 
-static void *do_share(void *argument) {
-    const Share *share = argument;
-    Pass *pass = share->pass;
-    for (int64_t p = 0; p < pass->num_pieces; p++) {
+/* The last piece that begins at or before a block; a piece without elements has no block. */
+static int64_t piece_at(const Pass *pass, int64_t block) {
+    int64_t low = 0, high = pass->num_pieces - 1;
+    while (low < high) {
+        const int64_t middle = (low + high + 1) / 2;
+        if (pass->pieces[middle].first_block <= block) low = middle;
+        else high = middle - 1;
+    }
+    return low;
+}
+
+/* Blocks [first, last) of the row of all blocks, which may span many pieces. */
+static void do_blocks(Pass *pass, int64_t first, int64_t last) {
+    for (int64_t p = piece_at(pass, first);
+         p < pass->num_pieces && pass->pieces[p].first_block < last; p++) {
         const Piece *piece = &pass->pieces[p];
         const int64_t shift = piece->start / BLOCK - piece->first_block;
-        const int64_t from = max64(share->from, piece->first_block) + shift;
-        const int64_t to = min64(share->to, piece->first_block + blocks_of(piece)) + shift;
+        const int64_t from = max64(first, piece->first_block) + shift;
+        const int64_t to = min64(last, piece->first_block + blocks_of(piece)) + shift;
         Stats stats = {0, 0};
         for (int64_t b = from; b < to; b += LANES) do_tile(pass, piece, b, to, &stats);
         if (from < to && pass->stats) { /* threads may share a piece */
@@ -126,25 +137,46 @@ static void *do_share(void *argument) {
             pthread_mutex_unlock(&pass->lock);
         }
     }
-    return NULL;
 }
 
-/* Deal all blocks evenly to at most `threads` threads, the caller's among them. */
+/* GOMP_parallel of the OpenMP runtime that is in the process already, or NULL. */
+static void (*run_team)(void (*)(void *), void *, unsigned, unsigned) = NULL;
+
+static void *take_helpings(void *argument) {
+    Pass *pass = argument;
+    for (;;) {
+        const int64_t first = atomic_fetch_add(&pass->next, pass->helping);
+        if (first >= pass->blocks) return NULL;
+        do_blocks(pass, first, min64(first + pass->helping, pass->blocks));
+    }
+}
+
+static void as_team_member(void *pass) { take_helpings(pass); }
+
+/* Work through all blocks by at most `threads` threads, the caller's among them.
+ *
+ * After a forward torch's OpenMP workers still spin on their cores for some milliseconds: a thread
+ * of ours would fight them for the core, so where that runtime is known they do the work.  Threads
+ * take blocks as they come, since they do not run alike.
+ */
 static void run_pass(Pass *pass, int64_t blocks, int64_t threads) {
     const int64_t work = blocks / LANES * max64(pass->directions, 1);
     const int64_t n = max64(1, min64(min64(threads, MAX_THREADS), work / WORK_PER_THREAD));
+    const int64_t tiles = max64(1, min64(MAX_HELPING, blocks / LANES / (HELPINGS * n)));
     pthread_t ids[MAX_THREADS];
-    Share shares[MAX_THREADS];
-    int started[MAX_THREADS] = {0};
+    int64_t started = 0;
+    pass->blocks = blocks;
+    pass->helping = n == 1 ? max64(blocks, 1) : tiles * LANES;
+    atomic_init(&pass->next, 0);
     pthread_mutex_init(&pass->lock, NULL);
-    for (int64_t t = 0; t < n; t++) {
-        shares[t] = (Share){pass, blocks * t / n, blocks * (t + 1) / n};
-        if (t > 0) started[t] = pthread_create(&ids[t], NULL, do_share, &shares[t]) == 0;
+    if (n > 1 && run_team) {
+        run_team(as_team_member, pass, (unsigned)n, 0);
+    } else {
+        while (started < n - 1 && pthread_create(&ids[started], NULL, take_helpings, pass) == 0)
+            started++;
+        take_helpings(pass);
     }
-    for (int64_t t = 0; t < n; t++)
-        if (!started[t]) do_share(&shares[t]); /* the caller's own, and what had no thread */
-    for (int64_t t = 1; t < n; t++)
-        if (started[t]) pthread_join(ids[t], NULL);
+    for (int64_t t = 0; t < started; t++) pthread_join(ids[t], NULL);
     pthread_mutex_destroy(&pass->lock);
 }
 

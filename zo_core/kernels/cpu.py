@@ -6,7 +6,11 @@ dispatch then falls back to NumPy and says so once.
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -25,6 +29,8 @@ def prepare(pieces: Sequence[Piece]) -> _cpu.Table:
     Raises:
         TypeError: a piece is of another dtype.
     """
+    if "torch" in sys.modules:
+        _share_torchs_threads()
     return _cpu.prepare([(piece.array, piece.tensor_index, piece.start) for piece in pieces])
 
 
@@ -57,3 +63,16 @@ def replay(
         threads,
     )
     return [ReplayStats(*row) for row in found]
+
+
+@cache
+def _share_torchs_threads() -> None:
+    """Hand the passes to torch's OpenMP workers; threads of our own would fight them for cores."""
+    maps = Path("/proc/self/maps")
+    if not maps.exists():  # not Linux
+        return
+    loaded = {line.split()[-1] for line in maps.read_text().splitlines() if "libgomp" in line}
+    paths = [path for path in loaded if "torch" in path] or list(loaded)
+    if len(paths) == 1:  # scikit-learn brings one of its own; torch's is the one that spins
+        function = ctypes.CDLL(paths[0]).GOMP_parallel
+        _cpu.use_team(ctypes.cast(function, ctypes.c_void_p).value or 0)
