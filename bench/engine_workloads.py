@@ -106,7 +106,7 @@ def time_step_share(batch: int, repeats: int) -> dict[str, list[float]]:
             grid=grid,
             observe=observe,
         )
-        apply_updates_(numbered, [(_SEED, float(difference[0]))], 1e-9, epsilon=1e-4, grid=grid)
+        apply_updates_(numbered, [(_SEED, float(difference[0]))], 1e-6, epsilon=1e-4, grid=grid)
         observe("replay")
 
     timed = _take_turns(

@@ -191,24 +191,27 @@ static void perturb_on_tile(const Pass *pass, const Piece *piece, float *w, int 
 static void replay_on_tile(const Pass *pass, const Piece *piece, float *w, int from, int to,
                            int64_t block, Stats *stats) {
     uint32_t sums[TILE];
-    const int32_t *s = (const int32_t *)sums + from;
+    const uint32_t *t = sums + from;
+    uint32_t total = 0;
     const int n = to - from;
+    for (int64_t j = 0; j < pass->directions; j++) total += pass->a[j];
     zo_sum_tile(sums, from / 32, (to + 31) / 32, pass->seeds, pass->a, pass->directions,
                 piece->tensor, (uint64_t)block);
     if (!pass->exponents) {
-        zo_apply_plain(w, s, n, pass->factor, stats);
+        zo_apply_plain(w, t, total, n, pass->factor, stats);
         return;
     }
     const int e = pass->exponents[piece->tensor];
     int64_t h = e - pass->f;
     if (h >= 32) { /* every increment is below half a quantum */
         memset(sums, 0, sizeof sums);
+        total = 0;
         h = 1;
     }
-    if (h >= 1 && e >= -126 && e <= 126) {
-        zo_apply_grid(w, s, n, e, (int)h, stats);
+    if (h >= 1 && h <= 30 && e >= -126 && e <= 126) {
+        zo_apply_grid(w, t, total, n, e, (int)h, stats);
     } else {
-        zo_apply_grid_wide(w, s, n, e, (int)max64(h, -32), stats);
+        zo_apply_grid_wide(w, t, total, n, e, (int)max64(h, -32), stats);
     }
 }
 

@@ -112,41 +112,41 @@ INLINE void add_where_set(uint32_t *restrict t, Signs *restrict signs, const uin
     }
 }
 
-/* s = sum of a_j z_j on the 32-element words [from, to) of the tile.
+/* t = sum of a_j where z_j = -1, on the 32-element words [from, to) of the tile.
  *
- * z = 1 - 2 bit, so s = sum a_j - 2 sum(a_j where the bit is set).  The sums fit int32 (rule 7);
- * unsigned words let what is between wrap.
+ * z = 1 - 2 bit, so s = sum a_j z_j = (sum a_j) - 2 t, which is left to who uses it.  The sums fit
+ * int32 (rule 7); unsigned words let what is between wrap.
  */
-CLONES void zo_sum_tile(uint32_t *s, int from, int to, const uint64_t *seeds, const uint32_t *a,
+CLONES void zo_sum_tile(uint32_t *t, int from, int to, const uint64_t *seeds, const uint32_t *a,
                         int64_t n, uint32_t tensor, uint64_t block) {
     Signs signs[GROUP];
-    uint32_t total = 0;
     int64_t j = 0;
-    memset(s + 32 * from, 0, (size_t)(to - from) * 32 * sizeof *s);
+    memset(t + 32 * from, 0, (size_t)(to - from) * 32 * sizeof *t);
     for (; j + GROUP <= n; j += GROUP) {
         for (int g = 0; g < GROUP; g++) draw_signs(seeds[j + g], tensor, block, signs[g]);
-        for (int v = from; v < to; v++) add_where_set(s + 32 * v, signs, a + j, v, GROUP);
+        for (int v = from; v < to; v++) add_where_set(t + 32 * v, signs, a + j, v, GROUP);
     }
     for (; j < n; j++) {
         draw_signs(seeds[j], tensor, block, signs[0]);
-        for (int v = from; v < to; v++) add_where_set(s + 32 * v, signs, a + j, v, 1);
+        for (int v = from; v < to; v++) add_where_set(t + 32 * v, signs, a + j, v, 1);
     }
-    for (j = 0; j < n; j++) total += a[j];
-    for (int i = 32 * from; i < 32 * to; i++) s[i] = total - 2 * s[i];
 }
 
-/* k' = k + rne(s * 2^-h) for 1 <= h <= 31 and an exponent whose powers fp32 holds. */
-CLONES void zo_apply_grid(float *w, const int32_t *s, int n, int e, int h, Stats *stats) {
+/* s of one element from its t. */
+INLINE int32_t signed_sum(uint32_t total, uint32_t t) { return (int32_t)(total - 2 * t); }
+
+/* k' = k + rne(s * 2^-h) for 1 <= h <= 30 and an exponent whose powers fp32 holds. */
+CLONES void zo_apply_grid(float *w, const uint32_t *t, uint32_t total, int n, int e, int h,
+                          Stats *stats) {
     const float per_quantum = ldexpf(1.0f, -e), quantum = ldexpf(1.0f, e);
-    const uint32_t below = ((uint32_t)1 << h) - 1, half = (uint32_t)1 << (h - 1);
+    const int32_t below_half = ((int32_t)1 << (h - 1)) - 1; /* s + this + 1 still fits int32 */
     uint32_t largest = 0, zeros = 0, off_grid = 0;
     for (int i = 0; i < n; i++) {
         const float steps = rintf(w[i] * per_quantum);
         const int on_grid = fabsf(steps) < 0x1p30f; /* false for a NaN as well */
         const int32_t k = (int32_t)(on_grid ? steps : 0.0f);
-        const int32_t floor = s[i] >> h; /* arithmetic: rounds towards minus infinity */
-        const uint32_t rest = (uint32_t)s[i] & below;
-        const int32_t d = floor + (int32_t)((rest + half - 1 + ((uint32_t)floor & 1)) >> h);
+        const int32_t s = signed_sum(total, t[i]);
+        const int32_t d = (s + below_half + ((s >> h) & 1)) >> h; /* arithmetic shifts */
         const int32_t moved = k + d;
         const uint32_t size = (uint32_t)(moved < 0 ? -moved : moved);
         largest = size > largest ? size : largest;
@@ -160,15 +160,16 @@ CLONES void zo_apply_grid(float *w, const int32_t *s, int n, int e, int h, Stats
 }
 
 /* The same for h <= 0 or an outlandish exponent: a step that big has left the grid, or nearly. */
-static inline void zo_apply_grid_wide(float *w, const int32_t *s, int n, int e, int h,
-                                      Stats *stats) {
+static inline void zo_apply_grid_wide(float *w, const uint32_t *t, uint32_t total, int n, int e,
+                                      int h, Stats *stats) {
     const int left = h > -32 ? -h : 32;
     for (int i = 0; i < n; i++) {
         const double steps = rint(ldexp((double)w[i], -e));
         const int on_grid = fabs(steps) < 0x1p30;
-        const int64_t floor = left < 0 ? s[i] >> h : 0;
-        const int64_t rest = left < 0 ? s[i] & (((int64_t)1 << h) - 1) : 0;
-        const int64_t d = left >= 0 ? (int64_t)s[i] * ((int64_t)1 << left)
+        const int32_t s = signed_sum(total, t[i]);
+        const int64_t floor = left < 0 ? s >> h : 0;
+        const int64_t rest = left < 0 ? s & (((int64_t)1 << h) - 1) : 0;
+        const int64_t d = left >= 0 ? (int64_t)s * ((int64_t)1 << left)
                                     : floor + ((rest + (1 << (h - 1)) - 1 + (floor & 1)) >> h);
         const int64_t moved = (int64_t)(on_grid ? steps : 0.0) + d;
         const int64_t size = on_grid ? (moved < 0 ? -moved : moved) : OFF_GRID;
@@ -179,11 +180,13 @@ static inline void zo_apply_grid_wide(float *w, const int32_t *s, int n, int e, 
 }
 
 /* Plain mode: w + fl(s) * 2^f, the factor in two steps that fp32 holds. */
-CLONES void zo_apply_plain(float *w, const int32_t *s, int n, float factor, Stats *stats) {
+CLONES void zo_apply_plain(float *w, const uint32_t *t, uint32_t total, int n, float factor,
+                           Stats *stats) {
     uint32_t zeros = 0;
     for (int i = 0; i < n; i++) {
-        w[i] += (float)s[i] * 0x1p-30f * factor;
-        zeros += s[i] == 0;
+        const int32_t s = signed_sum(total, t[i]);
+        w[i] += (float)s * 0x1p-30f * factor;
+        zeros += s == 0;
     }
     stats->zero_increments += zeros;
 }
