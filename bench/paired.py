@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from bench.record import Record
 
+MIN_PAIRS = 3  # for an interval
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedDifference:
@@ -17,7 +19,7 @@ class PairedDifference:
     n: int  # pairs
     mean: float
     std: float | None  # sample standard deviation; None for one pair
-    interval: tuple[float, float] | None  # 95 %; None for one pair
+    interval: tuple[float, float] | None  # 95 %; None for fewer than MIN_PAIRS
 
     @property
     def sign(self) -> int | None:
@@ -35,15 +37,16 @@ def paired_difference(differences: Sequence[float]) -> PairedDifference:
         differences: one for each pair, at least one.
 
     Returns:
-        The difference; one pair has neither spread nor interval.
+        The difference; one pair has no spread, fewer than three have no interval: two that
+        happen to be alike would give one of no width.
 
     >>> paired_difference([0.02, 0.04]).n
     2
     """
     n, mean = len(differences), statistics.fmean(differences)
-    if n == 1:
-        return PairedDifference(n=1, mean=mean, std=None, interval=None)
-    std = statistics.stdev(differences)
+    std = statistics.stdev(differences) if n > 1 else None
+    if std is None or n < MIN_PAIRS:
+        return PairedDifference(n=n, mean=mean, std=std, interval=None)
     half = _t_quantile(n - 1) * std / math.sqrt(n)
     return PairedDifference(n=n, mean=mean, std=std, interval=(mean - half, mean + half))
 

@@ -94,7 +94,7 @@ def accuracy_sentences(results: Results) -> list[str]:
 def verdict(difference: PairedDifference, first: str = "zowarmup") -> str:
     """Say what a paired difference tells of the algorithm that the other is taken from."""
     return {
-        None: "one seed gives no interval, so this is no verdict",
+        None: "fewer than three seeds give no interval, so this is no verdict",
         1: f"{label(first)} is ahead",
         -1: f"{label(first)} is behind",
         0: "the interval includes 0, so these seeds do not tell the two apart",
@@ -104,7 +104,7 @@ def verdict(difference: PairedDifference, first: str = "zowarmup") -> str:
 def interval_text(difference: PairedDifference) -> str:
     """Write the 95 % interval in points, or why there is none."""
     if difference.interval is None:
-        return "one seed gives none"
+        return "fewer than three seeds give none"
     return " to ".join(points(end) for end in difference.interval)
 
 

@@ -171,7 +171,7 @@ def test_provenance_names_commit_scale_and_each_configuration(whole: tuple[Path,
 
 def test_one_seed_is_no_interval(tmp_path: Path) -> None:
     page = page_of(tmp_path, sample.accuracy_records(seeds=1))
-    assert "one seed gives none" in page.text["accuracy"]
+    assert "fewer than three seeds give none" in page.text["accuracy"]
     assert "One seed (n = 1)." in page.text["accuracy"]
 
 

@@ -76,7 +76,7 @@ def test_the_verdict_follows_the_interval(zowarmup: float, reading: str) -> None
 
 def test_one_seed_gives_no_interval_and_no_verdict() -> None:
     said = text_of(*sample.accuracy_records(seeds=1))
-    assert "one seed gives no interval" in said
+    assert "fewer than three seeds give no interval" in said
     assert "ahead" not in said
 
 
