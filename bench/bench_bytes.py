@@ -6,6 +6,7 @@ import numpy as np
 
 from bench.cases import with_parameters
 from bench.model_names import model_label
+from bench.paper import CLIENT_IMAGES, COHORT, DIRECTIONS
 from bench.record import single
 from bench.scales import Scale
 from bench.suite import Suite
@@ -14,7 +15,6 @@ from zo_core.federation.replica import Replica
 from zo_core.federation.rounds import scalar_bytes
 from zo_core.payload import DenseWeights, Payload, RoundResult, ScalarUpdate
 
-DIRECTIONS, COHORT = 3, 10  # the paper's S, and its clients a round (figure 2)
 _RUN = {"run_id": 1, "round_index": 0}
 
 
@@ -53,7 +53,7 @@ def round_payloads(model: str, method: str) -> tuple[Payload, Payload]:
     """Build one round's up-link and down-link payload of a client."""
     if method == "fedavg":
         values = Replica(build(model)).values()
-        dense = DenseWeights(slot=0, samples=900, values=values, **_RUN)
+        dense = DenseWeights(slot=0, samples=CLIENT_IMAGES, values=values, **_RUN)
         return dense, dense
     scalars = np.linspace(-1e-4, 1e-4, DIRECTIONS * COHORT, dtype=np.float32)
     update = ScalarUpdate(slot=0, digest=bytes(8), differences=scalars[:DIRECTIONS], **_RUN)

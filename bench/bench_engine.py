@@ -28,7 +28,7 @@ def _pass_cases(scale: Scale) -> list[tuple[int, int]]:
 def test_passes(suite: Suite, parameters: int, threads: int) -> None:
     """Hold perturb, fused restore-and-perturb and replay against an in-place scalar add."""
     repeats = suite.scale.engine_repeats
-    run = _run(suite, "time_passes", parameters, threads, repeats)
+    run = _run("time_passes", parameters, threads, repeats)
     seconds = run.value or {}
     metrics = _ratios(seconds, "add") | _rates(seconds, 8 * parameters) if seconds else {}
     _record(
@@ -44,7 +44,7 @@ def test_passes(suite: Suite, parameters: int, threads: int) -> None:
 def test_model_passes(suite: Suite) -> None:
     """Hold ours over ResNet18's 62 tensors against one scalar add and the ways of others."""
     repeats = suite.scale.engine_repeats
-    run = _run(suite, "time_model_passes", repeats)
+    run = _run("time_model_passes", repeats)
     metrics = {}
     if run.status == "ok":
         seconds = run.value
@@ -65,7 +65,7 @@ def test_model_passes(suite: Suite) -> None:
 def test_step_share(suite: Suite, batch: int) -> None:
     """Hold a whole ZO step of ResNet18 against its two bare forwards, phase by phase."""
     repeats = suite.scale.time_repeats
-    run = _run(suite, "time_step_share", batch, repeats)
+    run = _run("time_step_share", batch, repeats)
     metrics = {}
     if run.status == "ok":
         seconds = {name: run.value[name] for name in ("forwards", "step")}
@@ -95,7 +95,7 @@ def test_meter_overhead(suite: Suite) -> None:
 def test_extra_memory(suite: Suite) -> None:
     """Measure what the passes need beside the weights."""
     parameters = suite.scale.engine_parameters[-1]
-    run = _run(suite, "measure_extra_memory", parameters)
+    run = _run("measure_extra_memory", parameters)
     metrics = {}
     if run.status == "ok":
         for name, region in run.value.items():
@@ -120,7 +120,7 @@ def _exact_cases(scale: Scale) -> list[str]:
 def test_exact_restore(suite: Suite, model: str) -> None:
     """Count the weights that perturb and restore changed on the grid: none."""
     cycles = suite.scale.restore_cycles
-    run = _run(suite, "count_changed_bits", model, cycles)
+    run = _run("count_changed_bits", model, cycles)
     changed = run.value["changed"] if run.status == "ok" else None
     metrics = {} if changed is None else {"changed": single(changed, "count", "bits compared")}
     _record(
@@ -138,7 +138,7 @@ def test_exact_restore(suite: Suite, model: str) -> None:
 def test_plain_restore(suite: Suite, dtype: str) -> None:
     """Say how far plain weights drift when no grid holds them."""
     config = {"dtype": dtype, "cycles": 50, "parameters": 300_000}
-    run = _run(suite, "plain_restore_error", *config.values())
+    run = _run("plain_restore_error", *config.values())
     units = {"changed": "share", "relative_l2": "ratio", "effect": "share"}
     metrics = {}
     if run.status == "ok":
@@ -157,7 +157,7 @@ def test_plain_restore(suite: Suite, dtype: str) -> None:
     )
 
 
-def _run(suite: Suite, function: str, *arguments: Any) -> devices.IsolatedResult:
+def _run(function: str, *arguments: Any) -> devices.IsolatedResult:
     return devices.run_isolated(
         f"bench.engine_workloads:{function}", *arguments, timeout_s=_TIMEOUT_S
     )

@@ -8,8 +8,9 @@ from typing import Any
 
 import devices
 from bench import paper
-from bench.bench_bytes import COHORT, DIRECTIONS, round_payloads
+from bench.bench_bytes import round_payloads
 from bench.model_names import SUITE_SHAPES
+from bench.paper import COHORT, DIRECTIONS
 from bench.record import single
 from bench.residual import Evidence, residual
 from bench.store import StoreError, read_records
@@ -117,11 +118,17 @@ def _communication_rows(parameters: int) -> list[dict[str, Any]]:
         ("zo", "up-link"): (cost_model.comm_zo_up(DIRECTIONS), "4S"),
         ("zo", "down-link"): (cost_model.comm_zo_down(DIRECTIONS, COHORT), "4SK"),
     }
+    measured_by_cell = {
+        (method, way): len(payload.encode())
+        for method in ("fedavg", "zo")
+        for way, payload in zip(
+            ("up-link", "down-link"), round_payloads("resnet18", method), strict=True
+        )
+    }
     rows = []
     for cell in paper.TABLE_1:
         if cell.quantity != "memory":
-            up, down = round_payloads("resnet18", cell.method)
-            measured = len((up if cell.quantity == "up-link" else down).encode())
+            measured = measured_by_cell[cell.method, cell.quantity]
             recomputed, formula = predicted[cell.method, cell.quantity]
             swapped = (cell.method, cell.quantity) in {("fedavg", "up-link"), ("zo", "down-link")}
             rows.append(

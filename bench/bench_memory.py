@@ -16,12 +16,12 @@ import psutil
 import devices
 from bench.cases import with_parameters
 from bench.model_names import model_label
+from bench.paper import CLIENT_IMAGES
 from bench.record import Metric, median, single
 from bench.scales import Scale
 from bench.suite import Suite
 from bench.workloads import RETURN_BLOCKS, STEP_METHODS
 
-CLIENT_SET = 900  # images of the paper's client
 _FULL_SET_PROCESSES = 3  # a client set takes minutes, and its median moves little
 _PLENTY_BYTES = 8 << 30
 _MIB = 2**20
@@ -37,7 +37,7 @@ def _cases(scale: Scale) -> list[tuple[str, str, int, int | None]]:
         for batch in scale.memory_batches
         for method in STEP_METHODS
     ] + [
-        (model, method, batch, CLIENT_SET)
+        (model, method, batch, CLIENT_IMAGES)
         for model in scale.full_set_models
         for batch in scale.full_set_micro_batches
         for method in ("inference", "zo")

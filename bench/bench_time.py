@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from bench import paper
 from bench.cases import with_parameters
 from bench.model_names import model_label
 from bench.record import median
 from bench.scales import Scale
 from bench.suite import Suite
 from bench.workloads import STEP_METHODS, make_step
-
-SHARD, EPOCHS, DIRECTIONS = 900, 3, 3  # the paper's client: images, local epochs, S
 
 
 def steps_in_round(method: str, batch: int) -> int | None:
@@ -21,8 +20,8 @@ def steps_in_round(method: str, batch: int) -> int | None:
     A ZO client takes the difference of S directions over its whole shard, a FedAvg client three
     epochs over it.
     """
-    passes = {"zo": DIRECTIONS, "fedavg": EPOCHS}.get(method)
-    return None if passes is None else passes * math.ceil(SHARD / batch)
+    passes = {"zo": paper.DIRECTIONS, "fedavg": paper.LOCAL_EPOCHS}.get(method)
+    return None if passes is None else passes * math.ceil(paper.CLIENT_IMAGES / batch)
 
 
 def _cases(scale: Scale) -> list[tuple[str, str, int]]:

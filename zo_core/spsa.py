@@ -159,9 +159,8 @@ class _Walk:
         return loss
 
     def require_finite(self, what: str, value: float) -> None:
-        """Raise a NonFiniteLossError, after restoring, unless the value is finite."""
+        """Raise a NonFiniteLossError unless the value is finite; the caller restores on the way."""
         if not math.isfinite(value):
-            self.restore()
             raise NonFiniteLossError(
                 f"the {what} along direction {self._seed:#x} is {value}; "
                 "the weights are restored (check the data, or lower epsilon)"
