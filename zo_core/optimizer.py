@@ -17,7 +17,7 @@ from zo_core.kernels.numpy_ref import OFF_GRID, ReplayStats
 from zo_core.parameters import Parameters, Params, parameters
 from zo_core.perturbation import perturb_many_
 from zo_core.spsa import LossFn, check_distribution, loss_differences, radius
-from zo_core.stream import derive_seed
+from zo_core.stream import derive_seeds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,10 +169,12 @@ class ZOSGD:
 
     def step(self, loss_fn: LossFn) -> list[tuple[int, float]]:
         """Take one step of 2 * directions forwards; return its (seed, dL) pairs."""
-        seeds = [
-            derive_seed(self.run_seed, round_index=self.steps_taken, client_id=0, direction=s)
-            for s in range(self.directions)
-        ]
+        seeds = derive_seeds(
+            self.run_seed,
+            round_index=self.steps_taken,
+            client_id=0,
+            directions=self.directions,
+        )
         differences = loss_differences(
             loss_fn, self.params, seeds, epsilon=self.epsilon, tau=self.tau, grid=self.grid
         )

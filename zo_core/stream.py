@@ -98,6 +98,24 @@ def derive_seed(run_seed: int, *, round_index: int, client_id: int, direction: i
     return int(low) | int(high) << 32
 
 
+def derive_seeds(
+    run_seed: int, *, round_index: int, client_id: int, directions: int, step: int = 0
+) -> list[int]:
+    """Derive the seeds of a local step's S directions: numbers step * S to step * S + S - 1.
+
+    Arguments, range and errors are those of :func:`derive_seed`.
+    """
+    return [
+        derive_seed(
+            run_seed,
+            round_index=round_index,
+            client_id=client_id,
+            direction=step * directions + s,
+        )
+        for s in range(directions)
+    ]
+
+
 def rademacher(seed: int, tensor_index: int, n: int, start: int = 0) -> npt.NDArray[np.int8]:
     """Draw elements ``start .. start + n`` of a Rademacher direction for one tensor.
 

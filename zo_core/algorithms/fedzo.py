@@ -21,7 +21,7 @@ from zo_core.local_zo import step_items
 from zo_core.loss.module_loss import mean_loss
 from zo_core.optimizer import apply_updates_
 from zo_core.spsa import loss_differences
-from zo_core.stream import derive_seed
+from zo_core.stream import derive_seeds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,15 +52,13 @@ class FedZO(DenseAveraging):
 
     def seeds(self, context: RoundContext, slot: int, step: int) -> list[int]:
         """Derive the S seeds of a client's local step."""
-        return [
-            derive_seed(
-                context.run_seed,
-                round_index=context.round_index,
-                client_id=slot,
-                direction=step * self.directions + s,
-            )
-            for s in range(self.directions)
-        ]
+        return derive_seeds(
+            context.run_seed,
+            round_index=context.round_index,
+            client_id=slot,
+            directions=self.directions,
+            step=step,
+        )
 
     def _step_(self, replica: Replica, part: ClientData, seeds: list[int]) -> None:
         loss_fn = partial(

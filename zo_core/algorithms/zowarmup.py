@@ -20,7 +20,7 @@ from zo_core.loss.module_loss import Criterion, cross_entropy, mean_loss
 from zo_core.optimizer import ReplayReport, apply_updates_
 from zo_core.payload import Payload, RoundResult, ScalarUpdate
 from zo_core.spsa import loss_differences
-from zo_core.stream import derive_seed
+from zo_core.stream import derive_seeds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,15 +106,12 @@ class ZerothOrderStep:
 
     def seeds(self, context: RoundContext, slot: int) -> list[int]:
         """Derive a client's S seeds of a round."""
-        return [
-            derive_seed(
-                context.run_seed,
-                round_index=context.round_index,
-                client_id=slot,
-                direction=direction,
-            )
-            for direction in range(self.directions)
-        ]
+        return derive_seeds(
+            context.run_seed,
+            round_index=context.round_index,
+            client_id=slot,
+            directions=self.directions,
+        )
 
     def checked(self, payload: Payload, replica: Replica, context: RoundContext) -> ScalarUpdate:
         """Return a client's update, or refuse it; see :meth:`server_result`."""
