@@ -41,7 +41,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Hand over to pytest."""
     import pytest
 
-    words = ["--benchmark", "--scale", arguments.scale]
+    # pytest warns that the plug-in's package is loaded already, which this command must do; a
+    # folder whose pytest settings make errors of warnings would end the run there
+    words = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    words += ["--benchmark", "--scale", arguments.scale]
     for option in ("only", "out", "model", "input_shape", "device"):
         if getattr(arguments, option) is not None:
             words += [f"--{option.replace('_', '-')}", getattr(arguments, option)]

@@ -27,6 +27,20 @@ def test_benchmark_runs_the_suite_from_any_folder_and_ends_with_the_report(tmp_p
     assert records["bytes/resnet18/fedavg"].metrics["up_scalars"].value == 4 * 11_173_962
 
 
+def test_the_command_runs_in_a_folder_whose_pytest_makes_errors_of_warnings(tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    words = ("run", "--scale", "smoke", "--only", "bytes", "--model", "cnn", "--out", "results")
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert read_records(tmp_path / "results")
+
+
 def test_plain_pytest_runs_tests_and_no_benchmark(tmp_path: Path) -> None:
     (tmp_path / "test_one.py").write_text("def test_one():\n    pass\n")
     done = run_pytest(tmp_path)
