@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import torch
-from torch import nn
+from typing import TYPE_CHECKING
 
 from zo_core.loss.module_loss import Criterion, cross_entropy, micro_batches
 from zo_core.stream import Purpose, random_permutations
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 
 def local_sgd_(
@@ -36,6 +39,8 @@ def local_sgd_(
         client_id: the client's slot.
         criterion: gives the loss of each item; a step descends its mean.
     """
+    import torch
+
     orders = random_permutations(
         run_seed, Purpose.SHUFFLE, len(x), rows=epochs, a=round_index, b=client_id
     )
@@ -58,6 +63,8 @@ def sgd_step_(
     Plain SGD is written out here because ``torch.optim`` imports a compiler: 150 MiB of resident
     memory that would be counted against backprop without being its own.
     """
+    import torch
+
     criterion(module(x), y).mean().backward()  # type: ignore[no-untyped-call]
     with torch.no_grad():
         for parameter in module.parameters():

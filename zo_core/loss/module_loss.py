@@ -1,19 +1,26 @@
-"""The loss of a torch module over a client's data, in micro-batches, summed in float64."""
+"""The loss of a torch module over a client's data, in micro-batches, summed in float64.
+
+Torch is imported by the functions, so that whoever only names a method needs none.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeAlias
 
-import torch
-import torch.nn.functional as F
-from torch import nn
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
-Criterion = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # (outputs, y) -> (items,)
+# (outputs, y) -> (items,)
+Criterion: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]"
 
 
 def cross_entropy(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Compute the cross entropy of each item: outputs (items, classes), y (items,)."""
+    import torch.nn.functional as F
+
     return F.cross_entropy(outputs, y, reduction="none")
 
 
@@ -43,6 +50,8 @@ def mean_loss(
     Raises:
         ValueError: no items, or micro_batch < 1.
     """
+    import torch
+
     with torch.inference_mode(), evaluating(module):
         total = torch.zeros((), dtype=torch.float64, device=x.device)
         for inputs, targets in micro_batches(x, y, micro_batch):
@@ -61,6 +70,8 @@ def correct_items(
     module: nn.Module, x: torch.Tensor, y: torch.Tensor, *, micro_batch: int = 512
 ) -> torch.Tensor:
     """Tell of each item whether its largest output is at its label: bool, (items,), on the CPU."""
+    import torch
+
     with torch.inference_mode(), evaluating(module):
         hits = [
             module(inputs).argmax(dim=1) == labels
