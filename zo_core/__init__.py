@@ -1,7 +1,8 @@
 """A zeroth-order training engine: in-place, exact, and one direction a seed on every machine.
 
 Importing this package needs NumPy alone; what needs torch lives in ``zo_core.models``,
-``zo_core.data``, ``zo_core.loss.module_loss``, ``zo_core.algorithms`` and ``zo_core.federation``.
+``zo_core.data``, ``zo_core.loss.module_loss``, ``zo_core.federation.training`` and the first-order
+methods of ``zo_core.algorithms``.
 """
 
 from zo_core.digest import digest

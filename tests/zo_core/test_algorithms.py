@@ -17,7 +17,7 @@ from zo_core import rademacher
 from zo_core.algorithms import ALGORITHMS, build_algorithm
 from zo_core.algorithms.base import ClientData, RoundContext
 from zo_core.algorithms.fedavg import FedAvg, NonFiniteWeightsError
-from zo_core.algorithms.zowarmup import ZerothOrderStep
+from zo_core.algorithms.zeroth_order import ZerothOrderStep
 from zo_core.federation import ForkError, Replica
 from zo_core.grid import Grid
 from zo_core.payload import DenseWeights, Payload, RoundResult, ScalarUpdate

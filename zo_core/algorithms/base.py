@@ -19,8 +19,8 @@ class ClientData:
     """One client's training shard."""
 
     slot: int  # place in the roster
-    x: Any  # (items, ...) torch tensor
-    y: Any  # (items, ...)
+    x: Any  # (items, ...), torch tensor or, without torch, NumPy array
+    y: Any  # (items, ...), likewise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,8 @@ import numpy.typing as npt
 from zo_core.adam import adam_on_grid_, adam_step, empty_state, moments_after
 from zo_core.algorithms.base import Algorithm
 from zo_core.algorithms.fedavg import FedAvg, one_phase
-from zo_core.algorithms.zowarmup import ZerothOrderStep, two_phases, zeroth_order_fields
+from zo_core.algorithms.zeroth_order import ZerothOrderStep, zeroth_order_fields
+from zo_core.algorithms.zowarmup import two_phases
 from zo_core.config import TrainConfig
 from zo_core.federation.replica import Replica
 from zo_core.fixed_point import coefficients, fixed_point

@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from zo_core.algorithms.base import Algorithm, ApplyReport, ClientData, RoundContext
 from zo_core.algorithms.fedavg import FedAvg, fedavg_method
-from zo_core.algorithms.zowarmup import ZerothOrderStep, two_phases, zeroth_order_fields
+from zo_core.algorithms.zeroth_order import ZerothOrderStep, zeroth_order_fields
+from zo_core.algorithms.zowarmup import two_phases
 from zo_core.config import TrainConfig
 from zo_core.federation.replica import Replica, gather
 from zo_core.fixed_point import FixedPointUpdate, coefficients, fixed_point
@@ -42,7 +43,8 @@ class HiLoStep(ZerothOrderStep):
         """Train on the shard and return the weights, or compute scalars: by the client's group."""
         if client.slot not in self.high:
             return ZerothOrderStep.client_update(self, replica, client, context)
-        method = replace(self.first_order, criterion=self.criterion)
+        criterion = self.criterion or self.first_order.criterion
+        method = replace(self.first_order, criterion=criterion)
         update = cast(DenseWeights, method.client_update(replica, client, context))
         # buffers are frozen since the hand-over and stay at home
         return replace(update, values=update.values[: replica.params.num_elements])

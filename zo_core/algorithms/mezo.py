@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from zo_core.algorithms.base import Algorithm
-from zo_core.algorithms.zowarmup import from_scratch, zeroth_order_step
+from zo_core.algorithms.zeroth_order import zeroth_order_step
+from zo_core.algorithms.zowarmup import from_scratch
 from zo_core.config import TrainConfig
 
 

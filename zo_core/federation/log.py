@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from zo_core.federation.replica import Replica
 from zo_core.payload import Payload, Snapshot
 
-if TYPE_CHECKING:  # that package imports torch, which a replay does not need
+if TYPE_CHECKING:  # that package imports this one
     from zo_core.algorithms.base import Method, RoundContext
 
 

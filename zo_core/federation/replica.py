@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,13 @@ class ForkError(RuntimeError):
     """A replica's weights are not the server's; replay cannot repair a fork."""
 
 
+class Forward(Protocol):
+    """Compute losses at weights that it shares with a replica."""
+
+    def mean_loss(self, x: Any, y: Any, *, micro_batch: int | None = None) -> float:
+        """Compute the mean loss over all items, summed in float64."""
+
+
 class Replica:
     """A model that takes part in a federation; all replicas of a run hold the same bits.
 
@@ -32,10 +39,15 @@ class Replica:
         params: a torch module, or an ordered list of buffers (a client without torch).
         frozen: for a list, what else belongs to the model: frozen parameters, then buffers, in
             model order.  A module knows its own.
+        forward: for a list, what computes a loss at these weights; None for a replica that only
+            replays.
     """
 
-    def __init__(self, params: Params, *, frozen: Sequence[Any] = ()) -> None:
+    def __init__(
+        self, params: Params, *, frozen: Sequence[Any] = (), forward: Forward | None = None
+    ) -> None:
         self.module: Any = params if is_module(params) else None
+        self._forward = forward
         self.params: Parameters = parameters(params)
         self.grid: Grid | None = None
         # what a method keeps between rounds, flat fp32 buffers: every replica's own copy, in digest
@@ -44,6 +56,30 @@ class Replica:
         self.server_state: Any = None
         self._frozen = frozen_state(params) if is_module(params) else list(frozen)
         self._digest: bytes | None = None  # of the state since the last change
+
+    def mean_loss(
+        self, x: Any, y: Any, *, micro_batch: int | None = None, criterion: Any = None
+    ) -> float:
+        """Compute the mean loss over all items at the weights as they stand.
+
+        Args:
+            x: inputs, (items, ...).
+            y: targets, (items, ...).
+            micro_batch: items a forward; None for all at once.
+            criterion: gives a module's loss of each item; None for cross entropy.
+
+        Raises:
+            ValueError: no items, micro_batch < 1, or a replica that has no forward.
+        """
+        if self.module is not None:
+            from zo_core.loss.module_loss import cross_entropy, mean_loss
+
+            criterion = criterion or cross_entropy
+            return mean_loss(self.module, x, y, micro_batch=micro_batch, criterion=criterion)
+        if self._forward is None or criterion is not None:
+            what = "forward" if self._forward is None else "criterion of its own choice"
+            raise ValueError(f"a replica of bare buffers has no {what}: give it one, or a module")
+        return self._forward.mean_loss(x, y, micro_batch=micro_batch)
 
     def digest(self) -> bytes:
         """Hash the exact state, 32 bytes; see :func:`zo_core.digest.digest`.

@@ -11,7 +11,7 @@ from zo_core.federation.replica import Replica
 from zo_core.payload import DenseWeights, MixedResult, Payload, RoundResult, ScalarUpdate, SeedPool
 from zo_core.stream import Purpose, random_permutation
 
-if TYPE_CHECKING:  # that package imports torch, which a round does not need
+if TYPE_CHECKING:  # that package imports this one
     from zo_core.algorithms.base import ApplyReport, ClientData, Method, RoundContext
 
 
