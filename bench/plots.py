@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.learning_plots import accuracy_plots, frontier_plots
 from bench.plot_style import Plot, look, panel
 from bench.record import Metric
 from bench.results import Results
@@ -23,20 +22,6 @@ _FORMULAS = {
     "zo-1P": ("eq. 5, one copy (in place)", "zo", (0, (1, 1.5))),
 }
 _DIRECTIONS = {"up": "up_payload", "down": "down_payload"}
-
-
-def plots_of(results: Results, group: str) -> list[Plot]:
-    """Draw a group's plots.
-
-    Returns:
-        None for a group that has no plots, and none of what was not measured.
-    """
-    plotters = {
-        "memory": (memory_plots,),
-        "bytes": (bytes_plots,),
-        "accuracy": (accuracy_plots, frontier_plots),
-    }
-    return [plot for plotter in plotters.get(group, ()) for plot in plotter(results)]
 
 
 def memory_plots(results: Results) -> list[Plot]:

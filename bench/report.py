@@ -10,29 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from bench.plot_style import Plot, save
-from bench.plots import plots_of
 from bench.provenance_tables import device_rows, method_table, origin_rows, record_links
 from bench.record import Record
-from bench.report_words import LEADS, MEASURED_BY, TITLES
-from bench.result_tables import accuracy_tables, formula_tables
-from bench.results import GROUPS, Results
+from bench.results import Results
+from bench.sections import SECTIONS, Section
 from bench.statements import answer
 from bench.store import open_store, read_records, replacing
 from bench.summary import summary_table
-from bench.tables import Table, bytes_tables, engine_tables, memory_tables, time_tables
+from bench.tables import Table
 from bench.text import instant
 
 __all__ = ["summary_table", "write_report"]
 
 _TEMPLATE = "report.html.jinja"
-_TABLES = {
-    "formulas": formula_tables,
-    "memory": memory_tables,
-    "bytes": bytes_tables,
-    "time": time_tables,
-    "accuracy": accuracy_tables,
-    "engine": engine_tables,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +36,10 @@ class EmbeddedPlot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
-    """One group's part of the page."""
+class Part:
+    """One section as the page holds it."""
 
-    key: str
-    title: str
-    lead: str
+    section: Section
     tables: Sequence[Table]
     plots: Sequence[EmbeddedPlot]
     notes: Sequence[str]
@@ -76,14 +64,15 @@ def write_report(folder: Path) -> Path:
     plots = open_store(folder) / "plots"
     plots.mkdir(exist_ok=True)
     results = Results.of(records)
-    sections = [_section(results, group, plots) for group in GROUPS]
+    shown = [s for s in SECTIONS if results.group(s.group) or not s.optional]
+    parts = [_part(results, section, plots) for section in shown]
     path = folder / "report.html"
     with replacing(path) as temporary:
-        temporary.write_text(render(records, sections), encoding="utf-8")
+        temporary.write_text(render(records, parts), encoding="utf-8")
     return path
 
 
-def render(records: Sequence[Record], sections: Sequence[Section]) -> str:
+def render(records: Sequence[Record], parts: Sequence[Part]) -> str:
     """Fill the page's template."""
     import jinja2
 
@@ -101,23 +90,24 @@ def render(records: Sequence[Record], sections: Sequence[Section]) -> str:
         dirty=any(record.provenance.dirty for record in records),
         answer=answer(Results.of(records)),
         device=device_rows(newest.device),
-        sections=sections,
+        parts=parts,
         methods=method_table(records),
-        definitions=MEASURED_BY,
+        definitions={w: how for part in parts for w, how in part.section.definitions.items()},
         origin=origin_rows(records),
         links=record_links(records),
     )
 
 
-def _section(results: Results, group: str, plots: Path) -> Section:
-    return Section(
-        key=group,
-        title=TITLES[group],
-        lead=LEADS[group],
-        tables=_TABLES[group](results),
-        plots=[_embedded(plot, plots) for plot in plots_of(results, group)],
-        notes=[note for record in results.group(group) for note in _notes(record.details)],
-        missing=results.missing(group),
+def _part(results: Results, section: Section, plots: Path) -> Part:
+    records = results.group(section.group)
+    made = [plot for make in section.plots for plot in make(results)]
+    nothing = f"This run has no {section.group} cases; {section.made_by} makes them."
+    return Part(
+        section=section,
+        tables=[table for make in section.tables for table in make(results)],
+        plots=[_embedded(plot, plots) for plot in made],
+        notes=[note for record in records for note in _notes(record.details)],
+        missing=results.missing(section.group) if records else [nothing],
     )
 
 

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from bench.paired import compare_on_seeds
 from bench.record import Record
-from bench.results import GROUPS, Results
+from bench.results import Results
+from bench.sections import SECTIONS
 from bench.statements import interval_text
 from bench.tables import ratio
 from bench.text import ALGORITHMS, METHODS, MISSING, duration, label, percent, points, size
@@ -110,5 +111,5 @@ def _difference(results: Results, cases: list[str]) -> tuple[str, str, str]:
 
 def _failures(results: Results) -> list[Text]:
     """Say which cases gave no figure; a group that nobody asked for is no failure."""
-    lines = [line for group in GROUPS if results.group(group) for line in results.missing(group)]
+    lines = [line for section in SECTIONS for line in results.missing(section.group)]
     return [Text("Not measured:"), *(Text(f"  {line}") for line in lines)] if lines else []

@@ -10,8 +10,9 @@ import pytest
 import sample_records as sample
 
 from bench.plot_style import LOOKS, Plot, save
-from bench.plots import memory_plots, plots_of
-from bench.results import GROUPS, Results
+from bench.plots import memory_plots
+from bench.results import Results
+from bench.sections import SECTIONS, Section
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +27,7 @@ def whole_plots() -> dict[str, Plot]:
 
 
 def drawn(results: Results) -> dict[str, Plot]:
-    plots = [plot for group in GROUPS for plot in plots_of(results, group)]
+    plots = [plot for section in SECTIONS for make in section.plots for plot in make(results)]
     return {plot.name: plot for plot in plots}
 
 
@@ -132,9 +133,10 @@ def test_what_is_compared_differs_without_colour(pair: tuple[str, str]) -> None:
     assert first.hatch != second.hatch
 
 
-@pytest.mark.parametrize("group", ["memory", "bytes", "accuracy", "time", "engine", "formulas"])
-def test_nothing_measured_is_nothing_drawn(group: str) -> None:
-    assert plots_of(Results.of([]), group) == []
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.group)
+def test_nothing_measured_is_nothing_drawn(section: Section) -> None:
+    nothing = Results.of([])
+    assert [part for make in (*section.plots, *section.tables) for part in make(nothing)] == []
 
 
 def test_a_plot_that_cannot_be_written_leaves_nothing(

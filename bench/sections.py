@@ -1,0 +1,123 @@
+"""The report's sections: each group of records is one entry, and the page shows no other.
+
+To add a group: write functions from :class:`~bench.results.Results` to tables and to plots, and put
+an entry in ``SECTIONS`` where the page shall have it.  A group that the suite runs as well is named
+in ``bench.suite.GROUPS`` and has its cases in ``bench_<group>.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bench.learning_plots import accuracy_plots, frontier_plots
+from bench.plot_style import Plot
+from bench.plots import bytes_plots, memory_plots
+from bench.result_tables import accuracy_tables, formula_tables
+from bench.results import Results
+from bench.tables import Table, bytes_tables, engine_tables, memory_tables, time_tables
+
+TableMaker = Callable[[Results], Sequence[Table]]  # none where nothing was measured
+PlotMaker = Callable[[Results], Sequence[Plot]]  # none where nothing was measured
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """What the page shows of one group, and the words that go with it."""
+
+    group: str  # the first part of its cases' names
+    title: str
+    lead: str  # what the figures are and by what definition
+    tables: tuple[TableMaker, ...] = ()
+    plots: tuple[PlotMaker, ...] = ()
+    definitions: Mapping[str, str] = field(default_factory=dict)  # for "how it was measured"
+    command: str = ""  # makes the records; none: zobench run --only GROUP
+    optional: bool = False  # left out of the page where there are no records of it
+
+    @property
+    def made_by(self) -> str:
+        """The command that makes the group's records."""
+        return self.command or f"zobench run --only {self.group}"
+
+
+SECTIONS = (  # in the page's order
+    Section(
+        group="formulas",
+        title="The paper’s Table 1, held against measurement",
+        lead=(
+            "Legate, Rish and Belilovsky, arXiv 2509.03503. Three columns for each of its figures:"
+            " as printed, its formula recomputed, and measured here."
+        ),
+        tables=(formula_tables,),
+    ),
+    Section(
+        group="memory",
+        title="Peak memory of one step",
+        lead=(
+            "The high-water mark of a fresh process during one training step, less what it held"
+            " just before. Inference is two forwards in a row: as many as one ZO direction takes."
+        ),
+        tables=(memory_tables,),
+        plots=(memory_plots,),
+        definitions={
+            "Peak memory": (
+                "A fresh process for each sample runs one unmeasured step first. The baseline is"
+                " read just before the region, after garbage collection and a trim of the heap, so"
+                " weights, batch and libraries are in it. The C library is told to give freed"
+                " blocks back at once (MALLOC_MMAP_THRESHOLD_); left to itself glibc keeps some,"
+                " which makes figures larger and scatter: the formulas' section shows by how much."
+                " MiB = 2²⁰ bytes."
+            )
+        },
+    ),
+    Section(
+        group="bytes",
+        title="Bytes of one round",
+        lead=(
+            "Scalars are the paper’s count, 4 bytes each; the payload is the encoded message with"
+            " its header. ZO’s directions follow from the run’s seed and cost nothing."
+        ),
+        tables=(bytes_tables,),
+        plots=(bytes_plots,),
+        definitions={"Bytes": "The length of the encoded message, which is its cost; no estimate."},
+    ),
+    Section(
+        group="time",
+        title="Time of one step",
+        lead=(
+            "Inference is two forwards; ZO is one direction: two forwards, the perturbations and"
+            " the replay; FedAvg is forward, backward and update. A round of the paper takes S = 3"
+            " directions over the client’s 900 images by ZO, three epochs over them by FedAvg."
+        ),
+        tables=(time_tables,),
+        definitions={"Time": "Wall time in other runs than memory, one unmeasured repeat first."},
+    ),
+    Section(
+        group="accuracy",
+        title="Accuracy that the resources buy",
+        lead=(
+            "ZOWarmUp trains on high-resource clients up to the pivot and on all clients by ZO"
+            " after it; High-Res-Only spends the same total of rounds on high-resource clients"
+            " alone. The two run on the same seeds, so they are compared in pairs."
+        ),
+        tables=(accuracy_tables,),
+        plots=(accuracy_plots, frontier_plots),
+        definitions={
+            "Accuracy": (
+                "The share of the test split classified rightly, after the last round; high and"
+                " low hold-outs are the pooled 10 % that each group’s clients keep back. Each seed"
+                " is a run of its own, with its own partition, initial weights and cohorts."
+            ),
+            "Intervals": "Student’s t on the seeds’ paired differences, 95 %.",
+        },
+    ),
+    Section(
+        group="engine",
+        title="The engine",
+        lead=(
+            "What the passes over the weights cost on this machine, held to the bars that the"
+            " suite sets them; a / b is the time of a over the time of b."
+        ),
+        tables=(engine_tables,),
+    ),
+)

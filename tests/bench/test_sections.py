@@ -1,0 +1,58 @@
+"""One entry a group: what the suite runs is on the page, and an optional group only with records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sample_records as sample
+
+from bench import report
+from bench.record import single
+from bench.results import Results
+from bench.sections import SECTIONS, Section
+from bench.suite import GROUPS
+from bench.tables import Cell, Table
+
+
+def radio_tables(results: Results) -> list[Table]:
+    rows = tuple((Cell(record.case), Cell("12")) for record in results.group("radio"))
+    return [Table(caption="Radio", columns=("Case", "Watt"), rows=rows, labels=1)] if rows else []
+
+
+RADIO = Section(
+    group="radio",
+    title="What the radio takes",
+    lead="Measured at the antenna.",
+    tables=(radio_tables,),
+    definitions={"Power": "At the antenna."},
+    command="radiometer --all",
+    optional=True,
+)
+
+
+def page(folder: Path, records: list[sample.Record]) -> str:
+    return report.write_report(sample.write(folder, records)).read_text(encoding="utf-8")
+
+
+def test_each_group_of_the_suite_has_one_section() -> None:
+    groups = [section.group for section in SECTIONS]
+    assert len(set(groups)) == len(groups)
+    assert set(GROUPS) <= set(groups)
+
+
+def test_a_group_is_added_by_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "SECTIONS", (*SECTIONS, RADIO))
+    made = sample.record("radio/antenna", {}, {"power": single(12, "watt", "sample")})
+    html = page(tmp_path, [made])
+    for words in (RADIO.title, RADIO.lead, "radio/antenna", "At the antenna.", "radiometer --all"):
+        assert words in html
+
+
+def test_an_optional_group_without_records_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "SECTIONS", (*SECTIONS, RADIO))
+    html = page(tmp_path, sample.bytes_records())
+    assert RADIO.title not in html
+    assert RADIO.definitions["Power"] not in html
