@@ -57,7 +57,7 @@ class TrainConfig:
     micro_batch: int | None = None  # items a forward in phase two; None: the whole client set
 
     zo_share: float | None = None  # gamma of figure 2 in hi + lo; None: the ZO clients' share
-    local_steps: int = 1  # a round of FedKSeed's and FedZO's clients, who divide their data by it
+    local_steps: int = 1  # T, a round of a ZO client, which divides its data by it; paper table 3
     candidates: int = 1024  # K of FedKSeed, at most 2^16; its authors' LLM runs
 
     adam_lr: float = 0.01  # server rate of the warm-up where that is FedAdam; ours
@@ -82,6 +82,9 @@ class TrainConfig:
         rule = f"must be in [0, {self.rounds}]"
         _require(0 <= self.pivot <= self.rounds, "pivot", rule, self.pivot)
         _require(self.directions < 1 << 16, "directions", "must be below 2^16", self.directions)
+        most = ((1 << 16) - 1) // self.directions
+        rule = f"must be at most {most}: a client sends fewer than 2^16 scalars"
+        _require(self.local_steps <= most, "local_steps", rule, self.local_steps)
         most = MAX_CANDIDATES
         _require(self.candidates <= most, "candidates", f"must be <= {most}", self.candidates)
         _require(0 <= self.run_seed < 1 << 64, "run_seed", "must be in [0, 2^64)", self.run_seed)

@@ -24,14 +24,13 @@ class LocalSteps:
 
     Args:
         params: weights on the grid.
-        grid: their exponents.
+        grid: their exponents; None for plain mode, where no step can be taken.
     """
 
-    def __init__(self, params: Parameters, grid: Grid) -> None:
+    def __init__(self, params: Parameters, grid: Grid | None) -> None:
         self._params = params
         self._grid = grid
         self._taken: list[FixedPointUpdate] = []
-        self._planned: tuple[FixedPointUpdate, float] | None = None
 
     def __enter__(self) -> LocalSteps:
         return self
@@ -45,27 +44,23 @@ class LocalSteps:
         for update in reversed(self._taken):
             replay_(self._params, update.negated(), self._grid, widen=False)
 
-    def plan(self, update: FixedPointUpdate, rho: float) -> None:
-        """Note the next step; the last one of a round is never taken, since nothing follows it."""
-        self._planned = update, rho
-
-    def take_planned_(self) -> None:
-        """Take the step that was planned, if any.
+    def take_(self, update: FixedPointUpdate, rho: float) -> None:
+        """Take a step after which the weights will be perturbed by rho.
 
         Raises:
             GridError: a weight would leave the grid, or come so near to its end that w + rho or
                 w - rho would.
+            ValueError: plain mode, whose steps cannot be taken back to the bit.
         """
-        if self._planned is None:
-            return
-        update, rho = self._planned
+        if self._grid is None:
+            raise ValueError("local steps need weights on a grid; take one step a round")
         replay_(self._params, update, self._grid, widen=False)
         self._taken.append(update)
-        self._require_room(rho)
+        self._require_room(self._grid, rho)
 
-    def _require_room(self, rho: float) -> None:
+    def _require_room(self, grid: Grid, rho: float) -> None:
         for piece in self._params.pieces:
-            end = math.ldexp(MAX_K_IN_ROUND, int(self._grid.exponents[piece.tensor_index]))
+            end = math.ldexp(MAX_K_IN_ROUND, int(grid.exponents[piece.tensor_index]))
             if kernels.max_abs(piece) + rho > end:
                 raise GridError(
                     f"parameter {self._params.names[piece.tensor_index]!r} has grown to the end of "

@@ -30,6 +30,7 @@ BAD: list[tuple[str, Any]] = [
     *(("run_seed", value) for value in (-1, 1 << 64)),
     *((name, 51) for name in ("warmup_cohort", "zo_cohort")),
     ("directions", 1 << 16),
+    ("local_steps", 21846),  # of 3 directions: 2^16 + 2 scalars
     ("candidates", (1 << 16) + 1),
     ("average", "median"),
     ("distribution", "gaussian"),  # not on a grid
@@ -63,6 +64,7 @@ def test_weighting_goes_with_the_mean_alone() -> None:
         {"pivot": 400},
         {"distribution": "gaussian", "grid": False},
         {"weighted": True},
+        {"local_steps": 21845},
         {"average": "sum"},
         {"micro_batch": 1},
         {"holdout_share": 0.0},

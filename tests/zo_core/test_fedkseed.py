@@ -49,7 +49,7 @@ def slow_local_steps(method: FedKSeed, theta: np.ndarray, client: ClientData) ->
     """w - lr mean_s (z_s . grad) z_s step after step in float64, since half a square is exact."""
     chosen = method.choices(CONTEXT, client.slot)
     parts = step_items(10, method.local_steps, run_seed=1, round_index=4, client_id=client.slot)
-    seeds = method.seeds(CONTEXT)
+    seeds = method.candidate_seeds(CONTEXT)
     for indices, items in zip(chosen, parts, strict=True):
         gradient = theta - client.x.numpy()[items].astype(np.float64).mean(axis=0)
         directions = [rademacher(seeds[i], 0, DIM).astype(np.float64) for i in indices]
@@ -163,9 +163,10 @@ def test_an_update_on_other_weights_or_of_another_size_is_refused() -> None:
 
 def test_candidates_are_the_runs_and_choices_each_rounds_and_clients() -> None:
     method, later = fedkseed(candidates=1000), replace(CONTEXT, round_index=5)
-    assert method.seeds(CONTEXT) == method.seeds(later)
-    assert len(set(method.seeds(CONTEXT))) == 1000
-    assert method.seeds(replace(CONTEXT, run_seed=2))[0] != method.seeds(CONTEXT)[0]
+    seeds = method.candidate_seeds(CONTEXT)
+    assert method.candidate_seeds(later) is seeds  # derived once
+    assert len(set(seeds)) == 1000
+    assert method.candidate_seeds(replace(CONTEXT, run_seed=2))[0] != seeds[0]
     drawn = [method.choices(context, slot) for context in (CONTEXT, later) for slot in (0, 1)]
     assert len({tuple(chosen.reshape(-1).tolist()) for chosen in drawn}) == 4
     many = fedkseed(local_steps=5000).choices(CONTEXT, 0)
@@ -178,8 +179,7 @@ def test_candidates_are_the_runs_and_choices_each_rounds_and_clients() -> None:
 
 def step_and_fail(replica: Replica, c: float, rho: float) -> None:
     with LocalSteps(replica.params, replica.grid) as local:  # type: ignore[arg-type]
-        local.plan(fixed_point([1], [c]), rho)
-        local.take_planned_()
+        local.take_(fixed_point([1], [c]), rho)
         raise ZeroDivisionError
 
 
@@ -189,8 +189,7 @@ def test_local_steps_are_taken_back_to_the_bit_also_when_the_loss_raises() -> No
     update = fixed_point([1, 2], [0.011, -0.007])
     with LocalSteps(replica.params, replica.grid) as local:  # type: ignore[arg-type]
         for _ in range(5):
-            local.plan(update, 2.0**-10)
-            local.take_planned_()
+            local.take_(update, 2.0**-10)
         assert replica.values().tobytes() != before
     assert replica.values().tobytes() == before
     with pytest.raises(ZeroDivisionError):

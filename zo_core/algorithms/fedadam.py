@@ -21,7 +21,7 @@ from zo_core.algorithms.zeroth_order import ZerothOrderStep, zeroth_order_fields
 from zo_core.algorithms.zowarmup import two_phases
 from zo_core.config import TrainConfig
 from zo_core.federation.replica import Replica
-from zo_core.fixed_point import coefficients, fixed_point
+from zo_core.fixed_point import fixed_point
 from zo_core.grid import Grid
 from zo_core.optimizer import ReplayReport
 from zo_core.spsa import radius
@@ -61,7 +61,7 @@ class FedAdam(FedAvg):
 class ZerothOrderAdam(ZerothOrderStep):
     """ZOWarmUp's phase two with Adam in place of the plain step: rule 11 of ``zo-grid/1``.
 
-    ``lr`` is the client's rate, by which the directions are weighed; its scale matters to
+    ``lr`` is the client's rate, of its local steps; with one of them its scale matters to
     ``adam_eps`` alone.  The moments start at the pivot and every replica holds them.
     """
 
@@ -73,16 +73,13 @@ class ZerothOrderAdam(ZerothOrderStep):
         self,
         replica: Replica,
         updates: Sequence[tuple[int, float]],
-        weights: Sequence[float] | None,
+        weights: Sequence[float],
     ) -> ReplayReport:
         """Take one step of Adam along the round's list."""
-        c = coefficients(
+        c = self.coefficients(
             [difference for _, difference in updates],
-            lr=self.lr,
-            rho=radius(self.epsilon, self.tau, replica.grid),
-            tau=self.tau,
-            literal=self.literal_tau,
-            weights=weights,
+            radius(self.epsilon, self.tau, replica.grid),
+            weights,
         )
         # kept only once the step is done: a step that fails changes nothing
         state = replica.shared_state

@@ -29,7 +29,7 @@ class DenseAveraging:
     """Clients train a copy; the server averages by samples: w += lr_s (sum n_k w_k / n - w)."""
 
     server_lr: float
-    criterion: Criterion = cross_entropy
+    criterion: Criterion | None = None  # None for cross entropy
     name: str = "dense-averaging"
     downlink_to_everyone: bool = False
     needs_grid: bool = False
@@ -117,7 +117,7 @@ class FedAvg(DenseAveraging):
             run_seed=context.run_seed,
             round_index=context.round_index,
             client_id=client.slot,
-            criterion=self.criterion,
+            criterion=self.criterion or cross_entropy,
         )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import cast
 
 import numpy as np
@@ -20,59 +20,44 @@ import numpy.typing as npt
 from zo_core.algorithms.base import Algorithm, ApplyReport, ClientData, RoundContext
 from zo_core.algorithms.fedavg import fedavg_method
 from zo_core.algorithms.seed_pool import pool_of, rebuild_
+from zo_core.algorithms.zo_client import ZerothOrderClient, zo_client_fields
 from zo_core.algorithms.zowarmup import from_scratch, two_phases
 from zo_core.config import TrainConfig
 from zo_core.federation.replica import Replica
-from zo_core.fixed_point import FixedPointUpdate, coefficients, fixed_point
+from zo_core.fixed_point import FixedPointUpdate, fixed_point
 from zo_core.grid import Grid
-from zo_core.local_zo import LocalSteps, step_items
-from zo_core.loss.module_loss import Criterion, cross_entropy, mean_loss
 from zo_core.payload import Payload, SeedPool
-from zo_core.spsa import loss_differences
 from zo_core.stream import Purpose, random_words
 
 _CANDIDATES = 0xFFFFFFFF  # counter words of the candidates, which no round and slot has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FedKSeed:
+class FedKSeed(ZerothOrderClient):
     """Local zeroth-order steps along candidates; one pool of scalars for everyone."""
 
     candidates: int  # K
-    directions: int  # S candidates a local step
-    local_steps: int
-    epsilon: float
-    tau: float
-    lr: float  # product of client and server rate; constant, since the pool outlives the round
-    literal_tau: bool = True
-    micro_batch: int | None = None
-    criterion: Criterion = cross_entropy
     name: str = "fedkseed"
     downlink_to_everyone: bool = True
     needs_grid: bool = True
 
     def client_update(self, replica: Replica, client: ClientData, context: RoundContext) -> Payload:
         """Step locally, take the steps back, and return the scalars summed by candidate."""
-        digest, grid = replica.digest_prefix(), cast(Grid, replica.grid)
-        rho = grid.radius(self.epsilon, self.tau)
-        pool = np.zeros(self.candidates)
+        grid = cast(Grid, replica.grid)
+        candidates = self.candidate_seeds(context)
         chosen = self.choices(context, client.slot)
-        candidates = self.seeds(context)
-        with LocalSteps(replica.params, grid) as local:
-            for indices, items in zip(chosen, self._items(client, context), strict=True):
-                local.take_planned_()
-                seeds = [candidates[index] for index in indices]
-                differences = self._differences(replica, client, items, seeds)
-                scale = 2.0 * rho * self.directions
-                np.add.at(pool, indices, differences.astype(np.float64) / scale)
-                c = self._coefficients(differences.tolist(), rho)
-                local.plan(fixed_point(seeds, c), rho)
+        differences = self.walk(
+            replica, client, context, lambda step: [candidates[index] for index in chosen[step]]
+        )
+        scale = 2.0 * grid.radius(self.epsilon, self.tau) * self.directions
+        pool = np.zeros(self.candidates)
+        np.add.at(pool, chosen, differences.astype(np.float64) / scale)
         return SeedPool(
             run_id=context.run_id,
             round_index=context.round_index,
             slot=client.slot,
             samples=len(client.x),
-            digest=digest,
+            digest=replica.digest_prefix(),
             scalars=pool.astype(np.float32),
         )
 
@@ -115,16 +100,9 @@ class FedKSeed:
         replica.require_digest(message.digest)
         return report
 
-    def seeds(self, context: RoundContext) -> list[int]:
+    def candidate_seeds(self, context: RoundContext) -> tuple[int, ...]:
         """Derive the run's K candidate seeds."""
-        words = random_words(
-            context.run_seed,
-            Purpose.CANDIDATE_SEEDS,
-            2 * self.candidates,
-            a=_CANDIDATES,
-            b=_CANDIDATES,
-        ).astype(np.uint64)
-        return cast("list[int]", (words[0::2] | words[1::2] << np.uint64(32)).tolist())
+        return _candidate_seeds(context.run_seed, self.candidates)
 
     def choices(self, context: RoundContext, slot: int) -> npt.NDArray[np.int64]:
         """Draw which candidates a client's steps take: (local_steps, S) positions."""
@@ -138,51 +116,6 @@ class FedKSeed:
         indices = (words * np.uint64(self.candidates)) >> np.uint64(32)
         return indices.astype(np.int64).reshape(self.local_steps, self.directions)
 
-    def _items(self, client: ClientData, context: RoundContext) -> list[npt.NDArray[np.int64]]:
-        return step_items(
-            len(client.x),
-            self.local_steps,
-            run_seed=context.run_seed,
-            round_index=context.round_index,
-            client_id=client.slot,
-        )
-
-    def _differences(
-        self,
-        replica: Replica,
-        client: ClientData,
-        items: npt.NDArray[np.int64],
-        seeds: list[int],
-    ) -> npt.NDArray[np.float32]:
-        loss_fn = partial(
-            mean_loss,
-            replica.module,
-            client.x[items],
-            client.y[items],
-            micro_batch=self.micro_batch,
-            criterion=self.criterion,
-        )
-        return loss_differences(
-            loss_fn,
-            replica.params,
-            seeds,
-            epsilon=self.epsilon,
-            tau=self.tau,
-            grid=replica.grid,
-        )
-
-    def _coefficients(
-        self, differences: list[float], rho: float, weights: list[float] | None = None
-    ) -> list[float]:
-        return coefficients(
-            differences,
-            lr=self.lr,
-            rho=rho,
-            tau=self.tau,
-            literal=self.literal_tau,
-            weights=weights,
-        )
-
     def _rebuild_(
         self, replica: Replica, pool: npt.NDArray[np.float32], context: RoundContext
     ) -> ApplyReport:
@@ -194,8 +127,8 @@ class FedKSeed:
     def update_of(self, context: RoundContext, pool: npt.NDArray[np.float32]) -> FixedPointUpdate:
         """Turn a pool into the list that leads from w0 to its weights."""
         # the pool's numbers are slopes already: rho = 1/2 makes dL / (2 rho) of them themselves
-        c = self._coefficients(pool.astype(np.float64).tolist(), 0.5, [1.0] * self.candidates)
-        return fixed_point(self.seeds(context), c)
+        c = self.coefficients(pool.astype(np.float64).tolist(), 0.5, [1.0] * self.candidates)
+        return fixed_point(self.candidate_seeds(context), c)
 
     def _checked(self, payload: Payload, replica: Replica, context: RoundContext) -> SeedPool:
         update = cast(SeedPool, payload)
@@ -205,6 +138,14 @@ class FedKSeed:
         return update
 
 
+@lru_cache(maxsize=1)  # the same for all clients and rounds of a run
+def _candidate_seeds(run_seed: int, candidates: int) -> tuple[int, ...]:
+    words = random_words(
+        run_seed, Purpose.CANDIDATE_SEEDS, 2 * candidates, a=_CANDIDATES, b=_CANDIDATES
+    ).astype(np.uint64)
+    return tuple((words[0::2] | words[1::2] << np.uint64(32)).tolist())
+
+
 def fedkseed_method(config: TrainConfig, algorithm: str) -> FedKSeed:
     """Build the method that a config describes.
 
@@ -212,16 +153,7 @@ def fedkseed_method(config: TrainConfig, algorithm: str) -> FedKSeed:
         ValueError: the config does without the grid, on which the pool gives everyone's bits.
     """
     config.require_grid(algorithm)
-    return FedKSeed(
-        candidates=config.candidates,
-        directions=config.directions,
-        local_steps=config.local_steps,
-        epsilon=config.epsilon,
-        tau=config.tau,
-        lr=config.zo_client_lr * config.zo_server_lr,
-        literal_tau=config.literal_tau,
-        micro_batch=config.micro_batch,
-    )
+    return FedKSeed(**zo_client_fields(config), candidates=config.candidates)
 
 
 def fedkseed(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:

@@ -21,7 +21,7 @@ from zo_core.algorithms.zeroth_order import ZerothOrderStep, zeroth_order_fields
 from zo_core.algorithms.zowarmup import two_phases
 from zo_core.config import TrainConfig
 from zo_core.federation.replica import Replica, gather
-from zo_core.fixed_point import FixedPointUpdate, coefficients, fixed_point
+from zo_core.fixed_point import FixedPointUpdate, fixed_point
 from zo_core.grid import Grid, GridError
 from zo_core.increment import Increment, add_increment_, to_increment
 from zo_core.optimizer import replay_
@@ -43,8 +43,7 @@ class HiLoStep(ZerothOrderStep):
         """Train on the shard and return the weights, or compute scalars: by the client's group."""
         if client.slot not in self.high:
             return ZerothOrderStep.client_update(self, replica, client, context)
-        criterion = self.criterion or self.first_order.criterion
-        method = replace(self.first_order, criterion=criterion)
+        method = replace(self.first_order, criterion=self.criterion)
         update = cast(DenseWeights, method.client_update(replica, client, context))
         # buffers are frozen since the hand-over and stay at home
         return replace(update, values=update.values[: replica.params.num_elements])
@@ -87,7 +86,7 @@ class HiLoStep(ZerothOrderStep):
             round_index=context.round_index,
             digest=bytes(8),
             participates=participates,
-            differences=differences.reshape(len(scalars), self.directions),
+            differences=differences.reshape(len(scalars), self.scalars),
             increment=increment,
         )
         report = self._mix_(replica, result, context)
@@ -127,18 +126,13 @@ class HiLoStep(ZerothOrderStep):
         """Turn the scalars into integers, gamma in the weights omega."""
         sent = result.participates & ~self._is_high(context)
         slots = [s for s, counts in zip(context.cohort, sent, strict=True) if counts]
-        weights = self.weights_of(context, sent)
-        count = len(slots) * self.directions
         gamma = self._gamma(context, result.participates)
-        c = coefficients(
+        c = self.coefficients(
             result.differences.reshape(-1).tolist(),
-            lr=self.lr,
-            rho=grid.radius(self.epsilon, self.tau),
-            tau=self.tau,
-            literal=self.literal_tau,
-            weights=[gamma * omega for omega in weights or [1.0 / count] * count],
+            grid.radius(self.epsilon, self.tau),
+            [gamma * omega for omega in self.weights_of(context, sent)],
         )
-        return fixed_point([seed for slot in slots for seed in self.seeds(context, slot)], c)
+        return fixed_point(self.round_seeds(context, slots), c)
 
     def _gamma(self, context: RoundContext, participates: npt.NDArray[np.bool_]) -> float:
         everyone = int(participates.sum())

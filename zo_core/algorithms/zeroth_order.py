@@ -1,6 +1,13 @@
 """The zeroth-order step of ZOWarmUp's phase two (Legate, Rish, Belilovsky, arXiv 2509.03503,
 Algorithm 1): S scalars from each client, one step for all.
 
+With T local steps (the paper's Table 3) a client walks w_1, ..., w_T through the round, dividing
+its items among the steps, returns to the round's weights and sends S T scalars.  Everyone then
+moves to the mean of where the clients' walks end: w -= lr sum_k omega_k sum_t sum_s (dL_kts / (2
+rho)) z_kts with omega_k = 1 / (S |Q|), which for T = 1 is the mean over the round's directions.
+The sum over steps is one list and is rounded once, so the weights of a round with one client are
+the end of its walk up to T roundings.
+
 Importing this module needs NumPy alone, so that a client without torch runs the same code.
 """
 
@@ -9,65 +16,37 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from zo_core.algorithms.base import ApplyReport, ClientData, RoundContext
+from zo_core.algorithms.zo_client import ZerothOrderClient, zo_client_fields
 from zo_core.config import TrainConfig
 from zo_core.federation.replica import Replica
 from zo_core.optimizer import ReplayReport, apply_updates_
 from zo_core.payload import Payload, RoundResult, ScalarUpdate
-from zo_core.spsa import loss_differences
-from zo_core.stream import derive_seeds
-
-if TYPE_CHECKING:
-    from zo_core.loss.module_loss import Criterion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ZerothOrderStep:
-    """ZOOPT and ZOUPDATE: S scalars from each client over all its data, one step for all."""
+class ZerothOrderStep(ZerothOrderClient):
+    """ZOOPT and ZOUPDATE: S scalars a local step from each client, one step for all."""
 
-    directions: int  # S
-    epsilon: float
-    tau: float
-    lr: float  # product of client and server rate
-    literal_tau: bool = True
-    average: str = "mean"
     weighted: bool = False
-    distribution: str = "rademacher"
-    micro_batch: int | None = None
-    criterion: Criterion | None = None  # None for cross entropy
     name: str = "zeroth-order"
     downlink_to_everyone: bool = True
     needs_grid: bool = True  # False: plain fp32, which no digest vouches for
 
     def client_update(self, replica: Replica, client: ClientData, context: RoundContext) -> Payload:
-        """Compute dL along the client's own directions; nothing is applied locally."""
-        loss_fn = partial(
-            replica.mean_loss,
-            client.x,
-            client.y,
-            micro_batch=self.micro_batch,
-            criterion=self.criterion,
-        )
-        differences = loss_differences(
-            loss_fn,
-            replica.params,
-            self.seeds(context, client.slot),
-            epsilon=self.epsilon,
-            tau=self.tau,
-            grid=replica.grid,
-            distribution=self.distribution,
-        )
+        """Compute dL along the client's own directions, S of each local step."""
+        differences = self.walk(replica, client, context, partial(self.seeds, context, client.slot))
         return ScalarUpdate(
             run_id=context.run_id,
             round_index=context.round_index,
             slot=client.slot,
             digest=replica.digest_prefix(),
-            differences=differences,
+            differences=differences.reshape(-1),
         )
 
     def server_result(
@@ -83,7 +62,7 @@ class ZerothOrderStep:
         scalars = {update.slot: update.differences for update in checked}
         participates = np.array([slot in scalars for slot in context.cohort], dtype=np.bool_)
         differences = np.array([scalars[slot] for slot in sorted(scalars)], dtype=np.float32)
-        differences = differences.reshape(len(scalars), self.directions)
+        differences = differences.reshape(len(scalars), self.scalars)
         report = self._step_(replica, context, participates, differences)
         result = RoundResult(
             run_id=context.run_id,
@@ -106,20 +85,25 @@ class ZerothOrderStep:
             replica.require_digest(message.digest)
         return report
 
-    def seeds(self, context: RoundContext, slot: int) -> list[int]:
-        """Derive a client's S seeds of a round."""
-        return derive_seeds(
-            context.run_seed,
-            round_index=context.round_index,
-            client_id=slot,
-            directions=self.directions,
-        )
+    @property
+    def scalars(self) -> int:
+        """Scalars that a client sends a round, S T."""
+        return self.directions * self.local_steps
+
+    def round_seeds(self, context: RoundContext, slots: Iterable[int]) -> list[int]:
+        """Derive the seeds of a round's scalars: slot after slot, step after step."""
+        return [
+            seed
+            for slot in slots
+            for step in range(self.local_steps)
+            for seed in self.seeds(context, slot, step)
+        ]
 
     def checked(self, payload: Payload, replica: Replica, context: RoundContext) -> ScalarUpdate:
         """Return a client's update, or refuse it; see :meth:`server_result`."""
         update = cast(ScalarUpdate, payload)
         count = update.differences.size
-        context.require_expected(update, slot=update.slot, count=count, expected=self.directions)
+        context.require_expected(update, slot=update.slot, count=count, expected=self.scalars)
         if self.needs_grid:
             replica.require_computed_on(update.slot, update.digest)
         return update
@@ -134,7 +118,7 @@ class ZerothOrderStep:
         slots = [s for s, counts in zip(context.cohort, participates, strict=True) if counts]
         if not slots:  # below the quorum: the round's number is used up, the weights stay
             return ApplyReport()
-        seeds = [seed for slot in slots for seed in self.seeds(context, slot)]
+        seeds = self.round_seeds(context, slots)
         updates = list(zip(seeds, differences.reshape(-1).tolist(), strict=True))
         report = self.move_(replica, updates, self.weights_of(context, participates))
         replica.changed()
@@ -144,7 +128,7 @@ class ZerothOrderStep:
         self,
         replica: Replica,
         updates: Sequence[tuple[int, float]],
-        weights: Sequence[float] | None,
+        weights: Sequence[float],
     ) -> ReplayReport:
         """Take the step of a round's (seed, dL) pairs, weighed by omega."""
         return apply_updates_(
@@ -159,32 +143,31 @@ class ZerothOrderStep:
             distribution=self.distribution,
         )
 
-    def weights_of(
-        self, context: RoundContext, participates: npt.NDArray[np.bool_]
-    ) -> list[float] | None:
-        """Omega of each direction: 1 / n (None), 1, or n_k / (S * sum n_k)."""
-        if not self.weighted and self.average == "mean":
-            return None
-        count = int(participates.sum()) * self.directions
+    def weights_of(self, context: RoundContext, participates: npt.NDArray[np.bool_]) -> list[float]:
+        """Omega of each scalar: 1 / (S |Q|), 1 for the sum, or n_k / (S sum n_k)."""
+        count = int(participates.sum())
+        if self.average == "sum":
+            return [1.0] * (count * self.scalars)
         if not self.weighted:
-            return [1.0] * count
+            return [1.0 / (count * self.directions)] * (count * self.scalars)
         samples = np.array(context.samples, dtype=np.float64)[participates]
         shares = samples / (self.directions * samples.sum())
-        return [float(share) for share in np.repeat(shares, self.directions)]
+        return [float(share) for share in np.repeat(shares, self.scalars)]
 
 
 def zeroth_order_fields(config: TrainConfig) -> dict[str, Any]:
-    """Return the method's fields as a config gives them."""
+    """Return the method's fields as a config gives them.
+
+    Raises:
+        ValueError: several local steps without a grid, on which alone they can be taken back.
+    """
+    if config.local_steps > 1:
+        config.require_grid(f"{config.algorithm} with local_steps > 1")
     return {
-        "directions": config.directions,
-        "epsilon": config.epsilon,
-        "tau": config.tau,
-        "lr": config.zo_client_lr * config.zo_server_lr,
-        "literal_tau": config.literal_tau,
+        **zo_client_fields(config),
         "average": config.average,
         "weighted": config.weighted,
         "distribution": config.distribution,
-        "micro_batch": config.micro_batch,
         "needs_grid": config.grid,
     }
 
