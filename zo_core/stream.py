@@ -13,7 +13,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ STREAM_VERSION: Final = "zo-stream/1"
 BLOCK: Final = 128  # Rademacher elements had from one Philox call: four words of 32 sign bits
 GAUSSIAN_QUANTUM: Final = 2.0**-16  # a Gaussian or sphere element is an integer times this
 
-_MULTIPLIERS: Final = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
+_MULTIPLIERS: Final = (0xD2511F53, 0xCD9E8D57)
 _WEYL: Final = (0x9E3779B9, 0xBB67AE85)
 _MASK32: Final = 0xFFFFFFFF
 
@@ -53,19 +53,26 @@ def philox4x32(
     Returns:
         Four uint32 arrays of the counters' broadcast shape.
     """
-    mask = np.uint64(_MASK32)
-    x0, x1, x2, x3 = np.broadcast_arrays(*(np.asarray(word, dtype=np.uint64) for word in counter))
+    words = np.broadcast_arrays(*(np.asarray(word, dtype=np.uint64) for word in counter))
+    found = _ten_rounds(tuple(word.reshape(-1) for word in words), key)
+    shape = words[0].shape
+    return tuple(w.astype(np.uint32).reshape(shape) for w in found)  # type: ignore[return-value]
+
+
+def _ten_rounds(counter: tuple[Any, ...], key: tuple[int, int]) -> tuple[Any, ...]:
+    """Do Philox's rounds on Python integers, which are fast for a single block, or on arrays."""
+    x0, x1, x2, x3 = counter
     k0, k1 = key
     for _ in range(10):
         product0, product1 = _MULTIPLIERS[0] * x0, _MULTIPLIERS[1] * x2
         x0, x1, x2, x3 = (
-            (product1 >> np.uint64(32)) ^ x1 ^ np.uint64(k0),
-            product1 & mask,
-            (product0 >> np.uint64(32)) ^ x3 ^ np.uint64(k1),
-            product0 & mask,
+            (product1 >> 32) ^ x1 ^ k0,
+            product1 & _MASK32,
+            (product0 >> 32) ^ x3 ^ k1,
+            product0 & _MASK32,
         )
         k0, k1 = (k0 + _WEYL[0]) & _MASK32, (k1 + _WEYL[1]) & _MASK32
-    return tuple(word.astype(np.uint32) for word in (x0, x1, x2, x3))  # type: ignore[return-value]
+    return x0, x1, x2, x3
 
 
 def derive_seed(run_seed: int, *, round_index: int, client_id: int, direction: int) -> int:
@@ -92,10 +99,10 @@ def derive_seed(run_seed: int, *, round_index: int, client_id: int, direction: i
         _in_range("round_index", round_index, 32),
         _in_range("client_id", client_id, 32),
         _in_range("direction", direction, 32),
-        Purpose.DIRECTION_SEED,
+        int(Purpose.DIRECTION_SEED),
     )
-    low, high, _, _ = philox4x32(counter, split_seed(_in_range("run_seed", run_seed, 64)))
-    return int(low) | int(high) << 32
+    low, high, _, _ = _ten_rounds(counter, split_seed(_in_range("run_seed", run_seed, 64)))
+    return int(low | high << 32)
 
 
 def derive_seeds(
