@@ -1,15 +1,46 @@
-"""The command ``zobench``: the suite, one training run, what fits, this device, a report."""
+"""The command ``zobench``: the suite, one training run, what fits, this device, records, a report.
+
+Exit codes: 0 done; 1 something measured or checked is not as it must be; 2 the user's mistake;
+3 this machine lacks something.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from bench import SUITE_VERSION
-from bench.commands import UsageError, devices, fit, report, run, train
+from bench.commands import (
+    EXIT_DONE,
+    EXIT_ENVIRONMENT,
+    EXIT_INTERRUPTED,
+    EXIT_USAGE,
+    LackingError,
+    UsageError,
+    check,
+    devices,
+    fit,
+    report,
+    run,
+    train,
+)
 
-EXIT_USAGE = 2
+COMMANDS = (run, train, fit, devices, report, check)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the parser of the whole command."""
+    parser = argparse.ArgumentParser(
+        prog="zobench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"zobench {SUITE_VERSION}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.register(commands)
+    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,19 +50,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the command line's words; None for this process's own.
 
     Returns:
-        0: done; 1: a case failed; 2: the user's mistake, told in one line.
+        The exit code.
     """
-    parser = argparse.ArgumentParser(prog="zobench", description=__doc__)
-    parser.add_argument("--version", action="version", version=f"zobench {SUITE_VERSION}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (run, train, fit, devices, report):
-        command.register(commands)
-    arguments = parser.parse_args(argv)
+    arguments = build_parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))
+    except BrokenPipeError:  # who read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_DONE
     except UsageError as error:
-        print(f"zobench: {error}", file=sys.stderr)
-        return EXIT_USAGE
+        return _fail(error, EXIT_USAGE, arguments.verbose)
+    except (LackingError, ModuleNotFoundError, OSError) as error:
+        return _fail(error, EXIT_ENVIRONMENT, arguments.verbose)
+    except KeyboardInterrupt:
+        print("zobench: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _fail(error: Exception, code: int, verbose: bool) -> int:
+    if verbose:
+        traceback.print_exc()
+    print(f"zobench: {error}", file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

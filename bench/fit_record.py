@@ -33,7 +33,7 @@ def fit_record(case: str, cells: Sequence[Cell], device: Mapping[str, Any]) -> R
         },
         metrics=_metrics(cells),
         details={"cells": [cell.to_json() for cell in cells]},
-        provenance=provenance("fit", device),
+        provenance=provenance("fit", device, "closed" if case == "fit/grid" else "open"),
     )
 
 

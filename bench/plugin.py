@@ -73,7 +73,9 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from error
     config.stash[_SUITE] = suite
     config.args = [str(path) for path in cases_files(suite.groups)]
-    config.option.verbose = -1  # the suite's own progress takes the place of pytest's
+    suite.progress.is_quiet = config.option.verbose < 0
+    if config.option.verbose <= 0:
+        config.option.verbose = -1  # the suite's own progress takes the place of pytest's
     config.option.benchmark_quiet = True
 
 

@@ -15,6 +15,7 @@ class Progress:
 
     def __init__(self) -> None:
         self.console = Console(quiet=True)
+        self.is_quiet = False  # show the result alone
         self._bar: Bar | None = None
         self._began = 0.0
 
@@ -28,7 +29,7 @@ class Progress:
             TimeElapsedColumn(),
             console=self.console,
             transient=True,
-            disable=not self.console.is_terminal,
+            disable=self.is_quiet or not self.console.is_terminal,
         )
         self._task = self._bar.add_task("starting", total=cases)
         self._bar.start()
@@ -45,6 +46,8 @@ class Progress:
 
     def line(self, case: str, headline: str) -> None:
         """Print a finished case's headline, which stays on the screen."""
+        if self.is_quiet:
+            return
         elapsed_s = time.perf_counter() - self._began
         self.console.print(f"{case:<36} {headline}  [dim]{elapsed_s:.1f} s[/dim]", soft_wrap=True)
 

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import SUITE_VERSION
-
-SCHEMA = "zobench-record/1"
+from bench.migration import SCHEMA, migrate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +86,7 @@ class Provenance:
     scale: str
     created: str  # ISO 8601, UTC
     device: Mapping[str, Any]  # the device profile, devices.DeviceSpec as JSON
+    division: str = "open"  # "closed": the suite's fixed cases; "open": anything, as config says
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +105,8 @@ class Record:
 
     @property
     def config_hash(self) -> str:
-        """First 16 hex digits of the config's SHA-256 over its canonical JSON."""
-        canonical = json.dumps(self.config, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+        """The hash of the record's config."""
+        return config_hash(self.config)
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as plain JSON data, derived figures included."""
@@ -120,17 +119,22 @@ class Record:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Record:
-        """Rebuild a record from :meth:`to_json`'s data.
+        """Rebuild a record from :meth:`to_json`'s data, or that of an older version.
 
         Raises:
             ValueError: the data is of another schema.
         """
-        if data.get("schema") != SCHEMA:
-            raise ValueError(f"schema must be {SCHEMA!r}, got {data.get('schema')!r}")
+        data = migrate(data)
         fields = {key: data[key] for key in cls.__dataclass_fields__}
         fields["provenance"] = Provenance(**data["provenance"])
         fields["metrics"] = {name: _metric(m) for name, m in data["metrics"].items()}
         return cls(**fields)
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """Return the first 16 hex digits of a config's SHA-256 over its canonical JSON."""
+    canonical = json.dumps(config, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 def _metric(data: Mapping[str, Any]) -> Metric:
@@ -138,7 +142,7 @@ def _metric(data: Mapping[str, Any]) -> Metric:
     return Metric(**(fields | {"samples": tuple(fields["samples"])}))
 
 
-def provenance(scale: str, device: Mapping[str, Any]) -> Provenance:
+def provenance(scale: str, device: Mapping[str, Any], division: str = "open") -> Provenance:
     """Say what produces records now."""
     commit, dirty = _commit()
     return Provenance(
@@ -148,6 +152,7 @@ def provenance(scale: str, device: Mapping[str, Any]) -> Provenance:
         scale=scale,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         device=device,
+        division=division,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import devices
+from bench.emulation import without_untrue
 from bench.model_choice import check_model, choose_device
 from bench.model_names import with_input_shape
 from bench.progress import Progress
@@ -28,6 +29,7 @@ class Suite:
     folder: Path
     device: Mapping[str, Any]  # devices.DeviceSpec as JSON
     device_type: str = "cpu"  # or "cuda": where the steps run
+    division: str = "closed"  # "open" with a model that is not the scale's own
     progress: Progress = field(default_factory=Progress)
 
     @classmethod
@@ -50,14 +52,14 @@ class Suite:
         chosen = _scale(scale, model, input_shape)
         device_type = choose_device(device)
         groups = GROUPS if only is None else parse_groups(only)
-        stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
-        folder = open_store(Path(out) if out else Path("zobench-results") / stamp)
+        folder = open_store(Path(out) if out else new_folder())
         return cls(
             scale=chosen,
             groups=groups,
             folder=folder,
             device=devices.detect().to_json(),
             device_type=device_type,
+            division="closed" if model is None else "open",
         )
 
     def start(self, cases: int, stream: TextIO) -> None:
@@ -77,16 +79,17 @@ class Suite:
         headline: str,
     ) -> None:
         """Store one case's result and show its headline."""
+        group = case.split("/", maxsplit=1)[0]
         record = Record(
             case=case,
-            group=case.split("/", maxsplit=1)[0],
+            group=group,
             case_version=case_version,
             status=status,
             config=config,
-            metrics=metrics,
+            metrics=without_untrue(group, metrics, self.device["emulator"]),
             details=details or {},
             error=error,
-            provenance=provenance(self.scale.name, self.device),
+            provenance=provenance(self.scale.name, self.device, self.division),
         )
         write_record(self.folder, record)
         self.progress.line(case, headline if status == "ok" else f"{status}: {error}")
@@ -117,6 +120,11 @@ def _scale(name: str, model: str | None, input_shape: str | None) -> Scale:
     chosen = check_model(with_input_shape(model, input_shape))
     full_set = (chosen,) if scale.full_set_models else ()
     return replace(scale, memory_models=(chosen,), time_models=(chosen,), full_set_models=full_set)
+
+
+def new_folder() -> Path:
+    """Name an output folder by the present time."""
+    return Path("zobench-results") / datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
 
 
 def parse_groups(only: str) -> tuple[str, ...]:

@@ -41,6 +41,7 @@ _REASONS = {
     "power_mode": "no platform profile and no nvpmodel status",
     "temperature_c": "no thermal zone in sysfs",
     "huge_page_mode": "no transparent huge pages in sysfs",
+    "emulator": "no emulator seen",
 }
 
 
@@ -74,6 +75,7 @@ def detect(root: Path = Path("/")) -> DeviceSpec:
         huge_page_mode=huge_page_mode(root),
         swap_bytes=psutil.swap_memory().total,
         threads=_threads(),
+        emulator=_emulator(root),
     )
     return replace(spec, notes=_notes(spec))
 
@@ -158,6 +160,15 @@ def _rate(interface: Path) -> float | None:
 def _power_mode(root: Path) -> str | None:
     profile = _text(root / "sys/firmware/acpi/platform_profile")
     return profile or _text(root / "var/lib/nvpmodel/status")
+
+
+def _emulator(root: Path) -> str | None:
+    """Name the user-mode emulator: it poses as the program in self/exe, not in thread-self/exe."""
+    try:
+        running = (root / "proc/thread-self/exe").readlink().name
+    except OSError:
+        return None
+    return running.removesuffix("-static") if running.startswith("qemu-") else None
 
 
 def _os_name(root: Path) -> str:

@@ -59,6 +59,7 @@ class DeviceSpec:
         huge_page_mode: Transparent huge pages: "always", "madvise" or "never".
         swap_bytes: Size of swap.
         threads: Threads that numeric libraries will use by default.
+        emulator: What runs the instructions in the processor's place, e.g. "qemu-aarch64".
         notes: Why a figure is None, or a remark on it, by field name.
         sources: Where a catalogue figure comes from, by field name.
     """
@@ -85,6 +86,7 @@ class DeviceSpec:
     huge_page_mode: str | None = None
     swap_bytes: int | None = None
     threads: int | None = None
+    emulator: str | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
 

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+EXIT_DONE = 0
+EXIT_GATE = 1  # it ran, and something measured or checked is not as it must be
+EXIT_USAGE = 2
+EXIT_ENVIRONMENT = 3
+EXIT_INTERRUPTED = 130  # as a shell has it: 128 + SIGINT
 
 
 class UsageError(Exception):
     """The user's mistake; the message says argument, value, rule and way out."""
+
+
+class LackingError(Exception):
+    """This machine lacks something; the message says what, and how to get it."""
 
 
 @contextmanager
@@ -15,5 +31,45 @@ def user_errors() -> Iterator[None]:
     """Turn what bad arguments raise into a UsageError; wrap the checking, never the work."""
     try:
         yield
-    except (ValueError, OSError, ImportError) as error:
+    except ImportError as error:
+        raise LackingError(str(error)) from error
+    except (ValueError, OSError) as error:
         raise UsageError(str(error)) from error
+
+
+def add_command(
+    commands: Any, name: str, doc: str | None, examples: str
+) -> argparse.ArgumentParser:
+    """Add a sub-command's parser, with the options that all of them have.
+
+    Args:
+        commands: what ``add_subparsers`` returned.
+        name: the word after ``zobench``.
+        doc: its module's docstring, "``zobench name``: what it does."; its help.
+        examples: command lines, one a line, each with what it does.
+    """
+    about = (doc or "").partition(": ")[2].strip()
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=about.splitlines()[0].rstrip("."),
+        description=about[:1].upper() + about[1:],
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    talk = parser.add_argument_group("output")
+    talk.add_argument("--json", action="store_true", help="result as JSON, all else to stderr")
+    talk.add_argument("-q", "--quiet", action="store_true", help="the result alone")
+    talk.add_argument("-v", "--verbose", action="store_true", help="more; errors with traceback")
+    return parser
+
+
+def talk_console(arguments: argparse.Namespace) -> Console:
+    """Make the console for what is not the result: progress, remarks, where files are."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True, stderr=arguments.json, quiet=arguments.quiet)
+
+
+def print_json(data: Any) -> None:
+    """Print a result for machines."""
+    print(json.dumps(data, indent=1, allow_nan=False))

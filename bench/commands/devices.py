@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 import devices
+from bench.commands import add_command, print_json
+
+EXAMPLES = """\
+  zobench devices                what this machine is, its meters and kernels
+  zobench devices --catalogue    the known devices as well
+  zobench devices --json         the profile that each record carries
+"""
 
 
 def register(commands: Any) -> None:
     """Add the sub-command's parser."""
-    parser = commands.add_parser(
-        "devices", help="show this device, its meters and kernels", description=__doc__
-    )
-    parser.add_argument("--json", action="store_true", help="print the profile as JSON")
+    parser = add_command(commands, "devices", __doc__, EXAMPLES)
     parser.add_argument("--catalogue", action="store_true", help="show the known devices as well")
     parser.set_defaults(run=run)
 
@@ -26,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the device profile and the kernels."""
     profile = devices.detect().to_json()
     if arguments.json:
-        print(json.dumps(profile, indent=1))
+        print_json(profile)
         return 0
     console = Console(highlight=False)
     console.print(_profile_table(profile))

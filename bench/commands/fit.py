@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 import devices
-from bench.commands import user_errors
+from bench.commands import add_command, print_json, talk_console, user_errors
 from bench.fit import (
     Agreement,
     Cell,
@@ -30,7 +29,7 @@ from bench.model_names import model_label, with_input_shape
 from bench.store import open_store, write_record
 from bench.workloads import RETURN_BLOCKS, STEP_METHODS
 
-EXAMPLES = """examples:
+EXAMPLES = """\
   zobench fit --device pi-zero-2                         the suite's models, predicted
   zobench fit --device 512MB --model resnet18 --measure  tried under that limit
   zobench fit --device 1GiB --model my.models:tiny --input-shape 3,32,32 --batches 1,16
@@ -52,13 +51,7 @@ _MIB = 2**20
 
 def register(commands: Any) -> None:
     """Add the sub-command's parser."""
-    parser = commands.add_parser(
-        "fit",
-        help="show what fits in a device's memory",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_command(commands, "fit", __doc__, EXAMPLES)
     parser.add_argument("--device", help="of the catalogue, or a size such as 512MB or 1GiB")
     parser.add_argument("--model", help="NAME, torchvision:NAME or package.module:factory")
     parser.add_argument("--input-shape", metavar="SHAPE", help="of --model, e.g. 3,224,224")
@@ -68,7 +61,6 @@ def register(commands: Any) -> None:
     )
     parser.add_argument("--measure", action="store_true", help="try each under the kernel's limit")
     parser.add_argument("--grid", action="store_true", help="the fixed grid, measured")
-    parser.add_argument("--json", action="store_true", help="print the cells as JSON")
     parser.add_argument("--out", type=Path, metavar="DIR", help="store a record there")
     parser.set_defaults(run=run)
 
@@ -78,13 +70,13 @@ def run(arguments: argparse.Namespace) -> int:
     with user_errors():
         targets, models, batches = _chosen(arguments)
         folder = open_store(arguments.out) if arguments.out else None
-    console = Console(highlight=False, stderr=arguments.json)
+    console = talk_console(arguments)
     cells = _cells(targets, models, batches, arguments, console)
     case = "fit/grid" if arguments.grid else _case(targets[0], models, arguments.images)
     if arguments.json:
-        print(json.dumps([cell.to_json() for cell in cells], indent=1))
+        print_json([cell.to_json() for cell in cells])
     else:
-        _show(console, cells)
+        _show(Console(highlight=False), cells)
     if folder is not None:
         path = write_record(folder, fit_record(case, cells, devices.detect().to_json()))
         console.print(f"record {path}", soft_wrap=True)

@@ -6,18 +6,16 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from bench.commands import user_errors
+from bench.commands import add_command, print_json, user_errors
+
+EXAMPLES = """\
+  zobench report zobench-results/2026-01-01T120000Z
+"""
 
 
 def register(commands: Any) -> None:
     """Add the sub-command's parser."""
-    parser = commands.add_parser(
-        "report",
-        help="write the report of a folder of records",
-        description=__doc__,
-        epilog="example:\n  zobench report zobench-results/2026-01-01T120000Z",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_command(commands, "report", __doc__, EXAMPLES)
     parser.add_argument("folder", type=Path, help="an output folder of the suite")
     parser.set_defaults(run=run)
 
@@ -29,5 +27,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     with user_errors():
         read_records(arguments.folder)
-    print(write_report(arguments.folder))
+    path = write_report(arguments.folder)
+    if arguments.json:
+        print_json({"report": str(path)})
+    else:
+        print(path)
     return 0

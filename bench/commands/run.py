@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import sys
+from pathlib import Path
 from typing import Any
 
+from bench.commands import (
+    EXIT_DONE,
+    EXIT_ENVIRONMENT,
+    EXIT_GATE,
+    EXIT_INTERRUPTED,
+    EXIT_USAGE,
+    add_command,
+    print_json,
+)
 from bench.scales import SCALES
-from bench.suite import GROUPS
+from bench.store import RECORDS, read_records
+from bench.suite import GROUPS, new_folder
 
-EXAMPLES = """examples:
+EXAMPLES = """\
   zobench run                           everything at the default scale, about five minutes
   zobench run --scale smoke             the quickest look
   zobench run --only memory,formulas    a part of it
   zobench run --model my.models:tiny --input-shape 3,32,32     your own model
 """
-_PYTEST_USAGE = 4
+# pytest's exit codes; what is not here went wrong inside of pytest.
+_EXITS = {0: EXIT_DONE, 1: EXIT_GATE, 2: EXIT_INTERRUPTED, 4: EXIT_USAGE, 5: EXIT_USAGE}
 
 
 def register(commands: Any) -> None:
     """Add the sub-command's parser."""
-    parser = commands.add_parser(
-        "run",
-        help="measure this device and write a report",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_command(commands, "run", __doc__, EXAMPLES)
     parser.add_argument("--scale", default="default", help=f"one of {', '.join(SCALES)}")
     parser.add_argument("--only", metavar="GROUPS", help=f"comma-separated: {', '.join(GROUPS)}")
     parser.add_argument("--out", metavar="DIR", help="default: zobench-results/<time>")
@@ -38,15 +46,36 @@ def register(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Hand over to pytest."""
+    """Hand over to pytest; its own output goes to stderr where the result is JSON."""
+    folder = Path(arguments.out) if arguments.out else new_folder()
+    with contextlib.redirect_stdout(sys.stderr) if arguments.json else contextlib.nullcontext():
+        code = _run_pytest(_words(arguments, folder))
+    if arguments.json and (folder / RECORDS).exists():
+        print_json(_result(folder))
+    return _EXITS.get(code, EXIT_ENVIRONMENT)
+
+
+def _run_pytest(words: list[str]) -> int:
     import pytest
 
+    return int(pytest.main(words))
+
+
+def _words(arguments: argparse.Namespace, folder: Path) -> list[str]:
     # pytest warns that the plug-in's package is loaded already, which this command must do; a
     # folder whose pytest settings make errors of warnings would end the run there
     words = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
-    words += ["--benchmark", "--scale", arguments.scale]
-    for option in ("only", "out", "model", "input_shape", "device"):
+    words += ["--benchmark", "--scale", arguments.scale, "--out", str(folder)]
+    for option in ("only", "model", "input_shape", "device"):
         if getattr(arguments, option) is not None:
             words += [f"--{option.replace('_', '-')}", getattr(arguments, option)]
-    code = int(pytest.main(words))
-    return 2 if code == _PYTEST_USAGE else code
+    return words + ["-q"] * arguments.quiet + ["-v"] * arguments.verbose
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    records = read_records(folder) if any((folder / RECORDS).iterdir()) else []
+    return {
+        "folder": str(folder),
+        "report": str(folder / "report.html") if records else None,
+        "cases": {record.case: record.status for record in records},
+    }

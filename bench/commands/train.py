@@ -9,16 +9,15 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 import devices
-from bench.commands import user_errors
+from bench.commands import add_command, print_json, talk_console, user_errors
 from bench.record import Record, provenance, single
 from bench.store import open_store, write_record
 from zo_core.config import TrainConfig
 
-EXAMPLES = """examples:
+EXAMPLES = """\
   zobench train                                     ZOWarmUp on the digits, 10 % high-resource
   zobench train --algorithm high-res-only --split 50/50
   zobench train --rounds 100 --pivot 40 --run-seed 3 --out my-run
@@ -28,13 +27,7 @@ EXAMPLES = """examples:
 
 def register(commands: Any) -> None:
     """Add the sub-command's parser: one option for each field of the config."""
-    parser = commands.add_parser(
-        "train",
-        help="train one model and account for it",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_command(commands, "train", __doc__, EXAMPLES)
     hints = typing.get_type_hints(TrainConfig)
     for field in fields(TrainConfig):
         parser.add_argument(
@@ -65,13 +58,13 @@ def run(arguments: argparse.Namespace) -> int:
         training = _training(arguments)
         folder = open_store(arguments.out)
         _prepare_checkpoints(training, arguments)
-    console = Console(highlight=False)
+    console = talk_console(arguments)
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TimeRemainingColumn(),
         console=console,
-        disable=not console.is_terminal,
+        disable=arguments.quiet or not console.is_terminal,
     ) as bar:
         task = bar.add_task("warming up", total=training.algorithm.rounds)
         record = training.run(
@@ -81,8 +74,12 @@ def run(arguments: argparse.Namespace) -> int:
             checkpoints=arguments.checkpoints,
             checkpoint_every=arguments.checkpoint_every,
         )
-    path = write_record(folder, _as_record(record))
-    console.print(_describe(record))
+    made = _as_record(record)
+    path = write_record(folder, made)
+    if arguments.json:
+        print_json(made.to_json())
+    else:
+        print(_describe(record))
     for warning in record.warnings:
         console.print(f"warning: {warning}", soft_wrap=True)
     if record.reason is not None:

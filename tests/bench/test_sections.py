@@ -1,4 +1,4 @@
-"""One entry a group: what the suite runs is on the page, and an optional group only with records."""
+"""One entry a group: the suite's are always on the page, an optional one with records alone."""
 
 from __future__ import annotations
 

@@ -32,6 +32,7 @@ MEASURED = (
     "power_mode",
     "temperature_c",
     "huge_page_mode",
+    "emulator",
 )
 
 
@@ -212,3 +213,13 @@ def test_the_clock_waits_for_cuda_only_where_it_is_in_use(
 
 def test_the_clock_imports_no_torch() -> None:
     assert run_isolated("devices_children:clock_and_modules").value is False
+
+
+def test_an_emulator_is_named_and_a_processor_has_none(tmp_path: Path) -> None:
+    exe = tmp_path / "proc/thread-self/exe"
+    exe.parent.mkdir(parents=True)
+    exe.symlink_to("/usr/bin/qemu-aarch64-static")
+    assert detect(tmp_path).emulator == "qemu-aarch64"
+    exe.unlink()
+    exe.symlink_to("/usr/bin/python3.11")
+    assert detect(tmp_path).emulator is None
