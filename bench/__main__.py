@@ -21,6 +21,7 @@ from bench.commands import (
     LackingError,
     UsageError,
     check,
+    compare,
     devices,
     fit,
     report,
@@ -28,7 +29,7 @@ from bench.commands import (
     train,
 )
 
-COMMANDS = (run, train, fit, devices, report, check)
+COMMANDS = (run, train, fit, devices, report, check, compare)
 
 
 def build_parser() -> argparse.ArgumentParser:

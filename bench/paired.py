@@ -51,6 +51,23 @@ def paired_difference(differences: Sequence[float]) -> PairedDifference:
     return PairedDifference(n=n, mean=mean, std=std, interval=(mean - half, mean + half))
 
 
+def paired_bound(differences: Sequence[float], confidence: float) -> float | None:
+    """Return the upper one-sided bound of the mean of paired differences, by Student's t.
+
+    Args:
+        differences: one for each pair.
+        confidence: e.g. 0.99.
+
+    Returns:
+        The bound; None for fewer than three pairs.
+    """
+    n = len(differences)
+    if n < MIN_PAIRS:
+        return None
+    half = _t_quantile(n - 1, confidence) * statistics.stdev(differences) / math.sqrt(n)
+    return statistics.fmean(differences) + half
+
+
 def compare_on_seeds(
     first: Record | None, second: Record | None, metric: str
 ) -> PairedDifference | None:
@@ -60,11 +77,11 @@ def compare_on_seeds(
     return paired_difference(differences) if differences else None
 
 
-def _t_quantile(degrees: int) -> float:
-    """97.5 % quantile of Student's t."""
+def _t_quantile(degrees: int, share: float = 0.975) -> float:
+    """A quantile of Student's t; that of a two-sided 95 % interval if none is given."""
     from scipy.stats import t
 
-    return float(t.ppf(0.975, degrees))
+    return float(t.ppf(share, degrees))
 
 
 def _by_seed(record: Record | None, metric: str) -> dict[int, float]:
