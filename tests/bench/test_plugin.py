@@ -74,3 +74,13 @@ def test_the_plug_in_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_pytest_benchmarks_own_file_and_command_work_on_the_time_cases(tmp_path: Path) -> None:
+    words = ("--benchmark", "--scale", "smoke", "--only", "time", "--model", "cnn")
+    done = run_pytest(tmp_path, *words, "--out", "results", "--benchmark-json", "time.json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    compare = [sys.executable, "-m", "pytest_benchmark", "compare", "time.json"]
+    told = subprocess.run(compare, cwd=tmp_path, capture_output=True, text=True, check=True)
+    for method in ("inference", "zo", "fedavg"):
+        assert f"cnn-{method}-1" in told.stdout

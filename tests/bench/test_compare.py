@@ -1,0 +1,268 @@
+"""Planted regressions are caught, each by its own gate; what did not move is not accused."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sample_records as sample
+
+from bench.__main__ import main
+from bench.compare import Comparison, compare
+from bench.compare_table import markdown_table
+from bench.gates import Gate, gate_of
+from bench.judge import State, judge, ratio_bound
+from bench.record import Metric, Record, mean, median, single, unmeasured
+
+TENSOR = "sum of live tensor storage, seen at torch's dispatcher; made in the step"
+VMHWM = "VmHWM reset by clear_refs"
+
+
+def records(
+    *,
+    tensor: float = 1.0,
+    payload: int = 0,
+    process: float = 1.0,
+    slower: float = 1.0,
+    points: float = 0.0,
+    noise: random.Random | None = None,
+    seeds: Sequence[int] = range(5),
+) -> list[Record]:
+    """Make a few cases of each gate; the arguments plant a regression in one of them."""
+    wobble = noise or random.Random(0)
+    times = [1.05 * slower * wobble.gauss(1, 0.03) for _ in range(5)]
+    step = [0.8 * slower * wobble.gauss(1, 0.03) for _ in range(5)]
+    memory = [process * (3e8 + wobble.gauss(0, 1e5)) for _ in range(3)]
+    shares = [0.9 - 0.01 * (seed % 3) + points / 100 for seed in seeds]
+    metrics = {
+        "tensor_peak_above_baseline": single(6_291_464 * tensor, "byte", TENSOR),
+        "peak": median(memory, "byte", VMHWM),
+    }
+    curves = {"seeds": list(seeds)}
+    config = {"algorithm": "zowarmup", "run_seed": list(seeds)}
+    return [
+        sample.record("memory/resnet18/zo/b8", {"batch": 8}, metrics),
+        sample.record(
+            "bytes/resnet18/zo", {}, {"up_payload": single(42 + payload, "byte", "length")}
+        ),
+        sample.record("engine/passes/11M", {}, {"perturb / add": median(times, "ratio", "clock")}),
+        sample.record("time/resnet18/zo/b64", {}, {"step": median(step, "second", "clock")}),
+        sample.record(
+            "accuracy/zowarmup/10-90",
+            config,
+            {"test_accuracy": mean(shares, "share", "argmax")},
+            details=curves,
+        ),
+    ]
+
+
+def failing(found: Comparison) -> list[tuple[str, str]]:
+    return [(row.case, row.metric) for row in found.failures]
+
+
+@pytest.mark.parametrize(
+    ("planted", "caught"),
+    [
+        ({"tensor": 1.02}, [("memory/resnet18/zo/b8", "tensor_peak_above_baseline")]),
+        ({"payload": 4}, [("bytes/resnet18/zo", "up_payload")]),
+        ({"payload": -4}, [("bytes/resnet18/zo", "up_payload")]),
+        ({"process": 1.06}, [("memory/resnet18/zo/b8", "peak")]),
+        (
+            {"slower": 1.3},
+            [("engine/passes/11M", "perturb / add"), ("time/resnet18/zo/b64", "step")],
+        ),
+        ({"points": -3.0}, [("accuracy/zowarmup/10-90", "test_accuracy")]),
+        ({"points": -3.0, "seeds": range(2)}, [("accuracy/zowarmup/10-90", "test_accuracy")]),
+    ],
+    ids=str,
+)
+def test_a_planted_regression_is_caught_by_its_own_gate(
+    planted: dict[str, Any], caught: list[tuple[str, str]]
+) -> None:
+    assert failing(compare(records(), records(**planted))) == caught
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [{}, {"tensor": 1.005}, {"process": 1.04}, {"slower": 1.08}, {"points": 2.0}, {"points": -0.4}],
+    ids=str,
+)
+def test_what_stays_within_its_gate_is_not_accused(harmless: dict[str, Any]) -> None:
+    found = compare(records(), records(**harmless))
+    assert found.passes, failing(found)
+
+
+def test_twenty_noisy_runs_of_the_same_code_raise_no_alarm() -> None:
+    first = records(noise=random.Random("first"))
+    for run in range(20):
+        found = compare(first, records(noise=random.Random(run)))
+        assert found.passes, failing(found)
+
+
+@pytest.mark.parametrize(
+    ("better", "metric"),
+    [({"tensor": 0.9}, "tensor_peak_above_baseline"), ({"slower": 0.7}, "step")],
+)
+def test_what_got_better_is_told_and_fails_nothing(better: dict[str, Any], metric: str) -> None:
+    found = compare(records(), records(**better))
+    assert found.passes
+    assert State.BETTER in {r.judgement.state for r in found.rows if r.metric == metric}
+
+
+def on_another_machine(record: Record) -> Record:
+    device = {**record.provenance.device, "soc": "Sample Processor 2"}
+    return replace(record, provenance=replace(record.provenance, device=device))
+
+
+def test_times_of_two_machines_are_not_compared_and_the_rest_is() -> None:
+    new = [on_another_machine(r) for r in records(slower=3.0, tensor=1.02)]
+    found = compare(records(), new)
+    assert failing(found) == [("memory/resnet18/zo/b8", "tensor_peak_above_baseline")]
+    skipped = [row for row in found.rows if row.judgement.state is State.SKIPPED]
+    assert {row.gate for row in skipped} == {Gate.TIME}
+    assert all("soc" in row.judgement.why for row in skipped)
+
+
+def test_two_versions_of_a_case_are_refused() -> None:
+    new = [replace(r, case_version=2) if r.group == "bytes" else r for r in records(payload=4)]
+    found = compare(records(), new)
+    assert found.passes
+    assert "case version 1 against 2" in found.refused["bytes/resnet18/zo"]
+    assert "bytes/resnet18/zo" not in {row.case for row in found.rows}
+
+
+def test_nothing_but_refusals_is_a_usage_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = sample.write(tmp_path / "old", records())
+    new = sample.write(tmp_path / "new", [replace(r, case_version=2) for r in records()])
+    assert main(["compare", str(old), str(new)]) == 2
+    assert "case version 1 against 2" in capsys.readouterr().err
+
+
+def test_another_config_is_refused_and_a_new_field_is_not() -> None:
+    def with_config(**fields: Any) -> list[Record]:
+        return [replace(r, config={**r.config, **fields}) for r in records()]
+
+    with pytest.raises(ValueError, match="rounds 160 against 400"):
+        compare(with_config(rounds=160), with_config(rounds=400))
+    assert compare(records(), with_config(invented_later=1)).passes
+    assert compare(with_config(repeats=5), with_config(repeats=15)).passes
+
+
+def test_a_case_that_fails_now_or_is_gone_fails_the_gate() -> None:
+    new = records()
+    broken = replace(new[0], status="does not fit", error="limit", metrics={})
+    found = compare(records(), [broken, *new[1:]])
+    assert found.broken == {"memory/resnet18/zo/b8": "does not fit: limit"}
+    assert not found.passes
+    two = [*records(), sample.record("bytes/vit/zo", {}, {})]
+    assert set(compare(two, records()).broken) == {"bytes/vit/zo"}
+    assert compare(two, [r for r in records() if r.group != "bytes"]).passes  # group not run
+
+
+def test_accuracy_is_paired_by_seed_and_by_nothing_else() -> None:
+    old = mean([0.5, 0.9, 0.7], "share", "argmax")
+    same = mean([0.9, 0.7, 0.5], "share", "argmax")
+    judged = judge(Gate.ACCURACY, old, same, seeds=((1, 2, 3), (2, 3, 1)))
+    assert judged.state is State.SAME
+    assert judge(Gate.ACCURACY, old, same, seeds=((1, 2, 3), (4, 5, 6))).state is State.SKIPPED
+    assert judge(Gate.ACCURACY, old, same, seeds=((), (2, 3, 1))).state is State.SKIPPED
+
+
+def test_a_noisy_loss_of_accuracy_is_no_verdict() -> None:
+    old = mean([0.9] * 5, "share", "argmax")
+    new = mean([0.95, 0.72, 0.97, 0.95, 0.73], "share", "argmax")  # 3.6 points lower on average
+    seeds = (range(5), range(5))
+    assert judge(Gate.ACCURACY, old, new, seeds=seeds).state is State.MOVED
+
+
+def test_what_is_not_measured_is_not_compared() -> None:
+    none = unmeasured("byte", "no counter here")
+    judged = judge(Gate.PROCESS, single(5, "byte", VMHWM), none)
+    assert judged.state is State.SKIPPED
+    assert "no counter here" in judged.why
+
+
+def bootstrap_bound(old: Sequence[float], new: Sequence[float]) -> float:
+    """The 1 % quantile of the ratio of geometric means over resamples: slow and obvious."""
+    draw = random.Random(1)
+
+    def mean_log(samples: Sequence[float]) -> float:
+        return sum(math.log(draw.choice(samples)) for _ in samples) / len(samples)
+
+    ratios = sorted(math.exp(mean_log(new) - mean_log(old)) for _ in range(20_000))
+    return ratios[200]
+
+
+def test_the_bound_agrees_with_a_bootstrap_on_many_samples() -> None:
+    noise = random.Random(3)
+    old = [noise.lognormvariate(0.0, 0.05) for _ in range(60)]
+    new = [noise.lognormvariate(0.2, 0.10) for _ in range(40)]
+    bound = ratio_bound(old, new)
+    assert bound == pytest.approx(bootstrap_bound(old, new), rel=0.01)
+
+
+def test_the_bound_is_missed_once_in_a_hundred_times() -> None:
+    """Under equal distributions, 5 samples a side, the bound exceeds 1 in 1 % of the cases."""
+    noise = random.Random(5)
+
+    def five() -> list[float]:
+        return [noise.lognormvariate(0.0, 0.1) for _ in range(5)]
+
+    above = sum((ratio_bound(five(), five()) or 0.0) > 1.0 for _ in range(4000))
+    assert 0.003 < above / 4000 < 0.02
+
+
+def test_few_or_equal_samples_have_a_plain_answer() -> None:
+    assert ratio_bound([1.0, 1.0], [2.0, 2.0]) is None
+    assert ratio_bound([1.0] * 3, [2.0] * 3) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "metric", "gate"),
+    [
+        ("bytes", "down_payload", single(1, "byte", "length"), Gate.EXACT),
+        ("accuracy", "up_payload_bytes", mean([1], "byte", "encoded"), Gate.EXACT),
+        ("memory", "tensor_peak", single(1, "byte", TENSOR), Gate.TENSOR),
+        ("memory", "peak_above_baseline", single(1, "byte", f"{VMHWM}, minus VmRSS"), Gate.PROCESS),
+        ("memory", "baseline", single(1, "byte", "VmRSS"), Gate.NONE),
+        ("time", "step", median([1], "second", "clock"), Gate.TIME),
+        ("engine", "perturb / add", median([1], "ratio", "clock"), Gate.TIME),
+        ("engine", "mezo / add", median([1], "ratio", "clock"), Gate.NONE),
+        ("engine", "changed", single(0, "count", "bits compared"), Gate.EXACT),
+        ("accuracy", "test_accuracy", mean([1], "share", "argmax"), Gate.ACCURACY),
+        ("radio", "watt", single(1, "watt", "antenna"), Gate.NONE),
+    ],
+)
+def test_each_metric_has_its_own_gate(group: str, name: str, metric: Metric, gate: Gate) -> None:
+    assert gate_of(group, name, metric) is gate
+
+
+def test_the_command_ends_with_1_and_says_what_moved(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = sample.write(tmp_path / "old", records())
+    new = sample.write(tmp_path / "new", records(payload=4))
+    assert main(["compare", str(old), str(old)]) == 0
+    assert "every gate holds" in capsys.readouterr().out
+    assert main(["compare", str(old), str(new)]) == 1
+    assert "42 B → 46 B" in capsys.readouterr().out
+    assert main(["compare", str(old), str(new), "--json"]) == 1
+    assert not json.loads(capsys.readouterr().out)["passes"]
+    assert main(["compare", str(old), str(tmp_path / "nowhere")]) == 2
+
+
+def test_markdown_is_a_table_that_github_reads() -> None:
+    text = markdown_table(compare(records(), records(payload=4, tensor=1.02)), everything=False)
+    head, _, *table = text.splitlines()
+    assert head.startswith("**2 gates fail")
+    assert [line.count(" | ") for line in (table[0], table[2], table[3])] == [6, 6, 6]
+    assert table[1] == "|" + "---|" * 7
+    assert "| fails | bytes/resnet18/zo | up_payload | 42 B | 46 B | exact |" in text
