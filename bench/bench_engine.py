@@ -84,6 +84,31 @@ def test_step_share(suite: Suite, batch: int) -> None:
     )
 
 
+def _simulation_cases(scale: Scale) -> list[str]:
+    return ["small_resnet", "resnet18"] if scale.restore_cycles >= 1000 else ["small_resnet"]
+
+
+@with_parameters("model", _simulation_cases)
+def test_simulation(suite: Suite, model: str) -> None:
+    """Hold a whole simulated round of phase two against the bare forwards of its samples."""
+    config = {
+        "model": model,
+        "clients": 6,
+        "images": 16,
+        "directions": 3,
+        "repeats": suite.scale.time_repeats,
+    }
+    run = _run("time_simulation", *config.values(), module="bench.simulation_workloads")
+    _record(
+        suite,
+        f"engine/simulation/{model}",
+        config,
+        run,
+        _ratios(run.value, "forwards") if run.status == "ok" else {},
+        limits={"round / forwards": 1.10},
+    )
+
+
 def test_meter_overhead(suite: Suite) -> None:
     """Say what the meters cost at worst, a step of one image, so that nobody times under them."""
     config = {"model": "resnet18", "batch": 1, "repeats": suite.scale.time_repeats}
@@ -157,10 +182,10 @@ def test_plain_restore(suite: Suite, dtype: str) -> None:
     )
 
 
-def _run(function: str, *arguments: Any) -> devices.IsolatedResult:
-    return devices.run_isolated(
-        f"bench.engine_workloads:{function}", *arguments, timeout_s=_TIMEOUT_S
-    )
+def _run(
+    function: str, *arguments: Any, module: str = "bench.engine_workloads"
+) -> devices.IsolatedResult:
+    return devices.run_isolated(f"{module}:{function}", *arguments, timeout_s=_TIMEOUT_S)
 
 
 def _ratios(seconds: Mapping[str, Sequence[float]], base: str) -> dict[str, Metric]:

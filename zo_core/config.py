@@ -65,6 +65,9 @@ class TrainConfig:
     adam_eps: float = 1e-3  # Reddi et al. 2021; the paper names none
 
     eval_every: int = 20  # rounds between evaluations
+    forward: Literal[  # how forwards run, see zo_core.loss.forward_mode; auto: a measured trial
+        "contiguous", "channels_last", "native", "native-channels_last", "auto"
+    ] = "contiguous"
 
     def __post_init__(self) -> None:
         self._check_counts()

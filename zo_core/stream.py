@@ -56,7 +56,7 @@ def philox4x32(
     words = np.broadcast_arrays(*(np.asarray(word, dtype=np.uint64) for word in counter))
     found = _ten_rounds(tuple(word.reshape(-1) for word in words), key)
     shape = words[0].shape
-    return tuple(w.astype(np.uint32).reshape(shape) for w in found)  # type: ignore[return-value]
+    return tuple(w.astype(np.uint32).reshape(shape) for w in found)
 
 
 def _ten_rounds(counter: tuple[Any, ...], key: tuple[int, int]) -> tuple[Any, ...]:

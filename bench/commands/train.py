@@ -36,6 +36,7 @@ def register(commands: Any) -> None:
             help=f"default: {field.default}",
             **_parsing(hints[field.name]),
         )
+    parser.set_defaults(forward="auto")  # a library's runs are alike; a command's are fast
     parser.add_argument("--split", metavar="HIGH/LOW", help="e.g. 10/90; sets --high-share")
     parser.add_argument("--data-dir", type=Path, help="folder of data sets that are files")
     parser.add_argument("--download", action="store_true", help="fetch a missing data set")

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from zo_core.local_sgd import local_sgd_, sgd_step_
-from zo_core.loss.module_loss import count_correct, evaluating, mean_loss, micro_batches
+from zo_core.loss.module_loss import correct_items, evaluating, mean_loss, micro_batches
 from zo_core.models import build_model
 from zo_core.stream import Purpose, random_permutations
 
@@ -54,7 +54,7 @@ def test_a_loss_touches_no_running_statistic_and_no_mode(training: bool) -> None
     before = [t.clone() for t in model.state_dict().values()]
     x, y = batch()
     mean_loss(model, x, y)
-    count_correct(model, x, y)
+    correct_items(model, x, y)
     assert all(torch.equal(a, b) for a, b in zip(before, model.state_dict().values(), strict=True))
     assert all(m.training == training for m in model.modules())
 
@@ -81,7 +81,7 @@ def test_evaluation_mode_ends_with_an_exception_too_and_keeps_each_modules_own_m
 def test_correct_items_are_counted() -> None:
     outputs = torch.tensor([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]])
     y = torch.tensor([1, 1, 1])
-    assert count_correct(nn.Identity(), outputs, y, micro_batch=2) == 2
+    assert correct_items(nn.Identity(), outputs, y, micro_batch=2).sum() == 2
 
 
 @pytest.mark.parametrize("size", [0, -1])

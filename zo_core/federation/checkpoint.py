@@ -85,6 +85,7 @@ def resume_(training: Training, folder: Path) -> bool:
             f"the checkpoint in {folder} is damaged ({error}); delete the folder to begin anew"
         ) from error
     _restore_record(training.record, record)
+    training.set_forward(training.record.forward, training.record.forward_trial_s)
     training.replica.restore_(cast(Snapshot, snapshot))
     values = cast(DenseWeights, server).values
     training.replica.server_state = np.array(values, np.float32) if values.size else None

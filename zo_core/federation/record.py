@@ -6,9 +6,6 @@ import statistics
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-
 from zo_core.config import TrainConfig
 
 MAX_ZERO_SHARE = 0.5  # of increments, before a run is warned
@@ -28,19 +25,6 @@ class Evaluation:
     elapsed_s: float  # of training, without evaluations
 
 
-def worst_decile(accuracies: npt.NDArray[np.float64]) -> float:
-    """Compute the mean accuracy of the tenth of the clients that fare worst, at least of one.
-
-    Args:
-        accuracies: share of its own hold-out that each client's items get right, (clients,).
-
-    >>> worst_decile(np.array([0.5, 0.25, *[1.0] * 18]))
-    0.375
-    """
-    count = -(-len(accuracies) // 10)
-    return float(np.sort(accuracies)[:count].mean())
-
-
 @dataclass(slots=True, kw_only=True)
 class TrainingRecord:
     """A run's outcome; filled in as it goes."""
@@ -49,6 +33,8 @@ class TrainingRecord:
     high: tuple[int, ...]  # slots of the high-resource clients
     outcome: Literal["finished", "diverged"] = "finished"
     reason: str | None = None  # why it diverged
+    forward: str = "contiguous"  # the mode in use, a name in FORWARD_MODES
+    forward_trial_s: dict[str, float] = field(default_factory=dict)  # a forward in each mode tried
     rounds_done: int = 0
     curve: list[Evaluation] = field(default_factory=list)
     seconds_by_method: dict[str, float] = field(default_factory=dict)

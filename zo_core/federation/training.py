@@ -10,6 +10,9 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from zo_core.algorithms import build_algorithm
 from zo_core.algorithms.base import ClientData, Method, RoundContext
@@ -24,12 +27,18 @@ from zo_core.data import (
     federate,
 )
 from zo_core.federation.checkpoint import save
+from zo_core.federation.evaluation import Evaluator
 from zo_core.federation.log import RoundLog
-from zo_core.federation.record import Evaluation, TrainingRecord, worst_decile
+from zo_core.federation.record import Evaluation, TrainingRecord
 from zo_core.federation.replica import Replica
 from zo_core.federation.rounds import RoundRecord, run_round, sample_cohort
 from zo_core.grid import GridError
-from zo_core.loss.module_loss import correct_items, count_correct
+from zo_core.loss.forward_mode import (
+    FORWARD_MODES,
+    ForwardMode,
+    fastest_mode,
+    try_forward_modes,
+)
 from zo_core.models import build_model
 from zo_core.spsa import NonFiniteLossError
 
@@ -57,13 +66,23 @@ class Training:
         self.replica = _initial_replica(config, dataset, device)
         self.log: RoundLog | None = None  # from the hand-over on
         self.record = TrainingRecord(config=config, high=self.high)
-        low = set(range(config.clients)) - high
-        self._splits = {
-            "test": self.data.test,
-            "high": self.data.holdout(high),
-            "low": self.data.holdout(low),
-            "all": self.data.holdout(range(config.clients)),
-        }
+        self.set_forward(*_choose_forward(config, self.replica.module, self.data.items.x))
+
+    def set_forward(self, mode: str, trial_s: dict[str, float]) -> None:
+        """Run forwards in a mode from here on; the data is laid out for it.
+
+        Args:
+            mode: a name in FORWARD_MODES.
+            trial_s: what the choice rests on, kept in the record; empty where there was no trial.
+        """
+        self.record.forward, self.record.forward_trial_s = mode, trial_s
+        self._forward = FORWARD_MODES[mode]
+        self.data = replace(
+            self.data,
+            items=_laid_out(self.data.items, self._forward),
+            test=_laid_out(self.data.test, self._forward),
+        )
+        self._evaluator = Evaluator(self.data, self.high)
 
     def run(
         self,
@@ -104,13 +123,14 @@ class Training:
         started = time.perf_counter()
         if method.downlink_to_everyone and self.log is None:
             self._hand_over(method, round_index)
-        done = run_round(
-            method,
-            self.replica,
-            self.client_data,
-            self.context_of(round_index),
-            roster_size=self.config.clients,
-        )
+        with self._forward.active():
+            done = run_round(
+                method,
+                self.replica,
+                self.client_data,
+                self.context_of(round_index),
+                roster_size=self.config.clients,
+            )
         if self.log is not None:
             self.log.append(done.result)
         self._account(done, time.perf_counter() - started)
@@ -134,32 +154,19 @@ class Training:
         return ClientData(slot=slot, x=split.x, y=split.y)
 
     def evaluate(self) -> Evaluation:
-        """Measure the model as it stands on the test split and both groups' hold-outs."""
-        groups = ("test", "high", "low")
-        accuracy = {name: self._accuracy(self._splits[name]) for name in groups}
+        """Measure the model as it stands on the test split and the clients' hold-outs."""
+        with self._forward.active():
+            accuracy = self._evaluator.measure(self.replica.module)
         return Evaluation(
             rounds_done=self.record.rounds_done,
-            test_accuracy=accuracy["test"] or 0.0,
-            high_accuracy=accuracy["high"],
-            low_accuracy=accuracy["low"],
-            worst_decile_accuracy=self._worst_decile(),
+            test_accuracy=accuracy.test,
+            high_accuracy=accuracy.high,
+            low_accuracy=accuracy.low,
+            worst_decile_accuracy=accuracy.worst_decile,
             up_payload_bytes=self.record.up_payload_bytes,
             down_payload_bytes=self.record.down_payload_bytes,
             elapsed_s=self.record.elapsed_s,
         )
-
-    def _accuracy(self, split: Split) -> float | None:
-        if len(split) == 0:
-            return None
-        return count_correct(self.replica.module, split.x, split.y) / len(split)
-
-    def _worst_decile(self) -> float | None:
-        everyone = self._splits["all"]
-        if len(everyone) == 0:
-            return None
-        hits = correct_items(self.replica.module, everyone.x, everyone.y)
-        own = hits.numpy().reshape(self.config.clients, -1)  # hold-outs are of one size
-        return worst_decile(own.mean(axis=1))
 
     def _hand_over(self, method: Method, round_index: int) -> None:
         """Freeze the warm-up's model as the origin of all replicas and send it to everyone."""
@@ -207,6 +214,20 @@ def _initial_replica(config: TrainConfig, dataset: Dataset, device: str) -> Repl
         run_seed=config.run_seed,
     )
     return Replica(module.to(device))
+
+
+def _choose_forward(
+    config: TrainConfig, module: Any, x: torch.Tensor
+) -> tuple[str, dict[str, float]]:
+    """Name the mode that the config names, or the fastest of a trial, with its figures."""
+    if config.forward != "auto":
+        return config.forward, {}
+    seconds = try_forward_modes(module, x)
+    return fastest_mode(seconds), seconds
+
+
+def _laid_out(split: Split, mode: ForwardMode) -> Split:
+    return Split(x=mode.lay_out(split.x), y=split.y)
 
 
 def _to(split: Split, device: str) -> Split:

@@ -62,13 +62,6 @@ def mean_loss(
         return float(reduce(operator.add, sums)) / len(x)
 
 
-def count_correct(
-    module: nn.Module, x: torch.Tensor, y: torch.Tensor, *, micro_batch: int = 512
-) -> int:
-    """Count the items whose largest output is at their label, in evaluation mode."""
-    return int(correct_items(module, x, y, micro_batch=micro_batch).sum())
-
-
 def correct_items(
     module: nn.Module, x: torch.Tensor, y: torch.Tensor, *, micro_batch: int = 512
 ) -> torch.Tensor:
