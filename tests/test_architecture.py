@@ -89,6 +89,9 @@ LIGHT = [
     "zo_core.cost_model",
     "zo_core.config",
     "zo_core.algorithms",
+    "zo_core.data",
+    "zo_core.federation.server",
+    "zo_core.federation.client",
 ]
 
 

@@ -26,6 +26,10 @@ class PayloadError(ValueError):
     """A message body that must not be used: malformed, truncated, over-long or not finite."""
 
 
+class NotFiniteError(PayloadError):
+    """A message body that holds a value that is not finite."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
     """A message body; ``num_bytes == len(encode())`` for each kind."""
@@ -104,7 +108,7 @@ class Reader:
         """Return the next finite float32 values."""
         values = self.array(4 * count, np.float32)
         if not np.isfinite(values).all():
-            raise PayloadError("the payload holds a value that is not finite")
+            raise NotFiniteError("the payload holds a value that is not finite")
         return values
 
     def finish(self) -> None:
@@ -121,6 +125,16 @@ def prefix(kind: int) -> bytes:
 def float_bytes(values: Floats) -> bytes:
     """Return values as little-endian float32."""
     return values.astype("<f4", copy=False).tobytes()
+
+
+def digest_bytes(digest: bytes) -> bytes:
+    """Return a digest's first 8 bytes as they are packed; a struct would cut or pad others."""
+    if len(digest) != DIGEST_PREFIX_BYTES:
+        raise ValueError(
+            f"a payload's digest must be {DIGEST_PREFIX_BYTES} bytes, got {len(digest)}; "
+            "take Replica.digest_prefix()"
+        )
+    return digest
 
 
 def read_bitmap(reader: Reader, cohort: int) -> npt.NDArray[np.bool_]:

@@ -15,6 +15,7 @@ from zo_core.encoding import (
     Payload,
     PayloadError,
     Reader,
+    digest_bytes,
     float_bytes,
     prefix,
     read_bitmap,
@@ -39,7 +40,7 @@ class MixedResult(Payload):
         head = self.HEAD.pack(
             self.run_id,
             self.round_index,
-            self.digest,
+            digest_bytes(self.digest),
             self.participates.size,
             *self.differences.shape,
             self.increment.size,
@@ -93,7 +94,7 @@ class SeedPool(Payload):
             self.round_index,
             self.slot,
             self.samples,
-            self.digest,
+            digest_bytes(self.digest),
             self.scalars.size,
             self._pairs,
         )

@@ -29,9 +29,11 @@ from zo_core.encoding import (
     PREFIX,
     READERS,
     Floats,
+    NotFiniteError,
     Payload,
     PayloadError,
     Reader,
+    digest_bytes,
     float_bytes,
     prefix,
     read_bitmap,
@@ -44,6 +46,7 @@ __all__ = [
     "PAYLOAD_VERSION",
     "DenseWeights",
     "MixedResult",
+    "NotFiniteError",
     "Payload",
     "PayloadError",
     "RoundResult",
@@ -101,7 +104,11 @@ class ScalarUpdate(Payload):
     def encode(self) -> bytes:
         """Return the body's bytes."""
         head = self.HEAD.pack(
-            self.run_id, self.round_index, self.slot, self.digest, self.differences.size
+            self.run_id,
+            self.round_index,
+            self.slot,
+            digest_bytes(self.digest),
+            self.differences.size,
         )
         return prefix(self.KIND) + head + float_bytes(self.differences)
 
@@ -138,7 +145,7 @@ class RoundResult(Payload):
         head = self.HEAD.pack(
             self.run_id,
             self.round_index,
-            self.digest,
+            digest_bytes(self.digest),
             self.participates.size,
             self.differences.shape[1],
         )

@@ -185,13 +185,15 @@ def test_results_are_appended_in_their_order_and_once(index: int) -> None:
     assert log.next_round == 3
 
 
-def test_catching_up_costs_the_tail_or_the_snapshot_and_all() -> None:
+def test_catching_up_costs_the_tail_or_a_snapshot_whichever_is_fewer_bytes() -> None:
     run, log, records = logged()
     bodies = [len(record.result.encode()) for record in records[2:]]
     assert run.snapshot is not None
-    assert [log.catch_up_bytes(r) for r in range(2, 9)] == [sum(bodies[i:]) for i in range(7)]
-    whole = len(run.snapshot.encode()) + sum(bodies)
-    assert log.catch_up_bytes(0) == log.catch_up_bytes(1) == whole
+    snapshot = len(run.snapshot.encode())
+    tails = [sum(bodies[i:]) for i in range(7)]
+    assert tails[0] > snapshot > tails[5] > 0
+    assert [log.catch_up_bytes(r) for r in range(2, 9)] == [min(t, snapshot) for t in tails]
+    assert log.catch_up_bytes(0) == log.catch_up_bytes(1) == snapshot
 
 
 # --- the replica ---------------------------------------------------------------------------------
@@ -285,7 +287,7 @@ def test_a_runs_bytes_are_the_sum_of_its_messages() -> None:
     )
     up_zo = 4 + 8 + 4 + 4 + 8 + 2 + 3 * 4
     assert record.up_payload_bytes == 2 * 2 * dense + 3 * 5 * up_zo
-    results = log.catch_up_bytes(2)
+    results = log.tail_bytes(2)
     assert record.handover_bytes == 8 * len(log.snapshot.encode())
     assert record.down_payload_bytes == 2 * 2 * dense + record.handover_bytes + 8 * results
     assert [e.rounds_done for e in record.curve] == [2, 4, 5]

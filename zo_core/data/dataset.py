@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
+
+if TYPE_CHECKING:  # who only asks which slots have resources needs no torch
+    import torch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -21,6 +24,8 @@ class Split:
 
     def select(self, indices: npt.NDArray[np.int64]) -> Split:
         """Copy the items of the given indices, in their order."""
+        import torch
+
         where = torch.from_numpy(indices)
         return Split(x=self.x[where], y=self.y[where])
 
@@ -53,6 +58,8 @@ def standardised(
     Returns:
         The data set, with as many classes as the largest training label says.
     """
+    import torch
+
     mean, std = _channel_statistics(train[0])
     scaled = [
         Split(x=torch.from_numpy(images).float().sub_(mean).div_(std), y=torch.from_numpy(labels))
@@ -64,6 +71,8 @@ def standardised(
 
 def _channel_statistics(images: npt.NDArray[np.uint8]) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and standard deviation of each channel, float32, (channels, 1, 1)."""
+    import torch
+
     count = images.size // images.shape[1]
     total = images.sum(axis=(0, 2, 3), dtype=np.int64)
     squares = np.einsum("nchw,nchw->c", images, images, dtype=np.int64, casting="unsafe")

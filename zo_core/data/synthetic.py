@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import torch
 
 from zo_core.data.dataset import Dataset, Split
 from zo_core.stream import Purpose, gaussian, random_permutation
+
+if TYPE_CHECKING:
+    import torch
 
 SEED: Final = 0x5EED
 _CENTRES, _TRAIN, _TEST = range(3)  # numbers of the stream's tensors
@@ -35,6 +37,8 @@ def synthetic_blobs(
         noise: standard deviation of the noise, where the class images' is 1.
         seed: in [0, 2^64).
     """
+    import torch
+
     shape = (channels, image_size, image_size)
     centres = _gaussian(seed, _CENTRES, (num_classes, *shape))
 
@@ -53,5 +57,7 @@ def synthetic_blobs(
 
 
 def _gaussian(seed: int, tensor_index: int, shape: tuple[int, ...]) -> torch.Tensor:
+    import torch
+
     values = gaussian(seed, tensor_index, int(np.prod(shape)))
     return torch.from_numpy(values.astype(np.float32).reshape(shape))

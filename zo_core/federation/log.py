@@ -1,57 +1,138 @@
-"""The round log: a snapshot and the results since; together they are the model at any round."""
+"""The round log: a snapshot and the results since; together they are the model at any round.
+
+Where it is kept is the store's matter: in memory for a training in one process, in a file that is
+synced before a result is sent for a server.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import struct
+from collections.abc import Callable, Iterator
+from enum import IntEnum
+from typing import TYPE_CHECKING, cast
 
 from zo_core.federation.replica import Replica
+from zo_core.federation.store import MemoryStore, Store, StoreError
 from zo_core.payload import Payload, Snapshot
 
 if TYPE_CHECKING:  # that package imports this one
     from zo_core.algorithms.base import Method, RoundContext
 
+_SLOT = struct.Struct("<I")
+
+
+class Entry(IntEnum):
+    """Kinds of records in the store."""
+
+    META = 1  # the first: what the run is, as its owner encodes it
+    MEMBER = 2  # a slot, then the identity that has it
+    SNAPSHOT = 3
+    RESULT = 4
+
 
 class RoundLog:
-    """Results in memory as encoded bodies, from the hand-over on.
+    """Results as encoded bodies, from a snapshot on.
 
     Args:
         snapshot: the state that the first result applies to.
         context_of: derives a round's context, as every party can.
+        store: where the records go; whatever it holds is replaced.
+        meta: what whoever opens the log again must know first.
     """
 
-    def __init__(self, snapshot: Snapshot, context_of: Callable[[int], RoundContext]) -> None:
-        self.snapshot = snapshot
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        context_of: Callable[[int], RoundContext],
+        *,
+        store: Store | None = None,
+        meta: bytes = b"",
+    ) -> None:
         self._context_of = context_of
-        self._bodies: list[bytes] = []
+        self._store = MemoryStore() if store is None else store
+        self._meta = meta
+        self.roster: dict[str, int] = {}  # identity -> slot
+        self.rebase_(snapshot)
+
+    @classmethod
+    def open(cls, store: Store, context_of: Callable[[int], RoundContext]) -> RoundLog:
+        """Go on with what a store holds.
+
+        Raises:
+            StoreError: it holds no round log.
+        """
+        log = cls.__new__(cls)
+        log._context_of, log._store = context_of, store
+        log._meta, log.roster = meta_of(store), {}
+        log._index_()
+        return log
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The state that the first result applies to."""
+        return cast(Snapshot, Payload.decode(self._store.read(self._snapshot_at)[1]))
 
     @property
     def next_round(self) -> int:
         """The round whose result comes next."""
-        return self.snapshot.round_index + len(self._bodies)
+        return self.first_round + len(self._results)
 
     @property
     def bodies(self) -> tuple[bytes, ...]:
         """Encoded results, from the snapshot's round on."""
-        return tuple(self._bodies)
+        return tuple(self.tail(self.first_round))
 
     def append(self, result: Payload) -> None:
-        """Add a round's result.
+        """Add a round's result; it is kept when this returns.
 
         Raises:
             ValueError: it is not the next round's.
+            StoreError: it could not be kept; the log is as it was.
         """
         if result.round_index != self.next_round:
             raise ValueError(
                 f"the log's next round is {self.next_round}, got a result of {result.round_index}"
             )
-        self._bodies.append(result.encode())
+        body = result.encode()
+        self._store.append(Entry.RESULT, body)
+        self._note_result(len(self._store) - 1, len(body))
+
+    def enrol(self, identity: str, slot: int) -> None:
+        """Bind an identity to a slot for good."""
+        self._store.append(Entry.MEMBER, _SLOT.pack(slot) + identity.encode())
+        self.roster[identity] = slot
+
+    def rebase_(self, snapshot: Snapshot) -> None:
+        """Begin anew with a snapshot of now; rounds before it can no longer be replayed."""
+        members = [(Entry.MEMBER, _SLOT.pack(s) + i.encode()) for i, s in self.roster.items()]
+        body = snapshot.encode()
+        head = (Entry.META, self._meta)
+        self._store.replace([head, *members, (Entry.SNAPSHOT, body)])
+        self._index_()
+
+    def result(self, round_index: int) -> Payload:
+        """Return a round's result."""
+        at = self._results[round_index - self.first_round]
+        return Payload.decode(self._store.read(at)[1])
+
+    def tail(self, from_round: int) -> Iterator[bytes]:
+        """Read the encoded results from a round on, one at a time."""
+        for at in self._results[from_round - self.first_round :]:
+            yield self._store.read(at)[1]
+
+    def tail_bytes(self, from_round: int) -> int:
+        """Count the bytes of the results from a round on."""
+        return self._sums[-1] - self._sums[from_round - self.first_round]
 
     def catch_up_bytes(self, from_round: int) -> int:
-        """Count what a replica that holds the weights before from_round must download."""
-        tail = sum(map(len, self._bodies[from_round - self.snapshot.round_index :]))
-        whole = self.snapshot.num_bytes + sum(map(len, self._bodies))
-        return tail if from_round >= self.snapshot.round_index else whole
+        """Count what a replica that holds the weights before from_round must download.
+
+        The log's tail, or a snapshot of now, whichever is fewer bytes; a snapshot where the log
+        does not reach back.
+        """
+        if from_round < self.first_round:
+            return self.snapshot_bytes
+        return min(self.tail_bytes(from_round), self.snapshot_bytes)
 
     def replay_(self, method: Method, replica: Replica, *, from_round: int | None = None) -> None:
         """Bring a replica to the newest round.
@@ -65,15 +146,47 @@ class RoundLog:
             ForkError: the replica's weights are not the run's.
             ValueError: the log does not reach back to from_round, or not up to it.
         """
-        first = self.snapshot.round_index
         if from_round is None:
             replica.restore_(self.snapshot)
-            from_round = first
-        if not first <= from_round <= self.next_round:
+            from_round = self.first_round
+        if not self.first_round <= from_round <= self.next_round:
             raise ValueError(
-                f"from_round must be in [{first}, {self.next_round}], got {from_round}; "
+                f"from_round must be in [{self.first_round}, {self.next_round}], got {from_round}; "
                 "begin with the snapshot (from_round=None)"
             )
-        for body in self._bodies[from_round - first :]:
+        for body in self.tail(from_round):
             result = Payload.decode(body)
             method.apply_(replica, result, self._context_of(result.round_index))
+
+    def _index_(self) -> None:
+        """Note where in the store everything is."""
+        self._results: list[int] = []
+        self._sums = [0]  # bytes of the results up to each
+        self._snapshot_at = -1
+        for at in range(len(self._store)):
+            kind, body = self._store.read(at)
+            if kind == Entry.MEMBER:
+                self.roster[body[_SLOT.size :].decode()] = _SLOT.unpack_from(body)[0]
+            elif kind == Entry.SNAPSHOT:
+                self._snapshot_at, self.snapshot_bytes = at, len(body)
+            elif kind == Entry.RESULT:
+                self._note_result(at, len(body))
+        if self._snapshot_at < 0:
+            raise StoreError("the round log holds no snapshot; begin a new run elsewhere")
+        self.first_round = self.snapshot.round_index
+
+    def _note_result(self, at: int, size: int) -> None:
+        self._results.append(at)
+        self._sums.append(self._sums[-1] + size)
+
+
+def meta_of(store: Store) -> bytes:
+    """Return what a store's log was begun with.
+
+    Raises:
+        StoreError: it holds no log.
+    """
+    kind, body = store.read(0) if len(store) else (0, b"")
+    if kind != Entry.META:
+        raise StoreError("the store holds no round log; begin a new run elsewhere")
+    return body

@@ -128,6 +128,27 @@ class Replica:
         self.grid = snap_(self.params)
         self.changed()
 
+    def hand_over_(self, *, run_id: int, round_index: int, grid: bool = True) -> Snapshot:
+        """Freeze the model as the origin of all replicas; every one begins from what is returned.
+
+        Args:
+            run_id: the run.
+            round_index: the first round of phase two.
+            grid: put the weights on the grid.
+        """
+        if self.module is not None:
+            self.module.eval()  # buffers are frozen from here on
+        if grid:
+            self.snap_()
+        snapshot = self.snapshot(run_id=run_id, round_index=round_index)
+        self.restore_(snapshot)  # what float32 holds of it
+        return snapshot
+
+    @property
+    def num_values(self) -> int:
+        """Values of a snapshot: weights and what is frozen."""
+        return self.params.num_elements + sum(map(size_of, self._frozen))
+
     def values(self) -> npt.NDArray[np.float32]:
         """Copy what training changes, weights and then buffers, into one flat float32 array."""
         return gather(self._trained_state())

@@ -170,11 +170,9 @@ class Training:
 
     def _hand_over(self, method: Method, round_index: int) -> None:
         """Freeze the warm-up's model as the origin of all replicas and send it to everyone."""
-        self.replica.module.eval()  # buffers are frozen from here on
-        if method.needs_grid:
-            self.replica.snap_()
-        snapshot = self.replica.snapshot(run_id=self.config.run_seed, round_index=round_index)
-        self.replica.restore_(snapshot)  # all replicas begin from what float32 holds of it
+        snapshot = self.replica.hand_over_(
+            run_id=self.config.run_seed, round_index=round_index, grid=method.needs_grid
+        )
         self.log = RoundLog(snapshot, self.context_of)
         self.record.handover_bytes = snapshot.num_bytes * self.config.clients
         self.record.down_payload_bytes += self.record.handover_bytes
