@@ -88,7 +88,6 @@ LIGHT = [
     "zo_core.algorithms.zeroth_order",
     "zo_core.cost_model",
     "zo_core.config",
-    "zo_core.algorithms",
     "zo_core.data",
     "zo_core.federation.server",
     "zo_core.federation.client",

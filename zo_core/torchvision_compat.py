@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import importlib
 from types import ModuleType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 _SIGNATURE: Final = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 _kept_alive: list[torch.library.Library] = []  # a collected Library takes its operators with it
@@ -44,6 +45,8 @@ def import_torchvision(submodule: str = "") -> ModuleType:
 
 
 def _declare_operators() -> None:
+    import torch
+
     library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     library.define(f"nms{_SIGNATURE}")  # type: ignore[no-untyped-call]
     library.define(f"qnms{_SIGNATURE}")  # type: ignore[no-untyped-call]
