@@ -23,6 +23,22 @@ class Refused(ValueError):  # noqa: N818 - it is no error of the program
         self.reason = reason
 
 
+def decode(body: bytes, *, most_bytes: int) -> Payload:
+    """Parse a message that came over a wire.
+
+    Raises:
+        Refused: it is longer than any may be, malformed, or not finite.
+    """
+    if len(body) > most_bytes:
+        raise Refused(Reason.MALFORMED)
+    try:
+        return Payload.decode(body)
+    except NotFiniteError:
+        raise Refused(Reason.NOT_FINITE) from None
+    except PayloadError:
+        raise Refused(Reason.MALFORMED) from None
+
+
 class Inbox(Protocol):
     """Updates of one round; each slot's first counts."""
 

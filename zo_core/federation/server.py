@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from zo_core.encoding import NotFiniteError, Payload, PayloadError
+from zo_core.encoding import Payload
 from zo_core.federation import catch_up
 from zo_core.federation.actions import Action, Send, Stop, Stopwatch
 from zo_core.federation.flight import Flight, RoundNote, open_flight
-from zo_core.federation.inbox import Refused
+from zo_core.federation.inbox import Refused, decode
 from zo_core.federation.log import RoundLog
 from zo_core.federation.messages import Hello, Reason
 from zo_core.federation.outbox import Outbox
@@ -60,6 +60,7 @@ class Server:
         self._started = False  # enough clients have been online since the start
         self._watch = Stopwatch()
         self._say = Outbox(plan, log, replica)
+        self._most_bytes = max(plan.chunk_bytes, 4 * plan.config.directions) + _HEAD_BYTES
         self._streamed_s: dict[str, float] = {}  # when a client last got a model at its own request
 
     @property
@@ -83,7 +84,9 @@ class Server:
         """Take a message of the client that the transport says it is from."""
         self._watch.advance(now_s)
         try:
-            message = self._decoded(sender, body)
+            if not IDENTITY.fullmatch(sender):
+                raise Refused(Reason.UNKNOWN_CLIENT)
+            message = decode(body, most_bytes=self._most_bytes)
             if isinstance(message, Hello):
                 return self._hello(sender, message)
             return self._update(sender, message)
@@ -117,19 +120,6 @@ class Server:
         return None if self._flight is None else self._flight.deadline_s - self._watch.elapsed_s
 
     # --- messages --------------------------------------------------------------------------------
-
-    def _decoded(self, sender: str, body: bytes) -> Payload:
-        if not IDENTITY.fullmatch(sender):
-            raise Refused(Reason.UNKNOWN_CLIENT)
-        most = max(self.plan.chunk_bytes, 4 * self.plan.config.directions) + _HEAD_BYTES
-        if len(body) > most:
-            raise Refused(Reason.MALFORMED)
-        try:
-            return Payload.decode(body)
-        except NotFiniteError:
-            raise Refused(Reason.NOT_FINITE) from None
-        except PayloadError:
-            raise Refused(Reason.MALFORMED) from None
 
     def _hello(self, sender: str, hello: Hello) -> list[Action]:
         if hello.run_id not in (0, self.plan.run_id):
