@@ -11,6 +11,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from zo_core.frugal_backprop import check_backprop
 from zo_core.kernels import DISTRIBUTIONS
 from zo_core.payload import MAX_CANDIDATES
 
@@ -43,6 +44,7 @@ class TrainConfig:
     local_epochs: int = 3  # of warm-up; paper
     client_lr: float = 0.1  # warm-up; tuned
     server_lr: float = 1.0  # warm-up
+    backprop: str = "plain"  # a name in BACKPROP: the same steps at less memory
 
     directions: int = 3  # S; paper
     epsilon: float = 1e-4  # paper
@@ -54,7 +56,7 @@ class TrainConfig:
     distribution: str = "rademacher"  # paper; a grid admits no other
     zo_client_lr: float = 1.0  # ours: the product of the two counts
     zo_server_lr: float = 0.02  # tuned
-    micro_batch: int | None = None  # items a forward in phase two; None: the whole client set
+    micro_batch: int | None = None  # items a forward, in phase two and where backprop accumulates
 
     zo_share: float | None = None  # gamma of figure 2 in hi + lo; None: the ZO clients' share
     local_steps: int = 1  # T, a round of a ZO client, which divides its data by it; paper table 3
@@ -111,6 +113,7 @@ class TrainConfig:
         _require(self.average in ("mean", "sum"), "average", "must be mean or sum", self.average)
         one_weight = not (self.average == "sum" and self.weighted)
         _require(one_weight, "weighted", "goes with average='mean' alone", self.weighted)
+        check_backprop(self.backprop, self.micro_batch)
 
     def require_grid(self, algorithm: str) -> None:
         """Refuse plain mode where an algorithm has none.

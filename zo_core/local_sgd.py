@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from zo_core.loss.module_loss import Criterion, cross_entropy, micro_batches
 from zo_core.stream import Purpose, random_permutations
@@ -10,6 +10,21 @@ from zo_core.stream import Purpose, random_permutations
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+
+class SGDStep(Protocol):
+    """One way to take a first-order step; see :mod:`zo_core.frugal_backprop` for others."""
+
+    def __call__(
+        self,
+        module: nn.Module,
+        x: torch.Tensor,
+        y: torch.Tensor,
+        *,
+        lr: float,
+        criterion: Criterion = ...,
+    ) -> None:
+        """Take w -= lr * grad of the batch's mean loss in place, and free the gradient."""
 
 
 def local_sgd_(
@@ -24,6 +39,7 @@ def local_sgd_(
     round_index: int,
     client_id: int,
     criterion: Criterion = cross_entropy,
+    step: SGDStep | None = None,
 ) -> None:
     """Train a module in place by SGD over shuffled batches, in training mode.
 
@@ -38,16 +54,18 @@ def local_sgd_(
         round_index: federated round.
         client_id: the client's slot.
         criterion: gives the loss of each item; a step descends its mean.
+        step: takes each step; None for :func:`sgd_step_`.
     """
     import torch
 
+    take_step_ = step or sgd_step_
     orders = random_permutations(
         run_seed, Purpose.SHUFFLE, len(x), rows=epochs, a=round_index, b=client_id
     )
     module.train()
     for order in torch.from_numpy(orders).to(x.device):
         for inputs, targets in micro_batches(x[order], y[order], batch_size):
-            sgd_step_(module, inputs, targets, lr=lr, criterion=criterion)
+            take_step_(module, inputs, targets, lr=lr, criterion=criterion)
 
 
 def sgd_step_(
@@ -58,14 +76,19 @@ def sgd_step_(
     lr: float,
     criterion: Criterion = cross_entropy,
 ) -> None:
-    """Take one first-order step, w -= lr * grad, and free the gradient.
+    """Take one first-order step, w -= lr * grad, and free the gradient."""
+    criterion(module(x), y).mean().backward()  # type: ignore[no-untyped-call]
+    step_(module, lr=lr)
+
+
+def step_(module: nn.Module, *, lr: float) -> None:
+    """Take w -= lr * grad with the gradients that are there, and free them.
 
     Plain SGD is written out here because ``torch.optim`` imports a compiler: 150 MiB of resident
     memory that would be counted against backprop without being its own.
     """
     import torch
 
-    criterion(module(x), y).mean().backward()  # type: ignore[no-untyped-call]
     with torch.no_grad():
         for parameter in module.parameters():
             if parameter.grad is not None:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from zo_core.adam import adam_on_grid_, adam_step, empty_state, moments_after
 from zo_core.algorithms.base import Algorithm
-from zo_core.algorithms.fedavg import FedAvg, one_phase
+from zo_core.algorithms.fedavg import FedAvg, local_sgd_fields, one_phase
 from zo_core.algorithms.zeroth_order import ZerothOrderStep, zeroth_order_fields
 from zo_core.algorithms.zowarmup import two_phases
 from zo_core.config import TrainConfig
@@ -98,13 +98,7 @@ class ZerothOrderAdam(ZerothOrderStep):
 
 def fedadam_method(config: TrainConfig) -> FedAdam:
     """Build the method of phase one that a config describes."""
-    return FedAdam(
-        client_lr=config.client_lr,
-        server_lr=config.adam_lr,
-        local_epochs=config.local_epochs,
-        batch_size=config.batch_size,
-        adam_eps=config.adam_eps,
-    )
+    return FedAdam(**local_sgd_fields(config), server_lr=config.adam_lr, adam_eps=config.adam_eps)
 
 
 def high_res_only_fedadam(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from zo_core.algorithms.base import Algorithm, ApplyReport, ClientData, Method, Phase, RoundContext
 from zo_core.config import TrainConfig
 from zo_core.federation.replica import Replica
+from zo_core.frugal_backprop import backprop_step
 from zo_core.local_sgd import local_sgd_
 from zo_core.loss.module_loss import Criterion, cross_entropy
 from zo_core.payload import DenseWeights, Payload
@@ -103,6 +104,8 @@ class FedAvg(DenseAveraging):
     client_lr: float
     local_epochs: int
     batch_size: int
+    backprop: str = "plain"  # a name in BACKPROP
+    micro_batch: int | None = None  # items a forward, where backprop accumulates
     name: str = "fedavg"
 
     def train_(self, replica: Replica, client: ClientData, context: RoundContext) -> None:
@@ -118,17 +121,24 @@ class FedAvg(DenseAveraging):
             round_index=context.round_index,
             client_id=client.slot,
             criterion=self.criterion or cross_entropy,
+            step=backprop_step(self.backprop, micro_batch=self.micro_batch),
         )
+
+
+def local_sgd_fields(config: TrainConfig) -> dict[str, Any]:
+    """Return the fields of a method whose clients train by local SGD, as a config gives them."""
+    return {
+        "client_lr": config.client_lr,
+        "local_epochs": config.local_epochs,
+        "batch_size": config.batch_size,
+        "backprop": config.backprop,
+        "micro_batch": config.micro_batch,
+    }
 
 
 def fedavg_method(config: TrainConfig) -> FedAvg:
     """Build the method that a config describes."""
-    return FedAvg(
-        client_lr=config.client_lr,
-        server_lr=config.server_lr,
-        local_epochs=config.local_epochs,
-        batch_size=config.batch_size,
-    )
+    return FedAvg(**local_sgd_fields(config), server_lr=config.server_lr)
 
 
 def fedavg(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
