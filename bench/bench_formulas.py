@@ -10,7 +10,7 @@ import devices
 from bench import paper
 from bench.bench_bytes import round_payloads
 from bench.model_names import SUITE_SHAPES
-from bench.paper import COHORT, DIRECTIONS
+from bench.paper import BATCH, COHORT, DIRECTIONS
 from bench.record import single
 from bench.residual import Evidence, residual
 from bench.store import StoreError, read_records
@@ -18,8 +18,6 @@ from bench.suite import Suite
 from bench.workloads import build
 from zo_core import cost_model
 from zo_core.models import count_parameters
-
-BATCH = 64
 
 
 def test_counts(suite: Suite) -> None:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import psutil
 
 import devices
 from bench.cases import with_parameters
+from bench.frugal_steps import FRUGAL_METHODS, LEAST
 from bench.model_names import model_label
-from bench.paper import CLIENT_IMAGES
+from bench.paper import BATCH, CLIENT_IMAGES
 from bench.record import Metric, median, single
 from bench.scales import Scale
 from bench.suite import Suite
@@ -54,6 +56,57 @@ def test_step_memory(suite: Suite, model: str, method: str, batch: int, images: 
     functions = ["measure_tensor_peak", *["measure_step_memory"] * processes]
     with ThreadPoolExecutor(_processes_at_once()) as pool:
         tensors, *runs = pool.map(lambda function: _run(function, arguments), functions)
+    _record(suite, (model, method, batch, images), tensors, runs)
+
+
+def _frugal_cases(scale: Scale) -> list[tuple[str]]:
+    return [(model,) for model in scale.frugal_models]
+
+
+@with_parameters("model", _frugal_cases)
+def test_frugal_memory(suite: Suite, model: str) -> None:
+    """Measure the frugal ways at the paper's batch: all at tensor level, by turns in one process.
+
+    At process level too, those of each kind that need the least, or all of them.
+    """
+    scale, batch = suite.scale, BATCH
+    measured = FRUGAL_METHODS if scale.frugal_timed else LEAST
+    processes = scale.memory_processes if scale.frugal_timed else 1
+    with ThreadPoolExecutor(_processes_at_once()) as pool:
+        arguments = (model, list(FRUGAL_METHODS), batch, suite.device_type)
+        together = pool.submit(_run, "measure_tensor_peaks", arguments)
+        runs = {
+            method: [
+                pool.submit(
+                    _run, "measure_step_memory", (model, method, batch, None, suite.device_type)
+                )
+                for _ in range(processes)
+            ]
+            for method in measured
+        }
+    for method in FRUGAL_METHODS:
+        tensors = _one_of(together.result(), method)
+        ended = [run.result() for run in runs.get(method, [])]
+        _record(suite, (model, method, batch, None), tensors, ended)
+
+
+def _one_of(together: devices.IsolatedResult, method: str) -> devices.IsolatedResult:
+    """Take one method's result out of the process that measured several."""
+    if together.status != "ok":
+        return together
+    found = together.value[method]
+    if "error" in found:
+        return replace(together, status="error", value=None, error=found["error"])
+    return replace(together, value=found)
+
+
+def _record(
+    suite: Suite,
+    step: tuple[str, str, int, int | None],
+    tensors: devices.IsolatedResult,
+    runs: Sequence[devices.IsolatedResult],
+) -> None:
+    model, method, batch, images = step
     failed = next((run for run in (*runs, tensors) if run.status != "ok"), None)
     measurements = [run.value for run in runs if run.status == "ok"]
     metrics = {} if failed else _metrics(measurements) | _tensor_metrics(tensors.value)
@@ -66,7 +119,7 @@ def test_step_memory(suite: Suite, model: str, method: str, batch: int, images: 
             "method": method,
             "batch": batch,
             "images": images or batch,
-            "processes": processes,
+            "processes": len(runs),
             "device": suite.device_type,
             "environment": RETURN_BLOCKS,
         },
@@ -92,6 +145,8 @@ def _processes_at_once() -> int:
 
 def _metrics(measurements: list[dict[str, Any]]) -> dict[str, Metric]:
     """Take the host's figures, and the device's where there is one, over the processes."""
+    if not measurements:  # at tensor level alone
+        return {}
     names = {
         "peak_above_baseline": "peak_above_baseline_bytes",
         "peak": "peak_bytes",
@@ -125,9 +180,11 @@ def _categories(tensors: devices.IsolatedResult) -> dict[str, int]:
 
 
 def _headline(metrics: dict[str, Metric]) -> str:
+    tensors = metrics["tensor_peak_above_baseline"].value or 0.0
+    if "peak" not in metrics:
+        return f"{tensors / _MIB:7.1f} MiB of tensors made in the step"
     above, total = metrics["peak_above_baseline"].value, metrics["peak"].value
-    tensors = metrics["tensor_peak_above_baseline"].value
-    if above is None or total is None or tensors is None:
+    if above is None or total is None:
         return "no peak: see the record"
     return (
         f"{above / _MIB:7.1f} MiB above the loaded model (tensors {tensors / _MIB:.1f}), "

@@ -7,6 +7,7 @@ from typing import Any
 
 from bench import paper
 from bench.cases import with_parameters
+from bench.frugal_steps import FRUGAL_METHODS
 from bench.model_names import model_label
 from bench.record import median
 from bench.scales import Scale
@@ -20,8 +21,10 @@ def steps_in_round(method: str, batch: int) -> int | None:
     A ZO client takes the difference of S directions over its whole shard, a FedAvg client three
     epochs over it.
     """
-    passes = {"zo": paper.DIRECTIONS, "fedavg": paper.LOCAL_EPOCHS}.get(method)
-    return None if passes is None else passes * math.ceil(paper.CLIENT_IMAGES / batch)
+    kind = method.split("-", maxsplit=1)[0]  # a frugal way does as many
+    passes = {"zo": paper.DIRECTIONS, "fedavg": paper.LOCAL_EPOCHS, "backprop": paper.LOCAL_EPOCHS}
+    count = passes.get(kind)
+    return None if count is None else count * math.ceil(paper.CLIENT_IMAGES / batch)
 
 
 def _cases(scale: Scale) -> list[tuple[str, str, int]]:
@@ -30,6 +33,10 @@ def _cases(scale: Scale) -> list[tuple[str, str, int]]:
         for model in scale.time_models
         for batch in scale.time_batches
         for method in STEP_METHODS
+    ] + [
+        (model, method, paper.BATCH)
+        for model in (scale.frugal_models if scale.frugal_timed else ())
+        for method in FRUGAL_METHODS
     ]
 
 

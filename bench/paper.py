@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 MB = 10**6  # the paper's megabyte
 DIRECTIONS, COHORT = 3, 10  # S, and at most so many clients a round (appendix A.5, figure 2)
+BATCH = 64  # of a FedAvg step (appendix A.5)
 CLIENT_IMAGES, LOCAL_EPOCHS = 900, 3  # of a client (table 3), and of its warm-up (appendix A.5)
 
 

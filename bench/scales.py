@@ -15,6 +15,8 @@ class Scale:
     memory_batches: tuple[int, ...]
     full_set_models: tuple[str, ...]  # measured over a client's whole set, in micro-batches
     full_set_micro_batches: tuple[int, ...]
+    frugal_models: tuple[str, ...]  # of which the frugal ways are measured, at batch 64
+    frugal_timed: bool  # in time as well, and in every way's process memory
     time_models: tuple[str, ...]
     time_batches: tuple[int, ...]
     time_repeats: int  # measured repeats a time case, after one burn-in
@@ -38,6 +40,8 @@ SCALES: dict[str, Scale] = {
             memory_batches=(1, 64),
             full_set_models=(),
             full_set_micro_batches=(),
+            frugal_models=(),
+            frugal_timed=False,
             time_models=("resnet18",),
             time_batches=(1,),
             time_repeats=3,
@@ -57,6 +61,8 @@ SCALES: dict[str, Scale] = {
             memory_batches=(1, 8, 64),
             full_set_models=(),
             full_set_micro_batches=(),
+            frugal_models=("resnet18",),
+            frugal_timed=False,
             time_models=("resnet18",),
             time_batches=(1, 64),
             time_repeats=5,
@@ -82,6 +88,8 @@ SCALES: dict[str, Scale] = {
             memory_batches=(1, 8, 32, 64),
             full_set_models=("resnet18", "vit", "cnn"),
             full_set_micro_batches=(8, 64),
+            frugal_models=("resnet18", "vit"),
+            frugal_timed=True,
             time_models=("resnet18",),
             time_batches=(1, 8, 64),
             time_repeats=9,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bench.frugal_tables import frugal_tables
 from bench.learning_plots import accuracy_plots, frontier_plots
 from bench.plot_style import Plot
 from bench.plots import bytes_plots, memory_plots
@@ -57,7 +58,7 @@ SECTIONS = (  # in the page's order
             "The high-water mark of a fresh process during one training step, less what it held"
             " just before. Inference is two forwards in a row: as many as one ZO direction takes."
         ),
-        tables=(memory_tables,),
+        tables=(memory_tables, frugal_tables),
         plots=(memory_plots,),
         definitions={
             "Peak memory": (
@@ -67,7 +68,12 @@ SECTIONS = (  # in the page's order
                 " blocks back at once (MALLOC_MMAP_THRESHOLD_); left to itself glibc keeps some,"
                 " which makes figures larger and scatter: the formulas' section shows by how much."
                 " MiB = 2²⁰ bytes."
-            )
+            ),
+            "Same step at less memory": (
+                "Each way is checked to take FedAvg’s step, or ZO’s, to 10⁻⁵ of the update. Tensors"
+                " are counted at torch’s dispatcher; a gradient counts as the loss’s slope by a"
+                " weight, an activation’s gradient as whatever else backward makes."
+            ),
         },
     ),
     Section(

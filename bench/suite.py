@@ -119,7 +119,14 @@ def _scale(name: str, model: str | None, input_shape: str | None) -> Scale:
         return scale
     chosen = check_model(with_input_shape(model, input_shape))
     full_set = (chosen,) if scale.full_set_models else ()
-    return replace(scale, memory_models=(chosen,), time_models=(chosen,), full_set_models=full_set)
+    frugal = (chosen,) if scale.frugal_models else ()
+    return replace(
+        scale,
+        memory_models=(chosen,),
+        time_models=(chosen,),
+        full_set_models=full_set,
+        frugal_models=frugal,
+    )
 
 
 def new_folder() -> Path:

@@ -10,12 +10,21 @@ MISSING = "–"
 MODELS = {"resnet18": "ResNet18", "vit": "ViT", "cnn": "CNN"}
 METHODS = {"inference": "Inference", "zo": "ZO", "fedavg": "FedAvg"}
 ALGORITHMS = {"zowarmup": "ZOWarmUp", "high-res-only": "High-Res-Only"}
+FRUGAL = {
+    "backprop-accumulated": "FedAvg, accumulated over 8",
+    "backprop-checkpointed": "FedAvg, checkpointed",
+    "backprop-accumulated-checkpointed": "FedAvg, accumulated over 8, checkpointed",
+    "backprop-least": "FedAvg, one image at a time, checkpointed",
+    "backprop-layerwise": "FedAvg, layer by layer",
+    "zo-by-8": "ZO, 8 images a forward",
+    "zo-by-1": "ZO, 1 image a forward",
+}
 VARIANTS = {"zowarmup-plain": "ZOWarmUp without grid"}
 
 
 def label(name: str) -> str:
     """Return the written form of a model, method or algorithm; an unknown name stays as it is."""
-    return (MODELS | METHODS | ALGORITHMS | VARIANTS).get(name, name)
+    return (MODELS | METHODS | FRUGAL | ALGORITHMS | VARIANTS).get(name, name)
 
 
 def significant(value: float, digits: int = 3) -> str:

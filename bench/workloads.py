@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import devices
+from bench.frugal_steps import bind_frugal, micro_batch_of
 
 if TYPE_CHECKING:
     import torch
@@ -68,15 +69,41 @@ def measure_tensor_peak(
         devices.tensor_memory.TensorPeak as JSON.
     """
     from bench.model_source import load_model
-    from devices.tensor_memory import track_tensors
 
     loaded = load_model(model).to(device)
     x, y = (part.to(device) for part in loaded.batch(images or batch))
-    step = bind_step(loaded.module, x, y, method, micro_batch=batch)
-    existing = [*loaded.module.buffers(), x, y]
-    with track_tensors(parameters=loaded.module.parameters(), existing=existing) as tracker:
+    return _tensor_peak(loaded.module, x, y, method, batch)
+
+
+def _tensor_peak(module: Any, x: Any, y: Any, method: str, micro_batch: int) -> dict[str, Any]:
+    from devices.tensor_memory import track_tensors
+
+    step = bind_step(module, x, y, method, micro_batch=micro_batch)
+    with track_tensors(parameters=module.parameters(), existing=[*module.buffers(), x, y]) as seen:
         step()
-    return tracker.result().to_json()
+    return seen.result().to_json()
+
+
+def measure_tensor_peaks(
+    model: str, methods: list[str], batch: int, device: str = "cpu"
+) -> dict[str, Any]:
+    """Measure several methods' peaks of live tensors, one after the other, on one model.
+
+    Returns:
+        What :func:`measure_tensor_peak` gives, by method; "error" alone where the model's layers
+        do not admit a method.
+    """
+    from bench.model_source import load_model
+
+    loaded = load_model(model).to(device)
+    x, y = (part.to(device) for part in loaded.batch(batch))
+    peaks = {}
+    for method in methods:
+        try:
+            peaks[method] = _tensor_peak(loaded.module, x, y, method, batch)
+        except ValueError as error:
+            peaks[method] = {"error": str(error)}
+    return peaks
 
 
 def make_step(model: str, method: str, batch: int, device: str = "cpu") -> Callable[[], object]:
@@ -97,9 +124,13 @@ def bind_step(
 ) -> Callable[[], object]:
     """Return one step of a method over all of x, in micro-batches.
 
-    A ZO step and inference are exact in micro-batches; "fedavg" takes an SGD step for each.
+    A ZO step and inference are exact in micro-batches; "fedavg" takes an SGD step for each.  A
+    method of :mod:`bench.frugal_steps` cuts x up as its name says.
     """
-    return _METHODS[method](module, x, y, micro_batch)
+    if method.startswith("backprop-"):
+        return bind_frugal(module, x, y, method, lr=_LR)
+    own = micro_batch_of(method)
+    return _METHODS["zo" if own else method](module, x, y, own or micro_batch)
 
 
 def build(model: str) -> torch.nn.Module:

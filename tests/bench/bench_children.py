@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 
-HEAVY = ("matplotlib", "sklearn", "pytest", "onnxruntime", "pandas", "torchinfo")
+HEAVY = (
+    "torch._dynamo",
+    *("matplotlib", "sklearn", "pytest", "onnxruntime", "pandas", "torchinfo"),
+)
 
 
 def heavy_imports_of_a_step(method: str) -> list[str]:

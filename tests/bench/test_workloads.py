@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 import devices
+from bench.frugal_steps import FRUGAL_METHODS
 from bench.tensor_census import take_census
-from bench.workloads import STEP_METHODS, bind_step, measure_tensor_peak
+from bench.workloads import STEP_METHODS, bind_step, measure_tensor_peak, measure_tensor_peaks
 from devices.tensor_memory import TensorPeak, track_tensors
 from zo_core.loss.module_loss import mean_loss
 
@@ -50,6 +51,22 @@ def test_micro_batches_need_as_much_as_one_of_them(method: str) -> None:
     assert parts.peak_above_baseline_bytes == whole.peak_above_baseline_bytes
 
 
+def test_a_frugal_step_holds_less_than_its_plain_one() -> None:
+    found = measure_tensor_peaks("small_resnet", [*FRUGAL_METHODS, *STEP_METHODS], 16)
+    peaks = {method: peak["peak_bytes"] for method, peak in found.items()}
+    for method in FRUGAL_METHODS:
+        plain = "zo" if method.startswith("zo") else "fedavg"
+        assert peaks[method] < peaks[plain], method
+        weights = {found[m]["by_category"]["parameter"] for m in (method, plain)}
+        assert len(weights) == 1
+
+
+def test_a_method_that_the_layers_do_not_admit_is_told_from_the_others() -> None:
+    found = measure_tensor_peaks("torchvision:resnet18@3x32x32", ["backprop-least", "zo-by-1"], 2)
+    assert "BatchNorm" in found["backprop-least"]["error"]
+    assert found["zo-by-1"]["peak_bytes"] > 0
+
+
 def test_a_zo_step_in_micro_batches_takes_the_whole_sets_step() -> None:
     torch.manual_seed(0)
     module, other = mlp(), mlp()
@@ -77,7 +94,7 @@ def test_the_census_accounts_for_all_activations_at_the_peak() -> None:
 
 
 def test_a_measured_process_holds_no_library_that_it_does_not_need() -> None:
-    for method in ("zo", "fedavg"):
+    for method in ("zo", "fedavg", "backprop-layerwise"):
         run = devices.run_isolated("bench_children:heavy_imports_of_a_step", method)
         assert run.status == "ok", run.error
         assert run.value == []

@@ -1,0 +1,59 @@
+"""Steps at less memory, as the suite measures them beside plain backprop and plain ZO.
+
+| name | the step |
+|---|---|
+| backprop-accumulated | FedAvg's, gradients over micro-batches of 8 |
+| backprop-checkpointed | FedAvg's, blocks' inputs kept alone |
+| backprop-accumulated-checkpointed | FedAvg's, both |
+| backprop-least | FedAvg's, both, one item at a time |
+| backprop-layerwise | FedAvg's, checkpointed, each weight stepped as its gradient appears |
+| zo-by-8, zo-by-1 | ZO's, in micro-batches |
+
+All of the first five take the same mathematical step, and so do the last two and ZO; see
+:mod:`zo_core.frugal_backprop`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+MICRO_BATCH = 8  # of those that accumulate, unless their name says another
+_BACKPROP = {  # name -> name in BACKPROP, items a forward
+    "backprop-accumulated": ("accumulated", MICRO_BATCH),
+    "backprop-checkpointed": ("checkpointed", None),
+    "backprop-accumulated-checkpointed": ("accumulated-checkpointed", MICRO_BATCH),
+    "backprop-least": ("accumulated-checkpointed", 1),
+    "backprop-layerwise": ("layerwise", None),
+}
+_ZO = {"zo-by-8": 8, "zo-by-1": 1}  # name -> items a forward
+FRUGAL_METHODS = (*_BACKPROP, *_ZO)
+# Those of which a process's peak is measured at every scale: the least of each kind.
+LEAST = ("backprop-least", "backprop-layerwise", "zo-by-8")
+
+
+def bind_frugal(module: Any, x: Any, y: Any, method: str, *, lr: float) -> Callable[[], object]:
+    """Return one step of a frugal way of backprop over all of x.
+
+    Args:
+        module: a model.
+        x: a batch.
+        y: its labels.
+        method: a name in FRUGAL_METHODS that begins with "backprop".
+        lr: learning rate.
+    """
+    from zo_core.frugal_backprop import backprop_step
+
+    name, micro_batch = _BACKPROP[method]
+    take_step_ = backprop_step(name, micro_batch=micro_batch)
+
+    def step() -> None:
+        module.train()
+        take_step_(module, x, y, lr=lr)
+
+    return step
+
+
+def micro_batch_of(method: str) -> int | None:
+    """Return the items a forward that a ZO step's name sets; None for all others."""
+    return _ZO.get(method)
