@@ -48,3 +48,40 @@ _OPERATIONS = {
     "replay": _replay,
     "copy": lambda w: w + 1.0,  # what the meter must see
 }
+
+
+def client_round(folder: str, features: int) -> dict[str, Any]:
+    """One client's round of an exported linear model: its memory, and what is imported for it."""
+    import sys
+    from pathlib import Path
+
+    from zo_core.algorithms.base import ClientData, RoundContext
+    from zo_core.algorithms.zeroth_order import ZerothOrderStep
+    from zo_core.client import load_replica
+
+    rng = np.random.default_rng(0)
+    client = ClientData(
+        slot=0,
+        x=rng.standard_normal((2, features), dtype=np.float32),
+        y=np.array([1, 2]),
+    )
+    method = ZerothOrderStep(directions=2, epsilon=1e-3, tau=1.0, lr=1e-9, micro_batch=1)
+    context = RoundContext(run_seed=1, run_id=1, round_index=0, cohort=(0,), samples=(2,))
+    import onnxruntime  # noqa: F401  # its own memory is no weights'
+
+    with devices.measure() as region:
+        replica = load_replica(Path(folder))
+        update = method.client_update(replica, client, context)
+        method.server_result(replica, [update], context)
+    standard = sys.stdlib_module_names
+    packages = {name.split(".")[0] for name, module in sys.modules.items() if _is_file(module)}
+    return {
+        "extra_bytes": region.peak_above_baseline_bytes.value,
+        "torch": "torch" in sys.modules,
+        "packages": sorted(name for name in packages - standard if not name.startswith("_")),
+        "digest": replica.digest().hex(),
+    }
+
+
+def _is_file(module: Any) -> bool:
+    return getattr(module, "__file__", None) is not None

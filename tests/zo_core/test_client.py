@@ -1,0 +1,178 @@
+"""The client without torch: it computes the loss that the weights' own memory gives, or refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from linear_export import (
+    batch,
+    change_graph,
+    change_manifest,
+    change_weights,
+    linear_folder,
+    reference_loss,
+)
+
+import devices
+from zo_core import loss_differences, perturb_
+from zo_core.client import load_replica
+from zo_core.federation import Replica
+from zo_core.loss.onnx import MODES
+from zo_core.manifest import ExportedModelError
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return linear_folder(tmp_path / "linear")
+
+
+def state(replica: Replica) -> list[Any]:
+    return [*replica.params.arrays, *replica._frozen]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("micro_batch", [None, 1, 4, 100])
+def test_the_loss_is_the_weights_loss(folder: Path, mode: str, micro_batch: int | None) -> None:
+    replica = load_replica(folder, mode=mode)
+    x, y = batch(11)
+    expected = reference_loss(state(replica), x, y)
+    assert replica.mean_loss(x, y, micro_batch=micro_batch) == pytest.approx(expected, rel=1e-6)
+
+
+def test_what_is_written_in_place_is_what_the_next_forward_sees(folder: Path) -> None:
+    replica = load_replica(folder)
+    x, y = batch(11)
+    losses = []
+    for scale in (0.25, -0.5, 0.25):
+        perturb_(replica.params, seed=3, scale=scale)
+        losses.append(replica.mean_loss(x, y))
+        assert losses[-1] == pytest.approx(reference_loss(state(replica), x, y), rel=1e-6)
+    assert len(set(losses)) == 3
+
+
+def test_correct_items_are_counted_over_all_micro_batches(folder: Path) -> None:
+    replica = load_replica(folder)
+    x, _ = batch(40)
+    weight, bias, shift = state(replica)
+    y = (x @ weight + bias + shift).argmax(axis=1)
+    y[:7] = (y[:7] + 1) % 10
+    assert replica._forward.evaluate(x, y, micro_batch=9)[1] == 33  # type: ignore[union-attr]
+
+
+def test_the_client_holds_its_weights_once(tmp_path: Path) -> None:
+    """GIVEN 40 MB of weights WHEN a client loads, computes and replays THEN 1.3 times that is used.
+
+    The process's peak before is the baseline, so the file's bytes count if they are held.
+    """
+    linear_folder(tmp_path, features=1_000_000)
+    run = devices.run_isolated("zo_core_children:client_round", str(tmp_path), 1_000_000)
+    assert run.status == "ok", run.error
+    assert run.value["torch"] is False
+    assert 40e6 < run.value["extra_bytes"] < 52e6
+
+
+def test_a_clients_process_loads_numpy_and_onnxruntime_alone(folder: Path) -> None:
+    run = devices.run_isolated("zo_core_children:client_round", str(folder), 12)
+    assert run.status == "ok", run.error
+    light = {"numpy", "onnxruntime", "zo_core", "zo_core_children", "devices", "psutil"}
+    assert set(run.value["packages"]) <= light
+
+
+CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a weight": (lambda f: change_weights(f, bias=np.ones(10, np.float32)), "digest of the state"),
+    "a frozen tensor": (lambda f: change_weights(f, shift=np.ones(10, np.float32)), "digest"),
+    "another shape": (lambda f: change_weights(f, bias=np.ones(9, np.float32)), "tensor 'bias'"),
+    "another dtype": (lambda f: change_weights(f, bias=np.ones(10)), "tensor 'bias'"),
+    "a missing tensor": (lambda f: change_weights(f, bias=None), "tensor 'bias'"),
+    "a tensor too many": (lambda f: change_weights(f, more=np.ones(1)), "tensor 'more'"),
+    "an exponent": (lambda f: change_manifest(f, exponents=(-20, -20)), "digest of the state"),
+    "exponents too few": (lambda f: change_manifest(f, exponents=(-20,)), "exponents"),
+    "another graph": (lambda f: (f / "model.onnx").write_bytes(b"ONNX"), "model.onnx: digest"),
+    "no graph": (lambda f: (f / "model.onnx").unlink(), "model.onnx: digest"),
+    "another input": (lambda f: change_graph(f, "weights.bias", "weights.b"), "input 'weights.b"),
+    "another input shape": (lambda f: change_manifest(f, input_shape=(13,)), "input 'x'"),
+    "another stream": (lambda f: change_manifest(f, stream="zo-stream/2"), "stream must be"),
+    "another grid": (lambda f: change_manifest(f, grid="zo-grid/2"), "grid must be"),
+    "another format": (lambda f: change_manifest(f, format="zo-export/9"), "format must be"),
+    "no manifest": (lambda f: (f / "manifest.json").unlink(), "holds no manifest"),
+    "a torn manifest": (lambda f: (f / "manifest.json").write_text("{"), "no manifest of"),
+    "an empty manifest": (lambda f: (f / "manifest.json").write_text("[]"), "no manifest of"),
+    "a field too few": (lambda f: without_field(f, "frozen"), "no manifest of"),
+    "no weights": (lambda f: (f / "weights.safetensors").unlink(), "weights.safetensors"),
+    "truncated weights": (lambda f: truncate(f / "weights.safetensors"), "truncated"),
+}
+
+
+def without_field(folder: Path, name: str) -> None:
+    path = folder / "manifest.json"
+    data = json.loads(path.read_text())
+    del data[name]
+    path.write_text(json.dumps(data))
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-4])
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_does_not_match_is_refused_by_name(folder: Path, change: str) -> None:
+    make, words = CHANGES[change]
+    make(folder)
+    with pytest.raises(ExportedModelError, match=words):
+        load_replica(folder)
+
+
+def test_a_graph_that_is_none_is_refused_even_if_the_manifest_vouches_for_it(folder: Path) -> None:
+    from zo_core.manifest import file_digest
+
+    (folder / "model.onnx").write_bytes(b"ONNX")
+    change_manifest(folder, graph_digest=file_digest(folder / "model.onnx"))
+    with pytest.raises(ExportedModelError, match="no graph that onnxruntime runs"):
+        load_replica(folder)
+
+
+BATCHES: dict[str, tuple[Any, Any, str]] = {
+    "features": (np.zeros((4, 13), np.float32), np.zeros(4, np.int64), "x must be"),
+    "rank": (np.zeros(12, np.float32), np.zeros(1, np.int64), "x must be"),
+    "dtype": (np.zeros((4, 12)), np.zeros(4, np.int64), "x must be"),
+    "no items": (np.zeros((0, 12), np.float32), np.zeros(0, np.int64), "an item at least"),
+    "labels' count": (np.zeros((4, 12), np.float32), np.zeros(3, np.int64), "y must be int64"),
+    "labels' dtype": (np.zeros((4, 12), np.float32), np.zeros(4, np.int32), "y must be int64"),
+    "a label": (np.zeros((4, 12), np.float32), np.full(4, 10), r"in \[0, 10\)"),
+}
+
+
+@pytest.mark.parametrize("case", BATCHES)
+def test_a_batch_of_the_wrong_shape_leaves_the_weights_as_they_were(
+    folder: Path, case: str
+) -> None:
+    replica = load_replica(folder)
+    before = replica.digest()
+    x, y, words = BATCHES[case]
+    with pytest.raises(ValueError, match=words):
+        loss_differences(
+            lambda: replica.mean_loss(x, y),
+            replica.params,
+            [1],
+            epsilon=1e-3,
+            grid=replica.grid,
+        )
+    replica.changed()
+    assert replica.digest() == before
+
+
+def test_an_unknown_mode_lists_the_known(folder: Path) -> None:
+    with pytest.raises(ValueError, match="memory, speed"):
+        load_replica(folder, mode="fast")
+
+
+def test_a_replica_of_bare_buffers_says_that_it_has_no_forward() -> None:
+    with pytest.raises(ValueError, match="no forward"):
+        Replica([np.ones(3, np.float32)]).mean_loss(np.ones((1, 3)), np.zeros(1))
