@@ -1,4 +1,4 @@
-"""Payloads of single methods: FedKSeed's pool, and the result of hi + lo."""
+"""Payloads of single methods: FedKSeed's pool, hi + lo's result, HeteroFL's sub-network."""
 
 from __future__ import annotations
 
@@ -69,6 +69,43 @@ class MixedResult(Payload):
             participates=participates,
             differences=reader.floats(rows * directions).reshape(rows, directions),
             increment=reader.array(4 * count, np.int32),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SubModel(Payload):
+    """HeteroFL's up-link: a client's sub-network, and the labels for which its outputs count."""
+
+    KIND: ClassVar[int] = 8
+    HEAD: ClassVar[struct.Struct] = struct.Struct("<QIIIQ")
+    slot: int  # client slot
+    labels: npt.NDArray[np.bool_]  # (classes,): those that the client has; empty for all
+    values: Floats  # (count,): trainable weights in stream order, each tensor's prefix
+
+    def encode(self) -> bytes:
+        """Return the body's bytes."""
+        head = self.HEAD.pack(
+            self.run_id, self.round_index, self.slot, self.labels.size, self.values.size
+        )
+        labels = np.packbits(self.labels, bitorder="little").tobytes()
+        return prefix(self.KIND) + head + labels + float_bytes(self.values)
+
+    @property
+    def num_bytes(self) -> int:
+        """Length of the encoded body, bytes."""
+        labels = (self.labels.size + 7) // 8
+        return PREFIX.size + self.HEAD.size + labels + 4 * self.values.size
+
+    @classmethod
+    def read(cls, reader: Reader) -> SubModel:
+        """Parse what follows the prefix."""
+        run_id, round_index, slot, classes, count = reader.unpack(cls.HEAD)
+        return cls(
+            run_id=run_id,
+            round_index=round_index,
+            slot=slot,
+            labels=read_bitmap(reader, classes),
+            values=reader.floats(count),
         )
 
 

@@ -10,6 +10,7 @@ is malformed, truncated, over-long or not finite, before it allocates anything.
 | RoundResult | server, phase two | run, round, digest, cohort size, S, bitmap, S float32 each |
 | MixedResult | server, hi + lo | a RoundResult's with rows, P; P int32 |
 | SeedPool | both ways, FedKSeed | run, round, slot, samples, digest, K, n, n uint16 and float32 |
+| SubModel | client, HeteroFL | run, round, slot, classes, count, bitmap, count float32 |
 | Snapshot | server, hand-over | run, round, tensors, state count, exponents int32, float32 |
 | Snapshot with state | server, catch-up | a Snapshot's, state count, float32 |
 """
@@ -38,7 +39,7 @@ from zo_core.encoding import (
     prefix,
     read_bitmap,
 )
-from zo_core.method_payloads import MAX_CANDIDATES, MixedResult, SeedPool
+from zo_core.method_payloads import MAX_CANDIDATES, MixedResult, SeedPool, SubModel
 
 __all__ = [
     "DIGEST_PREFIX_BYTES",
@@ -53,6 +54,7 @@ __all__ = [
     "ScalarUpdate",
     "SeedPool",
     "Snapshot",
+    "SubModel",
 ]
 
 
@@ -226,6 +228,6 @@ class Snapshot(Payload):
         return replace(model, state=reader.floats(count))
 
 
-for _kind in (DenseWeights, ScalarUpdate, RoundResult, Snapshot, SeedPool, MixedResult):
+for _kind in (DenseWeights, ScalarUpdate, RoundResult, Snapshot, SeedPool, MixedResult, SubModel):
     READERS[_kind.KIND] = _kind.read
 READERS[Snapshot.KIND_WITH_STATE] = Snapshot.read_with_state

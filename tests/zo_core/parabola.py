@@ -86,7 +86,8 @@ class Run:
         )
 
     def method_at(self, round_index: int) -> Method:
-        return replace(self.algorithm.phase_at(round_index).method, criterion=half_square)  # type: ignore[type-var, call-arg]
+        method = self.algorithm.phase_at(round_index).method
+        return replace(method, criterion=half_square)  # type: ignore[type-var, call-arg]
 
     def rounds(self) -> Iterator[RoundRecord]:
         for index in range(self.algorithm.rounds):

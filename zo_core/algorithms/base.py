@@ -88,6 +88,9 @@ class Method(Protocol):
     def apply_(self, replica: Replica, result: Payload, context: RoundContext) -> ApplyReport:
         """Bring any other replica to the server's weights."""
 
+    def message_for(self, replica: Replica, result: Payload, slot: int) -> Payload:
+        """Return what a client is sent of a result: all of it, or the part that it holds."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
@@ -105,6 +108,9 @@ class Algorithm:
 
     name: str
     phases: tuple[Phase, ...]
+    # items a batch of the training data, from which batch norm's statistics are collected before
+    # each evaluation; None where training keeps them
+    statistics_batch: int | None = None
 
     @property
     def rounds(self) -> int:

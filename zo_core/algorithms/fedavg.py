@@ -7,7 +7,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from zo_core.frugal_backprop import backprop_step
 from zo_core.local_sgd import local_sgd_
 from zo_core.loss.module_loss import Criterion, cross_entropy
 from zo_core.payload import DenseWeights, Payload
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class NonFiniteWeightsError(ArithmeticError):
@@ -47,11 +50,7 @@ class DenseAveraging:
             after = replica.values()
         finally:
             replica.load_(before)
-        if not np.isfinite(after).all():
-            raise NonFiniteWeightsError(
-                f"client {client.slot}'s training ended in weights that are not finite; "
-                "they are taken back (lower client_lr)"
-            )
+        require_finite(after, client.slot)
         return DenseWeights(
             run_id=context.run_id,
             round_index=context.round_index,
@@ -96,6 +95,23 @@ class DenseAveraging:
         replica.load_(cast(DenseWeights, result).values)
         return ApplyReport()
 
+    def message_for(self, replica: Replica, result: Payload, slot: int) -> Payload:
+        """Return the result: everyone holds the whole model."""
+        return result
+
+
+def require_finite(values: npt.NDArray[np.float32], slot: int) -> None:
+    """Check what a client's training ended in.
+
+    Raises:
+        NonFiniteWeightsError: a weight is not finite.
+    """
+    if not np.isfinite(values).all():
+        raise NonFiniteWeightsError(
+            f"client {slot}'s training ended in weights that are not finite; "
+            "they are taken back (lower client_lr)"
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FedAvg(DenseAveraging):
@@ -110,8 +126,14 @@ class FedAvg(DenseAveraging):
 
     def train_(self, replica: Replica, client: ClientData, context: RoundContext) -> None:
         """Take some epochs of SGD over the shard."""
+        self.train_module_(replica.module, client, context, self.criterion or cross_entropy)
+
+    def train_module_(
+        self, module: nn.Module, client: ClientData, context: RoundContext, criterion: Criterion
+    ) -> None:
+        """Train a module as :meth:`train_` trains a replica's."""
         local_sgd_(
-            replica.module,
+            module,
             client.x,
             client.y,
             lr=self.client_lr,
@@ -120,7 +142,7 @@ class FedAvg(DenseAveraging):
             run_seed=context.run_seed,
             round_index=context.round_index,
             client_id=client.slot,
-            criterion=self.criterion or cross_entropy,
+            criterion=criterion,
             step=backprop_step(self.backprop, micro_batch=self.micro_batch),
         )
 

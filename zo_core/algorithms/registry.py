@@ -9,6 +9,7 @@ from zo_core.algorithms.fedadam import high_res_only_fedadam, zowarmup_fedadam
 from zo_core.algorithms.fedavg import fedavg, high_res_only
 from zo_core.algorithms.fedkseed import fedkseed, zowarmup_fedkseed
 from zo_core.algorithms.fedzo import fedzo
+from zo_core.algorithms.heterofl import heterofl
 from zo_core.algorithms.hi_lo import zowarmup_hi_lo
 from zo_core.algorithms.mezo import mezo
 from zo_core.algorithms.zowarmup import zowarmup
@@ -18,6 +19,7 @@ from zo_core.config import TrainConfig
 ALGORITHMS: dict[str, Callable[[TrainConfig, tuple[int, ...]], Algorithm]] = {
     "fedavg": fedavg,
     "high-res-only": high_res_only,
+    "heterofl": heterofl,
     "zowarmup": zowarmup,
     "mezo": mezo,
     "high-res-only-fedadam": high_res_only_fedadam,

@@ -19,6 +19,7 @@ from zo_core.config import TrainConfig
 from zo_core.federation.replica import Replica
 from zo_core.fixed_point import coefficients, fixed_point
 from zo_core.local_zo import LocalSteps, step_items
+from zo_core.payload import Payload
 from zo_core.spsa import loss_differences, radius
 from zo_core.stream import derive_seeds
 
@@ -122,6 +123,10 @@ class ZerothOrderClient:
                     local.take_(fixed_point(seeds_of(step - 1), c), rho)
                 rows.append(self.differences(replica, part, seeds_of(step)))
         return np.stack(rows)
+
+    def message_for(self, replica: Replica, result: Payload, slot: int) -> Payload:
+        """Return the result: everyone rebuilds the same step from it."""
+        return result
 
     def coefficients(
         self, differences: Sequence[float], rho: float, weights: Sequence[float] | None = None

@@ -159,7 +159,7 @@ class Replica:
         Raises:
             ValueError: values has another length than this model's state.
         """
-        _scatter_(self._trained_state(), values)
+        scatter_(self._trained_state(), values)
         self.changed()
 
     def snapshot(self, *, run_id: int, round_index: int) -> Snapshot:
@@ -183,7 +183,7 @@ class Replica:
         Raises:
             ValueError: the snapshot is of another model.
         """
-        _scatter_([*self.params.arrays, *self._frozen], snapshot.values)
+        scatter_([*self.params.arrays, *self._frozen], snapshot.values)
         self.share(snapshot.state)
         self.grid = Grid(snapshot.exponents) if snapshot.exponents.size else None
         self.changed()
@@ -210,7 +210,12 @@ def gather(arrays: Sequence[Any]) -> npt.NDArray[np.float32]:
     return np.concatenate([np.empty(0, np.float32), *map(_flat_copy, arrays)])
 
 
-def _scatter_(arrays: Sequence[Any], values: npt.NDArray[np.float32]) -> None:
+def scatter_(arrays: Sequence[Any], values: npt.NDArray[np.float32]) -> None:
+    """Write what :func:`gather` gave of arrays and tensors of these sizes.
+
+    Raises:
+        ValueError: values has another length.
+    """
     sizes = [size_of(array) for array in arrays]
     if values.size != sum(sizes):
         raise ValueError(

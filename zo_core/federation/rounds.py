@@ -8,7 +8,15 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from zo_core.federation.replica import Replica
-from zo_core.payload import DenseWeights, MixedResult, Payload, RoundResult, ScalarUpdate, SeedPool
+from zo_core.payload import (
+    DenseWeights,
+    MixedResult,
+    Payload,
+    RoundResult,
+    ScalarUpdate,
+    SeedPool,
+    SubModel,
+)
 from zo_core.stream import Purpose, random_permutation
 
 if TYPE_CHECKING:  # that package imports this one
@@ -32,8 +40,9 @@ class RoundRecord:
     round_index: int
     method: str
     cohort: tuple[int, ...]  # slots, ascending
-    per_client: LinkBytes  # of a client that takes part; of the one that sends most
+    per_client: LinkBytes  # of a client that takes part; of the one that sends or gets most
     up_payload_bytes: int  # of the whole cohort
+    down_payload_bytes: int  # of all receivers
     receivers: int  # clients that the down-link went to
     result: Payload
     report: ApplyReport  # what the step did to the weights
@@ -86,6 +95,9 @@ def run_round(
         replica, _updates(method, replica, client_data, context, sent), context
     )
     up_scalars, up_payload = max(sent, default=(0, 0), key=itemgetter(1))
+    receivers = range(roster_size) if method.downlink_to_everyone else context.cohort
+    received = [_sizes(method.message_for(replica, result, slot)) for slot in receivers]
+    down_scalars, down_payload = max(received, default=(0, 0), key=itemgetter(1))
     return RoundRecord(
         round_index=context.round_index,
         method=method.name,
@@ -93,11 +105,12 @@ def run_round(
         per_client=LinkBytes(
             up_scalars=up_scalars,
             up_payload=up_payload,
-            down_scalars=scalar_bytes(result),
-            down_payload=result.num_bytes,
+            down_scalars=down_scalars,
+            down_payload=down_payload,
         ),
         up_payload_bytes=sum(payload for _, payload in sent),
-        receivers=roster_size if method.downlink_to_everyone else len(context.cohort),
+        down_payload_bytes=sum(payload for _, payload in received),
+        receivers=len(receivers),
         result=result,
         report=report,
     )
@@ -106,7 +119,7 @@ def run_round(
 def scalar_bytes(payload: Payload) -> int:
     """Count a payload as the paper does: 4 bytes for each weight or dL, nothing else."""
     match payload:
-        case DenseWeights():
+        case DenseWeights() | SubModel():
             return 4 * payload.values.size
         case ScalarUpdate() | RoundResult():
             return 4 * payload.differences.size
@@ -126,5 +139,10 @@ def _updates(
 ) -> Iterator[Payload]:
     for slot in context.cohort:
         update = method.client_update(replica, client_data(slot), context)
-        sent.append((scalar_bytes(update), update.num_bytes))
+        sent.append(_sizes(update))
         yield update
+
+
+def _sizes(payload: Payload) -> tuple[int, int]:
+    """Scalars and payload, bytes."""
+    return scalar_bytes(payload), payload.num_bytes

@@ -39,7 +39,9 @@ from zo_core.loss.forward_mode import (
     fastest_mode,
     try_forward_modes,
 )
+from zo_core.loss.module_loss import micro_batches
 from zo_core.models import build_model
+from zo_core.models.statistics import collect_statistics_
 from zo_core.spsa import NonFiniteLossError
 
 Progress = Callable[[TrainingRecord], None]  # called after each round
@@ -156,6 +158,7 @@ class Training:
     def evaluate(self) -> Evaluation:
         """Measure the model as it stands on the test split and the clients' hold-outs."""
         with self._forward.active():
+            self._collect_statistics()
             accuracy = self._evaluator.measure(self.replica.module)
         return Evaluation(
             rounds_done=self.record.rounds_done,
@@ -167,6 +170,16 @@ class Training:
             down_payload_bytes=self.record.down_payload_bytes,
             elapsed_s=self.record.elapsed_s,
         )
+
+    def _collect_statistics(self) -> None:
+        """Query the clients one after the other for static batch norm's statistics."""
+        size = self.algorithm.statistics_batch
+        if size is None:
+            return
+        shards = (self.data.client(slot) for slot in range(self.config.clients))
+        batches = (x for shard in shards for x, _ in micro_batches(shard.x, shard.y, size))
+        collect_statistics_(self.replica.module, batches)
+        self.replica.changed()
 
     def _hand_over(self, method: Method, round_index: int) -> None:
         """Freeze the warm-up's model as the origin of all replicas and send it to everyone."""
@@ -182,7 +195,7 @@ class Training:
         seconds = record.seconds_by_method
         seconds[done.method] = seconds.get(done.method, 0.0) + elapsed_s
         record.up_payload_bytes += done.up_payload_bytes
-        record.down_payload_bytes += done.per_client.down_payload * done.receivers
+        record.down_payload_bytes += done.down_payload_bytes
         record.rounds_done += 1
         if done.report.zero_share is not None:
             record.zero_shares.append(done.report.zero_share)

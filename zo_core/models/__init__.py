@@ -22,6 +22,7 @@ __all__ = [
     "build_model",
     "count_parameters",
     "init_weights_",
+    "skeleton",
 ]
 
 MODELS: Final[dict[str, Callable[[ModelConfig], nn.Module]]] = {
@@ -62,8 +63,6 @@ def build_model(
     >>> count_parameters(build_model("cnn", in_channels=1, image_size=8, run_seed=0))
     6138
     """
-    if name not in MODELS:
-        raise ValueError(f"unknown model {name!r}; known: {', '.join(MODELS)}")
     config = ModelConfig(
         num_classes=num_classes,
         in_channels=in_channels,
@@ -71,8 +70,24 @@ def build_model(
         norm=norm,
         width=width,
     )
-    # torch's layers draw default weights when they are built: leave the caller's generator alone
-    with torch.random.fork_rng(devices=[]):
-        module = MODELS[name](config)
+    module = _build(name, config)
     init_weights_(module, run_seed)
     return module
+
+
+def skeleton(name: str, config: ModelConfig) -> nn.Module:
+    """Build a model without memory for its weights, for what depends on their shapes alone.
+
+    Raises:
+        ValueError: an unknown name, or a shape that the model does not have.
+    """
+    with torch.device("meta"):
+        return _build(name, config)
+
+
+def _build(name: str, config: ModelConfig) -> nn.Module:
+    if name not in MODELS:
+        raise ValueError(f"unknown model {name!r}; known: {', '.join(MODELS)}")
+    # torch's layers draw default weights when they are built: leave the caller's generator alone
+    with torch.random.fork_rng(devices=[]):
+        return MODELS[name](config)

@@ -21,10 +21,10 @@ def small_cnn(config: ModelConfig) -> nn.Module:
     first, second = config.channels(16), config.channels(32)
     layers = [
         nn.Conv2d(config.in_channels, first, 3, stride=2, padding=1, bias=False),
-        config.norm_layer(first, groups=GROUPS),
+        config.norm_layer(16, groups=GROUPS),
         nn.ReLU(inplace=True),
         nn.Conv2d(first, second, 3, stride=2, padding=1, bias=False),
-        config.norm_layer(second, groups=GROUPS),
+        config.norm_layer(32, groups=GROUPS),
         nn.ReLU(inplace=True),
         nn.Flatten(),
         nn.Linear(second * POOLED_SIZE**2, config.num_classes),

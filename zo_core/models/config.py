@@ -38,6 +38,11 @@ class ModelConfig:
         """Scale a channel count by the width, rounding down."""
         return int(full * self.width)
 
-    def norm_layer(self, channels: int, *, groups: int) -> nn.Module:
-        """Build the config's norm layer; the groups are GroupNorm's."""
-        return NORMS[self.norm](channels, groups)
+    def norm_layer(self, full: int, *, groups: int) -> nn.Module:
+        """Build the config's norm layer.
+
+        Args:
+            full: channels at width 1.
+            groups: GroupNorm's at width 1; a narrower layer keeps the channels of a group.
+        """
+        return NORMS[self.norm](self.channels(full), max(1, int(groups * self.width)))

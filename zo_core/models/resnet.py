@@ -27,16 +27,19 @@ from zo_core.models.config import ModelConfig
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions with norms, and a shortcut around them."""
 
-    def __init__(self, config: ModelConfig, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(
+        self, config: ModelConfig, full_inputs: int, full_outputs: int, stride: int
+    ) -> None:
         super().__init__()
+        inputs, outputs = config.channels(full_inputs), config.channels(full_outputs)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
-        self.norm1 = _norm(config, outputs)
+        self.norm1 = _norm(config, full_outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.norm2 = _norm(config, outputs)
+        self.norm2 = _norm(config, full_outputs)
         self.shortcut = nn.Sequential()
         if stride != 1 or inputs != outputs:
             self.shortcut.append(nn.Conv2d(inputs, outputs, 1, stride, bias=False))
-            self.shortcut.append(_norm(config, outputs))
+            self.shortcut.append(_norm(config, full_outputs))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (batch, inputs, h, w) to (batch, outputs, h / stride, w / stride)."""
@@ -57,16 +60,16 @@ class ResNet(nn.Module):
 
     def __init__(self, config: ModelConfig, *, stages: tuple[int, ...], blocks: int) -> None:
         super().__init__()
-        channels = [config.channels(full) for full in stages]
-        self.conv1 = nn.Conv2d(config.in_channels, channels[0], 3, padding=1, bias=False)
-        self.norm1 = _norm(config, channels[0])
+        first_channels = config.channels(stages[0])
+        self.conv1 = nn.Conv2d(config.in_channels, first_channels, 3, padding=1, bias=False)
+        self.norm1 = _norm(config, stages[0])
         self.stages = nn.ModuleList()
-        for stage, outputs in enumerate(channels):
-            inputs = channels[max(stage - 1, 0)]
+        for stage, outputs in enumerate(stages):
+            inputs = stages[max(stage - 1, 0)]
             first = BasicBlock(config, inputs, outputs, stride=1 if stage == 0 else 2)
             rest = (BasicBlock(config, outputs, outputs, stride=1) for _ in range(blocks - 1))
             self.stages.append(nn.Sequential(first, *rest))
-        self.linear = nn.Linear(channels[-1], config.num_classes)
+        self.linear = nn.Linear(config.channels(stages[-1]), config.num_classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map images (batch, in_channels, h, w) to logits (batch, num_classes)."""
@@ -90,9 +93,10 @@ def small_resnet(config: ModelConfig) -> nn.Module:
     return ResNet(config, stages=(16, 32, 64), blocks=1)
 
 
-def _norm(config: ModelConfig, channels: int) -> nn.Module:
-    """Build a norm with min(32, channels / 2) groups: our choice, the paper's is not known.
+def _norm(config: ModelConfig, full: int) -> nn.Module:
+    """Build a norm with min(32, channels / 2) groups at width 1: our choice, the paper's is not
+    known.
 
     Two channels or more in a group keep GroupNorm from being instance norm at small widths.
     """
-    return config.norm_layer(channels, groups=min(32, channels // 2))
+    return config.norm_layer(full, groups=min(32, full // 2))
