@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import signal
 import subprocess
 import sys
 from functools import cache
@@ -76,25 +78,36 @@ def test_a_resumed_run_ends_as_one_that_was_never_interrupted(
         assert outcome(again.run()) == outcome(whole)
 
 
-def test_a_killed_process_leaves_a_checkpoint_that_resumes(tmp_path: Path) -> None:
-    script = f"""
-import os, signal, torch
+_ENDLESSLY_KILLED = """
+import os, random, signal, sys, torch
 from pathlib import Path
 from zo_core.config import TrainConfig
 from zo_core.data import load_dataset
+from zo_core.federation.checkpoint import resume_
 from zo_core.federation.training import Training
 torch.set_num_threads(1)
+folder, doomed = Path(sys.argv[2]), int(sys.argv[3])
+run = Training(TrainConfig(**eval(sys.argv[1])), load_dataset("digits"))
+resume_(run, folder)
 def kill(record):
-    if record.rounds_done == 6:
+    if record.rounds_done == doomed:
         os.kill(os.getpid(), signal.SIGKILL)
-run = Training(TrainConfig(**{SMALL!r}), load_dataset("digits"))
-run.run(kill, checkpoints=Path({str(tmp_path)!r}), checkpoint_every=4)
+print(run.run(kill, checkpoints=folder, checkpoint_every=2).digest)
 """
-    assert subprocess.run([sys.executable, "-c", script], check=False).returncode < 0
-    again = training()
-    assert resume_(again, tmp_path)
-    assert again.record.rounds_done == 4
-    assert outcome(again.run()) == outcome(training().run())
+
+
+def test_a_run_that_is_killed_three_times_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    # GIVEN three rounds at random; WHEN a process is killed after each, and another one goes on
+    for doomed in sorted(random.sample(range(1, SMALL["rounds"]), 3)):
+        assert run_until(tmp_path, doomed).returncode == -signal.SIGKILL, doomed
+    last = run_until(tmp_path, -1)
+    # THEN the last one ends with the digest of a run that nobody killed
+    assert last.stdout.strip() == training().run().digest
+
+
+def run_until(folder: Path, doomed: int) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-c", _ENDLESSLY_KILLED, repr(SMALL), str(folder), str(doomed)]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
 def test_a_late_joiner_can_replay_a_resumed_runs_log(tmp_path: Path) -> None:
@@ -115,7 +128,7 @@ def test_an_empty_folder_begins_a_run(tmp_path: Path) -> None:
 
 def test_only_the_last_checkpoint_is_kept(tmp_path: Path) -> None:
     interrupted(tmp_path, 5)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint.json", "state-5.bin"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint.json", "state-5.safetensors"]
 
 
 @pytest.mark.parametrize("damage", ["state", "shorter", "json", "missing", "key"])
@@ -124,7 +137,7 @@ def test_a_damaged_checkpoint_is_an_error_that_leaves_run_and_folder(
 ) -> None:
     run = training()
     save(run, tmp_path)
-    state, index = tmp_path / "state-0.bin", tmp_path / "checkpoint.json"
+    state, index = tmp_path / "state-0.safetensors", tmp_path / "checkpoint.json"
     body = bytearray(state.read_bytes())
     if damage == "state":
         body[100] ^= 1
@@ -136,7 +149,7 @@ def test_a_damaged_checkpoint_is_an_error_that_leaves_run_and_folder(
     elif damage == "missing":
         state.unlink()
     else:
-        index.write_text(json.dumps({"version": 1}))
+        index.write_text(json.dumps({"version": 2}))
     before, listing = run.replica.digest(), sorted(tmp_path.iterdir())
     with pytest.raises(CheckpointError, match="is damaged"):
         resume_(run, tmp_path)
@@ -149,6 +162,6 @@ def test_a_checkpoint_of_another_config_or_version_is_refused(tmp_path: Path) ->
     with pytest.raises(CheckpointError, match="run with other rounds, run_seed; resume with"):
         resume_(training(rounds=9, run_seed=4), tmp_path)
     index = tmp_path / "checkpoint.json"
-    index.write_text(json.dumps({**json.loads(index.read_text()), "version": 2}))
-    with pytest.raises(CheckpointError, match="has version 2, this program reads 1"):
+    index.write_text(json.dumps({**json.loads(index.read_text()), "version": 3}))
+    with pytest.raises(CheckpointError, match="has version 3, this program reads 2"):
         resume_(training(), tmp_path)

@@ -1,9 +1,9 @@
-"""Checkpoints of a training run: payload bytes and JSON, never pickle.
+"""Checkpoints of a training run: safetensors and JSON, never pickle.
 
-A folder holds ``checkpoint.json`` (config, record, what the state file holds, its hash) and one
-``state-<round>.bin``: the model's snapshot, the server's own state, then the round log.  The JSON
-file is replaced in one move after the state is on disk, so that a process killed at any moment
-leaves the last whole checkpoint.
+A folder holds ``checkpoint.json`` (config, record, which state file it goes with, its hash) and one
+``state-<round>.safetensors``: weights, exponents, what replicas and server keep beside them, and
+the round log as encoded bodies one after the other.  The JSON file is replaced in one move after
+the state is on disk, so that a process killed at any moment leaves the last whole checkpoint.
 """
 
 from __future__ import annotations
@@ -12,19 +12,21 @@ import hashlib
 import json
 import os
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from zo_core.federation.log import RoundLog
 from zo_core.federation.record import Evaluation, TrainingRecord
-from zo_core.payload import DenseWeights, Payload, Snapshot
+from zo_core.payload import Payload, Snapshot
 
 if TYPE_CHECKING:
     from zo_core.federation.training import Training
 
-CHECKPOINT_VERSION = 1
+CHECKPOINT_VERSION = 2
 _INDEX = "checkpoint.json"
 
 
@@ -39,20 +41,23 @@ def save(training: Training, folder: Path) -> None:
         training: between two rounds.
         folder: made where it is missing.
     """
+    from safetensors.numpy import save_file
+
     folder.mkdir(parents=True, exist_ok=True)
-    bodies = _bodies(training)
-    state = b"".join(bodies)
-    name = f"state-{training.record.rounds_done}.bin"
+    name = f"state-{training.record.rounds_done}.safetensors"
+    part = folder / f"{name}.part"
+    save_file(_state(training), part)
+    _put(part, folder / name)
     index = {
         "version": CHECKPOINT_VERSION,
         "record": asdict(training.record),
         "state": name,
-        "blake2b": hashlib.blake2b(state, digest_size=32).hexdigest(),
-        "body_bytes": [len(body) for body in bodies],
+        "blake2b": _hash(folder / name),
     }
-    _write(folder / name, state)
-    _write(folder / _INDEX, json.dumps(index, indent=1).encode())
-    for old in folder.glob("state-*.bin"):
+    part = folder / f"{_INDEX}.part"
+    part.write_text(json.dumps(index, indent=1))
+    _put(part, folder / _INDEX)
+    for old in folder.glob("state-*"):
         if old.name != name:
             old.unlink()
 
@@ -75,9 +80,10 @@ def resume_(training: Training, folder: Path) -> bool:
         return False
     try:
         index = json.loads(path.read_bytes())
-        record, bodies = index["record"], _read_bodies(folder, index)
+        record, state = index["record"], _read_state(folder, index)
         _require_same_config(record["config"], training.config.to_json())
-        snapshot, server, *log = [Payload.decode(body) for body in bodies]
+        snapshot, log = _snapshot(training, record, state), _read_log(state)
+        server = state["server_state"]
     except CheckpointError:
         raise
     except (OSError, KeyError, TypeError, ValueError) as error:
@@ -86,9 +92,8 @@ def resume_(training: Training, folder: Path) -> bool:
         ) from error
     _restore_record(training.record, record)
     training.set_forward(training.record.forward, training.record.forward_trial_s)
-    training.replica.restore_(cast(Snapshot, snapshot))
-    values = cast(DenseWeights, server).values
-    training.replica.server_state = np.array(values, np.float32) if values.size else None
+    training.replica.restore_(snapshot)
+    training.replica.server_state = np.array(server) if server.size else None
     training.log = None
     if log:
         training.log = RoundLog(cast(Snapshot, log[0]), training.context_of)
@@ -97,32 +102,51 @@ def resume_(training: Training, folder: Path) -> bool:
     return True
 
 
-def _bodies(training: Training) -> list[bytes]:
+def _state(training: Training) -> dict[str, npt.NDArray[Any]]:
+    """Gather all arrays that the rest of the run depends on."""
     replica, log = training.replica, training.log
-    run_id, round_index = training.config.run_seed, training.record.rounds_done
-    nothing = np.empty(0, np.float32)
-    server = DenseWeights(
-        run_id=run_id,
-        round_index=round_index,
-        slot=0,
-        samples=0,
-        values=nothing if replica.server_state is None else replica.server_state,
-    )
-    now = [replica.snapshot(run_id=run_id, round_index=round_index).encode(), server.encode()]
-    return now if log is None else [*now, log.snapshot.encode(), *log.bodies]
+    now = replica.snapshot(run_id=0, round_index=0)
+    bodies = [] if log is None else [log.snapshot.encode(), *log.bodies]
+    server = np.empty(0, np.float32) if replica.server_state is None else replica.server_state
+    return {
+        "weights": now.values,  # float32, frozen parameters and buffers included
+        "exponents": now.exponents,  # int32, (tensors,); empty without a grid
+        "shared_state": now.state,  # float32
+        "server_state": np.asarray(server, np.float32),
+        "log": np.frombuffer(b"".join(bodies), np.uint8),
+        "log_bytes": np.array([len(body) for body in bodies], np.int64),  # of each body
+    }
 
 
-def _read_bodies(folder: Path, index: dict[str, Any]) -> list[bytes]:
+def _read_state(folder: Path, index: dict[str, Any]) -> dict[str, npt.NDArray[Any]]:
+    from safetensors.numpy import load_file
+
     if index["version"] != CHECKPOINT_VERSION:
         raise CheckpointError(
             f"the checkpoint in {folder} has version {index['version']}, this program reads "
             f"{CHECKPOINT_VERSION}; delete the folder to begin anew"
         )
-    state = (folder / index["state"]).read_bytes()
-    if hashlib.blake2b(state, digest_size=32).hexdigest() != index["blake2b"]:
-        raise ValueError(f"{index['state']} does not have the hash that {_INDEX} gives")
-    ends = np.cumsum(index["body_bytes"]).tolist()
-    return [state[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+    path = folder / index["state"]
+    if _hash(path) != index["blake2b"]:
+        raise ValueError(f"{path.name} does not have the hash that {_INDEX} gives")
+    return load_file(path)
+
+
+def _snapshot(
+    training: Training, record: dict[str, Any], state: dict[str, npt.NDArray[Any]]
+) -> Snapshot:
+    return Snapshot(
+        run_id=training.config.run_seed,
+        round_index=record["rounds_done"],
+        exponents=state["exponents"],
+        values=state["weights"],
+        state=state["shared_state"],
+    )
+
+
+def _read_log(state: dict[str, npt.NDArray[Any]]) -> list[Payload]:
+    log, ends = state["log"].tobytes(), np.cumsum(state["log_bytes"]).tolist()
+    return [Payload.decode(log[start:end]) for start, end in pairwise([0, *ends])]
 
 
 def _require_same_config(saved: dict[str, Any], asked: dict[str, Any]) -> None:
@@ -142,11 +166,17 @@ def _restore_record(record: TrainingRecord, saved: dict[str, Any]) -> None:
     record.curve = [Evaluation(**evaluation) for evaluation in saved["curve"]]
 
 
-def _write(path: Path, data: bytes) -> None:
+def _put(part: Path, path: Path) -> None:
     """Put a whole file in place at once, on disk."""
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
+    with part.open("rb") as file:
         os.fsync(file.fileno())
     part.replace(path)
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, _blake2b).hexdigest()
+
+
+def _blake2b() -> Any:
+    return hashlib.blake2b(digest_size=32)

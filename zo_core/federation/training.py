@@ -92,6 +92,7 @@ class Training:
         *,
         checkpoints: Path | None = None,
         checkpoint_every: int = 20,
+        stop: Callable[[], bool] = lambda: False,
     ) -> TrainingRecord:
         """Run all rounds that are left; a run that diverges stops there and its record says so.
 
@@ -99,7 +100,8 @@ class Training:
             progress: called after each round.
             checkpoints: folder that the run is saved in, see :mod:`zo_core.federation.checkpoint`;
                 None for nowhere.
-            checkpoint_every: rounds between checkpoints.
+            checkpoint_every: rounds between checkpoints; the last round is saved as well.
+            stop: asked after each round; True saves the run and returns its unfinished record.
         """
         record = self.record
         for round_index in range(record.rounds_done, self.algorithm.rounds):
@@ -110,14 +112,23 @@ class Training:
                 break
             if record.rounds_done % self.config.eval_every == 0:
                 record.curve.append(self.evaluate())
-            if checkpoints is not None and record.rounds_done % checkpoint_every == 0:
+            stopping = stop() and not self.is_done
+            due = record.rounds_done % checkpoint_every == 0
+            if checkpoints is not None and (due or stopping or self.is_done):
                 save(self, checkpoints)
             if progress is not None:
                 progress(record)
+            if stopping:
+                return record
         if not record.curve or record.curve[-1].rounds_done != record.rounds_done:
             record.curve.append(self.evaluate())
         record.digest = self.replica.digest().hex()
         return record
+
+    @property
+    def is_done(self) -> bool:
+        """No round is left."""
+        return self.record.rounds_done == self.algorithm.rounds
 
     def step(self, round_index: int) -> RoundRecord:
         """Run one round, after the hand-over where that is due, and account for it."""
