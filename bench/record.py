@@ -144,7 +144,7 @@ def _metric(data: Mapping[str, Any]) -> Metric:
 
 def provenance(scale: str, device: Mapping[str, Any], division: str = "open") -> Provenance:
     """Say what produces records now."""
-    commit, dirty = _commit()
+    commit, dirty = source_commit()
     return Provenance(
         suite_version=SUITE_VERSION,
         commit=commit,
@@ -157,8 +157,12 @@ def provenance(scale: str, device: Mapping[str, Any], division: str = "open") ->
 
 
 @cache
-def _commit() -> tuple[str | None, bool | None]:
-    """Commit and dirty flag of the checkout that this file lies in."""
+def source_commit() -> tuple[str | None, bool | None]:
+    """Say the commit of the checkout that this file lies in, and whether it has changes.
+
+    Returns:
+        Hash and dirty flag; None for both outside of a checkout.
+    """
     folder = Path(__file__).parent
     try:
         commit = _git(folder, "rev-parse", "HEAD")

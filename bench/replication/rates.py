@@ -1,0 +1,68 @@
+"""The chosen learning rates: a committed file for each scale, written from a search's record.
+
+``python -m bench.replication.rates FOLDER`` takes them from the records of a folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.record import Record
+from bench.replication.spec import Rates
+from bench.store import StoreError, read_records, replacing
+
+_FOLDER = Path(__file__).with_name("rates")
+SEARCH_CASE = "tables/search"
+
+
+def read_rates(name: str) -> Rates:
+    """Read the rates of a file by its name."""
+    data = json.loads((_FOLDER / f"{name}.json").read_text())
+    rates: Rates = data["rates"]
+    return rates
+
+
+def rates_origin(name: str) -> str:
+    """Say where a file's rates come from."""
+    return str(json.loads((_FOLDER / f"{name}.json").read_text())["origin"])
+
+
+def rates_of(search: Record) -> dict[str, dict[str, float]]:
+    """Collect what a search's record chose, stage after stage."""
+    found: dict[str, dict[str, float]] = {}
+    for method, stages in search.details["methods"].items():
+        for stage in stages:
+            found.setdefault(method, {}).update(stage["chosen"])
+    return found
+
+
+def write_rates(search: Record) -> Path:
+    """Put a search's rates into the file of its scale; methods that it did not search stay."""
+    name = search.config["rates"]
+    path = _FOLDER / f"{name}.json"
+    known: Mapping[str, Any] = json.loads(path.read_text())["rates"] if path.exists() else {}
+    origin = f"search at scale {search.provenance.scale}, {search.provenance.created}"
+    data = {"origin": origin, "rates": {**known, **rates_of(search)}}
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n")
+    return path
+
+
+def main() -> None:
+    """Take the rates from a folder of records."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="output folder of `zobench run --only search`")
+    folder = parser.parse_args().folder
+    try:
+        (search,) = (record for record in read_records(folder) if record.case == SEARCH_CASE)
+    except (StoreError, ValueError) as error:
+        parser.error(f"{folder} holds no search's record ({error})")
+    print(write_rates(search))
+
+
+if __name__ == "__main__":
+    main()

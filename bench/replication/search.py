@@ -1,0 +1,182 @@
+"""The learning-rate search: the paper's grids, hold-outs alone, one budget for every method.
+
+A stage searches one group of rates by successive halving.  A method with a warm-up and a
+zeroth-order phase has two stages: the warm-up's rates are those of its first phase alone, which is
+High-Res-Only, and then its ZO rate.  A method with one group of rates spends the same number of
+rounds on it, over twice the seeds.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from bench.replication.cell import Cell, CellStore
+from bench.replication.engines import Engine, Surroundings, Task, run_tasks
+from bench.replication.halving import Candidate, Rung, Trial, best_of, halve, sample_grid
+from bench.replication.spec import TableScale
+from zo_core.config import TrainConfig
+from zo_core.data.resources import parse_split
+
+FIRST_SEED: Final = 1000  # tables use seeds from 0 on, below this one
+SPLITS: Final = ("10/90", "50/50")  # of a search's seeds in turn; one rate serves all splits
+_SAMPLE_SEED: Final = 0x5EA2C4
+
+_WARM_UP: Final = {  # appendix A.5 and page 17, FedAvg
+    "server_lr": (1.0, 0.5, 0.1),
+    "client_lr": (5e-1, 1e-1, 5e-2, 1e-2, 5e-3, 1e-3, 5e-4, 1e-4),
+}
+_ZO_SERVER: Final = (0.5, 0.1, 0.05, 0.01)
+_ZO_CLIENT: Final = (1e-1, 5e-2, 1e-2, 5e-3, 1e-3, 5e-4, 1e-4, 5e-5, 1e-5, 5e-6, 1e-6)
+# A plain step knows the product of its two rates alone: each product is tried once.
+_ZO: Final = {
+    "zo_server_lr": tuple(
+        sorted({float(f"{s * c:.3g}") for s in _ZO_SERVER for c in _ZO_CLIENT}, reverse=True)
+    )
+}
+_ADAM: Final = (5e-3, 1e-3, 5e-4, 1e-4, 5e-5, 1e-5, 5e-6, 1e-6)
+_FEDADAM: Final = {"adam_lr": _ADAM, "client_lr": (1e-1, *_WARM_UP["client_lr"][2:], 1e-5, 1e-6)}
+_ZO_ADAM: Final = {"zo_adam_lr": _ADAM}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One group of rates, searched together."""
+
+    algorithm: str
+    axes: Mapping[str, Sequence[float]]
+    seeds: int
+    fields: Mapping[str, Any]  # what else of the config differs from the scale's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """A method's stages; each begins with the rates that those before it chose."""
+
+    method: str
+    stages: tuple[Stage, ...]
+
+
+def _search(method: str, *stages: tuple[str, Mapping[str, Sequence[float]]], **f: Any) -> Search:
+    seeds = 2 * len(SPLITS) // len(stages)
+    return Search(
+        method=method,
+        stages=tuple(Stage(algorithm=a, axes=axes, seeds=seeds, fields=f) for a, axes in stages),
+    )
+
+
+_FIRST = ("high-res-only", _WARM_UP)
+_FIRST_ADAM = ("high-res-only-fedadam", _FEDADAM)
+SEARCHES: Final[dict[str, Search]] = {
+    search.method: search
+    for search in (
+        _search("high-res-only", _FIRST),
+        _search("zowarmup", _FIRST, ("zowarmup", _ZO)),
+        _search("zowarmup-fedkseed", _FIRST, ("zowarmup-fedkseed", _ZO)),
+        _search("heterofl", ("heterofl", _WARM_UP)),
+        _search("fedkseed", ("fedkseed", _ZO)),
+        _search("high-res-only-fedadam", _FIRST_ADAM, norm="group"),
+        _search("zowarmup-fedadam", _FIRST_ADAM, ("zowarmup-fedadam", _ZO_ADAM), norm="group"),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageTrace:
+    """What a stage tried and chose."""
+
+    stage: Stage
+    trials: tuple[Trial, ...]
+    chosen: Candidate
+
+
+def run_search(
+    search: Search,
+    scale: TableScale,
+    rungs: Sequence[Rung],
+    *,
+    engine: Engine,
+    store: CellStore,
+    around: Surroundings,
+) -> list[StageTrace]:
+    """Search a method's rates; cells that the store holds are not run again.
+
+    Raises:
+        ValueError: every candidate of a last rung diverged or failed.
+    """
+    chosen: dict[str, float] = {}
+    traces = []
+    for stage in search.stages:
+        candidates = sample_grid(dict(stage.axes), rungs[0].candidates, seed=_SAMPLE_SEED)
+        score = partial(_scores, stage, dict(chosen), scale, engine, store, around)
+        trials = halve(candidates, rungs, score)
+        best = best_of(trials)
+        chosen |= best
+        traces.append(StageTrace(stage=stage, trials=tuple(trials), chosen=best))
+    return traces
+
+
+def budget_rounds(search: Search, rungs: Sequence[Rung]) -> int:
+    """Count the rounds that a search may train, grids smaller than the first rung aside."""
+    return sum(s.seeds for s in search.stages) * sum(r.candidates * r.rounds for r in rungs)
+
+
+def search_cell(
+    stage: Stage, fields: Mapping[str, float], scale: TableScale, *, rounds: int, seed_index: int
+) -> Cell:
+    """Make the cell of one candidate, rung and seed."""
+    chosen = {**scale.base, **stage.fields, **fields, "algorithm": stage.algorithm}
+    chosen |= {"rounds": rounds, "pivot": round(scale.pivot_share * rounds), "eval_every": rounds}
+    chosen["high_share"] = parse_split(SPLITS[seed_index % len(SPLITS)])
+    return Cell(config=TrainConfig(**chosen, run_seed=FIRST_SEED + seed_index))
+
+
+def holdout_accuracy(training: Mapping[str, Any], high_share: float) -> float | None:
+    """Average the final accuracy over all clients' hold-outs; None for a run that diverged."""
+    last = training["curve"][-1]
+    if training["outcome"] != "finished":
+        return None
+    return float(high_share * last["high_accuracy"] + (1 - high_share) * last["low_accuracy"])
+
+
+def _scores(
+    stage: Stage,
+    before: Mapping[str, float],
+    scale: TableScale,
+    engine: Engine,
+    store: CellStore,
+    around: Surroundings,
+    candidates: Sequence[Candidate],
+    rounds: int,
+) -> list[float | None]:
+    """Run a rung, a process for each seed and share of the candidates."""
+    cells = [
+        [
+            search_cell(stage, {**before, **c}, scale, rounds=rounds, seed_index=index)
+            for index in range(stage.seeds)
+        ]
+        for c in candidates
+    ]
+    missing = store.missing(cell for row in cells for cell in row)
+    share = -(-len(missing) // max(1, 2 * engine.slots))  # a process starts in seconds, so few
+    tasks = [
+        Task(cells=tuple(missing[start : start + share]), surroundings=around)
+        for start in range(0, len(missing), share or 1)
+    ]
+    for result in run_tasks(engine, tasks):
+        store.write(result)
+    return [_score(row, store) for row in cells]
+
+
+def _score(cells: Sequence[Cell], store: CellStore) -> float | None:
+    scores = []
+    for cell in cells:
+        found = store.done(cell)
+        if found is None or found.training is None:
+            return None
+        scores.append(holdout_accuracy(found.training, cell.config.high_share))
+    finished = [score for score in scores if score is not None]
+    return statistics.fmean(finished) if len(finished) == len(scores) else None
