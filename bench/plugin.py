@@ -25,13 +25,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run the benchmark suite instead of tests, and write a report",
     )
     group.addoption(
-        "--scale", default="default", help="smoke, default or laptop: how much the suite does"
+        "--scale", default="default", help="smoke, default, laptop or paper: how much it does"
     )
     group.addoption(
         "--only",
         default=None,
         metavar="GROUPS",
-        help="comma-separated groups of the suite, e.g. memory,bytes",
+        help="comma-separated groups and tables, e.g. memory,bytes or table2",
     )
     group.addoption(
         "--out",
@@ -52,6 +52,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="shape of one input of --model, e.g. 3,224,224, where its factory gives no example",
     )
     group.addoption("--device", default="cpu", help="where steps run: auto, cpu or cuda")
+    tables = parser.getgroup("zobench tables", "the paper's tables, e.g. --only table2")
+    for name, (kind, text) in TABLE_OPTIONS.items():
+        tables.addoption(f"--{name}", help=text, **option_of(kind))
+
+
+TABLE_OPTIONS: dict[str, tuple[type, str]] = {
+    "engine": (str, "who runs a table's cells: local processes (default), or ray"),
+    "address": (str, "of the Ray cluster; default: auto, the one of this machine"),
+    "workers": (int, "cells at a time; default: one a core, or all that the cluster holds"),
+    "data-dir": (str, "folder of data sets that are files"),
+    "no-verify": (bool, "read the data files whatever their checksums are"),
+    "seeds": (int, "runs of a cell; default: the scale's"),
+    "minutes": (float, "begin no cell after so long; the same --out goes on with what is missing"),
+}
+
+
+def option_of(kind: type) -> dict[str, Any]:
+    """Say how a parser reads an option of some type."""
+    return {"action": "store_true"} if kind is bool else {"type": kind, "default": None}
+
+
+def _campaign(config: pytest.Config) -> dict[str, Any]:
+    """Collect the tables' options that were given."""
+    given = {name: config.getoption(f"--{name}") for name in TABLE_OPTIONS}
+    verify = not given.pop("no-verify")
+    chosen = {name.replace("-", "_"): v for name, v in given.items() if v is not None}
+    return {**chosen, "verify": verify}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -68,6 +95,7 @@ def pytest_configure(config: pytest.Config) -> None:
             model=config.option.model,
             input_shape=config.option.input_shape,
             device=config.option.device,
+            campaign=_campaign(config),
         )
     except (ValueError, OSError) as error:
         raise pytest.UsageError(str(error)) from error

@@ -14,6 +14,8 @@ from bench.frugal_tables import frugal_tables
 from bench.learning_plots import accuracy_plots, frontier_plots
 from bench.plot_style import Plot
 from bench.plots import bytes_plots, memory_plots
+from bench.replication.plots import replication_plots
+from bench.replication.tables import replication_tables
 from bench.result_tables import accuracy_tables, formula_tables
 from bench.results import Results
 from bench.tables import Table, bytes_tables, engine_tables, memory_tables, time_tables
@@ -116,6 +118,20 @@ SECTIONS = (  # in the page's order
             ),
             "Intervals": "Student’s t on the seeds’ paired differences, 95 %.",
         },
+    ),
+    Section(
+        group="tables",
+        title="The paper’s tables and figures, made anew",
+        lead=(
+            "Whole trainings, one a seed, with the paper’s value beside ours where the data are"
+            " the paper’s or not: elsewhere the order of the methods is what can be compared, not"
+            " the figures. Differences are between runs of one seed, which share partition,"
+            " initial weights and cohorts."
+        ),
+        tables=(replication_tables,),
+        plots=(replication_plots,),
+        command="zobench run --only tables",
+        optional=True,
     ),
     Section(
         group="engine",

@@ -14,9 +14,11 @@ from bench.model_choice import check_model, choose_device
 from bench.model_names import with_input_shape
 from bench.progress import Progress
 from bench.record import Metric, Record, provenance
+from bench.replication.campaign import NAMES, Options, check, names_at
 from bench.scales import Scale, scale_named
 from bench.store import StoreError, open_store, read_records, write_record
 
+TABLES = "tables"  # a group of its own: its cases are whole trainings, run where they are asked for
 GROUPS = ("memory", "bytes", "formulas", "time", "engine", "accuracy")  # in the order they run
 
 
@@ -29,7 +31,11 @@ class Suite:
     folder: Path
     device: Mapping[str, Any]  # devices.DeviceSpec as JSON
     device_type: str = "cpu"  # or "cuda": where the steps run
+<<<<<<< HEAD
     division: str = "closed"  # "open" with a model that is not the scale's own
+=======
+    campaign: Options = field(default_factory=Options)  # how the paper's tables are run
+>>>>>>> 4a928d2 (wip)
     progress: Progress = field(default_factory=Progress)
 
     @classmethod
@@ -42,24 +48,45 @@ class Suite:
         model: str | None = None,
         input_shape: str | None = None,
         device: str = "cpu",
+        campaign: Mapping[str, Any] | None = None,
     ) -> Suite:
         """Build a run from the command line's words.
 
+        Args:
+            scale: a name in SCALES.
+            only: comma-separated groups and tables; None for GROUPS.
+            out: output folder; None for one named by the time.
+            model: in place of the scale's.
+            input_shape: of the model's input.
+            device: "auto", "cpu" or "cuda".
+            campaign: options of the paper's tables, see bench.replication.campaign.Options.
+
         Raises:
-            ValueError: an unknown scale, group, model or device.
+            ValueError: an unknown scale, group, table, model or device.
             StoreError: the output folder cannot be written.
         """
         chosen = _scale(scale, model, input_shape)
         device_type = choose_device(device)
+<<<<<<< HEAD
         groups = GROUPS if only is None else parse_groups(only)
         folder = open_store(Path(out) if out else new_folder())
+=======
+        groups, tables = (GROUPS, ()) if only is None else parse_groups(only, scale)
+        options = Options(**{**(campaign or {}), "device": device_type})
+        stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
+        folder = open_store(Path(out) if out else Path("zobench-results") / stamp)
+>>>>>>> 4a928d2 (wip)
         return cls(
-            scale=chosen,
+            scale=replace(chosen, tables=tables),
             groups=groups,
             folder=folder,
             device=devices.detect().to_json(),
             device_type=device_type,
+<<<<<<< HEAD
             division="closed" if model is None else "open",
+=======
+            campaign=options,
+>>>>>>> 4a928d2 (wip)
         )
 
     def start(self, cases: int, stream: TextIO) -> None:
@@ -129,6 +156,7 @@ def _scale(name: str, model: str | None, input_shape: str | None) -> Scale:
     )
 
 
+<<<<<<< HEAD
 def new_folder() -> Path:
     """Name an output folder by the present time."""
     return Path("zobench-results") / datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
@@ -136,15 +164,33 @@ def new_folder() -> Path:
 
 def parse_groups(only: str) -> tuple[str, ...]:
     """Parse a comma-separated list of groups into running order.
+=======
+def parse_groups(only: str, scale: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Parse a comma-separated list of groups and of the paper's tables.
+
+    Args:
+        only: names; "tables" stands for all tables that the scale has.
+        scale: a name in SCALES.
+
+    Returns:
+        Groups and tables, each in running order.
+>>>>>>> 4a928d2 (wip)
 
     Raises:
-        ValueError: a group is unknown.
+        ValueError: a name is unknown, or a table is not of this scale.
     """
     wanted = {name.strip() for name in only.split(",")}
-    unknown = wanted - set(GROUPS)
+    unknown = wanted - {*GROUPS, TABLES, *NAMES}
     if unknown:
-        raise ValueError(f"--only takes {', '.join(GROUPS)}, got {', '.join(sorted(unknown))}")
-    return tuple(group for group in GROUPS if group in wanted)
+        known = ", ".join((*GROUPS, TABLES, *NAMES))
+        raise ValueError(f"--only takes {known}, got {', '.join(sorted(unknown))}")
+    if TABLES in wanted:
+        wanted |= set(names_at(scale))
+    tables = tuple(name for name in NAMES if name in wanted)
+    for name in tables:
+        check(name, scale)
+    groups = tuple(group for group in GROUPS if group in wanted)
+    return (*groups, TABLES) if tables else groups, tables
 
 
 def cases_files(groups: Sequence[str]) -> list[Path]:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+<<<<<<< HEAD
 from bench.commands import (
     EXIT_DONE,
     EXIT_ENVIRONMENT,
@@ -20,11 +21,18 @@ from bench.commands import (
 from bench.scales import SCALES
 from bench.store import RECORDS, read_records
 from bench.suite import GROUPS, new_folder
+=======
+from bench.plugin import TABLE_OPTIONS, option_of
+from bench.replication.campaign import NAMES
+from bench.scales import SCALES
+from bench.suite import GROUPS, TABLES
+>>>>>>> 4a928d2 (wip)
 
 EXAMPLES = """\
   zobench run                           everything at the default scale, about five minutes
   zobench run --scale smoke             the quickest look
   zobench run --only memory,formulas    a part of it
+  zobench run --only table2 --out tables        a table of the paper; run again, it goes on
   zobench run --model my.models:tiny --input-shape 3,32,32     your own model
 """
 # pytest's exit codes; what is not here went wrong inside of pytest.
@@ -35,13 +43,17 @@ def register(commands: Any) -> None:
     """Add the sub-command's parser."""
     parser = add_command(commands, "run", __doc__, EXAMPLES)
     parser.add_argument("--scale", default="default", help=f"one of {', '.join(SCALES)}")
-    parser.add_argument("--only", metavar="GROUPS", help=f"comma-separated: {', '.join(GROUPS)}")
+    known = f"{', '.join(GROUPS)}; tables of the paper: {TABLES} or {', '.join(NAMES)}"
+    parser.add_argument("--only", metavar="GROUPS", help=f"comma-separated: {known}")
     parser.add_argument("--out", metavar="DIR", help="default: zobench-results/<time>")
     parser.add_argument(
         "--model", help="in place of the scale's: NAME, torchvision:NAME, or package.module:factory"
     )
     parser.add_argument("--input-shape", metavar="SHAPE", help="of --model, e.g. 3,224,224")
     parser.add_argument("--device", help="where steps run: auto, cpu (default) or cuda")
+    tables = parser.add_argument_group("tables of the paper")
+    for name, (kind, text) in TABLE_OPTIONS.items():
+        tables.add_argument(f"--{name}", help=text, **option_of(kind))
     parser.set_defaults(run=run)
 
 
@@ -65,6 +77,7 @@ def _words(arguments: argparse.Namespace, folder: Path) -> list[str]:
     # pytest warns that the plug-in's package is loaded already, which this command must do; a
     # folder whose pytest settings make errors of warnings would end the run there
     words = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+<<<<<<< HEAD
     words += ["--benchmark", "--scale", arguments.scale, "--out", str(folder)]
     for option in ("only", "model", "input_shape", "device"):
         if getattr(arguments, option) is not None:
@@ -79,3 +92,14 @@ def _result(folder: Path) -> dict[str, Any]:
         "report": str(folder / "report.html") if records else None,
         "cases": {record.case: record.status for record in records},
     }
+=======
+    words += ["--benchmark", "--scale", arguments.scale]
+    for option in ("only", "out", "model", "input-shape", "device", *TABLE_OPTIONS):
+        value = getattr(arguments, option.replace("-", "_"))
+        if value is True:
+            words += [f"--{option}"]
+        elif value not in (None, False):
+            words += [f"--{option}", str(value)]
+    code = int(pytest.main(words))
+    return 2 if code == _PYTEST_USAGE else code
+>>>>>>> 4a928d2 (wip)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench.record import Metric
-from bench.replication.cell import CellResult, CellStore
+from bench.replication.cell import Cell, CellResult, CellStore
 from bench.replication.definitions import TABLES
-from bench.replication.engines import Engine, Surroundings, Task, open_engine, run_tasks
+from bench.replication.engines import Surroundings, Workplace, open_engine
 from bench.replication.rates import rates_origin, read_rates
 from bench.replication.scales import RUNGS, TABLE_SCALES
 from bench.replication.search import SEARCHES, StageTrace, budget_rounds, run_search
-from bench.replication.spec import PaperTable, TableScale, cells_of, splits_of
+from bench.replication.spec import PaperTable, Row, TableScale, cells_of, splits_of
 from bench.replication.summary import details_of, metrics_of, places_of
 from bench.store import open_store
 
@@ -37,12 +37,18 @@ class Options:
     device: str = "cpu"
     seeds: int | None = None  # runs of a cell; None: the scale's
     minutes: float | None = None  # after which no further cell is begun
+    began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         for name in ("seeds", "minutes"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{name} must be > 0, got {value}")
+
+    def out_of_time(self) -> bool:
+        """Tell whether no further cell is to be begun."""
+        minutes = self.minutes
+        return minutes is not None and time.monotonic() - self.began > 60 * minutes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +59,7 @@ class Outcome:
     metrics: Mapping[str, Metric]
     details: Mapping[str, Any]
     headline: str
+    failures: tuple[str, ...] = ()  # of cells, in words
 
 
 class Campaign:
@@ -63,67 +70,30 @@ class Campaign:
         self.scale = table_scale(scale)
         self.store = CellStore.below(open_store(folder))
         self._folder = folder
-        self._began = time.monotonic()
 
-    def out_of_time(self) -> bool:
-        """Tell whether no further cell is to be begun."""
-        minutes = self.options.minutes
-        return minutes is not None and time.monotonic() - self._began > 60 * minutes
-
-    @contextmanager
-    def engine(self) -> Iterator[Engine]:
-        """Open the engine for one table."""
-        options = self.options
-        engine = open_engine(
-            options.engine,
-            workers=options.workers,
-            address=options.address,
-            device=options.device,
-        )
-        try:
-            yield engine
-        finally:
-            engine.close()
-
-    @property
-    def surroundings(self) -> Surroundings:
-        """What cells need besides their configs."""
-        saved = self._folder / "checkpoints" if self.scale.checkpointed else None
-        return Surroundings(
-            data_dir=self.options.data_dir,
-            verify=self.options.verify,
-            device=self.options.device,
-            checkpoints=None if saved is None else str(saved.absolute()),
-        )
-
-    def run_table(self, name: str, tell: Tell) -> Outcome:
-        """Run a table's missing cells, then make its record; an interruption makes it too.
+    def fill(self, name: str, tell: Tell) -> None:
+        """Run a table's missing cells; one that fails is stored as such and the rest go on.
 
         Args:
             name: a name in TABLES.
             tell: is told of each cell that has ended.
         """
-        table, scale = TABLES[name], self.scale
-        runs = self.options.seeds or scale.runs(table.paper_runs)
-        cells = list(cells_of(table, scale, read_rates(scale.rates), runs=runs))
-        missing = self.store.missing(cell for _, _, cell in cells)
-        tasks = [Task(cells=(cell,), surroundings=self.surroundings) for cell in missing]
-        tell(f"{name}: {len(missing)} of {len({c.key for _, _, c in cells})} runs are missing")
-        if tasks:
-            with self.engine() as engine:
-                for done, result in enumerate(run_tasks(engine, tasks, self.out_of_time), 1):
-                    self.store.write(result)
-                    tell(f"{name}: {done} of {len(tasks)} runs, {_words(result)}")
-        return self.table_outcome(table, runs)
+        cells = [cell for _, _, cell in self._cells(name)]
+        missing = self.store.missing(cells)
+        tell(f"{name}: {len(missing)} of {len({cell.key for cell in cells})} runs are missing")
+        if not missing:
+            return
+        with self._workplace() as workplace:
+            for done, result in enumerate(workplace.run([[cell] for cell in missing]), 1):
+                tell(f"{name}: {done} of {len(missing)} runs, {_words(result)}")
 
-    def table_outcome(self, table: PaperTable, runs: int) -> Outcome:
+    def outcome(self, name: str) -> Outcome:
         """Make a table's record from the cells that are there."""
-        scale, rates = self.scale, read_rates(self.scale.rates)
-        cells = cells_of(table, scale, rates, runs=runs)
-        places = places_of(table, scale, cells, self.store)
+        table, scale, rates = TABLES[name], self.scale, read_rates(self.scale.rates)
+        places = places_of(table, scale, self._cells(name), self.store)
         used = {row.rates: dict(rates[row.rates]) for row in table.rows}
         done, asked = sum(len(p.runs) for p in places), sum(p.asked for p in places)
-        failed = sum(len(p.failures) for p in places)
+        failures = sorted({_words(result) for place in places for result in place.failures})
         return Outcome(
             config={
                 "table": table.name,
@@ -132,7 +102,7 @@ class Campaign:
                 "rates_origin": rates_origin(scale.rates),
                 "rows": {row.name: dict(row.fields) for row in table.rows},
                 "splits": list(splits_of(table, scale)),
-                "runs": runs,
+                "runs": self._runs(table),
             },
             metrics={name: m for place in places for name, m in metrics_of(place).items()},
             details={
@@ -143,24 +113,22 @@ class Campaign:
                 "notes": [note for note in (*table.notes, scale.note) if note],
                 "places": [details_of(place) for place in places],
             },
-            headline=f"{done} of {asked} runs done, {failed} failed",
+            headline=f"{done} of {asked} runs done, {len(failures)} failed",
+            failures=tuple(failures),
         )
 
-    def run_searches(self, tell: Tell) -> Outcome:
+    def search(self, tell: Tell) -> Outcome:
         """Search the rates of every method that a table of this scale uses."""
         scale, rungs = self.scale, RUNGS[self.scale.name]
         traces: dict[str, list[StageTrace]] = {}
-        with self.engine() as engine:
+        failures: list[str] = []
+        with self._workplace() as workplace:
             for method, search in SEARCHES.items():
                 tell(f"search: {method}")
-                traces[method] = run_search(
-                    search,
-                    scale,
-                    rungs,
-                    engine=engine,
-                    store=self.store,
-                    around=self.surroundings,
-                )
+                try:
+                    traces[method] = run_search(search, scale, rungs, workplace)
+                except ValueError as error:  # the other methods go on
+                    failures.append(f"{method}: {error}")
         chosen = {m: {k: v for t in ts for k, v in t.chosen.items()} for m, ts in traces.items()}
         return Outcome(
             config={
@@ -175,6 +143,41 @@ class Campaign:
                 "methods": {m: [asdict(t) for t in ts] for m, ts in traces.items()},
             },
             headline="; ".join(f"{m}: {_rates(fields)}" for m, fields in chosen.items()),
+            failures=tuple(failures),
+        )
+
+    def _runs(self, table: PaperTable) -> int:
+        return self.options.seeds or self.scale.runs(table.paper_runs)
+
+    def _cells(self, name: str) -> list[tuple[Row, str, Cell]]:
+        table = TABLES[name]
+        rates = read_rates(self.scale.rates)
+        return list(cells_of(table, self.scale, rates, runs=self._runs(table)))
+
+    @contextmanager
+    def _workplace(self) -> Iterator[Workplace]:
+        """Open the engine for one table."""
+        options = self.options
+        engine = open_engine(
+            options.engine,
+            workers=options.workers,
+            address=options.address,
+            device=options.device,
+        )
+        try:
+            yield Workplace(
+                engine=engine, store=self.store, around=self._around(), stop=options.out_of_time
+            )
+        finally:
+            engine.close()
+
+    def _around(self) -> Surroundings:
+        saved = self._folder / "checkpoints" if self.scale.checkpointed else None
+        return Surroundings(
+            data_dir=self.options.data_dir,
+            verify=self.options.verify,
+            device=self.options.device,
+            checkpoints=None if saved is None else str(saved.absolute()),
         )
 
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import devices
 from bench.record import source_commit
-from bench.replication.cell import Cell, CellResult
+from bench.replication.cell import Cell, CellResult, CellStore
 
 ENGINES = ("local", "ray")
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -105,6 +105,23 @@ def run_tasks(
             return
         yield from engine.next_ended()
         running -= 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workplace:
+    """Where cells are run and their results kept."""
+
+    engine: Engine
+    store: CellStore
+    around: Surroundings
+    stop: Callable[[], bool]  # true: no further task is begun
+
+    def run(self, shares: Sequence[Sequence[Cell]]) -> Iterator[CellResult]:
+        """Run cells, a process for each share of them; keep each result and give it."""
+        tasks = [Task(cells=tuple(share), surroundings=self.around) for share in shares]
+        for result in run_tasks(self.engine, tasks, self.stop):
+            self.store.write(result)
+            yield result
 
 
 class LocalEngine:

@@ -24,7 +24,7 @@ TABLE_SCALES: Final[dict[str, TableScale]] = {
         ),
         TableScale(
             name="default",
-            base={**_DIGITS, "rounds": 160, "eval_every": 8},
+            base={**_DIGITS, "rounds": 100, "eval_every": 5},
             pivot_share=_PIVOT,
             rates="digits",
             runs=lambda paper: max(paper, 5),
@@ -44,7 +44,10 @@ TABLE_SCALES: Final[dict[str, TableScale]] = {
             name="paper",
             base={
                 **{"dataset": "cifar10", "model": "resnet18", "norm": "batch", "rounds": 500},
-                **{"eval_every": 20, "micro_batch": 225,},
+                **{
+                    "eval_every": 20,
+                    "micro_batch": 225,
+                },
             },
             pivot_share=_PIVOT,
             rates="cifar10-resnet18",

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Final
 
 from bench.replication.cell import Cell, CellStore
-from bench.replication.engines import Engine, Surroundings, Task, run_tasks
+from bench.replication.engines import Workplace
 from bench.replication.halving import Candidate, Rung, Trial, best_of, halve, sample_grid
 from bench.replication.spec import TableScale
 from zo_core.config import TrainConfig
@@ -94,13 +94,7 @@ class StageTrace:
 
 
 def run_search(
-    search: Search,
-    scale: TableScale,
-    rungs: Sequence[Rung],
-    *,
-    engine: Engine,
-    store: CellStore,
-    around: Surroundings,
+    search: Search, scale: TableScale, rungs: Sequence[Rung], workplace: Workplace
 ) -> list[StageTrace]:
     """Search a method's rates; cells that the store holds are not run again.
 
@@ -111,7 +105,7 @@ def run_search(
     traces = []
     for stage in search.stages:
         candidates = sample_grid(dict(stage.axes), rungs[0].candidates, seed=_SAMPLE_SEED)
-        score = partial(_scores, stage, dict(chosen), scale, engine, store, around)
+        score = partial(_scores, workplace, stage, scale, dict(chosen))
         trials = halve(candidates, rungs, score)
         best = best_of(trials)
         chosen |= best
@@ -143,12 +137,10 @@ def holdout_accuracy(training: Mapping[str, Any], high_share: float) -> float | 
 
 
 def _scores(
+    workplace: Workplace,
     stage: Stage,
-    before: Mapping[str, float],
     scale: TableScale,
-    engine: Engine,
-    store: CellStore,
-    around: Surroundings,
+    before: Mapping[str, float],
     candidates: Sequence[Candidate],
     rounds: int,
 ) -> list[float | None]:
@@ -160,15 +152,12 @@ def _scores(
         ]
         for c in candidates
     ]
-    missing = store.missing(cell for row in cells for cell in row)
-    share = -(-len(missing) // max(1, 2 * engine.slots))  # a process starts in seconds, so few
-    tasks = [
-        Task(cells=tuple(missing[start : start + share]), surroundings=around)
-        for start in range(0, len(missing), share or 1)
-    ]
-    for result in run_tasks(engine, tasks):
-        store.write(result)
-    return [_score(row, store) for row in cells]
+    missing = workplace.store.missing(cell for row in cells for cell in row)
+    share = -(-len(missing) // (2 * workplace.engine.slots)) or 1  # a process starts in seconds
+    shares = [missing[start : start + share] for start in range(0, len(missing), share)]
+    for _ in workplace.run(shares):
+        pass
+    return [_score(row, workplace.store) for row in cells]
 
 
 def _score(cells: Sequence[Cell], store: CellStore) -> float | None:

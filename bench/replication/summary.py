@@ -14,10 +14,27 @@ from bench.replication.spec import PaperTable, Row, TableScale, splits_of
 Training = Mapping[str, Any]  # what bench.replication.worker.summary returns
 MAX_POINTS = 21  # of a curve in a record
 
+
+def _last(training: Training, group: str) -> float | None:
+    value: float | None = training["curve"][-1][f"{group}_accuracy"]
+    return value
+
+
+def gain(training: Training) -> float | None:
+    """Subtract the accuracy at the pivot from the last; None where that was not evaluated."""
+    at_pivot = [
+        point["test_accuracy"]
+        for point in training["curve"]
+        if point["rounds_done"] == training["pivot"]
+    ]
+    last = _last(training, "test")
+    return last - at_pivot[0] if at_pivot and last is not None else None
+
+
 Figure = Callable[[Training], float | None]
 QUANTITIES: dict[str, tuple[str, str, Figure]] = {  # name -> unit, method, of one run
     "test_accuracy": ("share", "argmax on the fixed test split", lambda t: _last(t, "test")),
-    "gain": ("share", "test accuracy less that at the pivot", lambda t: gain(t)),
+    "gain": ("share", "test accuracy less that at the pivot", gain),
     "high_accuracy": (
         *("share", "argmax on the high-resource clients' pooled hold-outs"),
         lambda t: _last(t, "high"),
@@ -101,21 +118,17 @@ def places_of(
 
 
 def metrics_of(place: Place) -> dict[str, Metric]:
-    """Make a place's metrics; a sample a run, in the order of the seeds."""
+    """Make a place's metrics, those that apply to it; a sample a run, in the order of the seeds."""
     metrics = {}
     for name, (unit, method, figure) in QUANTITIES.items():
         values = [figure(training) for training in place.trainings]
         known = [value for value in values if value is not None]
-        if not values:
+        if place.row.one_split is not None and name in _OF_GROUPS:
+            continue  # its groups are those of another split
+        if known:
+            metrics[name] = mean(known, unit, method)
+        elif name == "test_accuracy":
             metrics[name] = unmeasured(unit, "no run of this cell is done")
-        elif place.row.one_split is not None and name in _OF_GROUPS:
-            metrics[name] = unmeasured(unit, "one training stands for all splits")
-        elif len(known) == len(values):
-            metrics[name] = mean(known, unit, method)
-        elif name in ("low_peak_bytes", "high_peak_bytes") and known:
-            metrics[name] = mean(known, unit, method)
-        else:
-            metrics[name] = unmeasured(unit, "not every run gives it")
     return {f"{place.key}/{name}": metric for name, metric in metrics.items()}
 
 
@@ -149,17 +162,6 @@ def curve_of(trainings: Sequence[Training]) -> list[dict[str, float]]:
     return [_point(column, trainings) for column in chosen]
 
 
-def gain(training: Training) -> float | None:
-    """Subtract the accuracy at the pivot from the last; None where that was not evaluated."""
-    at_pivot = [
-        point["test_accuracy"]
-        for point in training["curve"]
-        if point["rounds_done"] == training["pivot"]
-    ]
-    last = _last(training, "test")
-    return last - at_pivot[0] if at_pivot and last is not None else None
-
-
 def _point(column: Sequence[Training], trainings: Sequence[Training]) -> dict[str, float]:
     accuracies = [point["test_accuracy"] for point in column]
     clients = [training["clients"] for training in trainings]
@@ -176,8 +178,3 @@ def _point(column: Sequence[Training], trainings: Sequence[Training]) -> dict[st
         "elapsed_s": statistics.fmean(point["elapsed_s"] for point in column),
     }
     return {name: float(f"{value:.6g}") for name, value in numbers.items()}
-
-
-def _last(training: Training, group: str) -> float | None:
-    value: float | None = training["curve"][-1][f"{group}_accuracy"]
-    return value

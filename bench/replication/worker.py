@@ -77,7 +77,7 @@ def client_peaks(training: Training) -> dict[str, int | None]:
         if not phase.rounds:
             continue
         context = training.context_of(first_round)
-        for group in peaks:
+        for group, peak in peaks.items():
             slots = [s for s in phase.pool if (s in training.high) == (group == "high")]
             if not slots:
                 continue
@@ -85,7 +85,7 @@ def client_peaks(training: Training) -> dict[str, int | None]:
             parameters = training.replica.module.parameters()
             with track_tensors(parameters=parameters, existing=[client.x, client.y]) as tracker:
                 phase.method.client_update(training.replica, client, context)
-            peaks[group] = max(peaks[group] or 0, tracker.result().peak_above_baseline_bytes)
+            peaks[group] = max(peak or 0, tracker.result().peak_above_baseline_bytes)
         first_round += phase.rounds
     return peaks
 
