@@ -31,11 +31,8 @@ class Suite:
     folder: Path
     device: Mapping[str, Any]  # devices.DeviceSpec as JSON
     device_type: str = "cpu"  # or "cuda": where the steps run
-<<<<<<< HEAD
     division: str = "closed"  # "open" with a model that is not the scale's own
-=======
     campaign: Options = field(default_factory=Options)  # how the paper's tables are run
->>>>>>> 4a928d2 (wip)
     progress: Progress = field(default_factory=Progress)
 
     @classmethod
@@ -67,26 +64,17 @@ class Suite:
         """
         chosen = _scale(scale, model, input_shape)
         device_type = choose_device(device)
-<<<<<<< HEAD
-        groups = GROUPS if only is None else parse_groups(only)
-        folder = open_store(Path(out) if out else new_folder())
-=======
         groups, tables = (GROUPS, ()) if only is None else parse_groups(only, scale)
         options = Options(**{**(campaign or {}), "device": device_type})
-        stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
-        folder = open_store(Path(out) if out else Path("zobench-results") / stamp)
->>>>>>> 4a928d2 (wip)
+        folder = open_store(Path(out) if out else new_folder())
         return cls(
             scale=replace(chosen, tables=tables),
             groups=groups,
             folder=folder,
             device=devices.detect().to_json(),
             device_type=device_type,
-<<<<<<< HEAD
             division="closed" if model is None else "open",
-=======
             campaign=options,
->>>>>>> 4a928d2 (wip)
         )
 
     def start(self, cases: int, stream: TextIO) -> None:
@@ -156,15 +144,11 @@ def _scale(name: str, model: str | None, input_shape: str | None) -> Scale:
     )
 
 
-<<<<<<< HEAD
 def new_folder() -> Path:
     """Name an output folder by the present time."""
     return Path("zobench-results") / datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
 
 
-def parse_groups(only: str) -> tuple[str, ...]:
-    """Parse a comma-separated list of groups into running order.
-=======
 def parse_groups(only: str, scale: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Parse a comma-separated list of groups and of the paper's tables.
 
@@ -174,7 +158,6 @@ def parse_groups(only: str, scale: str) -> tuple[tuple[str, ...], tuple[str, ...
 
     Returns:
         Groups and tables, each in running order.
->>>>>>> 4a928d2 (wip)
 
     Raises:
         ValueError: a name is unknown, or a table is not of this scale.

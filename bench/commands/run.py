@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-<<<<<<< HEAD
 from bench.commands import (
     EXIT_DONE,
     EXIT_ENVIRONMENT,
@@ -18,15 +17,11 @@ from bench.commands import (
     add_command,
     print_json,
 )
-from bench.scales import SCALES
-from bench.store import RECORDS, read_records
-from bench.suite import GROUPS, new_folder
-=======
 from bench.plugin import TABLE_OPTIONS, option_of
 from bench.replication.campaign import NAMES
 from bench.scales import SCALES
-from bench.suite import GROUPS, TABLES
->>>>>>> 4a928d2 (wip)
+from bench.store import RECORDS, read_records
+from bench.suite import GROUPS, TABLES, new_folder
 
 EXAMPLES = """\
   zobench run                           everything at the default scale, about five minutes
@@ -77,11 +72,13 @@ def _words(arguments: argparse.Namespace, folder: Path) -> list[str]:
     # pytest warns that the plug-in's package is loaded already, which this command must do; a
     # folder whose pytest settings make errors of warnings would end the run there
     words = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
-<<<<<<< HEAD
     words += ["--benchmark", "--scale", arguments.scale, "--out", str(folder)]
-    for option in ("only", "model", "input_shape", "device"):
-        if getattr(arguments, option) is not None:
-            words += [f"--{option.replace('_', '-')}", getattr(arguments, option)]
+    for option in ("only", "model", "input-shape", "device", *TABLE_OPTIONS):
+        value = getattr(arguments, option.replace("-", "_"))
+        if value is True:
+            words += [f"--{option}"]
+        elif value not in (None, False):
+            words += [f"--{option}", str(value)]
     return words + ["-q"] * arguments.quiet + ["-v"] * arguments.verbose
 
 
@@ -92,14 +89,3 @@ def _result(folder: Path) -> dict[str, Any]:
         "report": str(folder / "report.html") if records else None,
         "cases": {record.case: record.status for record in records},
     }
-=======
-    words += ["--benchmark", "--scale", arguments.scale]
-    for option in ("only", "out", "model", "input-shape", "device", *TABLE_OPTIONS):
-        value = getattr(arguments, option.replace("-", "_"))
-        if value is True:
-            words += [f"--{option}"]
-        elif value not in (None, False):
-            words += [f"--{option}", str(value)]
-    code = int(pytest.main(words))
-    return 2 if code == _PYTEST_USAGE else code
->>>>>>> 4a928d2 (wip)

@@ -103,7 +103,7 @@ class CellStore:
             return None
         try:
             found = CellResult.from_json(json.loads(path.read_text()))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(f"{path} is no cell of this suite: {error}") from error
         asked = cell.config.to_json()
         same = all(asked[name] == value for name, value in found.config.items() if name in asked)

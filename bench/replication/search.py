@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -105,7 +105,8 @@ def run_search(
     traces = []
     for stage in search.stages:
         candidates = sample_grid(dict(stage.axes), rungs[0].candidates, seed=_SAMPLE_SEED)
-        score = partial(_scores, workplace, stage, scale, dict(chosen))
+        known = replace(stage, fields={**stage.fields, **chosen})
+        score = partial(_scores, workplace, known, scale)
         trials = halve(candidates, rungs, score)
         best = best_of(trials)
         chosen |= best
@@ -140,14 +141,13 @@ def _scores(
     workplace: Workplace,
     stage: Stage,
     scale: TableScale,
-    before: Mapping[str, float],
     candidates: Sequence[Candidate],
     rounds: int,
 ) -> list[float | None]:
     """Run a rung, a process for each seed and share of the candidates."""
     cells = [
         [
-            search_cell(stage, {**before, **c}, scale, rounds=rounds, seed_index=index)
+            search_cell(stage, c, scale, rounds=rounds, seed_index=index)
             for index in range(stage.seeds)
         ]
         for c in candidates

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tiny import result, task, tiny_cell
+
+from bench.replication.cell import CellResult, CellStore
+from bench.replication.engines import (
+    LocalEngine,
+    Surroundings,
+    Task,
+    Workplace,
+    execute,
+    open_engine,
+    run_tasks,
+)
+
+CELLS = (tiny_cell(0), tiny_cell(1, algorithm="high-res-only"))
+
+
+class InstantEngine:
+    """Ends tasks last come, first served; remembers how many ran side by side."""
+
+    slots = 2
+
+    def __init__(self) -> None:
+        self.running: list[Task] = []
+        self.most = 0
+
+    def start(self, task: Task) -> None:
+        self.running.append(task)
+        self.most = max(self.most, len(self.running))
+
+    def next_ended(self) -> list[CellResult]:
+        return [result(cell, 0.5) for cell in self.running.pop().cells]
+
+    def close(self) -> None:
+        self.running.clear()
+
+
+def test_every_task_is_run_and_no_more_at_a_time_than_there_are_slots() -> None:
+    engine, cells = InstantEngine(), [tiny_cell(seed) for seed in range(7)]
+    found = [r.key for r in run_tasks(engine, [task(cell) for cell in cells])]
+    assert sorted(found) == sorted(cell.key for cell in cells)
+    assert engine.most == 2
+
+
+def test_after_the_deadline_what_runs_ends_and_nothing_begins() -> None:
+    ended: list[CellResult] = []
+    tasks = [task(tiny_cell(seed)) for seed in range(9)]
+    for found in run_tasks(InstantEngine(), tasks, stop=lambda: len(ended) >= 3):
+        ended.append(found)
+    assert len(ended) == 4  # three, and the one beside the third
+
+
+def test_each_result_is_on_disk_before_it_is_given(tmp_path: Path) -> None:
+    store = CellStore.below(tmp_path)
+    workplace = Workplace(
+        engine=InstantEngine(), store=store, around=Surroundings(), stop=lambda: False
+    )
+    for found in workplace.run([[tiny_cell(0)], [tiny_cell(1)]]):
+        assert (store.folder / f"{found.key}.json").exists()
+    assert store.missing([tiny_cell(0), tiny_cell(1)]) == []
+
+
+@pytest.fixture(scope="module")
+def local_results() -> Iterator[list[CellResult]]:
+    engine = LocalEngine(2)
+    yield list(run_tasks(engine, [task(cell) for cell in (*CELLS, broken_cell())]))
+    engine.close()
+
+
+def broken_cell() -> object:
+    return tiny_cell(2, algorithm="nonsense")
+
+
+def test_a_cell_trains_and_leaves_what_a_table_needs(local_results: list[CellResult]) -> None:
+    found = by_key(local_results)[CELLS[0].key]
+    assert found.status == "ok", found.error
+    assert found.training is not None
+    assert [point["rounds_done"] for point in found.training["curve"]] == [1, 2]
+    peaks = found.training["client_peak_bytes"]
+    assert 0 < peaks["low"] < peaks["high"]  # forwards alone against backprop
+    assert len(found.training["handover_blake2b"]) == 32
+    assert found.config == CELLS[0].config.to_json()
+
+
+def test_a_client_of_high_res_only_asks_nothing_of_low_resource_clients(
+    local_results: list[CellResult],
+) -> None:
+    found = by_key(local_results)[CELLS[1].key]
+    assert found.training is not None
+    assert found.training["client_peak_bytes"]["low"] is None
+
+
+def test_a_cell_that_fails_says_why_and_the_others_go_on(local_results: list[CellResult]) -> None:
+    statuses = sorted(r.status for r in local_results)
+    assert statuses == ["error", "ok", "ok"]
+    (failed,) = (r for r in local_results if r.status == "error")
+    assert failed.error is not None
+    assert "nonsense" in failed.error
+    assert failed.training is None
+
+
+def test_a_ray_cluster_of_two_nodes_gives_the_local_engines_numbers(
+    local_results: list[CellResult],
+) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'zobench[cluster]'")
+    from ray.cluster_utils import Cluster
+
+    from bench.replication.ray_engine import RayEngine
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster.add_node(num_cpus=1)
+    try:
+        cluster.wait_for_nodes()
+        engine = RayEngine(cluster.address, workers=None, device="cpu")
+        assert engine.slots == 2  # one on each node
+        tasks = [task(cell) for cell in (*CELLS, broken_cell())]
+        remote = list(run_tasks(engine, tasks))
+        engine.close()
+    finally:
+        cluster.shutdown()
+    ours, theirs = by_key(local_results), by_key(remote)
+    assert ours.keys() == theirs.keys()
+    for key, found in theirs.items():
+        assert found.status == ours[key].status
+        assert numbers(found) == numbers(ours[key])
+
+
+def test_one_process_can_train_several_cells_to_the_same_numbers(
+    local_results: list[CellResult],
+) -> None:
+    for found in execute(Task(cells=CELLS, surroundings=Surroundings())):
+        assert numbers(found) == numbers(by_key(local_results)[found.key])
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("slurm", {}, "engine must be one of local, ray"),
+        ("local", {"workers": 0}, "workers must be >= 1"),
+        ("local", {"address": "here:1"}, "--engine ray"),
+    ],
+)
+def test_a_users_mistake_is_told(name: str, options: dict[str, object], expected: str) -> None:
+    chosen: dict[str, object] = {"workers": None, "address": None, "device": "cpu", **options}
+    with pytest.raises(ValueError, match=expected):
+        open_engine(name, **chosen)  # type: ignore[arg-type]
+
+
+def by_key(results: list[CellResult]) -> dict[str, CellResult]:
+    return {found.key: found for found in results}
+
+
+def numbers(found: CellResult) -> object:
+    """All that a run gives, its times aside."""
+    if found.training is None:
+        return None
+    training = {k: v for k, v in found.training.items() if k != "seconds_by_method"}
+    training["curve"] = [{**point, "elapsed_s": None} for point in training["curve"]]
+    return training

@@ -1,0 +1,57 @@
+"""Cells that train in a second, and stand-ins for what runs them."""
+
+from __future__ import annotations
+
+from bench.replication.cell import Cell, CellResult
+from bench.replication.engines import Surroundings, Task
+from zo_core.config import TrainConfig
+
+
+def tiny_cell(seed: int = 0, **fields: object) -> Cell:
+    small = {"dataset": "digits", "clients": 10, "warmup_cohort": 2, "high_share": 0.2}
+    schedule = {"rounds": 2, "pivot": 1, "eval_every": 1}
+    return Cell(config=TrainConfig(**{**small, **schedule, **fields}, run_seed=seed))  # type: ignore[arg-type]
+
+
+def task(cell: Cell) -> Task:
+    return Task(cells=(cell,), surroundings=Surroundings())
+
+
+def training(accuracy: float, *, at_pivot: float = 0.5, outcome: str = "finished") -> dict:  # type: ignore[type-arg]
+    """What the worker returns of a run of 10 rounds with the pivot at 4."""
+    points = [(4, at_pivot), (10, accuracy)]
+    return {
+        "outcome": outcome,
+        "reason": None if outcome == "finished" else "round 3: lost",
+        "curve": [
+            {
+                "rounds_done": rounds,
+                "test_accuracy": share,
+                "high_accuracy": share,
+                "low_accuracy": share / 2,
+                "worst_decile_accuracy": 0.0,
+                "up_payload_bytes": 100 * rounds,
+                "down_payload_bytes": 200 * rounds,
+                "elapsed_s": 1.0 * rounds,
+            }
+            for rounds, share in points
+        ],
+        "seconds_by_method": {"fedavg": 4.0, "zeroth-order": 6.0},
+        "up_payload_bytes": 1000,
+        "down_payload_bytes": 2000,
+        "handover_blake2b": "00",
+        "client_peak_bytes": {"high": 2000, "low": 1000},
+    }
+
+
+def result(cell: Cell, accuracy: float | None, **fields: object) -> CellResult:
+    """A cell's result; None for one that failed."""
+    return CellResult(
+        key=cell.key,
+        config=cell.config.to_json(),
+        status="ok" if accuracy is not None else "killed",
+        error=None if accuracy is not None else "killed by SIGKILL",
+        training=None if accuracy is None else training(accuracy, **fields),  # type: ignore[arg-type]
+        seconds=1.0,
+        made_by={"commit": "a" * 40, "dirty": False, "created": "", "host": "", "device": "cpu"},
+    )
