@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,6 +105,10 @@ def test_a_cell_that_fails_says_why_and_the_others_go_on(local_results: list[Cel
     assert failed.training is None
 
 
+@pytest.mark.skipif(
+    "ZOBENCH_TEST_RAY" not in os.environ,
+    reason="a cluster's start takes a minute: set ZOBENCH_TEST_RAY, as .ci/run does",
+)
 def test_a_ray_cluster_of_two_nodes_gives_the_local_engines_numbers(
     local_results: list[CellResult],
 ) -> None:
