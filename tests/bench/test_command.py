@@ -20,7 +20,7 @@ QUICK += ["--zo-cohort", "10", "--eval-every", "1", "--high-share", "0.2"]
         (["--model", "nonsense"], "known: cnn, resnet18, small_resnet, vit"),
         (["--resume"], "--checkpoints DIR"),
         (["--dataset", "nonsense"], "known: digits"),
-        (["--algorithm", "nonsense"], "known: fedavg, high-res-only, zowarmup"),
+        (["--algorithm", "nonsense"], "known: fedavg, high-res-only"),
         (["--epsilon", "0"], "epsilon must be > 0"),
         (["--pivot", "9", "--rounds", "3"], "pivot must be in [0, 3]"),
         (["--split", "10-90"], "10/90"),
