@@ -64,6 +64,7 @@ TABLE_OPTIONS: dict[str, tuple[type, str]] = {
     "data-dir": (str, "folder of data sets that are files"),
     "no-verify": (bool, "read the data files whatever their checksums are"),
     "seeds": (int, "runs of a cell; default: the scale's"),
+    "per-process": (int, "cells that a process trains, default 1: more save starts, lose more"),
     "minutes": (float, "begin no cell after so long; the same --out goes on with what is missing"),
 }
 

@@ -36,11 +36,12 @@ class Options:
     verify: bool = True  # compare their checksums
     device: str = "cpu"
     seeds: int | None = None  # runs of a cell; None: the scale's
+    per_process: int = 1  # cells that a process trains one after the other
     minutes: float | None = None  # after which no further cell is begun
     began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        for name in ("seeds", "minutes"):
+        for name in ("seeds", "per_process", "minutes"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{name} must be > 0, got {value}")
@@ -83,8 +84,10 @@ class Campaign:
         tell(f"{name}: {len(missing)} of {len({cell.key for cell in cells})} runs are missing")
         if not missing:
             return
+        share = self.options.per_process
+        shares = [missing[start : start + share] for start in range(0, len(missing), share)]
         with self._workplace() as workplace:
-            for done, result in enumerate(workplace.run([[cell] for cell in missing]), 1):
+            for done, result in enumerate(workplace.run(shares), 1):
                 tell(f"{name}: {done} of {len(missing)} runs, {_words(result)}")
 
     def outcome(self, name: str) -> Outcome:

@@ -24,7 +24,7 @@ TABLE_SCALES: Final[dict[str, TableScale]] = {
         ),
         TableScale(
             name="default",
-            base={**_DIGITS, "rounds": 100, "eval_every": 5},
+            base={**_DIGITS, "rounds": 60, "eval_every": 3},
             pivot_share=_PIVOT,
             rates="digits",
             runs=lambda paper: max(paper, 5),
@@ -32,7 +32,7 @@ TABLE_SCALES: Final[dict[str, TableScale]] = {
         TableScale(
             name="laptop",
             base={
-                **{"dataset": "cifar10", "model": "cnn", "rounds": 100, "eval_every": 5},
+                **{"dataset": "cifar10", "model": "cnn", "rounds": 60, "eval_every": 3},
                 "micro_batch": 256,
             },
             pivot_share=_PIVOT,
@@ -60,9 +60,9 @@ TABLE_SCALES: Final[dict[str, TableScale]] = {
 RUNGS: Final = {  # of the learning-rate search
     "smoke": (Rung(candidates=3, rounds=4), Rung(candidates=1, rounds=10)),
     "default": (
-        Rung(candidates=24, rounds=8),
-        Rung(candidates=8, rounds=24),
-        Rung(candidates=3, rounds=80),
+        Rung(candidates=24, rounds=5),
+        Rung(candidates=6, rounds=15),
+        Rung(candidates=2, rounds=45),
     ),
     "laptop": (Rung(candidates=8, rounds=10), Rung(candidates=2, rounds=50)),
     "paper": (

@@ -110,14 +110,17 @@ def test_a_cell_that_fails_says_why_and_the_others_go_on(local_results: list[Cel
     reason="a cluster's start takes a minute: set ZOBENCH_TEST_RAY, as .ci/run does",
 )
 def test_a_ray_cluster_of_two_nodes_gives_the_local_engines_numbers(
-    local_results: list[CellResult],
+    local_results: list[CellResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # 15 by default, which starves on a busy machine
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'zobench[cluster]'")
     from ray.cluster_utils import Cluster
 
     from bench.replication.ray_engine import RayEngine
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+    )
     cluster.add_node(num_cpus=1)
     try:
         cluster.wait_for_nodes()
