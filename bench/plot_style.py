@@ -35,6 +35,23 @@ LOOKS = {
     "zowarmup": Look(color="#0072B2", marker="^", line="-", hatch="///"),
     "high-res-only": Look(color="#D55E00", marker="o", line="--", hatch="\\\\"),
 }
+_INK = "#1c2024"
+# What each colour of the plots becomes on a dark page; a test finds one that is left out.
+DARK = {
+    "#ffffff": "#1c2024",
+    _INK: "#e4e6e3",
+    "#000000": "#e4e6e3",
+    "#dddddd": "#3a4047",
+    "#555555": "#b5bcc2",
+    "#999999": "#7d858c",
+    "#0072b2": "#56b4e9",
+    "#56b4e9": "#8cc9ef",
+    "#d55e00": "#ff9a57",
+    "#009e73": "#4fd0a5",
+    "#e69f00": "#f0bc4b",
+    "#cc79a7": "#dfa0c4",
+    "#f0e442": "#cfc653",
+}
 _OTHER = Look(color="#009E73", marker="D", line=":", hatch="xx")
 
 # Any: how this is typed differs between matplotlib's versions.
@@ -52,7 +69,11 @@ _STYLE: Any = {
     "legend.frameon": False,
     "legend.fontsize": 8.5,
     "hatch.linewidth": 0.6,
+    "axes.prop_cycle": "cycler('color', ['555555'])",  # for marks that nobody colours
     "svg.hashsalt": "zobench",  # the same records give the same file
+    **dict.fromkeys(
+        ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK
+    ),
 }
 
 
@@ -97,4 +118,18 @@ def save(plot: Plot, folder: Path) -> dict[str, Path]:
         metadata = {"Date": None} if ending == "svg" else {}
         with mpl.rc_context(_STYLE), replacing(path) as temporary:
             plot.figure.savefig(temporary, format=ending, dpi=_DPI, metadata=metadata)
+            if ending == "svg":
+                temporary.write_text(with_dark_scheme(temporary.read_text()))
     return paths
+
+
+def with_dark_scheme(svg: str) -> str:
+    """Let an SVG follow the page's colour scheme: each colour has its counterpart in the dark."""
+    rules = "".join(
+        f'[style*="{what}: {light}"], [{what}="{light}"] {{ {what}: {dark} !important }}'
+        for light, dark in DARK.items()
+        for what in ("fill", "stroke")
+    )
+    style = f"<style>@media (prefers-color-scheme: dark) {{ {rules} }}</style>"
+    head, tag, rest = svg.partition("<defs>")
+    return f"{head}{style}{tag}{rest}"

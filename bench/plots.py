@@ -21,7 +21,9 @@ _FORMULAS = {
     "zo": ("eq. 5, two copies of P", "zo", (0, (5, 2))),
     "zo-1P": ("eq. 5, one copy (in place)", "zo", (0, (1, 1.5))),
 }
-_DIRECTIONS = {"up": "up_payload", "down": "down_payload"}
+_WAYS = ("up", "down")
+# The levels at which bytes are counted beside the payload, which is the bar: words and marker.
+_LEVELS = {"scalars": ("scalars", "o"), "message": ("message", "s"), "wire": ("wire", "D")}
 
 
 def memory_plots(results: Results) -> list[Plot]:
@@ -136,22 +138,39 @@ def _bytes_plot(results: Results, model: str) -> Plot | None:
     bars = [
         (method, way, value)
         for method in ("fedavg", "zo")
-        for way, name in _DIRECTIONS.items()
-        if (value := results.value(f"bytes/{model}/{method}", name))
+        for way in _WAYS
+        if (value := results.value(f"bytes/{model}/{method}", f"{way}_payload"))
     ]
     if not bars:
         return None
-    with panel(label(model), "Payload for each client and round (logarithmic)", "") as (
-        figure,
-        axes,
-    ):
+    with panel(label(model), "Bytes for each client and round (logarithmic)", "") as (figure, axes):
         _draw_bars(axes, bars)
+        _draw_levels(axes, results, model, bars)
     return Plot(
         name=f"bytes-{model}",
-        caption=f"{label(model)}: length of the encoded messages of one round, exact (n = 1).",
+        caption=(
+            f"{label(model)}: bars and figures are the encoded payload of one round, exact (n = 1);"
+            " marks are the other levels that were counted."
+        ),
         alt="; ".join(f"{label(method)} {way}: {size(value)}" for method, way, value in bars),
         figure=figure,
     )
+
+
+def _draw_levels(
+    axes: Axes, results: Results, model: str, bars: list[tuple[str, str, float]]
+) -> None:
+    for level, (words, marker) in _LEVELS.items():
+        points = [
+            (value, row)
+            for row, (method, way, _) in enumerate(bars)
+            if (value := results.value(f"bytes/{model}/{method}", f"{way}_{level}"))
+        ]
+        if points:
+            x, y = zip(*points, strict=True)
+            axes.plot(x, y, marker, color="#555555", markersize=6, label=words)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="lower right")
 
 
 def _draw_bars(axes: Axes, bars: list[tuple[str, str, float]]) -> None:

@@ -62,6 +62,7 @@ def method_table(records: Iterable[Record]) -> Table:
                 names[name.replace("_", " ")] = None
     return Table(
         caption="By what method each figure was had",
+        folded=True,
         columns=("Group", "Figures", "Statistic", "Method"),
         rows=tuple(
             (Cell(group), Cell(", ".join(names)), Cell(statistic), Cell(method))

@@ -9,12 +9,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from bench.headline import headline
 from bench.plot_style import Plot, save
 from bench.provenance_tables import device_rows, method_table, origin_rows, record_links
 from bench.record import Record
 from bench.results import Results
 from bench.sections import SECTIONS, Section
-from bench.statements import answer
 from bench.store import open_store, read_records, replacing
 from bench.summary import summary_table
 from bench.tables import Table
@@ -40,10 +40,16 @@ class Part:
     """One section as the page holds it."""
 
     section: Section
+    says: Sequence[str]
     tables: Sequence[Table]
     plots: Sequence[EmbeddedPlot]
     notes: Sequence[str]
     missing: Sequence[str]  # what was not measured, and why
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to show."""
+        return not (self.tables or self.plots or self.notes or self.missing)
 
 
 def write_report(folder: Path) -> Path:
@@ -64,8 +70,8 @@ def write_report(folder: Path) -> Path:
     plots = open_store(folder) / "plots"
     plots.mkdir(exist_ok=True)
     results = Results.of(records)
-    shown = [s for s in SECTIONS if results.group(s.group) or not s.optional]
-    parts = [_part(results, section, plots) for section in shown]
+    parts = [_part(results, section, plots) for section in SECTIONS]
+    parts = [part for part in parts if not part.is_empty]
     path = folder / "report.html"
     with replacing(path) as temporary:
         temporary.write_text(render(records, parts), encoding="utf-8")
@@ -88,7 +94,7 @@ def render(records: Sequence[Record], parts: Sequence[Part]) -> str:
         newest=newest,
         created=instant(newest.created),
         dirty=any(record.provenance.dirty for record in records),
-        answer=answer(Results.of(records)),
+        answer=headline(Results.of(records)),
         device=device_rows(newest.device),
         parts=parts,
         methods=method_table(records),
@@ -104,10 +110,11 @@ def _part(results: Results, section: Section, plots: Path) -> Part:
     nothing = f"This run has no {section.group} cases; {section.made_by} makes them."
     return Part(
         section=section,
+        says=[line for say in section.says for line in say(results)] if records else [],
         tables=[table for make in section.tables for table in make(results)],
         plots=[_embedded(plot, plots) for plot in made],
         notes=[note for record in records for note in _notes(record.details)],
-        missing=results.missing(section.group) if records else [nothing],
+        missing=results.missing(section.group) if records or section.optional else [nothing],
     )
 
 

@@ -97,7 +97,8 @@ def _residual(method: str, data: Mapping[str, Any]) -> Table:
         row("measured", data["measured_bytes"], f"{default} MB where glibc keeps freed blocks"),
     ]
     return Table(
-        caption=f"From formula to measurement, {label(method)}, MB",
+        caption=f"From formula to measurement, term by term, {label(method)}, MB",
+        folded=True,
         columns=("Term", "MB", "How it was had"),
         rows=tuple(rows),
         labels=1,
@@ -121,6 +122,7 @@ def _counts(record: Record) -> Table:
     ]
     return Table(
         caption="The counts that the formulas rest on",
+        folded=True,
         columns=("Quantity", "Expected", "Found", "Difference", "Source of the expectation"),
         rows=tuple(rows),
         labels=1,

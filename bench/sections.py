@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bench.cost_plots import category_plots, time_plots
+from bench.fit_tables import board_tables, trial_tables
 from bench.frugal_tables import frugal_tables
 from bench.learning_plots import accuracy_plots, frontier_plots
 from bench.plot_style import Plot
@@ -18,10 +20,17 @@ from bench.replication.plots import replication_plots
 from bench.replication.tables import replication_tables
 from bench.result_tables import accuracy_tables, formula_tables
 from bench.results import Results
+from bench.statements import (
+    accuracy_sentences,
+    bytes_sentence,
+    memory_sentence,
+    time_sentence,
+)
 from bench.tables import Table, bytes_tables, engine_tables, memory_tables, time_tables
 
 TableMaker = Callable[[Results], Sequence[Table]]  # none where nothing was measured
 PlotMaker = Callable[[Results], Sequence[Plot]]  # none where nothing was measured
+Sayer = Callable[[Results], Sequence[str]]  # of records that are there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +40,12 @@ class Section:
     group: str  # the first part of its cases' names
     title: str
     lead: str  # what the figures are and by what definition
+    says: tuple[Sayer, ...] = ()  # sentences made from the records
     tables: tuple[TableMaker, ...] = ()
     plots: tuple[PlotMaker, ...] = ()
     definitions: Mapping[str, str] = field(default_factory=dict)  # for "how it was measured"
     command: str = ""  # makes the records; none: zobench run --only GROUP
-    optional: bool = False  # left out of the page where there are no records of it
+    optional: bool = False  # left out of the page where it has nothing to show
 
     @property
     def made_by(self) -> str:
@@ -44,6 +54,18 @@ class Section:
 
 
 SECTIONS = (  # in the page's order
+    Section(
+        group="fit",
+        title="What fits",
+        lead=(
+            "A step must fit beside the system, which takes a share of a board’s memory as well;"
+            " another processor’s libraries have another size. zobench fit --measure tries a step"
+            " under a limit that the kernel enforces."
+        ),
+        tables=(board_tables, trial_tables),
+        command="zobench fit --grid --out DIR",
+        optional=True,
+    ),
     Section(
         group="formulas",
         title="The paper’s Table 1, held against measurement",
@@ -60,8 +82,9 @@ SECTIONS = (  # in the page's order
             "The high-water mark of a fresh process during one training step, less what it held"
             " just before. Inference is two forwards in a row: as many as one ZO direction takes."
         ),
+        says=(lambda results: [memory_sentence(results)],),
         tables=(memory_tables, frugal_tables),
-        plots=(memory_plots,),
+        plots=(category_plots, memory_plots),
         definitions={
             "Peak memory": (
                 "A fresh process for each sample runs one unmeasured step first. The baseline is"
@@ -85,6 +108,7 @@ SECTIONS = (  # in the page's order
             "Scalars are the paper’s count, 4 bytes each; the payload is the encoded message with"
             " its header. ZO’s directions follow from the run’s seed and cost nothing."
         ),
+        says=(lambda results: [bytes_sentence(results)],),
         tables=(bytes_tables,),
         plots=(bytes_plots,),
         definitions={"Bytes": "The length of the encoded message, which is its cost; no estimate."},
@@ -97,7 +121,9 @@ SECTIONS = (  # in the page's order
             " the replay; FedAvg is forward, backward and update. A round of the paper takes S = 3"
             " directions over the client’s 900 images by ZO, three epochs over them by FedAvg."
         ),
+        says=(lambda results: [time_sentence(results)],),
         tables=(time_tables,),
+        plots=(time_plots,),
         definitions={"Time": "Wall time in other runs than memory, one unmeasured repeat first."},
     ),
     Section(
@@ -108,6 +134,7 @@ SECTIONS = (  # in the page's order
             " after it; High-Res-Only spends the same total of rounds on high-resource clients"
             " alone. The two run on the same seeds, so they are compared in pairs."
         ),
+        says=(accuracy_sentences,),
         tables=(accuracy_tables,),
         plots=(accuracy_plots, frontier_plots),
         definitions={

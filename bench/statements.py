@@ -1,4 +1,4 @@
-"""The answer in a few sentences, made from the records alone: who wins is read, never assumed."""
+"""What ZO costs and buys, in sentences from the records alone: who wins is read, never assumed."""
 
 from __future__ import annotations
 
@@ -8,23 +8,6 @@ from bench.results import Results
 from bench.text import duration, label, percent, points, size, times
 
 STEP_BATCH = 64  # the paper's batch; the largest measured one stands in where it is missing
-
-
-def answer(results: Results) -> list[str]:
-    """Say what ZO costs and buys on this machine.
-
-    Args:
-        results: a run's records.
-
-    Returns:
-        Sentences on memory, bytes, time and, for each split, accuracy.
-    """
-    return [
-        memory_sentence(results),
-        bytes_sentence(results),
-        time_sentence(results),
-        *accuracy_sentences(results),
-    ]
 
 
 def memory_sentence(results: Results) -> str:

@@ -45,6 +45,7 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     labels: int = 2
     prose: bool = False  # the last column is running text
+    folded: bool = False  # of interest to few: shown when asked for
 
     @property
     def detailed(self) -> tuple[bool, ...]:
@@ -138,10 +139,14 @@ def engine_tables(results: Results) -> list[Table]:
         for name, metric in record.metrics.items()
         if metric.value is not None
     ]
-    if not rows:
-        return []
     columns = ("Case", "Figure", "Value", "Smallest–largest", "n", "Bar", "Held")
-    return [Table(caption="The engine’s own figures", columns=columns, rows=tuple(rows))]
+    held = tuple(row for row in rows if row[-1].text != MISSING)
+    others = tuple(row for row in rows if row[-1].text == MISSING)
+    tables = [
+        Table(caption="The engine’s figures that are held to a bar", columns=columns, rows=held),
+        Table(caption="The engine’s other figures", columns=columns, rows=others, folded=True),
+    ]
+    return [table for table in tables if table.rows]
 
 
 def ratio(over: float | None, under: float | None) -> str:

@@ -97,7 +97,14 @@ def _memory(model: str, method: str, batch: int, factor: float) -> Record:
             "peak": median([s + baseline for s in samples], "byte", "VmHWM after reset"),
             "baseline": median([baseline] * 3, "byte", "VmRSS after a trim"),
         },
+        details={"tensor_by_category": _categories(model, method, int(above))},
     )
+
+
+def _categories(model: str, method: str, above: int) -> dict[str, int]:
+    kept = {"activation": above // 2, "activation gradient": above // 8, "gradient": above // 4}
+    made = kept if method == "fedavg" else {"activation": above // 2, "other": above // 16}
+    return {"parameter": 4 * PARAMETERS[model], **made}
 
 
 def bytes_records(*, zo_payload: tuple[int, int] = (44, 162)) -> list[Record]:

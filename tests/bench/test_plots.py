@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import sample_records as sample
 
-from bench.plot_style import LOOKS, Plot, save
+from bench.plot_style import DARK, LOOKS, Plot, save
 from bench.plots import memory_plots
 from bench.results import Results
 from bench.sections import SECTIONS, Section
@@ -109,6 +110,28 @@ def test_the_frontier_counts_all_bytes_over_all_clients() -> None:
     assert x == pytest.approx(total / 50 / MIB)
 
 
+def test_stacked_tensors_add_up_to_their_peak() -> None:
+    axes = whole_plots()["categories-vit"].figure.axes[0]
+    record = WHOLE.by_case["memory/vit/fedavg/b64"]
+    ends = [bar.get_x() + bar.get_width() for bar in axes.patches]  # type: ignore[attr-defined]
+    total = sum(record.details["tensor_by_category"].values())
+    assert max(ends) == pytest.approx(total / MIB)
+
+
+def test_a_time_bar_ends_at_the_median() -> None:
+    axes = whole_plots()["time-cnn"].figure.axes[0]
+    value = WHOLE.value("time/cnn/zo/b64", "step")
+    assert value in [bar.get_width() for bar in axes.patches]  # type: ignore[attr-defined]
+
+
+def test_every_colour_has_its_counterpart_in_the_dark(tmp_path: Path) -> None:
+    for plot in whole_plots().values():
+        svg = save(plot, tmp_path)["svg"].read_text()
+        drawn_part = svg[svg.index("</style>", svg.index("@media")) :]
+        used = set(re.findall(r'(?:fill|stroke)(?:: |=")(#\w{6})', drawn_part))
+        assert used - DARK.keys() == set(), plot.name
+
+
 def test_a_mean_ends_where_a_seed_diverged() -> None:
     results = Results.of(sample.accuracy_records(outcome="diverged"))
     plot = drawn(results)["accuracy-10-90"]
@@ -118,12 +141,13 @@ def test_a_mean_ends_where_a_seed_diverged() -> None:
 
 
 def test_every_caption_tells_n_and_every_axis_its_unit() -> None:
-    assert len(whole_plots()) == 10
+    assert len(whole_plots()) == 15
     for plot in whole_plots().values():
         axes = plot.figure.axes[0]
         assert "n = " in plot.caption
         assert axes.get_xlabel()
-        assert axes.get_ylabel() or plot.name.startswith("bytes")  # whose rows are named
+        rows_are_named = plot.name.startswith(("bytes", "categories", "time"))
+        assert axes.get_ylabel() or rows_are_named
 
 
 @pytest.mark.parametrize("pair", [("zo", "fedavg"), ("zowarmup", "high-res-only")])

@@ -70,9 +70,16 @@ def test_the_page_loads_nothing_from_elsewhere(whole: tuple[Path, Page]) -> None
 
 def test_every_link_leads_to_a_file_of_the_folder(whole: tuple[Path, Page]) -> None:
     folder, page = whole
-    assert {link.split("/")[0] for link in page.links} == {"records", "plots"}
-    assert all((folder / link).is_file() for link in page.links)
-    assert sum(link.startswith("records/") for link in page.links) == len(sample.sample_records())
+    files = [link for link in page.links if not link.startswith("#")]
+    assert {link.split("/")[0] for link in files} == {"records", "plots"}
+    assert all((folder / link).is_file() for link in files)
+    assert sum(link.startswith("records/") for link in files) == len(sample.sample_records())
+
+
+def test_every_link_within_the_page_leads_to_a_section(whole: tuple[Path, Page]) -> None:
+    inner = [link for link in whole[1].links if link.startswith("#")]
+    assert len(inner) > 8
+    assert {link[1:] for link in inner} <= whole[1].text.keys()
 
 
 def test_every_plot_lies_beside_the_page_too(whole: tuple[Path, Page]) -> None:
@@ -117,6 +124,26 @@ def test_tables_hold_the_spread_and_the_number_of_samples(whole: tuple[Path, Pag
     assert "44,695,876" in page.text["bytes"]
     assert re.search(r"88\.0 %\s*± 1\.6 \(86\.0–90\.0\)", page.text["accuracy"])
     assert "+5.2 to +10.8" in page.text["accuracy"]
+
+
+def test_the_answer_comes_first_in_three_sentences(whole: tuple[Path, Page]) -> None:
+    page = whole[1]
+    assert list(page.text)[1] == "answer"
+    lines = [line for line in page.text["answer"].splitlines() if line.strip()]
+    assert [line.split("?")[0] for line in lines[1:]] == [
+        "Does ResNet18 fit",
+        "At what cost",
+        "What does it buy",
+    ]
+
+
+def test_what_fits_is_told_for_boards_from_the_measured_peaks(whole: tuple[Path, Page]) -> None:
+    rows = re.sub(r"\s+", " ", whole[1].text["fit"])
+    zo, fedavg = (4 * 11_173_962 / sample.MIB + 210 + mib for mib in (60.08, 457.6))
+    for method, peak in (("ZO", zo), ("FedAvg", fedavg)):
+        shares = [100 * peak / board for board in (512, 1024, 4096)]
+        told = " ".join(f"{'yes' if share < 100 else 'no'}{share:.0f} %" for share in shares)
+        assert f"{method}, 64 {peak:.0f} {told}" in rows
 
 
 def test_engine_figures_stand_beside_their_limit(whole: tuple[Path, Page]) -> None:

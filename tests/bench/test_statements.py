@@ -9,9 +9,19 @@ import sample_records as sample
 
 from bench.paired import compare_on_seeds, paired_difference
 from bench.results import Results
-from bench.statements import answer
+from bench.statements import (
+    accuracy_sentences,
+    bytes_sentence,
+    memory_sentence,
+    time_sentence,
+)
 
 RUN_BY_RUN = Results.of(sample.sample_records())
+
+
+def answer(results: Results) -> list[str]:
+    figures = (say(results) for say in (memory_sentence, bytes_sentence, time_sentence))
+    return [*figures, *accuracy_sentences(results)]
 
 
 def text_of(*records: sample.Record) -> str:
