@@ -66,7 +66,7 @@ def accuracy_sentence(results: Results) -> str:
     parts = [part for split in results.splits() if (part := _split(results, split))]
     if not parts:
         return "What accuracy that buys was not measured in this run."
-    return f"What does it buy? {'; '.join(parts)}."
+    return f"What does it buy? ZOWarmUp reaches {'; '.join(parts)}."
 
 
 def _reading(found: PairedDifference) -> str:
@@ -122,13 +122,13 @@ def _times(ours: float, theirs: float) -> str:
 
 def _split(results: Results, split: str) -> str | None:
     cases = [f"accuracy/{name}/{split}" for name in ("zowarmup", "high-res-only")]
-    found = compare_on_seeds(*(results.by_case.get(case) for case in cases), "test_accuracy")
+    first, second = (results.by_case.get(case) for case in cases)
+    found = compare_on_seeds(first, second, "test_accuracy")
     ours, theirs = (results.value(case, "test_accuracy") for case in cases)
     if found is None or ours is None or theirs is None:
         return None
     data = results.by_case[cases[0]].config.get("dataset", "the data")
     return (
-        f"At {split.replace('-', '/')} high- and low-resource clients ZOWarmUp reaches"
-        f" {percent(ours)} on {data}, {points(found.mean)} points over High-Res-Only"
-        f" (n = {found.n}; {_reading(found)})"
+        f"{percent(ours)} on {data} with {split.replace('-', '/')} high- and low-resource clients,"
+        f" {points(found.mean)} points against High-Res-Only (n = {found.n}; {_reading(found)})"
     )

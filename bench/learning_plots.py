@@ -125,9 +125,7 @@ def _mib_a_client(clients: int) -> Abscissa:
 
 def _mark_pivot(axes: Axes, pivot: int) -> None:
     axes.axvline(pivot, color="#555555", linestyle=":", linewidth=1.2)
-    axes.annotate(
-        "pivot", (pivot, 100), xytext=(4, -2), textcoords="offset points", color="#555555", va="top"
-    )
+    axes.annotate("pivot", (pivot, 0), xytext=(4, 3), textcoords="offset points", color="#555555")
 
 
 def _finish(axes: Axes) -> None:
