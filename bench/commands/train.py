@@ -40,6 +40,9 @@ def register(commands: Any) -> None:
     parser.add_argument("--split", metavar="HIGH/LOW", help="e.g. 10/90; sets --high-share")
     parser.add_argument("--data-dir", type=Path, help="folder of data sets that are files")
     parser.add_argument("--download", action="store_true", help="fetch a missing data set")
+    parser.add_argument(
+        "--no-verify", action="store_true", help="read files whose checksums differ, e.g. rebuilt"
+    )
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, help="CPU threads; default: torch's")
     parser.add_argument(
@@ -104,7 +107,12 @@ def _training(arguments: argparse.Namespace) -> Any:
         raise ValueError("device cuda is not available here; use --device cpu")
     if arguments.threads is not None:
         torch.set_num_threads(arguments.threads)
-    dataset = load_dataset(config.dataset, data_dir=arguments.data_dir, download=arguments.download)
+    dataset = load_dataset(
+        config.dataset,
+        data_dir=arguments.data_dir,
+        download=arguments.download,
+        verify=not arguments.no_verify,
+    )
     return Training(config, dataset, device=arguments.device)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,11 +13,24 @@ if TYPE_CHECKING:  # who only asks which slots have resources needs no torch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scaling:
+    """What turns bytes into inputs: (x - mean) / std of each channel."""
+
+    mean: torch.Tensor  # float32, (channels, 1, 1)
+    std: torch.Tensor  # likewise
+
+    def of(self, x: torch.Tensor) -> torch.Tensor:
+        """Make float32 images of bytes; a copy."""
+        return x.float().sub_(self.mean.to(x.device)).div_(self.std.to(x.device))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Split:
     """Images with their labels."""
 
-    x: torch.Tensor  # float32, (items, channels, height, width)
+    x: torch.Tensor  # float32, (items, channels, height, width); uint8 where it has a scaling
     y: torch.Tensor  # int64, (items,), in [0, num_classes)
+    scaling: Scaling | None = None  # still to be done, for a data set that is large as bytes
 
     def __len__(self) -> int:
         return len(self.y)
@@ -27,7 +40,15 @@ class Split:
         import torch
 
         where = torch.from_numpy(indices)
-        return Split(x=self.x[where], y=self.y[where])
+        return replace(self, x=self.x[where], y=self.y[where])
+
+    def slice(self, start: int, stop: int) -> Split:
+        """View consecutive items."""
+        return replace(self, x=self.x[start:stop], y=self.y[start:stop])
+
+    def scaled(self) -> Split:
+        """Return the items as float32, the split itself where they are."""
+        return self if self.scaling is None else Split(x=self.scaling.of(self.x), y=self.y)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,6 +65,9 @@ def standardised(
     name: str,
     train: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]],
     test: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]],
+    *,
+    num_classes: int | None = None,
+    keep_bytes: bool = False,
 ) -> Dataset:
     """Scale integer images to mean 0 and standard deviation 1 of each training channel.
 
@@ -54,23 +78,30 @@ def standardised(
         name: the data set's name.
         train: images (items, channels, height, width) and labels (items,).
         test: likewise; scaled by the training split's statistics.
+        num_classes: None for what the largest training label says.
+        keep_bytes: leave the training images bytes, a quarter of the memory; they are scaled as
+            they are handed out, to the same bits.
 
     Returns:
-        The data set, with as many classes as the largest training label says.
+        The data set.
     """
     import torch
 
-    mean, std = _channel_statistics(train[0])
-    scaled = [
-        Split(x=torch.from_numpy(images).float().sub_(mean).div_(std), y=torch.from_numpy(labels))
+    scaling = _channel_statistics(train[0])
+    splits = [
+        Split(x=torch.from_numpy(images), y=torch.from_numpy(labels), scaling=scaling)
         for images, labels in (train, test)
     ]
-    num_classes = int(train[1].max()) + 1
-    return Dataset(name=name, train=scaled[0], test=scaled[1], num_classes=num_classes)
+    return Dataset(
+        name=name,
+        train=splits[0] if keep_bytes else splits[0].scaled(),
+        test=splits[1].scaled(),
+        num_classes=num_classes or int(train[1].max()) + 1,
+    )
 
 
-def _channel_statistics(images: npt.NDArray[np.uint8]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and standard deviation of each channel, float32, (channels, 1, 1)."""
+def _channel_statistics(images: npt.NDArray[np.uint8]) -> Scaling:
+    """Find mean and standard deviation of each channel."""
     import torch
 
     count = images.size // images.shape[1]
@@ -79,4 +110,4 @@ def _channel_statistics(images: npt.NDArray[np.uint8]) -> tuple[torch.Tensor, to
     mean = total / count
     std = np.sqrt(squares / count - mean**2)
     statistics = torch.from_numpy(np.stack([mean, std])).float()
-    return statistics[0].view(-1, 1, 1), statistics[1].view(-1, 1, 1)
+    return Scaling(mean=statistics[0].view(-1, 1, 1), std=statistics[1].view(-1, 1, 1))

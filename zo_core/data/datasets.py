@@ -8,13 +8,16 @@ from typing import Final
 
 from zo_core.data.dataset import Dataset
 from zo_core.data.digits import digits
-from zo_core.data.downloaded import Source, cifar10, fashion_mnist
+from zo_core.data.downloaded import cifar10, fashion_mnist
+from zo_core.data.files import Source
+from zo_core.data.imagenet32 import imagenet32
 from zo_core.data.synthetic import synthetic_blobs
 
 DATASETS: Final[dict[str, Callable[[Source], Dataset]]] = {
     "digits": lambda source: digits(),
     "fashion-mnist": fashion_mnist,
     "cifar10": cifar10,
+    "imagenet32": imagenet32,
     "synthetic": lambda source: synthetic_blobs(),
 }
 

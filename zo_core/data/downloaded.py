@@ -1,22 +1,20 @@
-"""Data sets that live in files: Fashion-MNIST and CIFAR-10, read by torchvision.
+"""Data sets that torchvision can download: Fashion-MNIST and CIFAR-10.
 
 Files are looked for in torchvision's layout below the data folder.  They are downloaded only when
 asked for, and their checksums are compared before anything is read.  ``verify=False`` reads files
-whose checksums differ, for instance a rebuilt copy; CIFAR-10's are pickles, which can run code when
-they are read, so do that with files of your own only.
+whose checksums differ, for instance a rebuilt copy; no file can make the reader run code.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from zo_core.data.batches import read_batch
 from zo_core.data.dataset import Dataset, standardised
+from zo_core.data.files import Source, check_md5, folder_of, require_files
 from zo_core.torchvision_compat import import_torchvision
 
 FASHION_MNIST_MD5: Final = {  # of the unpacked files; torchvision knows those of the packed ones
@@ -25,15 +23,6 @@ FASHION_MNIST_MD5: Final = {  # of the unpacked files; torchvision knows those o
     "FashionMNIST/raw/t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
     "FashionMNIST/raw/t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """Where a data set's files are and how far to trust them."""
-
-    data_dir: Path | None = None  # the folder that holds FashionMNIST/ or cifar-10-batches-py/
-    download: bool = False  # fetch what is missing
-    verify: bool = True  # compare checksums before reading
 
 
 def fashion_mnist(source: Source) -> Dataset:
@@ -46,7 +35,10 @@ def fashion_mnist(source: Source) -> Dataset:
     """
     reader = import_torchvision("datasets").FashionMNIST
     root = _prepare("fashion-mnist", source, reader, FASHION_MNIST_MD5)
-    train, test = (reader(root, train=train) for train in (True, False))
+    try:
+        train, test = (reader(root, train=train) for train in (True, False))
+    except (AssertionError, RuntimeError, LookupError) as error:
+        raise ValueError(f"a file of fashion-mnist in {root} is damaged: {error}") from error
     return standardised(
         "fashion-mnist",
         (train.data.numpy()[:, None], train.targets.numpy()),
@@ -61,45 +53,23 @@ def cifar10(source: Source) -> Dataset:
         ValueError, FileNotFoundError, ConnectionError: as :func:`fashion_mnist`.
     """
     reader = import_torchvision("datasets").CIFAR10
-    files = [*reader.train_list, *reader.test_list, [reader.meta["filename"], reader.meta["md5"]]]
-    md5 = {f"{reader.base_folder}/{name}": digest for name, digest in files}
-    root = _prepare("cifar10", source, reader, md5)
-    # the files are checked by now, or were said to need no check: torchvision's own is switched off
-    unchecked = {"_check_integrity": lambda self: True, "meta": {**reader.meta, "md5": None}}
-    trusting = type("CIFAR10", (reader,), unchecked)
-    train, test = (trusting(root, train=train) for train in (True, False))
-    return standardised(
-        "cifar10",
-        (train.data.transpose(0, 3, 1, 2), np.array(train.targets, dtype=np.int64)),
-        (test.data.transpose(0, 3, 1, 2), np.array(test.targets, dtype=np.int64)),
-    )
+    batches = [name for name, _ in (*reader.train_list, *reader.test_list)]
+    md5 = {f"{reader.base_folder}/{n}": d for n, d in (*reader.train_list, *reader.test_list)}
+    folder = _prepare("cifar10", source, reader, md5) / reader.base_folder
+    *train, test = (read_batch(folder / name) for name in batches)
+    images, labels = (np.concatenate(parts) for parts in zip(*train, strict=True))
+    return standardised("cifar10", (images, labels), test)
 
 
-def _prepare(name: str, source: Source, reader: Any, md5: Mapping[str, str]) -> Path:
+def _prepare(name: str, source: Source, reader: Any, md5: dict[str, str]) -> Path:
     """Download if asked to, then check the files; returns the data folder."""
-    if source.data_dir is None:
-        raise ValueError(f"{name} needs a data folder: give data_dir, the folder that holds it")
+    root = folder_of(name, source)
     if source.download:
         try:
-            reader(source.data_dir, download=True)
+            reader(root, download=True)
         except (OSError, RuntimeError) as error:
             raise ConnectionError(f"could not download {name}: {error}") from error
-    _check_files(name, source.data_dir, md5, verify=source.verify)
-    return source.data_dir
-
-
-def _check_files(name: str, root: Path, md5: Mapping[str, str], *, verify: bool) -> None:
-    missing = [path for path in md5 if not (root / path).is_file()]
-    if missing:
-        raise FileNotFoundError(
-            f"{name} is not complete in {root}: put {', '.join(missing)} there,"
-            " or ask for the download"
-        )
-    for path, expected in md5.items() if verify else ():
-        with (root / path).open("rb") as file:
-            found = hashlib.file_digest(file, "md5").hexdigest()
-        if found != expected:
-            raise ValueError(
-                f"{root / path} must have md5 {expected}, got {found}: the file is damaged or not"
-                " the original; replace it, or give verify=False to read it all the same"
-            )
+    require_files(name, root, md5, can_download=True)
+    if source.verify:
+        check_md5(root, md5)
+    return root

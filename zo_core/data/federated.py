@@ -29,17 +29,21 @@ class FederatedData:
         """Number of clients."""
         return self.partition.clients
 
+    @property
+    def shard_size(self) -> int:
+        """Training items of each client."""
+        return int(self.partition.train.shape[1])
+
     def client(self, slot: int) -> Split:
-        """Return a client's training shard, a view."""
+        """Return a client's training shard: a view, or a scaled copy of bytes."""
         start = self._start(slot)
-        stop = start + self.partition.train.shape[1]
-        return Split(x=self.items.x[start:stop], y=self.items.y[start:stop])
+        return self.items.slice(start, start + self.shard_size).scaled()
 
     def holdout(self, slots: Iterable[int]) -> Split:
         """Copy the pooled hold-outs of a group of clients, in slot order."""
         starts = np.array([self._start(slot) for slot in sorted(slots)], dtype=np.int64)
-        own = np.arange(self.partition.train.shape[1], len(self.items) // self.clients)
-        return self.items.select((starts[:, None] + own).reshape(-1))
+        own = np.arange(self.shard_size, len(self.items) // self.clients)
+        return self.items.select((starts[:, None] + own).reshape(-1)).scaled()
 
     def _start(self, slot: int) -> int:
         if not 0 <= slot < self.clients:

@@ -68,7 +68,7 @@ class Training:
         self.replica = _initial_replica(config, dataset, device)
         self.log: RoundLog | None = None  # from the hand-over on
         self.record = TrainingRecord(config=config, high=self.high)
-        self.set_forward(*_choose_forward(config, self.replica.module, self.data.items.x))
+        self.set_forward(*_choose_forward(config, self.replica.module, self.data.client(0).x))
 
     def set_forward(self, mode: str, trial_s: dict[str, float]) -> None:
         """Run forwards in a mode from here on; the data is laid out for it.
@@ -158,7 +158,7 @@ class Training:
             run_id=self.config.run_seed,
             round_index=round_index,
             cohort=cohort,
-            samples=tuple(len(self.data.client(slot).y) for slot in cohort),
+            samples=(self.data.shard_size,) * len(cohort),
         )
 
     def client_data(self, slot: int) -> ClientData:
@@ -249,8 +249,8 @@ def _choose_forward(
 
 
 def _laid_out(split: Split, mode: ForwardMode) -> Split:
-    return Split(x=mode.lay_out(split.x), y=split.y)
+    return replace(split, x=mode.lay_out(split.x))
 
 
 def _to(split: Split, device: str) -> Split:
-    return Split(x=split.x.to(device), y=split.y.to(device))
+    return replace(split, x=split.x.to(device), y=split.y.to(device))
