@@ -16,7 +16,7 @@ from devices.known_sizes import (
 )
 from devices.peaks import high_water_mark_resets
 
-RUNS = {"malloc": 5, "mmap": 5, "numpy": 5, "torch": 2}  # importing torch takes a second
+RUNS = 5
 
 needs_high_water_mark = pytest.mark.skipif(
     not high_water_mark_resets(), reason="this kernel does not let VmHWM be reset"
@@ -27,7 +27,7 @@ needs_high_water_mark = pytest.mark.skipif(
 @pytest.mark.parametrize("pattern", PATTERNS)
 @pytest.mark.parametrize("allocator", ALLOCATORS)
 def test_the_best_meter_reads_every_known_size_within_2_mib(allocator: str, pattern: str) -> None:
-    for run in range(RUNS[allocator]):
+    for run in range(RUNS):
         # The largest size once in each case, for time's sake; the campaign repeats it too.
         sizes = SIZES_BYTES if run == 0 else SIZES_BYTES[:-1]
         result = run_isolated(measure_sizes, allocator, pattern, sizes, "best", timeout_s=60.0)
