@@ -1,4 +1,4 @@
-"""The command ``zobench``: the suite, one training run, what fits, this device, records, a report.
+"""The command ``zobench``: the suite, training here or over a network, what fits, records.
 
 Exit codes: 0 done; 1 something measured or checked is not as it must be; 2 the user's mistake;
 3 this machine lacks something.
@@ -24,12 +24,14 @@ from bench.commands import (
     compare,
     devices,
     fit,
+    join,
     report,
     run,
+    serve,
     train,
 )
 
-COMMANDS = (run, train, fit, devices, report, check, compare)
+COMMANDS = (run, train, fit, devices, report, check, compare, serve, join)
 
 
 def build_parser() -> argparse.ArgumentParser:

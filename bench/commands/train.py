@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import types
-import typing
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +10,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 import devices
 from bench.commands import add_command, print_json, talk_console, user_errors
+from bench.commands.config_options import add_config_options, chosen_config
 from bench.record import Record, provenance, single
 from bench.store import open_store, write_record
-from zo_core.config import TrainConfig
 
 EXAMPLES = """\
   zobench train                                     ZOWarmUp on the digits, 10 % high-resource
@@ -28,16 +25,8 @@ EXAMPLES = """\
 def register(commands: Any) -> None:
     """Add the sub-command's parser: one option for each field of the config."""
     parser = add_command(commands, "train", __doc__, EXAMPLES)
-    hints = typing.get_type_hints(TrainConfig)
-    for field in fields(TrainConfig):
-        parser.add_argument(
-            f"--{field.name.replace('_', '-')}",
-            default=field.default,
-            help=f"default: {field.default}",
-            **_parsing(hints[field.name]),
-        )
+    add_config_options(parser)
     parser.set_defaults(forward="auto")  # a library's runs are alike; a command's are fast
-    parser.add_argument("--split", metavar="HIGH/LOW", help="e.g. 10/90; sets --high-share")
     parser.add_argument("--data-dir", type=Path, help="folder of data sets that are files")
     parser.add_argument("--download", action="store_true", help="fetch a missing data set")
     parser.add_argument(
@@ -96,13 +85,10 @@ def _training(arguments: argparse.Namespace) -> Any:
     """Check all that the user chose, before anything runs."""
     import torch
 
-    from zo_core.data import load_dataset, parse_split
+    from zo_core.data import load_dataset
     from zo_core.federation.training import Training
 
-    chosen = {field.name: getattr(arguments, field.name) for field in fields(TrainConfig)}
-    if arguments.split is not None:
-        chosen["high_share"] = parse_split(arguments.split)
-    config = TrainConfig(**chosen)
+    config = chosen_config(arguments)
     if arguments.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device cuda is not available here; use --device cpu")
     if arguments.threads is not None:
@@ -172,14 +158,3 @@ def _as_record(record: Any) -> Record:
         provenance=provenance("train", devices.detect().to_json()),
     )
     return made
-
-
-def _parsing(hint: Any) -> dict[str, Any]:
-    """Say how argparse reads a config field of some type."""
-    if hint is bool:
-        return {"action": argparse.BooleanOptionalAction}
-    if typing.get_origin(hint) is typing.Literal:
-        return {"choices": typing.get_args(hint)}
-    if isinstance(hint, types.UnionType):  # int | None
-        hint = typing.get_args(hint)[0]
-    return {"type": hint, "metavar": hint.__name__.upper()}

@@ -16,12 +16,22 @@ if TYPE_CHECKING:  # who only asks which slots have resources needs no torch
 class Scaling:
     """What turns bytes into inputs: (x - mean) / std of each channel."""
 
-    mean: torch.Tensor  # float32, (channels, 1, 1)
-    std: torch.Tensor  # likewise
+    mean: npt.NDArray[np.float32]  # (channels, 1, 1)
+    std: npt.NDArray[np.float32]  # likewise
 
     def of(self, x: torch.Tensor) -> torch.Tensor:
         """Make float32 images of bytes; a copy."""
-        return x.float().sub_(self.mean.to(x.device)).div_(self.std.to(x.device))
+        import torch
+
+        mean, std = (torch.from_numpy(part).to(x.device) for part in (self.mean, self.std))
+        return x.float().sub_(mean).div_(std)
+
+    def of_array(self, x: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Make the same float32 images without torch."""
+        scaled = x.astype(np.float32)
+        scaled -= self.mean
+        scaled /= self.std
+        return scaled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,10 +71,13 @@ class Dataset:
     num_classes: int  # labels are 0 .. num_classes - 1
 
 
+LabelledImages = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
+
+
 def standardised(
     name: str,
-    train: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]],
-    test: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]],
+    train: LabelledImages,
+    test: LabelledImages,
     *,
     num_classes: int | None = None,
     keep_bytes: bool = False,
@@ -87,7 +100,7 @@ def standardised(
     """
     import torch
 
-    scaling = _channel_statistics(train[0])
+    scaling = channel_scaling(train[0])
     splits = [
         Split(x=torch.from_numpy(images), y=torch.from_numpy(labels), scaling=scaling)
         for images, labels in (train, test)
@@ -100,14 +113,13 @@ def standardised(
     )
 
 
-def _channel_statistics(images: npt.NDArray[np.uint8]) -> Scaling:
+def channel_scaling(images: npt.NDArray[np.uint8]) -> Scaling:
     """Find mean and standard deviation of each channel."""
-    import torch
-
     count = images.size // images.shape[1]
     total = images.sum(axis=(0, 2, 3), dtype=np.int64)
     squares = np.einsum("nchw,nchw->c", images, images, dtype=np.int64, casting="unsafe")
     mean = total / count
     std = np.sqrt(squares / count - mean**2)
-    statistics = torch.from_numpy(np.stack([mean, std])).float()
-    return Scaling(mean=statistics[0].view(-1, 1, 1), std=statistics[1].view(-1, 1, 1))
+    return Scaling(
+        mean=mean.astype(np.float32)[:, None, None], std=std.astype(np.float32)[:, None, None]
+    )

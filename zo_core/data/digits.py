@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.data.dataset import Dataset, standardised
+from zo_core.data.dataset import Dataset, LabelledImages, standardised
 from zo_core.stream import Purpose, random_permutation
 
 TEST_SHARE: Final = 0.2
@@ -17,7 +17,15 @@ TEST_SPLIT_SEED: Final = (
 
 
 def digits() -> Dataset:
+    """Load the digits as tensors; see :func:`digit_arrays`."""
+    return standardised("digits", *digit_arrays())
+
+
+def digit_arrays() -> tuple[LabelledImages, LabelledImages]:
     """Load the digits with a fixed test split: 20 % of every class, by a constant seed.
+
+    Returns:
+        Training and test split, grey levels 0 .. 16 of shape (items, 1, 8, 8); no torch is needed.
 
     Raises:
         ImportError: scikit-learn is not installed; the message names the extra that brings it.
@@ -30,9 +38,7 @@ def digits() -> Dataset:
     images = raw.images.astype(np.uint8)[:, None]  # grey levels 0 .. 16
     labels = raw.target.astype(np.int64)
     is_test = stratified_mask(labels, TEST_SHARE, TEST_SPLIT_SEED)
-    return standardised(
-        "digits", (images[~is_test], labels[~is_test]), (images[is_test], labels[is_test])
-    )
+    return (images[~is_test], labels[~is_test]), (images[is_test], labels[is_test])
 
 
 def stratified_mask(

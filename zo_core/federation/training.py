@@ -10,37 +10,26 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from zo_core.algorithms import build_algorithm
 from zo_core.algorithms.base import ClientData, Method, RoundContext
 from zo_core.algorithms.fedavg import NonFiniteWeightsError
 from zo_core.config import TrainConfig
-from zo_core.data import (
-    Dataset,
-    FederatedData,
-    Split,
-    assign_resources,
-    dirichlet_partition,
-    federate,
+from zo_core.data import Dataset, assign_resources
+from zo_core.federation.building import (
+    choose_forward,
+    federated_data,
+    initial_replica,
+    laid_out,
 )
 from zo_core.federation.checkpoint import save
 from zo_core.federation.evaluation import Evaluator
 from zo_core.federation.log import RoundLog
 from zo_core.federation.record import Evaluation, TrainingRecord
-from zo_core.federation.replica import Replica
 from zo_core.federation.rounds import RoundRecord, run_round, sample_cohort
 from zo_core.grid import GridError
-from zo_core.loss.forward_mode import (
-    FORWARD_MODES,
-    ForwardMode,
-    fastest_mode,
-    try_forward_modes,
-)
+from zo_core.loss.forward_mode import FORWARD_MODES
 from zo_core.loss.module_loss import micro_batches
-from zo_core.models import build_model
 from zo_core.models.statistics import collect_statistics_
 from zo_core.spsa import NonFiniteLossError
 
@@ -64,11 +53,11 @@ class Training:
         high = assign_resources(config.run_seed, config.clients, config.high_share)
         self.high = tuple(sorted(high))
         self.algorithm = build_algorithm(config, self.high)
-        self.data = _federate(config, dataset, device)
-        self.replica = _initial_replica(config, dataset, device)
+        self.data = federated_data(config, dataset, device)
+        self.replica = initial_replica(config, dataset, device)
         self.log: RoundLog | None = None  # from the hand-over on
         self.record = TrainingRecord(config=config, high=self.high)
-        self.set_forward(*_choose_forward(config, self.replica.module, self.data.client(0).x))
+        self.set_forward(*choose_forward(config, self.replica.module, self.data.client(0).x))
 
     def set_forward(self, mode: str, trial_s: dict[str, float]) -> None:
         """Run forwards in a mode from here on; the data is laid out for it.
@@ -81,8 +70,8 @@ class Training:
         self._forward = FORWARD_MODES[mode]
         self.data = replace(
             self.data,
-            items=_laid_out(self.data.items, self._forward),
-            test=_laid_out(self.data.test, self._forward),
+            items=laid_out(self.data.items, self._forward),
+            test=laid_out(self.data.test, self._forward),
         )
         self._evaluator = Evaluator(self.data, self.high)
 
@@ -211,46 +200,3 @@ class Training:
         if done.report.zero_share is not None:
             record.zero_shares.append(done.report.zero_share)
         record.widened += [f"{done.round_index}: {name}" for name in done.report.widened]
-
-
-def _federate(config: TrainConfig, dataset: Dataset, device: str) -> FederatedData:
-    partition = dirichlet_partition(
-        dataset.train.y.numpy(),
-        clients=config.clients,
-        alpha=config.alpha,
-        holdout_share=config.holdout_share,
-        run_seed=config.run_seed,
-    )
-    data = federate(dataset, partition)
-    return replace(data, items=_to(data.items, device), test=_to(data.test, device))
-
-
-def _initial_replica(config: TrainConfig, dataset: Dataset, device: str) -> Replica:
-    _, channels, _, size = dataset.train.x.shape
-    module = build_model(
-        config.model,
-        num_classes=dataset.num_classes,
-        in_channels=channels,
-        image_size=size,
-        norm=config.norm,
-        run_seed=config.run_seed,
-    )
-    return Replica(module.to(device))
-
-
-def _choose_forward(
-    config: TrainConfig, module: Any, x: torch.Tensor
-) -> tuple[str, dict[str, float]]:
-    """Name the mode that the config names, or the fastest of a trial, with its figures."""
-    if config.forward != "auto":
-        return config.forward, {}
-    seconds = try_forward_modes(module, x)
-    return fastest_mode(seconds), seconds
-
-
-def _laid_out(split: Split, mode: ForwardMode) -> Split:
-    return replace(split, x=mode.lay_out(split.x))
-
-
-def _to(split: Split, device: str) -> Split:
-    return replace(split, x=split.x.to(device), y=split.y.to(device))

@@ -1,0 +1,208 @@
+"""``zobench serve``: the server of a training over a network.
+
+Clients join with ``zobench join``. What the run needs to go on is in --dir: the same command line
+takes it up again after a crash.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.commands import (
+    EXIT_DONE,
+    EXIT_GATE,
+    add_command,
+    print_json,
+    talk_console,
+    user_errors,
+)
+from bench.commands.config_options import add_config_options, chosen_config
+from bench.commands.link_options import add_link_options, port_of, security_of, topics_of
+
+if TYPE_CHECKING:
+    from bench.round_table import RoundTable
+    from zo_core.federation.mqtt import Topics
+    from zo_core.federation.plan import Plan, Rules
+    from zo_core.federation.server import Server
+    from zo_core.federation.store import FileStore
+
+EXAMPLES = """  zobench serve --clients 8 --split 50/50     a broker of its own, on this machine
+  zobench serve --broker 127.0.0.1 --clients 8  by the Mosquitto that runs here
+  zobench serve --broker hub.example --ca ca.pem --username server --password-file secret
+"""
+LOG_FILE = "round.log"
+
+
+def register(commands: Any) -> None:
+    """Add the sub-command's parser."""
+    parser = add_command(commands, "serve", __doc__, EXAMPLES)
+    parser.add_argument("--dir", type=Path, default=Path("zobench-results/served"), help="the run")
+    parser.add_argument("--transport", choices=("mqtt",), default="mqtt", help="default: mqtt")
+    parser.add_argument("--broker", metavar="HOST", help="default: one inside this process")
+    parser.add_argument("--listen", default="127.0.0.1", metavar="ADDRESS", help="of that one")
+    parser.add_argument(
+        "--passwords", type=Path, metavar="FILE", help="of that one: amqtt's password file"
+    )
+    add_link_options(parser)
+    rules = parser.add_argument_group("rounds")
+    rules.add_argument("--deadline", type=float, default=60.0, metavar="SECONDS")
+    rules.add_argument("--warmup-deadline", type=float, default=600.0, metavar="SECONDS")
+    rules.add_argument("--quorum", type=float, default=0.5, help="share of a cohort; default 0.5")
+    rules.add_argument("--clip", type=float, default=10.0, help="largest |dL| believed; default 10")
+    rules.add_argument(
+        "--wait-for", type=int, metavar="CLIENTS", help="online before rounds begin; default: all"
+    )
+    rules.add_argument("--chunk-kib", type=int, default=64, help="of a long body; default 64")
+    add_config_options(parser)
+    parser.add_argument("--data-dir", type=Path, help="folder of data sets that are files")
+    parser.add_argument("--threads", type=int, help="CPU threads; default: torch's")
+    parser.set_defaults(run=run, run_seed=None, clients=8, zo_cohort=None, warmup_cohort=None)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve a run to its end."""
+    from bench.round_table import RoundTable, refusals
+    from zo_core.federation.loops import serve, server_link
+    from zo_core.federation.mqtt import SERVER
+
+    console = talk_console(arguments)
+    with ExitStack() as stack:
+        with user_errors():
+            topics, security, rules = (
+                topics_of(arguments),
+                security_of(arguments),
+                _rules(arguments),
+            )
+            store = stack.enter_context(closing(_store(arguments.dir)))
+            table = stack.enter_context(RoundTable(console))
+            server = _server(arguments, rules, store, table)
+            table.server = server
+            identity, host = SERVER, arguments.broker
+            if host is None:
+                identity = f"{SERVER}-{secrets.token_hex(8)}"
+                host = _embedded(arguments, topics, identity, stack)
+            link = server_link(topics, identity)
+            stack.callback(link.close)
+            link.open(host, port_of(arguments), security)
+        console.print(
+            f"run {server.plan.run_id:016x}, round {server.next_round} of {server.plan.rounds}, "
+            f"log {arguments.dir / LOG_FILE}; broker {host}:{port_of(arguments)}, topics "
+            f"{topics.prefix}/#; clients: zobench join {host} --port {port_of(arguments)}"
+        )
+        stop = serve(server, link, topics, refresh=table.refresh)
+    outcome = _outcome(server, stop.reason)
+    (arguments.dir / "outcome.json").write_text(json.dumps(outcome, indent=1))
+    console.print(refusals(server))
+    if arguments.json:
+        print_json(outcome)
+    else:
+        print(f"{outcome['rounds']} rounds, digest {outcome['digest']}")
+    if stop.reason is not None:
+        console.print(stop.reason)
+    return EXIT_DONE if stop.reason is None else EXIT_GATE
+
+
+def _rules(arguments: argparse.Namespace) -> Rules:
+    from zo_core.federation.plan import Rules
+
+    return Rules(
+        deadline_s=arguments.deadline,
+        warmup_deadline_s=arguments.warmup_deadline,
+        quorum=arguments.quorum,
+        clip=arguments.clip,
+        wait_for=arguments.clients if arguments.wait_for is None else arguments.wait_for,
+    )
+
+
+def _store(folder: Path) -> FileStore:
+    from zo_core.federation.store import FileStore
+
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileStore(folder / LOG_FILE)
+
+
+def _server(
+    arguments: argparse.Namespace, rules: Rules, store: FileStore, table: RoundTable
+) -> Server:
+    """Go on with the folder's run, or begin one there."""
+    import torch
+
+    from zo_core.data import load_dataset
+    from zo_core.federation.building import initial_replica
+    from zo_core.federation.serving import begin, plan_of, resume
+
+    if arguments.threads is not None:
+        torch.set_num_threads(arguments.threads)
+    spool = arguments.dir / "spool"
+    earlier = plan_of(store) if len(store) else None
+    plan = _plan(arguments, earlier)
+    dataset = load_dataset(plan.config.dataset, data_dir=arguments.data_dir)
+    replica = initial_replica(plan.config, dataset, "cpu")
+    if earlier is not None:
+        return resume(rules, lambda _: replica, store, spool, on_round=table.note)
+    return begin(plan, rules, replica, store, spool, on_round=table.note)
+
+
+def _plan(arguments: argparse.Namespace, earlier: Plan | None) -> Plan:
+    """Make the plan that was asked for; one that was begun must be the same."""
+    from zo_core.data import load_dataset
+    from zo_core.federation.plan import Plan
+    from zo_core.federation.serving import fresh_id
+
+    seed = arguments.run_seed
+    if seed is None:
+        seed = fresh_id() if earlier is None else earlier.config.run_seed
+    cohort = arguments.warmup_cohort or min(10, arguments.clients)
+    config = chosen_config(arguments, run_seed=seed, warmup_cohort=cohort)
+    items = len(load_dataset(config.dataset, data_dir=arguments.data_dir).train) // config.clients
+    samples = items - int(items * config.holdout_share)
+    run_id = fresh_id() if earlier is None else earlier.run_id
+    plan = Plan(config, run_id=run_id, samples=samples, chunk_bytes=1024 * arguments.chunk_kib)
+    if earlier is not None and plan != earlier:
+        was, asked = earlier.config.to_json(), config.to_json()
+        other = [name for name in asked if asked[name] != was[name]] or ["--chunk-kib"]
+        raise ValueError(
+            f"{arguments.dir} holds a run with other {', '.join(other)}; serve it with its own "
+            "options, or choose another --dir"
+        )
+    return plan
+
+
+def _embedded(
+    arguments: argparse.Namespace, topics: Topics, identity: str, stack: ExitStack
+) -> str:
+    """Start the broker inside this process; return its address."""
+    from zo_core.federation.broker import EmbeddedBroker
+    from zo_core.federation.security import is_loopback
+
+    security = replace(security_of(arguments), ca=arguments.certificate)
+    security.require_private(arguments.listen)
+    broker = EmbeddedBroker(
+        arguments.listen,
+        port_of(arguments),
+        topics,
+        identity,
+        certificate=arguments.certificate,
+        key=arguments.key,
+        passwords=arguments.passwords,
+    )
+    broker.start()
+    stack.callback(broker.stop)
+    return str(arguments.listen) if is_loopback(arguments.listen) else "127.0.0.1"
+
+
+def _outcome(server: Server, reason: str | None) -> dict[str, Any]:
+    return {
+        "run_id": f"{server.plan.run_id:016x}",
+        "rounds": server.next_round,
+        "digest": server.replica.digest().hex(),
+        "clients": dict(sorted(server.log.roster.items())),
+        "refused": {reason.name: count for reason, count in sorted(server.refused.items())},
+        "reason": reason,
+    }
