@@ -49,6 +49,9 @@ def register(commands: Any) -> None:
     parser.add_argument("--data-dir", type=Path, help="folder of data sets that are files")
     parser.add_argument("--device", default="cpu", help="of torch: cpu or cuda")
     parser.add_argument("--threads", type=int, help="CPU threads; default: the back end's")
+    parser.add_argument(
+        "--patience", type=float, default=60.0, metavar="SECONDS", help="to wait for the broker"
+    )
     add_link_options(parser)
     parser.set_defaults(run=run)
 
@@ -69,7 +72,9 @@ def run(arguments: argparse.Namespace) -> int:
             client = Client(trainer, high=high, slot=slot, spool=spool)
             link = client_link(topics, name)
             stack.callback(link.close)
-            link.open(arguments.broker, port_of(arguments), security)
+            link.open(
+                arguments.broker, port_of(arguments), security, patience_s=arguments.patience
+            )
         kind = type(trainer).__name__
         console.print(
             f"{name}: {kind}, {'high' if high else 'low'}-resource; waiting for the server"

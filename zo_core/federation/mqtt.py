@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import queue
 import socket
+import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ SERVER = "server"
 KEEP_ALIVE_S = 30
 _IN_FLIGHT = 64  # messages handed to the connection and not yet acknowledged
 _CONNECT_S = 10.0
+_RETRY_S = 0.5
 
 
 class LinkError(OSError):
@@ -87,8 +89,14 @@ class Link:
         self._failure: str | None = None
         self._client: paho.Client | None = None
 
-    def open(self, host: str, port: int, security: Security) -> None:
+    def open(self, host: str, port: int, security: Security, *, patience_s: float = 0.0) -> None:
         """Connect.
+
+        Args:
+            host: the broker's.
+            port: TCP port.
+            security: how the connection is kept private.
+            patience_s: how long to try again while nobody answers.
 
         Raises:
             InsecureError: the connection would be plain, and leave this machine.
@@ -107,10 +115,15 @@ class Link:
         context = security.context()
         if context is not None:
             client.tls_set_context(context)
-        try:
-            client.connect(host, port, keepalive=KEEP_ALIVE_S)
-        except OSError as error:
-            raise LinkError(f"no broker answers at {host}:{port} ({error})") from error
+        ends_s = time.monotonic() + patience_s
+        while True:
+            try:
+                client.connect(host, port, keepalive=KEEP_ALIVE_S)
+                break
+            except OSError as error:
+                if time.monotonic() >= ends_s:
+                    raise LinkError(f"no broker answers at {host}:{port} ({error})") from error
+                time.sleep(_RETRY_S)
         client.loop_start()
         self._await_connection(host, port)
 
