@@ -72,9 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
             client = Client(trainer, high=high, slot=slot, spool=spool)
             link = client_link(topics, name)
             stack.callback(link.close)
-            link.open(
-                arguments.broker, port_of(arguments), security, patience_s=arguments.patience
-            )
+            link.open(arguments.broker, port_of(arguments), security, patience_s=arguments.patience)
         kind = type(trainer).__name__
         console.print(
             f"{name}: {kind}, {'high' if high else 'low'}-resource; waiting for the server"

@@ -1,0 +1,221 @@
+"""The round protocol over real sockets: an embedded broker, Mosquitto, and their failures."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from network import ParabolaTrainer, plan_of, reference
+from parabola import SAMPLES, Parabola
+
+from zo_core.federation.client import Client
+from zo_core.federation.loops import client_link, join, serve, server_link
+from zo_core.federation.messages import Reason
+from zo_core.federation.mqtt import SERVER, LinkError, Topics
+from zo_core.federation.plan import Rules
+from zo_core.federation.replica import Replica
+from zo_core.federation.security import InsecureError, Security, is_loopback
+from zo_core.federation.server import Server
+from zo_core.federation.serving import begin
+from zo_core.federation.store import MemoryStore
+
+pytest.importorskip("paho.mqtt.client")
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+TOPICS = Topics("zo-test")
+PLAIN = Security()
+MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Mosquitto:
+    """A broker of this test alone, on loopback."""
+
+    def __init__(self, folder: Path, more: str = "allow_anonymous true\n") -> None:
+        if MOSQUITTO is None:
+            pytest.skip("no mosquitto here (Debian: apt-get install mosquitto)")
+        self.port = free_port()
+        self._conf = folder / "mosquitto.conf"
+        self._conf.write_text(
+            f"listener {self.port} 127.0.0.1\nset_tcp_nodelay true\npersistence false\n{more}"
+        )
+        self.start()
+
+    def start(self) -> None:
+        command = [str(MOSQUITTO), "-c", str(self._conf)]
+        self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.05)
+        raise AssertionError("mosquitto does not listen")
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+@contextmanager
+def broker(kind: str, folder: Path) -> Iterator[int]:
+    if kind == "mosquitto":
+        own = Mosquitto(folder)
+        try:
+            yield own.port
+        finally:
+            own.stop()
+        return
+    pytest.importorskip("amqtt")
+    from zo_core.federation.broker import EmbeddedBroker
+
+    embedded = EmbeddedBroker("127.0.0.1", port := free_port(), TOPICS, SERVER)
+    embedded.start()
+    try:
+        yield port
+    finally:
+        embedded.stop()
+
+
+def run_client(name: str, port: int, folder: Path, clients: dict[str, Client]) -> None:
+    slot = int(name[1:])
+    spool = folder / name
+    spool.mkdir()
+    client = Client(ParabolaTrainer(), high=slot in plan_of().high, slot=slot, spool=spool)
+    link = client_link(TOPICS, name)
+    link.open("127.0.0.1", port, PLAIN, patience_s=5.0)
+    try:
+        clients[name] = client
+        join(client, link, TOPICS)
+    finally:
+        link.close()
+
+
+def new_server(folder: Path, **changes: object) -> Server:
+    rules = Rules(wait_for=len(SAMPLES), deadline_s=30.0, warmup_deadline_s=30.0)
+    plan = plan_of(**changes)
+    return begin(plan, rules, Replica(Parabola()), MemoryStore(), folder / "spool")
+
+
+def run_all(server: Server, port: int, folder: Path, meanwhile: object = None) -> dict[str, Client]:
+    clients: dict[str, Client] = {}
+    threads = [
+        threading.Thread(target=run_client, args=(f"c{slot}", port, folder, clients), daemon=True)
+        for slot in range(len(SAMPLES))
+    ]
+    with ExitStack() as stack:
+        link = server_link(TOPICS, SERVER)
+        link.open("127.0.0.1", port, PLAIN)
+        stack.callback(link.close)
+        for thread in threads:
+            thread.start()
+        serve(server, link, TOPICS, refresh=meanwhile or (lambda: None))
+        for thread in threads:
+            thread.join(20.0)
+    return clients
+
+
+@pytest.mark.parametrize("kind", ["embedded", "mosquitto"])
+def test_a_run_over_a_broker_is_the_run_in_one_process(tmp_path: Path, kind: str) -> None:
+    server = new_server(tmp_path)
+    with broker(kind, tmp_path) as port:
+        clients = run_all(server, port, tmp_path)
+    expected = reference(server.plan).digest()
+    assert server.replica.digest() == expected
+    assert {c.replica.digest() for c in clients.values() if c.replica} == {expected}
+    assert server.refused == {}
+
+
+def test_a_broker_restarted_mid_round_costs_nothing(tmp_path: Path) -> None:
+    server = new_server(tmp_path, rounds=30)
+    own = Mosquitto(tmp_path)
+    restarted = []
+
+    def meanwhile() -> None:
+        if not restarted and server.next_round == 12 and len(server.arrived) >= 2:
+            restarted.append(server.next_round)
+            own.stop()
+            own.start()
+
+    try:
+        clients = run_all(server, own.port, tmp_path, meanwhile)
+    finally:
+        own.stop()
+    assert restarted
+    expected = reference(server.plan).digest()
+    assert server.replica.digest() == expected
+    assert {c.replica.digest() for c in clients.values() if c.replica} == {expected}
+
+
+ACL = """pattern write zo-test/up/%u
+pattern write zo-test/gone/%u
+pattern read zo-test/down/%u
+pattern read zo-test/all
+user server
+topic readwrite zo-test/#
+"""
+
+
+def test_access_lists_hold_a_client_to_its_own_topics(tmp_path: Path) -> None:
+    if shutil.which("mosquitto_passwd") is None:
+        pytest.skip("no mosquitto_passwd here")
+    passwords, acl = tmp_path / "passwords", tmp_path / "acl"
+    passwords.touch()
+    for user in ("server", "c1", "c2"):
+        subprocess.run(["mosquitto_passwd", "-b", str(passwords), user, f"of-{user}"], check=True)
+    acl.write_text(ACL)
+    for file in (passwords, acl, tmp_path):
+        file.chmod(0o755)
+    own = Mosquitto(tmp_path, f"user root\npassword_file {passwords}\nacl_file {acl}\n")
+    try:
+        server = new_server(tmp_path)
+        listening = server_link(TOPICS, SERVER)
+        secret = Security(username="server", password="of-server")
+        listening.open("127.0.0.1", own.port, secret)
+        liar = client_link(TOPICS, "c1")
+        liar.open("127.0.0.1", own.port, Security(username="c1", password="of-c1"))
+        liar.next_event(1.0)
+        liar.send(TOPICS.up("c2"), iter([b"forged"]))
+        liar.send(TOPICS.up("c1"), iter([b"own"]))
+        topics = []
+        for _ in range(5):
+            event = listening.next_event(1.0)
+            if event is not None and event.kind == "message":
+                topics.append(event.topic)
+                break
+        assert topics == [TOPICS.up("c1")]
+        with pytest.raises(
+            LinkError, match=r"turns 'c2' away: Not authorized|turns 'c2' away: Bad"
+        ):
+            client_link(TOPICS, "c2").open(
+                "127.0.0.1", own.port, Security(username="c2", password="wrong")
+            )
+        listening.close()
+        liar.close()
+        assert server.refused[Reason.MALFORMED] == 0
+    finally:
+        own.stop()
+
+
+def test_plain_connections_stay_on_this_machine() -> None:
+    with pytest.raises(InsecureError, match=r"to 192.0.2.1 without TLS .* --insecure"):
+        server_link(TOPICS, SERVER).open("192.0.2.1", 1883, PLAIN)
+    assert is_loopback("::1")
+    assert is_loopback("localhost")
+    assert not is_loopback("localhost.example.org")
+
+
+def test_nobody_at_the_port_is_said_in_one_line() -> None:
+    port = free_port()
+    with pytest.raises(LinkError, match=f"no broker answers at 127.0.0.1:{port}"):
+        client_link(TOPICS, "c1").open("127.0.0.1", port, PLAIN)
