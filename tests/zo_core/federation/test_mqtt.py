@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import socket
 import subprocess
@@ -27,7 +28,10 @@ from zo_core.federation.serving import begin
 from zo_core.federation.store import MemoryStore
 
 pytest.importorskip("paho.mqtt.client")
-pytestmark = pytest.mark.usefixtures("one_torch_thread")
+pytestmark = [
+    pytest.mark.usefixtures("one_torch_thread"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 TOPICS = Topics("zo-test")
 PLAIN = Security()
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
@@ -85,6 +89,7 @@ def broker(kind: str, folder: Path) -> Iterator[int]:
         yield port
     finally:
         embedded.stop()
+        gc.collect()  # amqtt leaves closed connections to the collector, which warns of each
 
 
 def run_client(name: str, port: int, folder: Path, clients: dict[str, Client]) -> None:
