@@ -19,7 +19,7 @@ try:
     from amqtt.plugins.base import BaseTopicPlugin
     from amqtt.session import Session
 except ImportError as error:
-    raise ImportError('amqtt is not installed: pip install "zobench[mqtt]"') from error
+    raise ImportError('amqtt is not installed: pip install -e ".[mqtt]"') from error
 
 from zo_core.federation.mqtt import LinkError, Topics
 

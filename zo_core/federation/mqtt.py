@@ -212,7 +212,7 @@ def _new_client(identity: str) -> paho.Client:
         import paho.mqtt.client as paho
         from paho.mqtt.enums import CallbackAPIVersion
     except ImportError as error:
-        raise ImportError('paho-mqtt is not installed: pip install "zobench[mqtt]"') from error
+        raise ImportError('paho-mqtt is not installed: pip install -e ".[mqtt]"') from error
     client = paho.Client(
         CallbackAPIVersion.VERSION2, client_id=identity, clean_session=True, protocol=paho.MQTTv311
     )
