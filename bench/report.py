@@ -22,8 +22,6 @@ from bench.text import instant
 
 __all__ = ["summary_table", "write_report"]
 
-_TEMPLATE = "report.html.jinja"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddedPlot:
@@ -65,7 +63,7 @@ def write_report(folder: Path) -> Path:
         StoreError: there are no records, one is malformed, or the folder cannot be written to.
         ModuleNotFoundError: an optional dependency is missing; the message names the extra.
     """
-    _require_extra()
+    require_extra()
     records = read_records(folder)
     plots = open_store(folder) / "plots"
     plots.mkdir(exist_ok=True)
@@ -80,17 +78,9 @@ def write_report(folder: Path) -> Path:
 
 def render(records: Sequence[Record], parts: Sequence[Part]) -> str:
     """Fill the page's template."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     newest = max(records, key=lambda record: record.provenance.created).provenance
-    return environment.get_template(_TEMPLATE).render(
+    return fill(
+        "report.html.jinja",
         newest=newest,
         created=instant(newest.created),
         dirty=any(record.provenance.dirty for record in records),
@@ -104,6 +94,20 @@ def render(records: Sequence[Record], parts: Sequence[Part]) -> str:
     )
 
 
+def fill(template: str, **values: Any) -> str:
+    """Fill one of the package's templates."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(**values)
+
+
 def _part(results: Results, section: Section, plots: Path) -> Part:
     records = results.group(section.group)
     made = [plot for make in section.plots for plot in make(results)]
@@ -112,7 +116,7 @@ def _part(results: Results, section: Section, plots: Path) -> Part:
         section=section,
         says=[line for say in section.says for line in say(results)] if records else [],
         tables=[table for make in section.tables for table in make(results)],
-        plots=[_embedded(plot, plots) for plot in made],
+        plots=[embedded(plot, plots) for plot in made],
         notes=[note for record in records for note in _notes(record.details)],
         missing=results.missing(section.group) if records or section.optional else [nothing],
     )
@@ -123,7 +127,7 @@ def _notes(details: Mapping[str, Any]) -> Sequence[str]:
     return notes
 
 
-def _embedded(plot: Plot, folder: Path) -> EmbeddedPlot:
+def embedded(plot: Plot, folder: Path) -> EmbeddedPlot:
     """Save a plot and take its SVG into the page, as an image so that its ids stay its own."""
     paths = save(plot, folder)
     svg = base64.b64encode(paths["svg"].read_bytes()).decode()
@@ -135,7 +139,8 @@ def _embedded(plot: Plot, folder: Path) -> EmbeddedPlot:
     )
 
 
-def _require_extra() -> None:
+def require_extra() -> None:
+    """Raise ModuleNotFoundError, naming the extra, where a library of the pages is missing."""
     missing = [name for name in ("jinja2", "matplotlib") if find_spec(name) is None]
     if missing:
         raise ModuleNotFoundError(
