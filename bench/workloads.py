@@ -201,7 +201,7 @@ def train(config: dict[str, Any]) -> dict[str, Any]:
         config: fields of zo_core.config.TrainConfig.
 
     Returns:
-        zo_core.federation.record.TrainingRecord as plain data.
+        zo_core.federation.record.TrainingRecord as plain data, with its verdict.
     """
     from dataclasses import asdict
 
@@ -210,4 +210,5 @@ def train(config: dict[str, Any]) -> dict[str, Any]:
     from zo_core.federation.training import Training
 
     chosen = TrainConfig(**config)
-    return asdict(Training(chosen, load_dataset(chosen.dataset)).run())
+    record = Training(chosen, load_dataset(chosen.dataset)).run()
+    return asdict(record) | {"verdict": record.verdict}

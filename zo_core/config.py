@@ -7,7 +7,6 @@ digits, and were chosen on hold-outs (docs/training.md).
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -97,7 +96,7 @@ class TrainConfig:
     def _check_rates_and_shares(self) -> None:
         for name in _RATES:
             value = getattr(self, name)
-            _require(value > 0 and math.isfinite(value), name, "must be > 0 and finite", value)
+            _require(0 < value < _LARGEST, name, "must be > 0 and finite in float32", value)
         _require(0 < self.high_share < 1, "high_share", "must be in (0, 1)", self.high_share)
         share = self.zo_share
         _require(share is None or 0 < share < 1, "zo_share", "must be in (0, 1)", share)
@@ -132,6 +131,7 @@ _COUNTS = (
     *("clients", "rounds", "warmup_cohort", "zo_cohort", "batch_size", "local_epochs"),
     *("directions", "micro_batch", "eval_every", "local_steps", "candidates"),
 )
+_LARGEST = 2.0**127
 _RATES = (
     *("alpha", "client_lr", "server_lr", "epsilon", "tau", "zo_client_lr", "zo_server_lr"),
     *("adam_lr", "zo_adam_lr", "adam_eps"),

@@ -77,6 +77,12 @@ def run(arguments: argparse.Namespace) -> int:
         console.print(f"warning: {warning}", soft_wrap=True)
     if record.reason is not None:
         console.print(f"diverged: {record.reason}")
+    if record.verdict == "did not converge":
+        console.print(
+            f"did not converge: {100 * record.holdout_accuracy:.1f} % over the clients' hold-outs, "
+            f"where guessing stays below {100 * record.guessing:.1f} %",
+            soft_wrap=True,
+        )
     console.print(f"digest {record.digest}\nrecord {path}", soft_wrap=True)
     return 0
 
@@ -153,7 +159,7 @@ def _as_record(record: Any) -> Record:
         status="ok" if record.outcome == "finished" else record.outcome,
         config=config,
         metrics=metrics,
-        details=asdict(record),
+        details=asdict(record) | {"verdict": record.verdict},
         error=record.reason,
         provenance=provenance("train", devices.detect().to_json()),
     )

@@ -61,6 +61,8 @@ def config(algorithm: str, **changes: Any) -> TrainConfig:
         "epsilon": 1e-3,
         "run_seed": 1,
     }
+    if algorithm == "mezo-single":  # three directions of one client alone are too noisy
+        fields["directions"] = DIM
     return TrainConfig(**{**fields, **changes})
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -100,7 +99,7 @@ def test_its_links_carry_dense_weights_both_ways_to_and_from_the_cohort() -> Non
         assert record.receivers == len(record.cohort) == 4
 
 
-def test_neither_grid_nor_distribution_of_the_config_change_it() -> None:
-    plain = build_algorithm(replace(config("fedzo"), grid=False, distribution="gaussian"), (0,))
-    assert plain == build_algorithm(config("fedzo"), (0,))
-    assert plain.phases[0].method.needs_grid is False
+def test_it_is_plain_fp32_along_the_sphere_by_itself() -> None:
+    (phase,) = build_algorithm(config("fedzo"), (0,)).phases
+    assert phase.method.needs_grid is False
+    assert phase.method.distribution == "sphere"  # type: ignore[attr-defined]

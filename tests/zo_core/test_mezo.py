@@ -31,6 +31,15 @@ def test_its_rounds_are_zowarmups_after_a_pivot_at_zero(changes: dict[str, Any])
     assert mezo.replica.digest() == zowarmup.replica.digest()
 
 
+def test_a_single_client_is_a_low_resource_one_that_nobody_follows() -> None:
+    run = start("mezo-single", high=(0, 1, 3), rounds=3)
+    for record in run.rounds():
+        assert record.cohort == (2,)
+        assert record.receivers == 1
+        assert record.down_payload_bytes == record.result.num_bytes
+    assert run.snapshot is not None  # it is on the grid
+
+
 def test_one_round_of_one_client_is_a_step_of_mezo() -> None:
     """w - lr / S sum_s (L(w + rho z_s) - L(w - rho z_s)) / (2 rho) z_s, from the messages alone."""
     run, other = start("mezo", zo_cohort=1, tau=1.0, zo_server_lr=0.05), Replica(Parabola())

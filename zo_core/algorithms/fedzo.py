@@ -44,5 +44,5 @@ class FedZO(ZerothOrderClient, DenseAveraging):
 
 
 def fedzo(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
-    """FedZO from scratch among all clients; whatever the config's distribution and grid are."""
+    """FedZO from scratch among all clients."""
     return from_scratch("fedzo", FedZO(**zo_client_fields(config), server_lr=1.0), config)

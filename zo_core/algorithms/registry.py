@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from zo_core.algorithms.base import Algorithm
 from zo_core.algorithms.fedadam import high_res_only_fedadam, zowarmup_fedadam
@@ -11,7 +12,7 @@ from zo_core.algorithms.fedkseed import fedkseed, zowarmup_fedkseed
 from zo_core.algorithms.fedzo import fedzo
 from zo_core.algorithms.heterofl import heterofl
 from zo_core.algorithms.hi_lo import zowarmup_hi_lo
-from zo_core.algorithms.mezo import mezo
+from zo_core.algorithms.mezo import mezo, mezo_single
 from zo_core.algorithms.zowarmup import zowarmup
 from zo_core.config import TrainConfig
 
@@ -22,6 +23,7 @@ ALGORITHMS: dict[str, Callable[[TrainConfig, tuple[int, ...]], Algorithm]] = {
     "heterofl": heterofl,
     "zowarmup": zowarmup,
     "mezo": mezo,
+    "mezo-single": mezo_single,
     "high-res-only-fedadam": high_res_only_fedadam,
     "zowarmup-fedadam": zowarmup_fedadam,
     "fedkseed": fedkseed,
@@ -29,6 +31,13 @@ ALGORITHMS: dict[str, Callable[[TrainConfig, tuple[int, ...]], Algorithm]] = {
     "fedzo": fedzo,
     "zowarmup-hi-lo": zowarmup_hi_lo,
 }
+
+
+# fields of the config that choose how, not how much; each must mean something to the algorithm
+SWITCHES = (
+    *("distribution", "grid", "average", "weighted", "literal_tau", "local_steps"),
+    *("zo_share", "candidates", "backprop"),
+)
 
 
 def build_algorithm(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
@@ -39,8 +48,27 @@ def build_algorithm(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
         high: slots of the high-resource clients, ascending.
 
     Raises:
-        ValueError: the name is unknown.
+        ValueError: the name is unknown, or a switch is set that changes nothing in this algorithm.
     """
     if config.algorithm not in ALGORITHMS:
         raise ValueError(f"unknown algorithm {config.algorithm!r}; known: {', '.join(ALGORITHMS)}")
-    return ALGORITHMS[config.algorithm](config, high)
+    factory = ALGORITHMS[config.algorithm]
+    algorithm = factory(config, high)
+    for name in SWITCHES:
+        default, value = getattr(_DEFAULTS, name), getattr(config, name)
+        if value != default and factory(_without(config, name), high) == algorithm:
+            raise ValueError(
+                f"{name} must be {default} for {config.algorithm}, where it changes nothing, "
+                f"got {value}"
+            )
+    return algorithm
+
+
+_DEFAULTS = TrainConfig()
+
+
+def _without(config: TrainConfig, name: str) -> TrainConfig:
+    """Return a config with one switch at its default."""
+    if name == "grid":  # which admits one distribution alone
+        return replace(config, grid=_DEFAULTS.grid, distribution=_DEFAULTS.distribution)
+    return replace(config, **{name: getattr(_DEFAULTS, name)})

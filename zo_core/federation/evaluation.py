@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,10 @@ class Evaluator:
         self._held_out = data.holdout(range(data.clients))
         self._is_high = np.isin(np.arange(data.clients), high)
 
+    def guessing(self) -> float | None:
+        """Return the accuracy over all hold-outs that guessing stays below; None without any."""
+        return guessing_bound(self._held_out.y.cpu().numpy()) if len(self._held_out) else None
+
     def measure(self, module: Any) -> Accuracy:
         """Measure a module as it stands."""
         test = self._hits(module, self._test).mean()
@@ -52,6 +57,20 @@ class Evaluator:
     def _hits(self, module: Any, split: Split) -> npt.NDArray[np.float64]:
         hits: npt.NDArray[np.float64] = correct_items(module, split.x, split.y).double().numpy()
         return hits
+
+
+def guessing_bound(labels: npt.NDArray[np.int64]) -> float:
+    """Compute the accuracy above which a model knows more than the labels' shares.
+
+    It is p + 3 sqrt(p (1 - p) / n) for the share p of the most frequent of n labels: what the best
+    constant answer gets, and three standard errors.
+
+    >>> round(guessing_bound(np.repeat(np.arange(10), 90)), 3)
+    0.13
+    """
+    n = labels.size
+    p = float(np.unique(labels, return_counts=True)[1].max()) / n
+    return p + 3.0 * math.sqrt(p * (1.0 - p) / n)
 
 
 def worst_decile(accuracies: npt.NDArray[np.float64]) -> float:

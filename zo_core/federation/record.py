@@ -35,6 +35,7 @@ class TrainingRecord:
     reason: str | None = None  # why it diverged
     forward: str = "contiguous"  # the mode in use, a name in FORWARD_MODES
     forward_trial_s: dict[str, float] = field(default_factory=dict)  # a forward in each mode tried
+    guessing: float | None = None  # accuracy over all hold-outs that guessing stays below
     rounds_done: int = 0
     curve: list[Evaluation] = field(default_factory=list)
     seconds_by_method: dict[str, float] = field(default_factory=dict)
@@ -42,13 +43,36 @@ class TrainingRecord:
     widened: list[str] = field(default_factory=list)  # "round: tensor", each time
     up_payload_bytes: int = 0  # all clients
     down_payload_bytes: int = 0  # all clients, hand-over included
-    handover_bytes: int = 0  # the base model to every client, once
+    handover_bytes: int = 0  # the base model to each client that follows, once
     digest: str | None = None  # hex, of the final state
 
     @property
     def final(self) -> Evaluation:
         """The last evaluation."""
         return self.curve[-1]
+
+    @property
+    def holdout_accuracy(self) -> float | None:
+        """Accuracy over all clients' hold-outs at the end, which are of one size."""
+        last, high = self.final, len(self.high)
+        if last.high_accuracy is None or last.low_accuracy is None:
+            return last.high_accuracy if last.low_accuracy is None else last.low_accuracy
+        total = high * last.high_accuracy + (self.config.clients - high) * last.low_accuracy
+        return total / self.config.clients
+
+    @property
+    def verdict(self) -> Literal["converged", "did not converge", "diverged"]:
+        """Tell how the run ended: without hold-outs, one that did not diverge has converged.
+
+        A run did not converge where its last accuracy over all hold-outs is no better than
+        guessing; see :func:`zo_core.federation.evaluation.guessing_bound`.
+        """
+        if self.outcome == "diverged":
+            return "diverged"
+        reached = self.holdout_accuracy
+        if self.guessing is None or reached is None or reached > self.guessing:
+            return "converged"
+        return "did not converge"
 
     @property
     def warnings(self) -> list[str]:

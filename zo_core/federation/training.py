@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from zo_core.algorithms import build_algorithm
-from zo_core.algorithms.base import ClientData, Method, RoundContext
+from zo_core.algorithms.base import ClientData, Phase, RoundContext
 from zo_core.algorithms.fedavg import NonFiniteWeightsError
 from zo_core.config import TrainConfig
 from zo_core.data import Dataset, assign_resources
@@ -58,6 +58,7 @@ class Training:
         self.log: RoundLog | None = None  # from the hand-over on
         self.record = TrainingRecord(config=config, high=self.high)
         self.set_forward(*choose_forward(config, self.replica.module, self.data.client(0).x))
+        self.record.guessing = self._evaluator.guessing()
 
     def set_forward(self, mode: str, trial_s: dict[str, float]) -> None:
         """Run forwards in a mode from here on; the data is laid out for it.
@@ -121,10 +122,11 @@ class Training:
 
     def step(self, round_index: int) -> RoundRecord:
         """Run one round, after the hand-over where that is due, and account for it."""
-        method = self.algorithm.phase_at(round_index).method
+        phase = self.algorithm.phase_at(round_index)
+        method = phase.method
         started = time.perf_counter()
-        if method.downlink_to_everyone and self.log is None:
-            self._hand_over(method, round_index)
+        if self.log is None and (method.downlink_to_everyone or method.needs_grid):
+            self._hand_over(phase, round_index)
         with self._forward.active():
             done = run_round(
                 method,
@@ -181,13 +183,15 @@ class Training:
         collect_statistics_(self.replica.module, batches)
         self.replica.changed()
 
-    def _hand_over(self, method: Method, round_index: int) -> None:
-        """Freeze the warm-up's model as the origin of all replicas and send it to everyone."""
+    def _hand_over(self, phase: Phase, round_index: int) -> None:
+        """Freeze the warm-up's model as the origin of all replicas and send it to who follows."""
+        everyone = phase.method.downlink_to_everyone
         snapshot = self.replica.hand_over_(
-            run_id=self.config.run_seed, round_index=round_index, grid=method.needs_grid
+            run_id=self.config.run_seed, round_index=round_index, grid=phase.method.needs_grid
         )
         self.log = RoundLog(snapshot, self.context_of)
-        self.record.handover_bytes = snapshot.num_bytes * self.config.clients
+        receivers = self.config.clients if everyone else len(phase.pool)
+        self.record.handover_bytes = snapshot.num_bytes * receivers
         self.record.down_payload_bytes += self.record.handover_bytes
 
     def _account(self, done: RoundRecord, elapsed_s: float) -> None:
