@@ -1,0 +1,49 @@
+"""What the pages show runs: Python blocks as they stand, command lines by their parsers."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from bench.__main__ import build_parser
+
+DOCS = sorted((Path(__file__).parents[1] / "docs").glob("*.md"))
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    pattern = rf"```{language}\n(.*?)```"
+    return [
+        (page.name, code)
+        for page in DOCS
+        for code in re.findall(pattern, page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    ]
+
+
+def command_lines() -> list[tuple[str, str]]:
+    return [
+        (name, line.strip())
+        for name, code in blocks("sh")
+        for line in code.replace("\\\n", " ").splitlines()
+        if line.strip().startswith("zobench ")
+    ]
+
+
+def test_the_arithmetic_of_table_1_runs() -> None:
+    ((_, code),) = [block for block in blocks("python") if block[0] == "table1.md"]
+    exec(code, {})
+
+
+@pytest.mark.parametrize(("page", "line"), command_lines())
+def test_every_command_line_is_one_that_the_parser_takes(page: str, line: str) -> None:
+    words = shlex.split(line, comments=True)[1:]
+    words = words[: next((i for i, word in enumerate(words) if word in {">>", "|", "&"}), None)]
+    build_parser().parse_args(words)
+
+
+def test_every_link_between_the_pages_leads_to_a_file() -> None:
+    for page in DOCS:
+        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), (page.name, link)
