@@ -4,19 +4,21 @@
 |---|---|
 | ``resnet18`` | a model of the suite, at the suite's image size |
 | ``torchvision:resnet18`` | torchvision's classifier, at 224 pixels |
+| ``lm:opt-125m`` | a language model: a shape with random weights, a folder or hub id |
+| ``lm:opt-125m:bfloat16`` | the same in another dtype |
 | ``package.module:factory`` | the user's own, from a function without arguments |
 
-``@3x64x64`` after any of them sets the shape of one input.  So one string says it all, and can be
-handed to a fresh process.
+``@3x64x64`` after any of them sets the shape of one input, ``@128`` the tokens of a sequence.  So
+one string says it all, and can be handed to a fresh process.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-Kind = Literal["suite", "torchvision", "factory"]
+Kind = Literal["suite", "torchvision", "lm", "factory"]
 
 SUITE_SHAPES = {
     "resnet18": (3, 32, 32),
@@ -25,6 +27,8 @@ SUITE_SHAPES = {
     "small_resnet": (3, 32, 32),
 }
 TORCHVISION_SHAPE = (3, 224, 224)
+LM_POSITIONS = 128  # tokens of a sequence
+LM_DTYPES = ("float32", "bfloat16")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _SUITE_DIMENSIONS = 3  # channels, height, width
@@ -36,9 +40,10 @@ class ModelName:
 
     kind: Kind
     module: str  # package.module of a factory, else ""
-    name: str  # in the suite, in torchvision, or of the factory
+    name: str  # in the suite, in torchvision, of the factory, or a language model's
     input_shape: tuple[int, ...] | None  # of one item; None: the factory's example says it
     is_default_shape: bool
+    dtype: str = "float32"  # of a language model
 
     @property
     def label(self) -> str:
@@ -47,9 +52,11 @@ class ModelName:
         >>> parse_model("torchvision:resnet18@3x64x64").label
         'torchvision-resnet18-3x64x64'
         """
-        parts = {"suite": [], "torchvision": ["torchvision"], "factory": [self.module]}[self.kind]
+        prefix = {"suite": [], "factory": [self.module]}.get(self.kind, [self.kind])
+        name = re.sub(r"[^\w.-]+", "-", self.name).strip("-")
+        dtype = [] if self.dtype == "float32" else [self.dtype]
         shape = [] if self.is_default_shape else ["x".join(map(str, self.input_shape or ()))]
-        return "-".join([*parts, self.name, *shape])
+        return "-".join([*prefix, name, *dtype, *shape])
 
 
 def parse_model(text: str) -> ModelName:
@@ -63,6 +70,8 @@ def parse_model(text: str) -> ModelName:
     """
     before, at, shape_text = text.partition("@")
     shape = parse_input_shape(shape_text) if at else None
+    if before.startswith("lm:"):
+        return _language_model(before.removeprefix("lm:"), shape)
     if ":" not in before:
         return _suite_model(before, shape)
     module, _, name = before.partition(":")
@@ -107,7 +116,7 @@ def model_label(model: str) -> str:
 
 
 _FORMS = (
-    f"one of {', '.join(SUITE_SHAPES)}, torchvision:NAME, or package.module:factory "
+    f"one of {', '.join(SUITE_SHAPES)}, torchvision:NAME, lm:NAME, or package.module:factory "
     "(a function without arguments)"
 )
 
@@ -118,6 +127,19 @@ def _suite_model(name: str, shape: tuple[int, ...] | None) -> ModelName:
     if shape is not None and (len(shape) != _SUITE_DIMENSIONS or shape[1] != shape[2]):
         raise ValueError(f"{name} takes square images, channels,size,size, got {shape}")
     return _made("suite", "", name, shape, SUITE_SHAPES[name])
+
+
+def _language_model(text: str, shape: tuple[int, ...] | None) -> ModelName:
+    name, colon, dtype = text.partition(":")
+    if not name or (colon and dtype not in LM_DTYPES):
+        raise ValueError(
+            f"a language model must be lm:NAME or lm:NAME:DTYPE, DTYPE one of "
+            f"{', '.join(LM_DTYPES)}, got 'lm:{text}'"
+        )
+    if shape is not None and len(shape) != 1:
+        raise ValueError(f"lm:{name} takes sequences: their tokens alone, e.g. @128, got {shape}")
+    made = _made("lm", "", name, shape, (LM_POSITIONS,))
+    return replace(made, dtype=dtype or "float32")
 
 
 def _made(

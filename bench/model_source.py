@@ -1,4 +1,5 @@
-"""A model and batches for it, from its name: the suite's, torchvision's, or the user's own.
+"""A model and batches for it, from its name: the suite's, torchvision's, a language model, or the
+user's own.
 
 The user's factory takes no arguments and returns a module, or (module, (x, y)) with an example
 batch.  Without an example, inputs are noise of the shape given and labels are drawn for as many
@@ -20,6 +21,14 @@ from torch import nn
 from bench.model_names import ModelName, parse_model
 from zo_core.loss.module_loss import cross_entropy, evaluating
 from zo_core.models import build_model, init_weights_
+from zo_core.models.lm import (
+    LM_SHAPES,
+    LanguageModel,
+    build_lm,
+    load_lm,
+    outline_lm,
+    require_length,
+)
 from zo_core.torchvision_compat import import_torchvision
 
 _RUN_SEED = 2509_03503  # any number; weights and inputs follow from it
@@ -35,6 +44,7 @@ class LoadedModel:
     example: _Batch | None  # (items, ...) and (items,), repeated to any batch; None: noise
     input_shape: tuple[int, ...]  # of one item
     num_classes: int
+    is_language: bool = False  # inputs are token ids, targets a token for each of them
 
     def batch(self, items: int) -> _Batch:
         """Make inputs (items, *input_shape) and targets (items,), the same at every call."""
@@ -43,6 +53,10 @@ class LoadedModel:
             chosen = torch.arange(items) % len(x)
             return x[chosen], y[chosen]
         generator = torch.Generator().manual_seed(_RUN_SEED)
+        if self.is_language:
+            shape = (items, self.input_shape[0] + 1)
+            ids = torch.randint(self.num_classes, shape, generator=generator)
+            return ids[:, :-1], ids[:, 1:]
         y = torch.randint(self.num_classes, (items,), generator=generator)
         return torch.randn((items, *self.input_shape), generator=generator), y
 
@@ -71,7 +85,47 @@ def load_model(model: str) -> LoadedModel:
     if name.kind == "torchvision":
         module = _torchvision_module(name.name)
         return _with_classes(module, cast(tuple[int, ...], name.input_shape), model)
+    if name.kind == "lm":
+        return _language_model(name)
     return _from_factory(name, model)
+
+
+def outline_model(model: str) -> LoadedModel:
+    """Build a language model's shapes on the meta device, which takes no memory.
+
+    Raises:
+        ValueError: it is no language model by shape.
+    """
+    name = parse_model(model)
+    if name.kind != "lm":
+        raise ValueError(f"an outline is made of lm:NAME alone, got {model!r}")
+    try:
+        module = outline_lm(name.name, dtype=name.dtype)
+    except ImportError as error:
+        raise ValueError(str(error)) from error
+    return _tokens(module, cast(tuple[int, ...], name.input_shape))
+
+
+def _language_model(name: ModelName) -> LoadedModel:
+    try:
+        if name.name in LM_SHAPES:
+            module = build_lm(name.name, dtype=name.dtype, run_seed=_RUN_SEED)
+        else:
+            module = load_lm(name.name, dtype=name.dtype)
+    except ImportError as error:
+        raise ValueError(str(error)) from error
+    return _tokens(module, cast(tuple[int, ...], name.input_shape))
+
+
+def _tokens(module: LanguageModel, shape: tuple[int, ...]) -> LoadedModel:
+    require_length(shape[0], module.positions)
+    return LoadedModel(
+        module=module,
+        example=None,
+        input_shape=shape,
+        num_classes=module.vocabulary,
+        is_language=True,
+    )
 
 
 def _suite_module(name: ModelName) -> nn.Module:

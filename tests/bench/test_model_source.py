@@ -57,6 +57,9 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     ("model", "label"),
     [
         ("resnet18", "resnet18"),
+        ("lm:opt-125m", "lm-opt-125m"),
+        ("lm:opt-125m:bfloat16@64", "lm-opt-125m-bfloat16-64"),
+        ("lm:/models/my llama", "lm-models-my-llama"),
         ("resnet18@3x32x32", "resnet18"),
         ("resnet18@3x64x64", "resnet18-3x64x64"),
         ("torchvision:mobilenet_v3_small", "torchvision-mobilenet_v3_small"),

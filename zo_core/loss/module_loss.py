@@ -18,12 +18,28 @@ if TYPE_CHECKING:
 # (outputs, y) -> (items,)
 Criterion: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]"
 
+UNLABELLED = -100  # the target of a position that is not part of the loss
+
 
 def cross_entropy(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Compute the cross entropy of each item: outputs (items, classes), y (items,)."""
+    """Compute the cross entropy of each item, in float32 where the outputs are of fewer bits.
+
+    Args:
+        outputs: scores, (items, classes), or (items, positions, classes) of a sequence.
+        y: targets, (items,), or (items, positions) with :data:`UNLABELLED` where there is none;
+            positions beyond the outputs' are padding.
+
+    Returns:
+        (items,); of a sequence the mean over its labelled positions.
+    """
     import torch.nn.functional as F
 
-    return F.cross_entropy(outputs, y, reduction="none")
+    if y.ndim == 1:
+        return F.cross_entropy(outputs, y, reduction="none")
+    y = y[:, : outputs.shape[1]]
+    scores = outputs.reshape(-1, outputs.shape[-1]).float()  # bfloat16 would round the loss to 2^-8
+    losses = F.cross_entropy(scores, y.reshape(-1), ignore_index=UNLABELLED, reduction="none")
+    return losses.view_as(y).sum(dim=1) / (y != UNLABELLED).sum(dim=1)
 
 
 def mean_loss(
