@@ -24,6 +24,7 @@ from bench.commands import (
     compare,
     devices,
     fit,
+    instruct,
     join,
     report,
     run,
@@ -31,7 +32,7 @@ from bench.commands import (
     train,
 )
 
-COMMANDS = (run, train, fit, devices, report, check, compare, serve, join)
+COMMANDS = (run, train, fit, instruct, devices, report, check, compare, serve, join)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -47,7 +47,7 @@ def data(slot: int) -> ClientData:
 
 def slow_local_steps(method: FedKSeed, theta: np.ndarray, client: ClientData) -> np.ndarray:
     """w - lr mean_s (z_s . grad) z_s step after step in float64, since half a square is exact."""
-    chosen = method.choices(CONTEXT, client.slot)
+    chosen = method.choices(on_grid(), CONTEXT, client.slot)
     parts = step_items(10, method.local_steps, run_seed=1, round_index=4, client_id=client.slot)
     seeds = method.candidate_seeds(CONTEXT)
     for indices, items in zip(chosen, parts, strict=True):
@@ -167,9 +167,11 @@ def test_candidates_are_the_runs_and_choices_each_rounds_and_clients() -> None:
     assert method.candidate_seeds(later) is seeds  # derived once
     assert len(set(seeds)) == 1000
     assert method.candidate_seeds(replace(CONTEXT, run_seed=2))[0] != seeds[0]
-    drawn = [method.choices(context, slot) for context in (CONTEXT, later) for slot in (0, 1)]
+    drawn = [
+        method.choices(on_grid(), context, slot) for context in (CONTEXT, later) for slot in (0, 1)
+    ]
     assert len({tuple(chosen.reshape(-1).tolist()) for chosen in drawn}) == 4
-    many = fedkseed(local_steps=5000).choices(CONTEXT, 0)
+    many = fedkseed(local_steps=5000).choices(on_grid(), CONTEXT, 0)
     assert set(many.reshape(-1).tolist()) == set(range(8))
     assert np.abs(np.bincount(many.reshape(-1)) - 1250).max() < 5 * math.sqrt(1250)
 

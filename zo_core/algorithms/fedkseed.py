@@ -45,7 +45,7 @@ class FedKSeed(ZerothOrderClient):
         """Step locally, take the steps back, and return the scalars summed by candidate."""
         grid = cast(Grid, replica.grid)
         candidates = self.candidate_seeds(context)
-        chosen = self.choices(context, client.slot)
+        chosen = self.choices(replica, context, client.slot)
         differences = self.walk(
             replica, client, context, lambda step: [candidates[index] for index in chosen[step]]
         )
@@ -104,7 +104,12 @@ class FedKSeed(ZerothOrderClient):
         """Derive the run's K candidate seeds."""
         return _candidate_seeds(context.run_seed, self.candidates)
 
-    def choices(self, context: RoundContext, slot: int) -> npt.NDArray[np.int64]:
+    @property
+    def history_size(self) -> int:
+        """Numbers that every replica keeps beside the pool."""
+        return 0
+
+    def choices(self, replica: Replica, context: RoundContext, slot: int) -> npt.NDArray[np.int64]:
         """Draw which candidates a client's steps take: (local_steps, S) positions."""
         words = random_words(
             context.run_seed,
@@ -121,7 +126,9 @@ class FedKSeed(ZerothOrderClient):
     ) -> ApplyReport:
         if np.array_equal(pool, pool_of(replica, self.candidates)):
             return ApplyReport()
-        report = rebuild_(replica, pool, partial(self.update_of, context))
+        report = rebuild_(
+            replica, pool, partial(self.update_of, context), history_size=self.history_size
+        )
         return ApplyReport(zero_share=report.zero_share, widened=report.widened)
 
     def update_of(self, context: RoundContext, pool: npt.NDArray[np.float32]) -> FixedPointUpdate:

@@ -1,7 +1,8 @@
 """What a replica of FedKSeed holds beside its weights: the pool and w0, one flat fp32 buffer.
 
-Layout: pool (K), w0 (P); memory 2P.  The weights are a function of w0, the pool and the exponents,
-which only grow: where the result outgrows a quantum, w0 is taken on the wider grid and replayed on.
+Layout: pool (K), what a method remembers of earlier pools (FedKSeed nothing), w0 (P); memory 2P.
+The weights are a function of w0, the pool and the exponents, which only grow: where the result
+outgrows a quantum, w0 is taken on the wider grid and replayed on.
 """
 
 from __future__ import annotations
@@ -30,7 +31,11 @@ def pool_of(replica: Replica, candidates: int) -> Pool:
 
 
 def rebuild_(
-    replica: Replica, pool: Pool, update_of: Callable[[Pool], FixedPointUpdate]
+    replica: Replica,
+    pool: Pool,
+    update_of: Callable[[Pool], FixedPointUpdate],
+    *,
+    history_size: int = 0,
 ) -> ReplayReport:
     """Set the weights to w0 + sum_j c_j z_j by one replay, and keep the pool that gave c.
 
@@ -38,6 +43,7 @@ def rebuild_(
         replica: its weights are w0 where it keeps no pool yet.
         pool: (K,).
         update_of: turns a pool into the list c_j z_j.
+        history_size: numbers that the method keeps between the pool and w0; zeros at first.
 
     Raises:
         GridError: a weight would leave the grid; the replica is as before.
@@ -45,7 +51,8 @@ def rebuild_(
     replica.changed()
     first, before = replica.shared_state is None, pool_of(replica, pool.size)
     if first:
-        replica.share(gather([before, *replica.params.arrays]))
+        history = np.zeros(history_size, np.float32)
+        replica.share(gather([before, history, *replica.params.arrays]))
     try:
         report = _replay_origin_(replica, update_of(pool))
     except GridError:

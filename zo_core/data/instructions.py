@@ -111,6 +111,7 @@ def encode_tasks(
     positions: int,
     definition_chars: int | None = None,
     most: int | None = None,
+    skip_long_tasks: bool = False,
 ) -> EncodedTasks:
     """Turn tasks into sequences whose answer tokens alone are labelled.
 
@@ -120,9 +121,10 @@ def encode_tasks(
         positions: longest sequence, tokens; longer instances are left out, and counted.
         definition_chars: as :meth:`Task.prompt` takes it.
         most: instances of a task, at most; None for all.
+        skip_long_tasks: leave out a task none of whose instances fits, instead of refusing it.
 
     Raises:
-        ValueError: no instance of a task fits.
+        ValueError: no instance of a task fits, or of none.
     """
     kept: list[tuple[int, str, tuple[str, ...], list[int], int]] = []
     left_out = 0
@@ -137,12 +139,14 @@ def encode_tasks(
                 of_task.append((number, prompt, instance.outputs, ids, len(question)))
             else:
                 left_out += 1
-        if not of_task:
+        if not of_task and not skip_long_tasks:
             raise ValueError(
                 f"no instance of {task.name} has at most {positions} tokens; "
                 "give more positions, or cut the definition (definition_chars)"
             )
         kept += of_task
+    if not kept:
+        raise ValueError(f"no instance of any task has at most {positions} tokens")
     return EncodedTasks(
         split=_padded([(ids, start) for *_, ids, start in kept], positions, tokenizer.end_id),
         tasks=torch.tensor([number for number, *_ in kept]),

@@ -1,0 +1,55 @@
+"""``zobench instruct``: one zeroth-order step a round against many, on a language model."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bench.commands import user_errors
+from bench.store import open_store
+
+EXAMPLES = """examples:
+  zobench instruct --data-dir natural-instructions --vocabulary vocab.json --merges merges.txt
+                                                     about an hour on one core; again to go on
+"""
+
+
+def register(commands: Any) -> None:
+    """Add the sub-command's parser."""
+    parser = commands.add_parser(
+        "instruct",
+        help="fine-tune a small language model by one ZO step a round, and by many",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--data-dir", type=Path, required=True, help="of Natural Instructions")
+    parser.add_argument("--vocabulary", type=Path, required=True, help="GPT-2's vocab.json")
+    parser.add_argument("--merges", type=Path, required=True, help="GPT-2's merges.txt")
+    parser.add_argument("--out", type=Path, default=Path("zobench-instruct"), metavar="DIR")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each variant; default 3")
+    parser.add_argument("--rounds", type=int, default=40, help="of each run; default 40")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Go on with the study in the folder, to its end."""
+    from bench.instruct_data import DataConfig, load_data
+    from bench.instruct_record import write_study
+    from bench.instruct_study import StudyConfig, study
+
+    console = Console(highlight=False)
+    with user_errors():
+        for name in ("seeds", "rounds"):
+            if getattr(arguments, name) < 1:
+                raise ValueError(f"--{name} must be >= 1, got {getattr(arguments, name)}")
+        folder = open_store(arguments.out)
+        data = load_data(arguments.data_dir, arguments.vocabulary, arguments.merges, DataConfig())
+        config = StudyConfig(seeds=arguments.seeds, rounds=arguments.rounds)
+        found = study(config, data, folder, lambda words: console.print(words, soft_wrap=True))
+    for path in write_study(found, folder):
+        console.print(f"written {path}", soft_wrap=True)
+    return 0
