@@ -28,6 +28,10 @@ class Scale:
     accuracy_splits: tuple[str, ...]  # high/low per cent
     accuracy_rounds: int  # of all phases
     accuracy_pivot: int
+    # of the group llm, which a run has only where it is asked for
+    lm_models: tuple[str, ...] = ("lm:tiny-llama",)
+    lm_batches: tuple[int, ...] = (1,)
+    lm_limit_bytes: int | None = None  # that backprop is tried under, where it would need more
     tables: tuple[str, ...] = ()  # of the paper, that --only asked for; a scale by itself has none
 
 
@@ -102,6 +106,9 @@ SCALES: dict[str, Scale] = {
             accuracy_splits=("10/90", "50/50"),
             accuracy_rounds=400,
             accuracy_pivot=100,
+            lm_models=("lm:opt-125m", "lm:opt-1.3b"),
+            lm_batches=(1, 8),
+            lm_limit_bytes=8 << 30,  # a phone's, or a Jetson Orin Nano's
         ),
     )
 }

@@ -14,6 +14,7 @@ from bench.cost_plots import category_plots, time_plots
 from bench.fit_tables import board_tables, trial_tables
 from bench.frugal_tables import frugal_tables
 from bench.learning_plots import accuracy_plots, frontier_plots
+from bench.llm_tables import llm_tables
 from bench.plot_style import Plot
 from bench.plots import bytes_plots, memory_plots
 from bench.replication.plots import replication_plots
@@ -168,5 +169,15 @@ SECTIONS = (  # in the page's order
             " suite sets them; a / b is the time of a over the time of b."
         ),
         tables=(engine_tables,),
+    ),
+    Section(
+        group="llm",
+        title="Language models",
+        lead=(
+            "One step of language models with random weights, sequences of 128 tokens; backprop is"
+            " SGD without momentum, and is tried under a limit that the kernel enforces."
+        ),
+        tables=(llm_tables,),
+        optional=True,
     ),
 )

@@ -21,6 +21,8 @@ from bench.store import StoreError, open_store, read_records, write_record
 TABLES = "tables"  # a group of its own: its cases are whole trainings, run where they are asked for
 GROUPS = ("memory", "bytes", "formulas", "time", "engine", "accuracy")  # in the order they run
 
+ASKED = ("llm",)  # groups that run only where they are named
+
 
 @dataclass(slots=True, kw_only=True)
 class Suite:
@@ -163,16 +165,16 @@ def parse_groups(only: str, scale: str) -> tuple[tuple[str, ...], tuple[str, ...
         ValueError: a name is unknown, or a table is not of this scale.
     """
     wanted = {name.strip() for name in only.split(",")}
-    unknown = wanted - {*GROUPS, TABLES, *NAMES}
+    unknown = wanted - {*GROUPS, *ASKED, TABLES, *NAMES}
     if unknown:
-        known = ", ".join((*GROUPS, TABLES, *NAMES))
+        known = ", ".join((*GROUPS, *ASKED, TABLES, *NAMES))
         raise ValueError(f"--only takes {known}, got {', '.join(sorted(unknown))}")
     if TABLES in wanted:
         wanted |= set(names_at(scale))
     tables = tuple(name for name in NAMES if name in wanted)
     for name in tables:
         check(name, scale)
-    groups = tuple(group for group in GROUPS if group in wanted)
+    groups = tuple(group for group in (*GROUPS, *ASKED) if group in wanted)
     return (*groups, TABLES) if tables else groups, tables
 
 

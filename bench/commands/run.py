@@ -21,7 +21,7 @@ from bench.plugin import TABLE_OPTIONS, option_of
 from bench.replication.campaign import NAMES
 from bench.scales import SCALES
 from bench.store import RECORDS, read_records
-from bench.suite import GROUPS, TABLES, new_folder
+from bench.suite import ASKED, GROUPS, TABLES, new_folder
 
 EXAMPLES = """\
   zobench run                           everything at the default scale, about five minutes
@@ -38,7 +38,7 @@ def register(commands: Any) -> None:
     """Add the sub-command's parser."""
     parser = add_command(commands, "run", __doc__, EXAMPLES)
     parser.add_argument("--scale", default="default", help=f"one of {', '.join(SCALES)}")
-    known = f"{', '.join(GROUPS)}; tables of the paper: {TABLES} or {', '.join(NAMES)}"
+    known = f"{', '.join((*GROUPS, *ASKED))}; tables of the paper: {TABLES} or {', '.join(NAMES)}"
     parser.add_argument("--only", metavar="GROUPS", help=f"comma-separated: {known}")
     parser.add_argument("--out", metavar="DIR", help="default: zobench-results/<time>")
     parser.add_argument(

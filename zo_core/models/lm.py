@@ -101,6 +101,7 @@ class LanguageModel(nn.Module):
         config: Any = network.config
         self.vocabulary = int(config.vocab_size)
         self.positions = int(config.max_position_embeddings)
+        self._looks_for_packed_texts = config.model_type != "opt"
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """Compute the scores: ids (items, positions) to (items, positions used, vocabulary).
@@ -111,7 +112,13 @@ class LanguageModel(nn.Module):
         require_length(ids.shape[1], self.positions)
         if self.end_id is not None:
             ids = ids[:, : _used_positions(ids, self.end_id)]
-        scores: torch.Tensor = self.network(input_ids=ids, use_cache=False).logits
+        mask = None
+        if ids.is_meta and self._looks_for_packed_texts:  # by reading values, unless it has a mask
+            tokens = ids.shape[1]
+            mask = torch.ones((1, 1, tokens, tokens), dtype=torch.bool, device="meta")
+        scores: torch.Tensor = self.network(
+            input_ids=ids, attention_mask=mask, use_cache=False
+        ).logits
         return scores
 
 
