@@ -1,0 +1,39 @@
+"""Ctrl-C in the middle of the suite: what was measured stays, whole, with a report."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bench.check import check
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is no signal there")
+def test_ctrl_c_leaves_valid_partial_results_and_a_report(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bench", "run", "--scale", "smoke", "--only", "memory"]
+    out = tmp_path / "out"
+    running = subprocess.Popen(
+        [*command, "--model", "cnn", "--out", str(out)],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,  # a terminal sends Ctrl-C to all processes of the command
+    )
+    began = time.monotonic()
+    while not list(out.glob("records/*.json")) and time.monotonic() < began + 120:
+        time.sleep(0.1)
+    os.killpg(running.pid, signal.SIGINT)
+    told, _ = running.communicate(timeout=120)
+    assert running.returncode == 130, told
+    found = check(out)
+    assert found
+    assert [checked for checked in found if checked.problems] == []
+    assert (out / "report.html").is_file()
+    assert not [path for path in out.rglob("*") if path.name.endswith(".tmp")]
