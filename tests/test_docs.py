@@ -47,3 +47,10 @@ def test_every_link_between_the_pages_leads_to_a_file() -> None:
     for page in DOCS:
         for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), (page.name, link)
+
+
+@pytest.mark.parametrize(
+    "code", [code for page, code in blocks("python") if page == "extending.md"]
+)
+def test_the_worked_examples_run(code: str) -> None:
+    exec(code, {"__name__": "example"})
