@@ -1,4 +1,6 @@
-"""What the resources buy: ZOWarmUp against High-Res-Only on the digits, same total of rounds."""
+"""What the resources buy: ZOWarmUp against High-Res-Only on the digits, same total of rounds, and
+every further method once.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ from bench.cases import with_parameters
 from bench.record import mean
 from bench.scales import Scale
 from bench.suite import Suite
+from bench.text import FURTHER_ALGORITHMS
 
 # What is trained, and how its config differs from the default one.
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -18,6 +21,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "zowarmup": {"algorithm": "zowarmup"},
     "zowarmup-plain": {"algorithm": "zowarmup", "grid": False},  # does the grid cost accuracy?
 }
+FURTHER = tuple(name for name in FURTHER_ALGORITHMS if name not in VARIANTS)
 _WORKERS = 2  # cells side by side, one thread each
 _TIMEOUT_S = 3600.0
 
@@ -29,21 +33,48 @@ def _cases(scale: Scale) -> list[tuple[str, str]]:
 @with_parameters("split, variant", _cases)
 def test_accuracy(suite: Suite, split: str, variant: str) -> None:
     """Train once a seed, each in a fresh process, and evaluate on the fixed test split."""
+    seeds = list(range(suite.scale.accuracy_seeds))
+    config = _config(suite.scale, split, VARIANTS[variant])
+    suite.progress.tell(f"{variant} {split}: {len(seeds)} seeds, {config['rounds']} rounds")
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        runs = list(pool.map(lambda seed: _train(config | {"run_seed": seed}), seeds))
+    _record(suite, variant, split, config, runs)
+
+
+def test_further_methods(suite: Suite) -> None:
+    """Train every other method with one seed, at the first split; no comparison rests on these."""
+    split = suite.scale.accuracy_splits[0]
+    rounds = {"rounds": suite.scale.further_rounds, "pivot": suite.scale.further_pivot}
+    configs = [_config(suite.scale, split, {"algorithm": name, **rounds}) for name in FURTHER]
+    suite.progress.tell(f"{len(FURTHER)} further methods {split}, {rounds['rounds']} rounds")
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        for name, config, run in zip(FURTHER, configs, pool.map(_train, configs), strict=True):
+            _record(suite, name, split, config, [run])
+
+
+def _config(scale: Scale, split: str, changes: dict[str, Any]) -> dict[str, Any]:
     from zo_core.data import parse_split
 
-    scale = suite.scale
-    config = {
-        **VARIANTS[variant],
+    return {
         "dataset": "digits",
         "model": "cnn",
         "high_share": parse_split(split),
         "rounds": scale.accuracy_rounds,
         "pivot": scale.accuracy_pivot,
+        "run_seed": 0,
+        **changes,
     }
-    seeds = list(range(scale.accuracy_seeds))
-    suite.progress.tell(f"{variant} {split}: {len(seeds)} seeds, {scale.accuracy_rounds} rounds")
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        runs = list(pool.map(lambda seed: _train(config | {"run_seed": seed}), seeds))
+
+
+def _record(
+    suite: Suite,
+    variant: str,
+    split: str,
+    config: dict[str, Any],
+    runs: list[devices.IsolatedResult],
+) -> None:
+    """Store what the runs of seeds 0, 1, ... ended with; a run that failed spoils the case."""
+    seeds = list(range(len(runs)))
     failed = [run for run in runs if run.status != "ok"]
     records = [run.value for run in runs if run.status == "ok"]
     accuracies = [record["curve"][-1]["test_accuracy"] for record in records]

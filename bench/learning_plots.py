@@ -10,7 +10,7 @@ from bench.plot_style import Plot, look, panel
 from bench.record import Record
 from bench.results import Results
 from bench.tables import count_range
-from bench.text import MIB, label
+from bench.text import FURTHER_ALGORITHMS, MIB, label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,7 +82,8 @@ def _frontier_plot(results: Results, split: str) -> Plot | None:
 
 
 def _with_curves(results: Results, split: str) -> dict[str, Record]:
-    cases = {name: f"accuracy/{name}/{split}" for name in results.algorithms()}
+    drawn = [name for name in results.algorithms() if name not in FURTHER_ALGORITHMS]
+    cases = {name: f"accuracy/{name}/{split}" for name in drawn}
     return {
         name: results.by_case[case]
         for name, case in cases.items()

@@ -145,7 +145,7 @@ def _accuracy_table(rows: list[tuple[Cell, ...]]) -> Table:
         caption="Final accuracy: mean ± standard deviation (smallest–largest) over seeds",
         columns=(
             *("High/low", "Algorithm", "Test", "High hold-outs", "Low hold-outs"),
-            *("Bytes a client", "Seeds", "Diverged"),
+            *("Bytes a client", "Rounds", "Seeds", "Diverged"),
         ),
         rows=tuple(rows),
     )
@@ -159,6 +159,7 @@ def _accuracy_row(results: Results, record: Record) -> tuple[Cell, ...]:
         Cell(label(algorithm)),
         *(_share_cell(results, record.case, name) for name in _SHARES),
         Cell(_bytes_a_client(results, record)),
+        Cell(str(record.config.get("rounds", MISSING))),
         Cell(str(len(record.details.get("seeds", ()))) if record.details else MISSING),
         Cell(str(sum(o == "diverged" for o in outcomes)) if outcomes else MISSING),
     )

@@ -28,6 +28,8 @@ class Scale:
     accuracy_splits: tuple[str, ...]  # high/low per cent
     accuracy_rounds: int  # of all phases
     accuracy_pivot: int
+    further_rounds: int  # of the methods that are trained with one seed
+    further_pivot: int
     # of the group llm, which a run has only where it is asked for
     lm_models: tuple[str, ...] = ("lm:tiny-llama",)
     lm_batches: tuple[int, ...] = (1,)
@@ -58,6 +60,8 @@ SCALES: dict[str, Scale] = {
             accuracy_splits=("10/90",),
             accuracy_rounds=60,
             accuracy_pivot=20,
+            further_rounds=60,
+            further_pivot=20,
         ),
         Scale(
             name="default",
@@ -79,6 +83,8 @@ SCALES: dict[str, Scale] = {
             accuracy_splits=("10/90", "50/50"),
             accuracy_rounds=160,
             accuracy_pivot=60,
+            further_rounds=40,
+            further_pivot=20,
         ),
         Scale(
             name="laptop",
@@ -106,6 +112,8 @@ SCALES: dict[str, Scale] = {
             accuracy_splits=("10/90", "50/50"),
             accuracy_rounds=400,
             accuracy_pivot=100,
+            further_rounds=400,
+            further_pivot=100,
             lm_models=("lm:opt-125m", "lm:opt-1.3b"),
             lm_batches=(1, 8),
             lm_limit_bytes=8 << 30,  # a phone's, or a Jetson Orin Nano's

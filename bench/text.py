@@ -10,6 +10,19 @@ MISSING = "–"
 MODELS = {"resnet18": "ResNet18", "vit": "ViT", "cnn": "CNN"}
 METHODS = {"inference": "Inference", "zo": "ZO", "fedavg": "FedAvg"}
 ALGORITHMS = {"zowarmup": "ZOWarmUp", "high-res-only": "High-Res-Only"}
+# What is trained beside them with one seed: a row of the table, no curve.
+FURTHER_ALGORITHMS = {
+    "fedavg": "FedAvg, all clients",
+    "heterofl": "HeteroFL",
+    "zowarmup-fedkseed": "ZOWarmUp + FedKSeed",
+    "zowarmup-hi-lo": "ZOWarmUp hi + lo",
+    "zowarmup-fedadam": "ZOWarmUp, FedAdam",
+    "high-res-only-fedadam": "High-Res-Only, FedAdam",
+    "mezo": "MeZO, from scratch",
+    "mezo-single": "MeZO on one client, from scratch",
+    "fedkseed": "FedKSeed, from scratch",
+    "fedzo": "FedZO, from scratch",
+}
 FRUGAL = {
     "backprop-accumulated": "FedAvg, accumulated over 8",
     "backprop-checkpointed": "FedAvg, checkpointed",
@@ -24,7 +37,8 @@ VARIANTS = {"zowarmup-plain": "ZOWarmUp without grid"}
 
 def label(name: str) -> str:
     """Return the written form of a model, method or algorithm; an unknown name stays as it is."""
-    return (MODELS | METHODS | FRUGAL | ALGORITHMS | VARIANTS).get(name, name)
+    known = MODELS | FURTHER_ALGORITHMS | METHODS | FRUGAL | ALGORITHMS | VARIANTS
+    return known.get(name, name)
 
 
 def significant(value: float, digits: int = 3) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -110,17 +111,19 @@ def direction_of(distribution: str, sizes: Sequence[int]) -> Direction:
     if distribution == "gaussian":
         return gaussian
     if distribution == "sphere":
-        factors: dict[int, float] = {}  # one pass over the whole direction a seed
 
         def on_sphere(seed: int, tensor_index: int, n: int, start: int) -> npt.NDArray[Any]:
-            if seed not in factors:
-                factors[seed] = sphere_factor(seed, sizes)
-            return sphere(seed, tensor_index, n, start, factor=factors[seed])
+            return sphere(seed, tensor_index, n, start, factor=_sphere_factor(seed, tuple(sizes)))
 
         return on_sphere
     raise ValueError(
         f"distribution must be one of {', '.join(DISTRIBUTIONS)}, got {distribution!r}"
     )
+
+
+@lru_cache(maxsize=128)  # a step's passes meet a few seeds several times each
+def _sphere_factor(seed: int, sizes: tuple[int, ...]) -> float:
+    return sphere_factor(seed, sizes)
 
 
 def default_threads() -> int:

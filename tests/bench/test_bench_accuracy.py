@@ -1,0 +1,20 @@
+"""What the suite trains: every algorithm of the registry, each with its written form."""
+
+from __future__ import annotations
+
+from bench.bench_accuracy import FURTHER, VARIANTS
+from bench.scales import SCALES
+from bench.text import ALGORITHMS, FURTHER_ALGORITHMS, label
+from zo_core.algorithms.registry import ALGORITHMS as REGISTRY
+
+
+def test_every_algorithm_is_trained_at_every_scale_and_has_a_name() -> None:
+    for scale in SCALES.values():
+        assert set(REGISTRY) == {*FURTHER, *scale.accuracy_variants} - {"zowarmup-plain"}
+    assert set(REGISTRY) == {*ALGORITHMS, *FURTHER_ALGORITHMS}
+    assert all(label(name) != name for name in {*REGISTRY, *VARIANTS})
+
+
+def test_a_further_method_runs_at_most_as_long_as_what_is_compared() -> None:
+    for scale in SCALES.values():
+        assert scale.further_pivot < scale.further_rounds <= scale.accuracy_rounds
