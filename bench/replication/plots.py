@@ -35,10 +35,13 @@ def replication_plots(results: Results) -> list[Plot]:
 
 
 def _plots(record: Record) -> Iterator[Plot]:
+    if not any(place["seeds"] for place in record.details.get("places", ())):
+        return  # nothing is run yet
     if record.details.get("x_label"):
         yield _places_plot(record)
     elif record.config.get("table") in _CURVES:
-        for split in record.config["splits"]:
+        done = {place["split"] for place in record.details["places"] if place["curve"]}
+        for split in filter(done.__contains__, record.config["splits"]):
             for name in _ABSCISSAE if record.config["table"] == "fig3" else ("rounds",):
                 yield _curves_plot(record, split, name)
 

@@ -32,7 +32,7 @@ TABLE_SCALES: Final[dict[str, TableScale]] = {
         TableScale(
             name="laptop",
             base={
-                **{"dataset": "cifar10", "model": "cnn", "rounds": 60, "eval_every": 3},
+                **{"dataset": "cifar10", "model": "cnn", "rounds": 100, "eval_every": 5},
                 "micro_batch": 256,
             },
             pivot_share=_PIVOT,
@@ -45,7 +45,7 @@ TABLE_SCALES: Final[dict[str, TableScale]] = {
             base={
                 **{"dataset": "cifar10", "model": "resnet18", "norm": "batch", "rounds": 500},
                 **{
-                    "eval_every": 20,
+                    "eval_every": 25,
                     "micro_batch": 225,
                 },
             },

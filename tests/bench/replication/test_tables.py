@@ -1,0 +1,132 @@
+"""A table from cells of known accuracies to record, report and verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tiny import result
+
+from bench.paired import paired_difference
+from bench.record import Record, provenance
+from bench.replication.campaign import Campaign, Options
+from bench.replication.claims import CLAIMS
+from bench.replication.definitions import TABLES
+from bench.replication.findings import PAGE, findings_page, table_folders, verdict
+from bench.replication.plots import replication_plots
+from bench.replication.rates import read_rates
+from bench.replication.scales import TABLE_SCALES
+from bench.replication.spec import cells_of
+from bench.replication.summary import curve_of
+from bench.replication.tables import accuracy_table, cost_table, difference, place_of
+from bench.results import Results
+
+REPOSITORY = Path(__file__).parents[3]
+SCALE = TABLE_SCALES["default"]
+
+
+def record_of(folder: Path, table: str, *, runs: int, skipped: int = 0) -> Record:
+    """ZOWarmUp reaches 0.8 and anything else 0.7, a hundredth more each seed."""
+    campaign = Campaign(Options(seeds=runs), folder, "default")
+    cells = list(cells_of(TABLES[table], SCALE, read_rates(SCALE.rates), runs=runs))
+    for index, (row, _, cell) in enumerate(cells):
+        base = 0.8 if row.name == "zowarmup" else 0.7
+        if index >= skipped:
+            campaign.store.write(result(cell, base + cell.config.run_seed / 100))
+    outcome = campaign.outcome(table)
+    return Record(
+        case=f"tables/{table}",
+        group="tables",
+        case_version=1,
+        status="ok",
+        config=outcome.config,
+        metrics=outcome.metrics,
+        details=outcome.details,
+        provenance=provenance("default", {}),
+    )
+
+
+def test_a_place_has_a_sample_a_seed_and_its_difference_is_paired(tmp_path: Path) -> None:
+    record = record_of(tmp_path, "table2", runs=3)
+    metric = record.metrics["zowarmup/10-90/test_accuracy"]
+    assert metric.samples == pytest.approx((0.80, 0.81, 0.82))
+    places = [place_of(record, row, "10/90") for row in ("zowarmup", "high-res-only")]
+    assert places[0] is not None
+    found = difference(record, places[0], places[1], "test_accuracy")
+    assert found is not None
+    assert (found.n, found.mean) == (3, pytest.approx(0.1))
+
+
+def test_a_part_of_a_table_is_told_with_its_n(tmp_path: Path) -> None:
+    record = record_of(tmp_path, "fig3", runs=2, skipped=1)
+    place = place_of(record, "high-res-only", "10/90")
+    assert place is not None
+    assert (place["seeds"], place["asked"]) == ([1], 2)
+    table = accuracy_table(record)
+    column = table.columns.index("n")
+    assert [row[column].text for row in table.rows] == ["1 of 2", *["2 of 2"] * 3]
+
+
+def test_a_place_without_runs_says_so_and_breaks_nothing(tmp_path: Path) -> None:
+    record = record_of(tmp_path, "fig3", runs=1, skipped=9)
+    assert record.metrics["zowarmup/10-90/test_accuracy"].reason is not None
+    assert accuracy_table(record).rows
+    assert cost_table(record).rows
+    assert replication_plots(Results.of([record])) == []
+
+
+@pytest.mark.parametrize("table", ["table2", "fig4", "fig6", "fig7"])
+def test_every_kind_of_record_is_tabled_and_drawn(tmp_path: Path, table: str) -> None:
+    record = record_of(tmp_path, table, runs=2)
+    assert len(accuracy_table(record).rows) == len(record.details["places"])
+    assert replication_plots(Results.of([record]))
+
+
+def test_a_table_without_curves_or_axis_has_no_plot(tmp_path: Path) -> None:
+    assert replication_plots(Results.of([record_of(tmp_path, "table7", runs=1)])) == []
+
+
+def test_a_curve_ends_where_the_shortest_run_does_and_keeps_its_last_point() -> None:
+    point = {
+        "test_accuracy": 0.5,
+        "up_payload_bytes": 10,
+        "down_payload_bytes": 10,
+        "elapsed_s": 1.0,
+    }
+    long = {"clients": 10, "curve": [{**point, "rounds_done": r} for r in range(1, 51)]}
+    short = {"clients": 10, "curve": [{**point, "rounds_done": r} for r in range(1, 41)]}
+    curve = curve_of([long, short])
+    assert curve[-1]["rounds"] == 40
+    assert len(curve) <= 21
+
+
+@pytest.mark.parametrize(
+    ("differences", "expected"),
+    [
+        ([[0.1, 0.11, 0.12]], "confirmed"),
+        ([[-0.1, -0.11, -0.12]], "confirmed in 0 of 1, contradicted in 1"),
+        ([[-0.1, 0.0, 0.12]], "cannot be told"),
+        ([[0.1, 0.11]], "not run yet, or too few seeds"),
+        ([[0.1, 0.11, 0.12], [0.1]], "confirmed in the 1 that were run"),
+    ],
+)
+def test_a_claim_is_judged_by_its_intervals(differences: list[list[float]], expected: str) -> None:
+    claim = next(claim for claim in CLAIMS if claim.expected == "more")
+    assert verdict(claim, [paired_difference(values) for values in differences]) == expected
+
+
+def test_every_claim_speaks_of_rows_that_its_table_has() -> None:
+    for claim in CLAIMS:
+        table = TABLES[claim.table]
+        rows = {row.name for row in table.rows}
+        for comparison in claim.comparisons:
+            assert {comparison.row, comparison.other} <= rows
+            assert set(comparison.splits) <= set(table.splits)
+        assert set(claim.spread) <= rows
+
+
+def test_the_findings_are_those_of_the_committed_records() -> None:
+    if not table_folders(REPOSITORY):
+        pytest.skip("no tables are committed")
+    page = (REPOSITORY / PAGE).read_text()
+    assert page == findings_page(REPOSITORY), "run `python -m bench.replication.findings`"
