@@ -23,6 +23,7 @@ from bench.commands import (
     check,
     compare,
     devices,
+    export,
     fit,
     instruct,
     join,
@@ -32,7 +33,7 @@ from bench.commands import (
     train,
 )
 
-COMMANDS = (run, train, fit, instruct, devices, report, check, compare, serve, join)
+COMMANDS = (run, train, fit, instruct, export, devices, report, check, compare, serve, join)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -17,6 +17,13 @@ class Scale:
     full_set_micro_batches: tuple[int, ...]
     frugal_models: tuple[str, ...]  # of which the frugal ways are measured, at batch 64
     frugal_timed: bool  # in time as well, and in every way's process memory
+    edge_models: tuple[str, ...]  # of which a client's round is measured with and without torch
+    edge_clients: tuple[str, ...]  # names in edge_workloads.CLIENTS
+    edge_batches: tuple[int, ...]
+    edge_full_set_models: tuple[str, ...]  # over a client's whole set, in micro-batches
+    edge_trial_models: tuple[str, ...]  # settings and memory limits are tried
+    edge_precision_models: tuple[str, ...]  # scalars are held against float64's
+    edge_training_seeds: tuple[int, ...]  # how many; none for no training
     time_models: tuple[str, ...]
     time_batches: tuple[int, ...]
     time_repeats: int  # measured repeats a time case, after one burn-in
@@ -49,6 +56,13 @@ SCALES: dict[str, Scale] = {
             full_set_micro_batches=(),
             frugal_models=(),
             frugal_timed=False,
+            edge_models=(),
+            edge_clients=(),
+            edge_batches=(),
+            edge_full_set_models=(),
+            edge_trial_models=(),
+            edge_precision_models=(),
+            edge_training_seeds=(),
             time_models=("resnet18",),
             time_batches=(1,),
             time_repeats=3,
@@ -72,6 +86,13 @@ SCALES: dict[str, Scale] = {
             full_set_micro_batches=(),
             frugal_models=("resnet18",),
             frugal_timed=False,
+            edge_models=("resnet18",),
+            edge_clients=("onnx-memory", "torch"),
+            edge_batches=(8,),
+            edge_full_set_models=(),
+            edge_trial_models=(),
+            edge_precision_models=(),
+            edge_training_seeds=(),
             time_models=("resnet18",),
             time_batches=(1, 64),
             time_repeats=5,
@@ -101,6 +122,13 @@ SCALES: dict[str, Scale] = {
             full_set_micro_batches=(8, 64),
             frugal_models=("resnet18", "vit"),
             frugal_timed=True,
+            edge_models=("resnet18", "vit", "cnn", "small_resnet"),
+            edge_clients=("onnx-memory", "onnx-speed", "torch", "fedavg"),
+            edge_batches=(1, 8, 64),
+            edge_full_set_models=("resnet18", "vit", "cnn", "small_resnet"),
+            edge_trial_models=("resnet18",),
+            edge_precision_models=("resnet18", "vit", "cnn"),
+            edge_training_seeds=(3,),
             time_models=("resnet18",),
             time_batches=(1, 8, 64),
             time_repeats=9,

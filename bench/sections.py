@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.cost_plots import category_plots, time_plots
+from bench.edge_tables import edge_tables
 from bench.fit_tables import board_tables, trial_tables
 from bench.frugal_tables import frugal_tables
 from bench.learning_plots import accuracy_plots, frontier_plots
@@ -126,6 +127,29 @@ SECTIONS = (  # in the page's order
         tables=(time_tables,),
         plots=(time_plots,),
         definitions={"Time": "Wall time in other runs than memory, one unmeasured repeat first."},
+    ),
+    Section(
+        group="edge",
+        title="A client without torch",
+        lead=(
+            "A ZO client needs forwards alone, so it can do without a training framework: NumPy,"
+            " ONNX Runtime and the engine’s kernels. Its round beside the same round with torch"
+            " and beside FedAvg’s, each in a fresh process."
+        ),
+        tables=(edge_tables,),
+        definitions={
+            "Client’s round": (
+                "Scalars of S directions over the client’s images, then the replay of the round’s"
+                " list. The whole process counts everything since it began: libraries, loading,"
+                " weights, data. FedAvg takes one step over one batch, or three epochs over a"
+                " whole set."
+            ),
+            "Exactness of the scalars": (
+                "Root mean square over 20 directions of the difference from a float64 forward at"
+                " the same fp32 weights, by the root mean square of the scalars themselves."
+            ),
+        },
+        optional=True,
     ),
     Section(
         group="accuracy",

@@ -19,7 +19,8 @@ from bench.scales import Scale, scale_named
 from bench.store import StoreError, open_store, read_records, write_record
 
 TABLES = "tables"  # a group of its own: its cases are whole trainings, run where they are asked for
-GROUPS = ("memory", "bytes", "formulas", "time", "engine", "accuracy")  # in the order they run
+# in the order they run
+GROUPS = ("memory", "bytes", "formulas", "time", "edge", "engine", "accuracy")
 
 ASKED = ("llm",)  # groups that run only where they are named
 
@@ -142,6 +143,11 @@ def _scale(name: str, model: str | None, input_shape: str | None) -> Scale:
         memory_models=(chosen,),
         time_models=(chosen,),
         full_set_models=full_set,
+        edge_models=(chosen,) if scale.edge_models else (),
+        edge_full_set_models=(chosen,) if scale.edge_full_set_models else (),
+        edge_trial_models=(),
+        edge_precision_models=(),
+        edge_training_seeds=(),
         frugal_models=frugal,
     )
 

@@ -21,7 +21,7 @@ STEP_METHODS = ("inference", "zo", "fedavg")
 # step's peak and different at each run, which would hide what the step itself needs.
 RETURN_BLOCKS = {"MALLOC_MMAP_THRESHOLD_": "65536"}
 _RUN_SEED = 2509_03503  # any number; the directions follow from it
-_EPSILON, _TAU, _LR = 1e-4, 0.75, 1e-3
+EPSILON, TAU, LR = 1e-4, 0.75, 1e-3
 
 
 def measure_step_memory(
@@ -128,7 +128,7 @@ def bind_step(
     method of :mod:`bench.frugal_steps` cuts x up as its name says.
     """
     if method.startswith("backprop-"):
-        return bind_frugal(module, x, y, method, lr=_LR)
+        return bind_frugal(module, x, y, method, lr=LR)
     own = micro_batch_of(method)
     return _METHODS["zo" if own else method](module, x, y, own or micro_batch)
 
@@ -173,7 +173,7 @@ def _zo_step(module: Any, x: Any, y: Any, micro_batch: int) -> Callable[[], obje
     from zo_core.loss.module_loss import mean_loss
 
     optimizer = ZOSGD(
-        module, lr=_LR, epsilon=_EPSILON, tau=_TAU, grid=snap_(module), run_seed=_RUN_SEED
+        module, lr=LR, epsilon=EPSILON, tau=TAU, grid=snap_(module), run_seed=_RUN_SEED
     )
     return lambda: optimizer.step(lambda: mean_loss(module, x, y, micro_batch=micro_batch))
 
@@ -186,7 +186,7 @@ def _fedavg_step(module: Any, x: Any, y: Any, micro_batch: int) -> Callable[[], 
     def step() -> None:
         module.train()
         for inputs, targets in micro_batches(x, y, micro_batch):
-            sgd_step_(module, inputs, targets, lr=_LR)
+            sgd_step_(module, inputs, targets, lr=LR)
 
     return step
 

@@ -14,11 +14,15 @@ import tempfile
 import warnings
 from collections.abc import Mapping
 from contextlib import redirect_stdout
+from importlib import import_module
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 from torch import nn
 
 from zo_core.digest import digest
@@ -35,7 +39,6 @@ from zo_core.manifest import (
     TensorSpec,
     file_digest,
 )
-from zo_core.weights_file import write_tensors
 
 _OPSET = 18
 _TRIAL_ITEMS = 3  # of the batch that graph and module are compared on; 1 and 2 are special sizes
@@ -94,7 +97,9 @@ def export_model(
             digest=digest(module, grid).hex(),
             graph_digest=file_digest(made / GRAPH_FILE),
         )
-        write_tensors(made / WEIGHTS_FILE, {n: t.numpy() for n, t in (parameters | frozen).items()})
+        save_file(
+            {n: t.contiguous() for n, t in (parameters | frozen).items()}, made / WEIGHTS_FILE
+        )
         manifest.write(made)
         _require_same_loss(module, x, y, made)
         folder.mkdir(parents=True, exist_ok=True)
@@ -151,8 +156,7 @@ def _write_graph(
 
 def _strip(path: Path) -> None:
     """Take out where each operator stood in the source: nine tenths of the file."""
-    import onnx
-
+    onnx: Any = import_module("onnx")
     model = onnx.load(path)
     for part in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input):
         part.ClearField("metadata_props")
@@ -204,9 +208,6 @@ def _dtype(tensor: torch.Tensor) -> str:
 
 
 def _require_extra() -> None:
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise ImportError(f"exporting needs {error.name}: pip install 'zobench[export]'") from error
+    missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]
+    if missing:
+        raise ImportError(f"exporting needs {', '.join(missing)}: pip install 'zobench[export]'")

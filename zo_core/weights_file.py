@@ -1,9 +1,9 @@
-"""Tensors in a safetensors file: written in order, read to where they will live.
+"""Tensors of a safetensors file, read to where they will live.
 
-The format (https://github.com/huggingface/safetensors): the header's length in 8 bytes, little
-endian; a JSON header {name: {dtype, shape, data_offsets}}; the tensors' bytes, one after the other.
-A loader that maps the file and copies out of it holds the weights twice at its peak; this one reads
-the file straight into one buffer.
+The library maps the file and copies out of it, so that a process holds the weights twice at its
+peak; here the file is read straight into one buffer.  The format
+(https://github.com/huggingface/safetensors): the header's length in 8 bytes, little endian; a JSON
+header {name: {dtype, shape, data_offsets}}; the tensors' bytes, one after the other.
 """
 
 from __future__ import annotations
@@ -49,29 +49,6 @@ class _Entry:
     shape: tuple[int, ...]
     start: int  # bytes from the end of the header
     stop: int
-
-
-def write_tensors(path: Path, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Write tensors to a safetensors file, in their order.
-
-    Raises:
-        ValueError: a dtype that is not stored here.
-    """
-    header: dict[str, Any] = {}
-    stop = 0
-    for name, tensor in tensors.items():
-        start, stop = stop, stop + tensor.nbytes
-        header[name] = {
-            "dtype": _dtype_name(name, tensor),
-            "shape": list(tensor.shape),
-            "data_offsets": [start, stop],
-        }
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % _LENGTH_BYTES)
-    with path.open("wb") as file:
-        file.write(len(text).to_bytes(_LENGTH_BYTES, "little") + text)
-        for tensor in tensors.values():
-            file.write(np.ascontiguousarray(tensor).astype(_little(tensor), copy=False).tobytes())
 
 
 def read_tensors(path: Path) -> Tensors:
@@ -141,17 +118,6 @@ def _fill(file: BinaryIO, part: npt.NDArray[np.uint8], path: Path) -> None:
         if not count:
             raise WeightsFileError(f"{path} became shorter while it was read")
         view = view[count:]
-
-
-def _dtype_name(name: str, tensor: npt.NDArray[Any]) -> str:
-    for known, dtype in _DTYPES.items():
-        if dtype == _little(tensor):
-            return known
-    raise ValueError(f"tensor {name!r} must be of {', '.join(_DTYPES)}, got {tensor.dtype}")
-
-
-def _little(tensor: npt.NDArray[Any]) -> np.dtype[Any]:
-    return tensor.dtype.newbyteorder("<")
 
 
 def _padded(length: int) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
+from safetensors.numpy import save_file
 
 from zo_core.digest import digest
 from zo_core.grid import snap_
@@ -20,7 +21,7 @@ from zo_core.manifest import (
     file_digest,
     read_manifest,
 )
-from zo_core.weights_file import read_tensors, write_tensors
+from zo_core.weights_file import read_tensors
 
 CLASSES = 10
 
@@ -35,7 +36,7 @@ def linear_folder(folder: Path, features: int = 12) -> Path:
     tensors = {"weight": weight, "bias": bias, "shift": shift}
     grid = snap_([weight, bias])
     onnx.save(_graph(tensors), folder / GRAPH_FILE)
-    write_tensors(folder / WEIGHTS_FILE, tensors)
+    save_file(tensors, folder / WEIGHTS_FILE)
     specs = [TensorSpec(name=n, shape=t.shape, dtype="float32") for n, t in tensors.items()]
     Manifest(
         model="linear",
@@ -59,7 +60,8 @@ def change_manifest(folder: Path, **fields: Any) -> None:
 def change_weights(folder: Path, **tensors: Any) -> None:
     """Write other tensors into a folder's weights; None to leave one out."""
     changed = read_tensors(folder / WEIGHTS_FILE) | tensors
-    write_tensors(folder / WEIGHTS_FILE, {name: t for name, t in changed.items() if t is not None})
+    kept = {name: tensor for name, tensor in changed.items() if tensor is not None}
+    save_file(kept, folder / WEIGHTS_FILE)
 
 
 def change_graph(folder: Path, old: str, new: str) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
-from zo_core.weights_file import WeightsFileError, read_tensors, write_tensors
+from zo_core.weights_file import WeightsFileError, read_tensors
 
 TENSORS = {
     "conv.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 4),
@@ -21,13 +22,13 @@ TENSORS = {
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    write_tensors(tmp_path / "w.safetensors", TENSORS)
+    save_file(TENSORS, tmp_path / "w.safetensors", metadata={"format": "np"})
     return tmp_path / "w.safetensors"
 
 
-def test_what_is_written_is_read_in_its_order(path: Path) -> None:
+def test_what_the_library_writes_is_read(path: Path) -> None:
     found = read_tensors(path)
-    assert list(found) == list(TENSORS)
+    assert found.keys() == TENSORS.keys()
     for name, tensor in TENSORS.items():
         np.testing.assert_array_equal(found[name], tensor)
         assert found[name].dtype == tensor.dtype
@@ -36,20 +37,9 @@ def test_what_is_written_is_read_in_its_order(path: Path) -> None:
 
 def test_tensors_begin_on_cache_lines_of_one_buffer(path: Path) -> None:
     found = [t for t in read_tensors(path).values() if t.size]
-    addresses = [t.ctypes.data for t in found]
+    addresses = sorted(t.ctypes.data for t in found)
     assert all(address % 64 == 0 for address in addresses)
-    assert max(addresses) - min(addresses) == 64 * len(found)  # the first one has 96 bytes
-
-
-def test_the_library_reads_what_we_write_and_we_what_it_writes(path: Path, tmp_path: Path) -> None:
-    library = pytest.importorskip("safetensors.numpy")
-    for name, tensor in library.load_file(path).items():
-        np.testing.assert_array_equal(tensor, TENSORS[name])
-    library.save_file(TENSORS, tmp_path / "theirs", metadata={"format": "np"})
-    found = read_tensors(tmp_path / "theirs")
-    assert found.keys() == TENSORS.keys()
-    for name, tensor in TENSORS.items():
-        np.testing.assert_array_equal(found[name], tensor)
+    assert addresses[-1] - addresses[0] <= 64 * len(found)  # the largest has 96 bytes
 
 
 def test_a_file_cut_anywhere_or_too_long_is_refused(path: Path) -> None:
@@ -79,8 +69,3 @@ def test_a_header_that_lies_is_refused(path: Path, entry: object, words: str) ->
     path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(4))
     with pytest.raises(WeightsFileError, match=words):
         read_tensors(path)
-
-
-def test_a_dtype_without_a_name_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="'z' must be of"):
-        write_tensors(tmp_path / "w", {"z": np.zeros(1, np.complex64)})

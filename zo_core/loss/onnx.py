@@ -7,6 +7,8 @@ Imports onnxruntime when a session is made.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,7 @@ from zo_core.manifest import (
 )
 from zo_core.parameters import as_numpy_if_possible
 
+_M_MMAP_THRESHOLD, _BLOCK_BYTES = -3, 1 << 16  # of mallopt
 _ONLY_ERRORS = 3  # onnxruntime's severity: warnings about shapes say nothing to a user
 
 
@@ -38,14 +41,25 @@ class SessionSettings:
     memory_pattern: bool  # plan all blocks of a forward as one, from its first run's sizes
     optimisation: str  # "none", "basic", "extended" or "all"
     spinning: bool  # idle threads wait in a loop
+    return_blocks: bool  # glibc gives freed blocks of 64 KiB back at once, in the whole process
 
 
 MODES: Final[dict[str, SessionSettings]] = {
     "memory": SessionSettings(
-        threads=None, arena=False, memory_pattern=False, optimisation="all", spinning=False
+        threads=None,
+        arena=False,
+        memory_pattern=False,
+        optimisation="all",
+        spinning=False,
+        return_blocks=True,
     ),
     "speed": SessionSettings(
-        threads=None, arena=True, memory_pattern=True, optimisation="all", spinning=True
+        threads=None,
+        arena=True,
+        memory_pattern=True,
+        optimisation="all",
+        spinning=True,
+        return_blocks=False,
     ),
 }
 
@@ -86,6 +100,8 @@ class OnnxForward:
     ) -> None:
         self._manifest = manifest
         self._tensors = dict(tensors)  # the session holds addresses alone
+        if settings.return_blocks:
+            _return_blocks()
         self._session = _session(folder / GRAPH_FILE, settings)
         _require_signature(self._session, manifest, folder / GRAPH_FILE)
         self._binding = self._session.io_binding()
@@ -147,6 +163,12 @@ class OnnxForward:
         if y.min() < 0 or y.max() >= wanted.num_classes:
             raise ValueError(f"y must be in [0, {wanted.num_classes}), got {y.min()} to {y.max()}")
         return np.ascontiguousarray(x), np.ascontiguousarray(y)
+
+
+def _return_blocks() -> None:
+    """Keep glibc from holding freed blocks for later: by default up to 32 MiB each; else no-op."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _BLOCK_BYTES)
 
 
 def _session(path: Path, settings: SessionSettings) -> Any:

@@ -1,0 +1,92 @@
+"""The tables of the client without torch: its round beside torch's, and what was tried on it."""
+
+from __future__ import annotations
+
+from bench.edge_workloads import CLIENTS
+from bench.record import Record
+from bench.results import Results
+from bench.tables import Cell, Table, ratio, spread
+from bench.text import MISSING, label, mib, quantity, significant
+
+_CLIENTS = {
+    "onnx-memory": "ZO, ONNX Runtime, least memory",
+    "onnx-speed": "ZO, ONNX Runtime, most speed",
+    "torch": "ZO, torch",
+    "fedavg": "FedAvg, torch",
+}
+
+
+def edge_tables(results: Results) -> list[Table]:
+    """Tabulate each client's round by model and images, then all other figures of the group."""
+    records = [record for record in results.group("edge") if record.status == "ok"]
+    rounds = sorted((r for r in records if "client" in r.config and "round" in r.metrics), key=_key)
+    others = [record for record in records if record not in rounds]
+    tables = []
+    if rounds:
+        tables.append(_round_table(results, rounds))
+    if others:
+        tables.append(_figures_table(others))
+    return tables
+
+
+def _key(record: Record) -> tuple[str, int, int]:
+    return (
+        str(record.config["model"]),
+        int(record.config["images"]),
+        CLIENTS.index(record.config["client"]),
+    )
+
+
+def _round_table(results: Results, records: list[Record]) -> Table:
+    return Table(
+        caption="One client’s round: peak memory in MiB, time in s: median (smallest–largest)",
+        columns=(
+            *("Model", "Images", "Client", "Whole process", "Above the loaded model"),
+            *("Time", "Time ÷ torch’s"),
+        ),
+        rows=tuple(_round_row(results, record) for record in records),
+        labels=3,
+    )
+
+
+def _round_row(results: Results, record: Record) -> tuple[Cell, ...]:
+    config, seconds = record.config, record.metrics["round"]
+    torch = record.case.replace(f"/{config['client']}/", "/torch/")
+    images = f"{config['images']}"
+    if config["images"] != config["micro_batch"]:
+        images += f" by {config['micro_batch']}, S = {config['directions']}"
+    theirs = results.value(torch, "round") if config["client"] != "fedavg" else None
+    return (
+        Cell(label(config["model"])),
+        Cell(images),
+        Cell(_CLIENTS[config["client"]]),
+        *(_memory(record, name) for name in ("process_peak", "peak_above_baseline")),
+        Cell(significant(seconds.value or 0.0), spread(seconds, significant)),
+        Cell(ratio(seconds.value, theirs)),
+    )
+
+
+def _memory(record: Record, name: str) -> Cell:
+    value = record.metrics[name].value
+    return Cell(MISSING, "not measured") if value is None else Cell(mib(value))
+
+
+def _figures_table(records: list[Record]) -> Table:
+    rows = [
+        (
+            Cell(record.case.removeprefix("edge/")),
+            Cell(name.replace("_", " ")),
+            Cell(quantity(metric.value, metric.unit)),
+            Cell(_bar(record, name)),
+        )
+        for record in records
+        for name, metric in record.metrics.items()
+        if metric.value is not None
+    ]
+    columns = ("Case", "Figure", "Value", "Bar")
+    return Table(caption="What was tried on it", columns=columns, rows=tuple(rows))
+
+
+def _bar(record: Record, name: str) -> str:
+    limit = record.details.get("limits", {}).get(name)
+    return MISSING if limit is None else f"≤ {significant(limit)}"

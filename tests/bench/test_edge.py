@@ -1,0 +1,78 @@
+"""The client without torch in the suite: one digest with torch, its cases, its command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sample_records as sample
+
+from bench.__main__ import main
+from bench.edge_packaging import closure
+from bench.edge_tables import edge_tables
+from bench.record import single
+from bench.results import Results
+
+onnxscript = pytest.importorskip("onnxscript")
+
+
+def test_low_resource_clients_without_torch_end_with_the_servers_digest() -> None:
+    """GIVEN a run whose low-resource clients are on ONNX Runtime WHEN it ends THEN every round's
+    result led both back ends to one digest, and the accuracy is the all-torch run's.
+    """
+    from bench.edge_training import train_with_edge_clients
+    from bench.workloads import train
+
+    config = {
+        "algorithm": "zowarmup",
+        "dataset": "digits",
+        "model": "cnn",
+        "clients": 8,
+        "high_share": 0.5,
+        "rounds": 10,
+        "pivot": 6,
+        "warmup_cohort": 4,
+    }
+    mixed, all_torch = train_with_edge_clients(config), train(config)
+    assert mixed["rounds_checked"] == 4
+    assert mixed["digest"] == mixed["edge_digest"]
+    assert mixed["digest"] != all_torch["digest"]  # forwards differ in the last bits
+    ours, theirs = (run["curve"][-1]["test_accuracy"] for run in (mixed, all_torch))
+    assert abs(ours - theirs) < 0.03
+
+
+def test_export_refuses_what_it_cannot_build_and_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", "--model", "no-such", "--out", str(tmp_path / "out")]) == 2
+    assert "unknown model" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_distribution_brings_what_it_requires() -> None:
+    found = closure(["rich"])
+    assert {"rich", "pygments", "markdown-it-py", "mdurl"} <= found
+    assert closure(["no-such-distribution"]) == set()
+
+
+def test_the_clients_rounds_stand_beside_each_other() -> None:
+    records = [
+        sample.record(
+            f"edge/cnn/{client}/b8",
+            {"model": "cnn", "client": client, "images": 8, "micro_batch": 8, "directions": 1},
+            {
+                "process_peak": single(peak, "byte", "VmHWM"),
+                "peak_above_baseline": single(peak / 4, "byte", "VmHWM"),
+                "round": single(seconds, "second", "wall"),
+            },
+        )
+        for client, peak, seconds in (("torch", 2**28, 2.0), ("onnx-memory", 2**27, 3.0))
+    ]
+    records.append(
+        sample.record("edge/cnn/precision", {"model": "cnn"}, {"e": single(0.5, "share", "")})
+    )
+    rounds, others = edge_tables(Results.of(records))
+    cells = [[cell.text for cell in row] for row in rounds.rows]
+    assert [row[2] for row in cells] == ["ZO, ONNX Runtime, least memory", "ZO, torch"]
+    assert cells[0][3:] == ["128", "32.0", "3.00", "1.50 ×"]
+    assert len(others.rows) == 1
