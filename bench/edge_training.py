@@ -69,6 +69,10 @@ class EdgeClients:
             self.rounds_checked += 1
         return result, report
 
+    def message_for(self, replica: Replica, result: Payload, slot: int) -> Payload:
+        """As the method's own."""
+        return self.inner.message_for(replica, result, slot)
+
     def apply_(self, replica: Replica, result: Payload, context: RoundContext) -> ApplyReport:
         """As the method's own."""
         return self.inner.apply_(replica, result, context)
