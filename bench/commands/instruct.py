@@ -6,12 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from bench.commands import user_errors
+from bench.commands import add_command, print_json, talk_console, user_errors
 from bench.store import open_store
 
-EXAMPLES = """examples:
+EXAMPLES = """\
   zobench instruct --data-dir natural-instructions --vocabulary vocab.json --merges merges.txt
                                                      about an hour on one core; again to go on
 """
@@ -19,13 +17,7 @@ EXAMPLES = """examples:
 
 def register(commands: Any) -> None:
     """Add the sub-command's parser."""
-    parser = commands.add_parser(
-        "instruct",
-        help="fine-tune a small language model by one ZO step a round, and by many",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_command(commands, "instruct", __doc__, EXAMPLES)
     parser.add_argument("--data-dir", type=Path, required=True, help="of Natural Instructions")
     parser.add_argument("--vocabulary", type=Path, required=True, help="GPT-2's vocab.json")
     parser.add_argument("--merges", type=Path, required=True, help="GPT-2's merges.txt")
@@ -41,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bench.instruct_record import write_study
     from bench.instruct_study import StudyConfig, study
 
-    console = Console(highlight=False)
+    console = talk_console(arguments)
     with user_errors():
         for name in ("seeds", "rounds"):
             if getattr(arguments, name) < 1:
@@ -50,6 +42,9 @@ def run(arguments: argparse.Namespace) -> int:
         data = load_data(arguments.data_dir, arguments.vocabulary, arguments.merges, DataConfig())
         config = StudyConfig(seeds=arguments.seeds, rounds=arguments.rounds)
         found = study(config, data, folder, lambda words: console.print(words, soft_wrap=True))
-    for path in write_study(found, folder):
-        console.print(f"written {path}", soft_wrap=True)
+    written = [str(path) for path in write_study(found, folder)]
+    if arguments.json:
+        print_json({"written": written})
+    else:
+        print("\n".join(f"written {path}" for path in written))
     return 0
