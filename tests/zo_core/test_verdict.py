@@ -83,7 +83,8 @@ def test_a_run_that_overflows_ends_as_diverged(name: str, blobs: Dataset) -> Non
     assert done.curve[-1].rounds_done == done.rounds_done < 3
 
 
-def test_fedkseed_from_scratch_does_not_converge(blobs: Dataset) -> None:
+def test_a_run_too_short_to_learn_does_not_converge(blobs: Dataset) -> None:
+    """GIVEN three rounds of FedKSeed from scratch."""
     done = Training(replace(CONFIG, algorithm="fedkseed"), blobs).run()
     assert (done.outcome, done.verdict) == ("finished", "did not converge")
 
