@@ -9,6 +9,7 @@ import numpy as np
 
 import devices
 from bench.cases import with_parameters
+from bench.lm_precision import EPSILON
 from bench.model_names import model_label
 from bench.paper import COHORT, DIRECTIONS
 from bench.record import Metric, median, single
@@ -75,7 +76,7 @@ def _step_metrics(found: Mapping[str, Any]) -> dict[str, Metric]:
     metrics = {
         "tensor_peak": single(tensors["peak_bytes"], "byte", f"{_TENSORS}; weights too"),
         "parameters": single(found["parameters"], "count", "trainable elements, tied ones once"),
-        "step": single(region["elapsed_s"]["value"], "second", "wall time of the measured step"),
+        "step": single(region["seconds"]["value"], "second", "wall time of the measured step"),
     }
     for name in ("peak", "baseline", "peak_above_baseline"):
         reading = region[f"{name}_bytes"]
@@ -98,6 +99,32 @@ def _headline(metrics: Mapping[str, Metric]) -> str:
     words += "" if peak is None else f", process {peak / _MIB:,.0f} MiB"
     ratio = metrics.get("perturb / add")
     return words if ratio is None else f"{words}, perturb {ratio.value:.2f} scalar adds"
+
+
+def test_precision(suite: Suite) -> None:
+    """Say what restore error does to a language model, by dtype, with the grid and without."""
+    config = {"cycles": 200, "steps": 100, "lr": 1e-4, "epsilon": EPSILON}
+    run = devices.run_isolated(
+        "bench.lm_precision:compare_precisions",
+        *(config[name] for name in ("cycles", "steps", "lr")),
+        timeout_s=_TIMEOUT_S,
+    )
+    found = run.value or {}
+    how = "mean loss of a small model that counts; a run a mode"
+    suite.record(
+        case="llm/precision",
+        config={"model": "lm-tiny-llama", **config},
+        metrics={
+            f"{mode}: {name}": single(value, "share" if name == "changed" else "nat", how)
+            for mode, values in found.items()
+            for name, value in values.items()
+        },
+        status=run.status,
+        error=run.error,
+        headline=", ".join(
+            f"{mode} {v['before']:.4f} to {v['after_steps']:.4f}" for mode, v in found.items()
+        ),
+    )
 
 
 @with_parameters("model", lambda scale: scale.lm_models)

@@ -6,7 +6,7 @@ import importlib.util
 
 import pytest
 
-from bench.bench_llm import _round_bytes
+from bench.bench_llm import _round_bytes, _step_metrics
 from bench.llm_tables import llm_tables
 from bench.llm_workloads import measure_lm_step, predict_lm_tensors
 from bench.record import Record, provenance, single
@@ -25,6 +25,9 @@ def test_a_zo_steps_tensors_are_inferences() -> None:
     peaks = [found["tensors"]["peak_bytes"] for found in (inference, zo)]
     assert peaks[0] <= peaks[1] <= 1.02 * peaks[0]
     assert all(ratio > 0 for ratio in zo["perturb_per_add"])
+    metrics = _step_metrics(zo)
+    assert metrics["tensor_peak"].value == peaks[1]
+    assert all(metrics[name].value is not None for name in ("step", "peak", "perturb / add"))
     assert zo["parameters"] == inference["parameters"] == 230_272
 
 
