@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from bench.workloads import RETURN_BLOCKS
 from zo_core.payload import DenseWeights, Payload, RoundResult, ScalarUpdate, SeedPool
 
 CANDIDATES = 1024  # K of FedKSeed's authors for their language models
+STEPS = 200  # theirs a round, each along another candidate at worst
 _ANY = {"run_id": 1, "round_index": 0}
 _TIMEOUT_S = 3600.0
 _MIB = 2**20
@@ -193,10 +195,11 @@ def _round_bytes(parameters: int) -> dict[str, dict[str, int]]:
     """Size one client's payloads by method; a dense one's numbers are never touched."""
     dense = DenseWeights(slot=0, samples=1, values=np.empty(parameters, np.float32), **_ANY)
     pool = SeedPool(
-        slot=0, samples=1, digest=bytes(8), scalars=np.zeros(CANDIDATES, np.float32), **_ANY
+        slot=0, samples=1, digest=bytes(8), scalars=np.ones(CANDIDATES, np.float32), **_ANY
     )
+    sent = replace(pool, scalars=np.where(np.arange(CANDIDATES) < STEPS, pool.scalars, 0))
     payloads: dict[str, tuple[Payload, Payload]] = {"fedavg": (dense, dense)}
-    payloads["fedkseed"] = (pool, pool)
+    payloads["fedkseed"] = (sent, pool)
     for directions in (1, DIRECTIONS):
         update = ScalarUpdate(
             slot=0, digest=bytes(8), differences=np.ones(directions, np.float32), **_ANY
