@@ -11,6 +11,10 @@ from bench.text import MISSING, duration, percent, size
 
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 _BATCH = 64
+_TABLES_LINES = (
+    "The paper's tables and figures, as far as they are run: [findings](docs/findings.md).",
+    "",
+)
 _METHODS = {"inference": "inference", "zo": "ZO step", "fedavg": "FedAvg step (backprop)"}
 
 
@@ -56,6 +60,7 @@ def _device_section(folder: Path, link: Path) -> str:
         "",
         *(_cost_lines(results, link) if results.group("memory") else ()),
         *_accuracy_lines(results),
+        *(_TABLES_LINES if results.group("tables") else ()),
     ]
     return "\n".join(lines)
 

@@ -59,6 +59,8 @@ def findings_page(repository: Path) -> str:
         scale = next(iter(records.values())).provenance.scale
         where = folder.relative_to(repository)
         parts.append(f"## `{where}`\n\n{_SCALES.get(scale, scale)}\n")
+        origins = {r.config["rates_origin"] for r in records.values() if "rows" in r.config}
+        parts += [f"Learning rates: {origin}.\n" for origin in sorted(origins)]
         parts.append("\n".join(_summary(records)) + "\n")
         parts += ["\n".join(_claim(claim, records)) + "\n" for claim in CLAIMS]
     return "\n".join(parts)
