@@ -10,10 +10,10 @@ from typing import Any
 
 import devices
 from bench.cases import with_parameters
-from bench.record import mean
 from bench.scales import Scale
 from bench.suite import Suite
 from bench.text import FURTHER_ALGORITHMS
+from bench.training_metrics import training_metrics
 
 # What is trained, and how its config differs from the default one.
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -81,7 +81,7 @@ def _record(
     suite.record(
         case=f"accuracy/{variant}/{split.replace('/', '-')}",
         config=records[0]["config"] | {"run_seed": seeds} if records else config,
-        metrics={} if failed else _metrics(records),
+        metrics={} if failed else training_metrics(records),
         details={} if failed else _details(seeds, records),
         status=failed[0].status if failed else "ok",
         error=failed[0].error if failed else None,
@@ -97,24 +97,13 @@ def _train(config: dict[str, Any]) -> devices.IsolatedResult:
     return devices.run_isolated("bench.workloads:train", config, timeout_s=_TIMEOUT_S, env=threads)
 
 
-def _metrics(records: list[dict[str, Any]]) -> dict[str, Any]:
-    last = [record["curve"][-1] for record in records]
-    how = {
-        "test_accuracy": ("share", "argmax on the fixed test split"),
-        "high_accuracy": ("share", "argmax on the high-resource clients' pooled hold-outs"),
-        "low_accuracy": ("share", "argmax on the low-resource clients' pooled hold-outs"),
-        "up_payload_bytes": ("byte", "encoded payloads, all clients, whole run"),
-        "down_payload_bytes": ("byte", "encoded payloads, all clients, hand-over included"),
-        "elapsed_s": ("second", "wall time of all rounds, one thread"),
-    }
-    return {name: mean([e[name] for e in last], *rest) for name, rest in how.items()}
-
-
 def _details(seeds: list[int], records: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "seeds": seeds,
         "curves": [record["curve"] for record in records],
         "outcomes": [record["outcome"] for record in records],
         "reasons": [record["reason"] for record in records],
+        "seconds_by_method": [record["seconds_by_method"] for record in records],
+        "passes_by_method": [record["passes_by_method"] for record in records],
         "digests": [record["digest"] for record in records],
     }

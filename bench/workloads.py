@@ -201,14 +201,15 @@ def train(config: dict[str, Any]) -> dict[str, Any]:
         config: fields of zo_core.config.TrainConfig.
 
     Returns:
-        zo_core.federation.record.TrainingRecord as plain data, with its verdict.
+        As :func:`bench.training_metrics.run_as_json` has it.
     """
-    from dataclasses import asdict
-
+    from bench.training_metrics import run_as_json
     from zo_core.config import TrainConfig
     from zo_core.data import load_dataset
     from zo_core.federation.training import Training
 
     chosen = TrainConfig(**config)
-    record = Training(chosen, load_dataset(chosen.dataset)).run()
-    return asdict(record) | {"verdict": record.verdict}
+    training = Training(chosen, load_dataset(chosen.dataset))
+    with devices.measure() as region:
+        record = training.run()
+    return run_as_json(record, region.to_json())

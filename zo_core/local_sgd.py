@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from zo_core.loss.module_loss import Criterion, cross_entropy, micro_batches
+from zo_core.loss.passes import count_passes
 from zo_core.stream import Purpose, random_permutations
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def local_sgd_(
     module.train()
     for order in torch.from_numpy(orders).to(x.device):
         for inputs, targets in micro_batches(x[order], y[order], batch_size):
+            count_passes(forward=len(inputs), backward=len(inputs))
             take_step_(module, inputs, targets, lr=lr, criterion=criterion)
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
 import devices
-from bench.commands import add_command, print_json, talk_console, user_errors
+from bench.commands import EXIT_INTERRUPTED, add_command, print_json, talk_console, user_errors
 from bench.commands.config_options import add_config_options, chosen_config
-from bench.record import Record, provenance, single
+from bench.record import Record, provenance
 from bench.store import open_store, write_record
+from bench.train_progress import describe, showing_progress, stopping_on_interrupt
+from bench.training_metrics import run_as_json, training_metrics
 
 EXAMPLES = """\
   zobench train                                     ZOWarmUp on the digits, 10 % high-resource
@@ -52,27 +53,30 @@ def run(arguments: argparse.Namespace) -> int:
         folder = open_store(arguments.out)
         _prepare_checkpoints(training, arguments)
     console = talk_console(arguments)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=arguments.quiet or not console.is_terminal,
-    ) as bar:
-        task = bar.add_task("warming up", total=training.algorithm.rounds)
+    saving = arguments.checkpoints is not None
+    with (
+        showing_progress(console, training.algorithm.rounds) as show,
+        stopping_on_interrupt(console.print) if saving else nullcontext(_never) as stop,
+        devices.measure() as region,
+    ):
         record = training.run(
-            lambda so_far: bar.update(
-                task, completed=so_far.rounds_done, description=_describe(so_far)
-            ),
+            show,
             checkpoints=arguments.checkpoints,
             checkpoint_every=arguments.checkpoint_every,
+            stop=stop,
         )
-    made = _as_record(record)
+    if record.outcome == "finished" and not training.is_done:
+        console.print(
+            f"stopped after round {record.rounds_done} and saved; the same command with --resume "
+            "goes on from there"
+        )
+        return EXIT_INTERRUPTED
+    made = _as_record(run_as_json(record, region.to_json()))
     path = write_record(folder, made)
     if arguments.json:
         print_json(made.to_json())
     else:
-        print(_describe(record))
+        print(describe(record))
     for warning in record.warnings:
         console.print(f"warning: {warning}", soft_wrap=True)
     if record.reason is not None:
@@ -125,42 +129,20 @@ def _prepare_checkpoints(training: Any, arguments: argparse.Namespace) -> None:
         resume_(training, folder)
 
 
-def _describe(record: Any) -> str:
-    text = f"{record.config.algorithm}, round {record.rounds_done}"
-    if record.curve:
-        last = record.curve[-1]
-        text += f": {100 * last.test_accuracy:.1f} % test accuracy"
-        if last.low_accuracy is not None:
-            text += f", {100 * last.low_accuracy:.1f} % over low-resource hold-outs"
-    megabytes = (record.up_payload_bytes + record.down_payload_bytes) / 1e6
-    return f"{text}, {megabytes:.1f} MB on the link"
-
-
-def _as_record(record: Any) -> Record:
-    from dataclasses import asdict
-
-    last = record.final
-    metrics = {
-        "test_accuracy": single(last.test_accuracy, "share", "argmax on the fixed test split"),
-        "up_payload_bytes": single(
-            record.up_payload_bytes, "byte", "encoded payloads, all clients"
-        ),
-        "down_payload_bytes": single(
-            record.down_payload_bytes, "byte", "encoded payloads, all clients, hand-over included"
-        ),
-        "elapsed_s": single(record.elapsed_s, "second", "wall time of all rounds"),
-    }
-    config = record.config.to_json()
-    case = f"train/{config['algorithm']}-{config['dataset']}-{config['model']}"
-    made = Record(
-        case=case,
+def _as_record(run: dict[str, Any]) -> Record:
+    config = run["config"]
+    return Record(
+        case=f"train/{config['algorithm']}-{config['dataset']}-{config['model']}",
         group="train",
         case_version=1,
-        status="ok" if record.outcome == "finished" else record.outcome,
+        status="ok" if run["outcome"] == "finished" else run["outcome"],
         config=config,
-        metrics=metrics,
-        details=asdict(record) | {"verdict": record.verdict},
-        error=record.reason,
+        metrics=training_metrics([run]),
+        details=run,
+        error=run["reason"],
         provenance=provenance("train", devices.detect().to_json()),
     )
-    return made
+
+
+def _never() -> bool:
+    return False

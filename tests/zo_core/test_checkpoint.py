@@ -78,6 +78,7 @@ def test_a_resumed_run_ends_as_one_that_was_never_interrupted(
         assert outcome(again.run()) == outcome(whole)
 
 
+KILLED = SMALL | {"dataset": "synthetic", "rounds": 12}
 _ENDLESSLY_KILLED = """
 import os, random, signal, sys, torch
 from pathlib import Path
@@ -87,7 +88,8 @@ from zo_core.federation.checkpoint import resume_
 from zo_core.federation.training import Training
 torch.set_num_threads(1)
 folder, doomed = Path(sys.argv[2]), int(sys.argv[3])
-run = Training(TrainConfig(**eval(sys.argv[1])), load_dataset("digits"))
+config = TrainConfig(**eval(sys.argv[1]))
+run = Training(config, load_dataset(config.dataset))
 resume_(run, folder)
 def kill(record):
     if record.rounds_done == doomed:
@@ -98,15 +100,16 @@ print(run.run(kill, checkpoints=folder, checkpoint_every=2).digest)
 
 def test_a_run_that_is_killed_three_times_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
     # GIVEN three rounds at random; WHEN a process is killed after each, and another one goes on
-    for doomed in sorted(random.sample(range(1, SMALL["rounds"]), 3)):
+    for doomed in sorted(random.sample(range(1, KILLED["rounds"]), 3)):
         assert run_until(tmp_path, doomed).returncode == -signal.SIGKILL, doomed
     last = run_until(tmp_path, -1)
     # THEN the last one ends with the digest of a run that nobody killed
-    assert last.stdout.strip() == training().run().digest
+    whole = Training(TrainConfig(**KILLED), load_dataset("synthetic")).run()
+    assert last.stdout.strip() == whole.digest
 
 
 def run_until(folder: Path, doomed: int) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-c", _ENDLESSLY_KILLED, repr(SMALL), str(folder), str(doomed)]
+    words = [sys.executable, "-c", _ENDLESSLY_KILLED, repr(KILLED), str(folder), str(doomed)]
     return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
@@ -149,7 +152,7 @@ def test_a_damaged_checkpoint_is_an_error_that_leaves_run_and_folder(
     elif damage == "missing":
         state.unlink()
     else:
-        index.write_text(json.dumps({"version": 2}))
+        index.write_text(json.dumps({"version": 3}))
     before, listing = run.replica.digest(), sorted(tmp_path.iterdir())
     with pytest.raises(CheckpointError, match="is damaged"):
         resume_(run, tmp_path)
@@ -162,6 +165,6 @@ def test_a_checkpoint_of_another_config_or_version_is_refused(tmp_path: Path) ->
     with pytest.raises(CheckpointError, match="run with other rounds, run_seed; resume with"):
         resume_(training(rounds=9, run_seed=4), tmp_path)
     index = tmp_path / "checkpoint.json"
-    index.write_text(json.dumps({**json.loads(index.read_text()), "version": 3}))
-    with pytest.raises(CheckpointError, match="has version 3, this program reads 2"):
+    index.write_text(json.dumps({**json.loads(index.read_text()), "version": 4}))
+    with pytest.raises(CheckpointError, match="has version 4, this program reads 3"):
         resume_(training(), tmp_path)

@@ -33,8 +33,9 @@ def fashion_mnist(source: Source) -> Dataset:
         FileNotFoundError: files are missing; the message says which, and where they belong.
         ConnectionError: the download failed.
     """
+    root = folder_of("fashion-mnist", source)
     reader = import_torchvision("datasets").FashionMNIST
-    root = _prepare("fashion-mnist", source, reader, FASHION_MNIST_MD5)
+    _prepare("fashion-mnist", root, source, reader, FASHION_MNIST_MD5)
     try:
         train, test = (reader(root, train=train) for train in (True, False))
     except (AssertionError, RuntimeError, LookupError) as error:
@@ -52,18 +53,19 @@ def cifar10(source: Source) -> Dataset:
     Raises:
         ValueError, FileNotFoundError, ConnectionError: as :func:`fashion_mnist`.
     """
+    root = folder_of("cifar10", source)
     reader = import_torchvision("datasets").CIFAR10
     batches = [name for name, _ in (*reader.train_list, *reader.test_list)]
     md5 = {f"{reader.base_folder}/{n}": d for n, d in (*reader.train_list, *reader.test_list)}
-    folder = _prepare("cifar10", source, reader, md5) / reader.base_folder
+    _prepare("cifar10", root, source, reader, md5)
+    folder = root / reader.base_folder
     *train, test = (read_batch(folder / name) for name in batches)
     images, labels = (np.concatenate(parts) for parts in zip(*train, strict=True))
     return standardised("cifar10", (images, labels), test)
 
 
-def _prepare(name: str, source: Source, reader: Any, md5: dict[str, str]) -> Path:
-    """Download if asked to, then check the files; returns the data folder."""
-    root = folder_of(name, source)
+def _prepare(name: str, root: Path, source: Source, reader: Any, md5: dict[str, str]) -> None:
+    """Download if asked to, then check the files."""
     if source.download:
         try:
             reader(root, download=True)
@@ -72,4 +74,3 @@ def _prepare(name: str, source: Source, reader: Any, md5: dict[str, str]) -> Pat
     require_files(name, root, md5, can_download=True)
     if source.verify:
         check_md5(root, md5)
-    return root

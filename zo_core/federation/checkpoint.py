@@ -21,12 +21,13 @@ import numpy.typing as npt
 
 from zo_core.federation.log import RoundLog
 from zo_core.federation.record import Evaluation, TrainingRecord
+from zo_core.loss.passes import Passes
 from zo_core.payload import Payload, Snapshot
 
 if TYPE_CHECKING:
     from zo_core.federation.training import Training
 
-CHECKPOINT_VERSION = 2
+CHECKPOINT_VERSION = 3
 _INDEX = "checkpoint.json"
 
 
@@ -163,6 +164,7 @@ def _restore_record(record: TrainingRecord, saved: dict[str, Any]) -> None:
     fixed = {"config", "high", "curve"}  # the first two follow from the config
     for name in saved.keys() - fixed:
         setattr(record, name, saved[name])
+    record.passes_by_method = {n: Passes(**p) for n, p in saved["passes_by_method"].items()}
     record.curve = [Evaluation(**evaluation) for evaluation in saved["curve"]]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from zo_core.config import TrainConfig
+from zo_core.loss.passes import Passes
 
 MAX_ZERO_SHARE = 0.5  # of increments, before a run is warned
 
@@ -39,9 +40,12 @@ class TrainingRecord:
     rounds_done: int = 0
     curve: list[Evaluation] = field(default_factory=list)
     seconds_by_method: dict[str, float] = field(default_factory=dict)
+    passes_by_method: dict[str, Passes] = field(default_factory=dict)
     zero_shares: list[float] = field(default_factory=list)  # of each step on the grid
     widened: list[str] = field(default_factory=list)  # "round: tensor", each time
-    up_payload_bytes: int = 0  # all clients
+    up_scalar_bytes: int = 0  # all clients; what the paper counts, 4 bytes a number
+    up_payload_bytes: int = 0  # all clients; encoded
+    down_scalar_bytes: int = 0  # all clients, hand-over included
     down_payload_bytes: int = 0  # all clients, hand-over included
     handover_bytes: int = 0  # the base model to each client that follows, once
     digest: str | None = None  # hex, of the final state
@@ -84,6 +88,12 @@ class TrainingRecord:
             f"{share:.0%} of the increments rounded to zero: the learning rate is below the "
             "grid's resolution (raise zo_server_lr, or set grid=False)"
         ]
+
+    def add_passes(self, method: str, passes: Passes) -> None:
+        """Count a round's passes for its method."""
+        so_far = self.passes_by_method.setdefault(method, Passes())
+        so_far.forward_items += passes.forward_items
+        so_far.backward_items += passes.backward_items
 
     @property
     def elapsed_s(self) -> float:

@@ -41,8 +41,10 @@ class RoundRecord:
     method: str
     cohort: tuple[int, ...]  # slots, ascending
     per_client: LinkBytes  # of a client that takes part; of the one that sends or gets most
-    up_payload_bytes: int  # of the whole cohort
-    down_payload_bytes: int  # of all receivers
+    up_scalar_bytes: int  # of the whole cohort
+    up_payload_bytes: int
+    down_scalar_bytes: int  # of all receivers
+    down_payload_bytes: int
     receivers: int  # clients that the down-link went to
     result: Payload
     report: ApplyReport  # what the step did to the weights
@@ -108,7 +110,9 @@ def run_round(
             down_scalars=down_scalars,
             down_payload=down_payload,
         ),
+        up_scalar_bytes=sum(scalars for scalars, _ in sent),
         up_payload_bytes=sum(payload for _, payload in sent),
+        down_scalar_bytes=sum(scalars for scalars, _ in received),
         down_payload_bytes=sum(payload for _, payload in received),
         receivers=len(receivers),
         result=result,

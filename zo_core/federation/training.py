@@ -30,6 +30,7 @@ from zo_core.federation.rounds import RoundRecord, run_round, sample_cohort
 from zo_core.grid import GridError
 from zo_core.loss.forward_mode import FORWARD_MODES
 from zo_core.loss.module_loss import micro_batches
+from zo_core.loss.passes import counting_passes
 from zo_core.models.statistics import collect_statistics_
 from zo_core.spsa import NonFiniteLossError
 
@@ -127,7 +128,7 @@ class Training:
         started = time.perf_counter()
         if self.log is None and (method.downlink_to_everyone or method.needs_grid):
             self._hand_over(phase, round_index)
-        with self._forward.active():
+        with self._forward.active(), counting_passes() as passes:
             done = run_round(
                 method,
                 self.replica,
@@ -138,6 +139,7 @@ class Training:
         if self.log is not None:
             self.log.append(done.result)
         self._account(done, time.perf_counter() - started)
+        self.record.add_passes(done.method, passes)
         return done
 
     def context_of(self, round_index: int) -> RoundContext:
@@ -193,11 +195,14 @@ class Training:
         receivers = self.config.clients if everyone else len(phase.pool)
         self.record.handover_bytes = snapshot.num_bytes * receivers
         self.record.down_payload_bytes += self.record.handover_bytes
+        self.record.down_scalar_bytes += 4 * snapshot.values.size * receivers
 
     def _account(self, done: RoundRecord, elapsed_s: float) -> None:
         record = self.record
         seconds = record.seconds_by_method
         seconds[done.method] = seconds.get(done.method, 0.0) + elapsed_s
+        record.up_scalar_bytes += done.up_scalar_bytes
+        record.down_scalar_bytes += done.down_scalar_bytes
         record.up_payload_bytes += done.up_payload_bytes
         record.down_payload_bytes += done.down_payload_bytes
         record.rounds_done += 1

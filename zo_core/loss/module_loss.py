@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from functools import reduce
 from typing import TYPE_CHECKING, TypeAlias
 
+from zo_core.loss.passes import count_passes
+
 if TYPE_CHECKING:
     import torch
     from torch import nn
@@ -70,6 +72,7 @@ def mean_loss(
     """
     import torch
 
+    count_passes(forward=len(x))
     with torch.inference_mode(), evaluating(module):
         sums = (
             criterion(module(inputs), targets).sum(dtype=torch.float64)
