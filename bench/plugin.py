@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import pytest
 
+from bench.table_options import TABLE_OPTIONS, option_of
+
 if TYPE_CHECKING:
     from bench.suite import Suite
 
@@ -55,23 +57,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     tables = parser.getgroup("zobench tables", "the paper's tables, e.g. --only table2")
     for name, (kind, text) in TABLE_OPTIONS.items():
         tables.addoption(f"--{name}", help=text, **option_of(kind))
-
-
-TABLE_OPTIONS: dict[str, tuple[type, str]] = {
-    "engine": (str, "who runs a table's cells: local processes (default), or ray"),
-    "address": (str, "of the Ray cluster; default: auto, the one of this machine"),
-    "workers": (int, "cells at a time; default: one a core, or all that the cluster holds"),
-    "data-dir": (str, "folder of data sets that are files"),
-    "no-verify": (bool, "read the data files whatever their checksums are"),
-    "seeds": (int, "runs of a cell; default: the scale's"),
-    "per-process": (int, "cells that a process trains, default 1: more save starts, lose more"),
-    "minutes": (float, "begin no cell after so long; the same --out goes on with what is missing"),
-}
-
-
-def option_of(kind: type) -> dict[str, Any]:
-    """Say how a parser reads an option of some type."""
-    return {"action": "store_true"} if kind is bool else {"type": kind, "default": None}
 
 
 def _campaign(config: pytest.Config) -> dict[str, Any]:

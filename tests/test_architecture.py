@@ -126,5 +126,9 @@ def test_the_plug_in_that_every_pytest_loads_loads_nothing_heavy() -> None:
     assert loaded & (HEAVY | {"numpy", "zo_core", "devices", "rich"}) == set()
 
 
+def test_the_command_of_a_client_needs_no_test_framework() -> None:
+    assert loaded_by("bench.__main__") & (HEAVY | {"pytest"}) == set()
+
+
 def test_this_test_would_see_a_heavy_import() -> None:
     assert "torch" in loaded_by("zo_core.models")

@@ -17,11 +17,11 @@ from bench.commands import (
     add_command,
     print_json,
 )
-from bench.plugin import TABLE_OPTIONS, option_of
 from bench.replication.campaign import NAMES
 from bench.scales import SCALES
 from bench.store import RECORDS, read_records
 from bench.suite import ASKED, GROUPS, TABLES, new_folder
+from bench.table_options import TABLE_OPTIONS, option_of
 
 EXAMPLES = """\
   zobench run                           everything at the default scale, about five minutes
