@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bench.bench_wire import wire_tables
 from bench.cost_plots import category_plots, time_plots
 from bench.edge_tables import edge_tables
 from bench.fit_tables import board_tables, trial_tables
@@ -114,6 +115,16 @@ SECTIONS = (  # in the page's order
         tables=(bytes_tables,),
         plots=(bytes_plots,),
         definitions={"Bytes": "The length of the encoded message, which is its cost; no estimate."},
+    ),
+    Section(
+        group="wire",
+        title="Bytes on a real wire",
+        lead=(
+            "MQTT by Mosquitto, one client alone on a virtual cable, steady state: what crosses"
+            " its interface, with the headers of each packet and the acknowledgements."
+        ),
+        tables=(wire_tables,),
+        optional=True,
     ),
     Section(
         group="time",

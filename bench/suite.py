@@ -22,7 +22,7 @@ TABLES = "tables"  # a group of its own: its cases are whole trainings, run wher
 # in the order they run
 GROUPS = ("memory", "bytes", "formulas", "time", "edge", "engine", "accuracy")
 
-ASKED = ("llm",)  # groups that run only where they are named
+ASKED = ("llm", "wire")  # groups that run only where they are named
 
 
 @dataclass(slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from zo_core.algorithms.base import RoundContext
 from zo_core.federation.transfer import Purpose, cut
+from zo_core.payload import DenseWeights, Payload
 
 MAX_STEP_S = 10.0  # a driver ticks at least this often; what is longer is a jump of the clock
 
@@ -46,6 +47,21 @@ class Stream:
             chunk_bytes=self.chunk_bytes,
         ):
             yield chunk.encode()
+
+
+def reply(update: Payload, chunk_bytes: int) -> Send | Stream:
+    """Say how a client's update is sent: scalars in one message, a model in chunks."""
+    if not isinstance(update, DenseWeights):
+        return Send(to=None, body=update.encode())
+    return Stream(
+        to=None,
+        body=update.encode(),
+        purpose=Purpose.UPDATE,
+        run_id=update.run_id,
+        round_index=update.round_index,
+        slot=update.slot,
+        chunk_bytes=chunk_bytes,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

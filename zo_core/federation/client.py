@@ -14,7 +14,7 @@ from typing import Protocol
 from zo_core.algorithms.base import RoundContext
 from zo_core.encoding import Payload, PayloadError
 from zo_core.federation import catch_up
-from zo_core.federation.actions import Action, Compute, Send, Stop, Stopwatch, Stream
+from zo_core.federation.actions import Action, Compute, Send, Stop, Stopwatch, reply
 from zo_core.federation.messages import (
     ANY_SLOT,
     NO_DIGEST,
@@ -70,23 +70,32 @@ class Client:
         self._patience_s = SILENCE_S[0]
         self._assembly: Assembly | None = None
         self._ahead: dict[int, RoundResult] = {}
+        self._announced_round = self._silences = 0  # silences since the last chunk
         self._answer: tuple[int, list[Action]] | None = None  # round and what was sent
 
     def connected(self, now_s: float) -> list[Action]:
         """Say hello: the transport has just connected."""
         self._watch.advance(now_s)
         self._asked_s = None
-        return self._hello()
+        return self._hello(fresh=True)
 
     def tick(self, now_s: float) -> list[Action]:
         """Let time pass; to be called at least every ``MAX_STEP_S`` seconds."""
         self._watch.advance(now_s)
-        if self.over is not None or self._watch.elapsed_s - self._heard_s < self._patience_s:
+        silent_s = self._watch.elapsed_s - self._heard_s
+        if self.over is not None or silent_s < self._patience_s:
             return []
         self._heard_s = self._watch.elapsed_s
+        lost = self._silences > 0 and self._may_lack_model()
+        self._silences += 1
         self._patience_s = min(2 * self._patience_s, SILENCE_S[1])
         self.events["silence"] += 1
-        return self._hello()
+        return self._hello(fresh=lost)
+
+    def busy(self, now_s: float) -> None:
+        """Note that what was said is still on its way: meanwhile no silence counts."""
+        self._watch.advance(now_s)
+        self._heard_s = self._watch.elapsed_s
 
     def receive(self, body: bytes, now_s: float) -> list[Action]:
         """Take a message of the server."""
@@ -113,23 +122,8 @@ class Client:
         if update is None or self.plan is None:
             self.events["no update"] += 1
             return []
-        body, actions = update.encode(), list[Action]()
-        if isinstance(update, DenseWeights):
-            actions.append(
-                Stream(
-                    to=None,
-                    body=body,
-                    purpose=Purpose.UPDATE,
-                    run_id=update.run_id,
-                    round_index=update.round_index,
-                    slot=update.slot,
-                    chunk_bytes=self.plan.chunk_bytes,
-                )
-            )
-        else:
-            actions.append(Send(to=None, body=body))
-        self._answer = update.round_index, actions
-        return actions
+        self._answer = update.round_index, [reply(update, self.plan.chunk_bytes)]
+        return self._answer[1]
 
     # --- messages --------------------------------------------------------------------------------
 
@@ -163,6 +157,7 @@ class Client:
         if round_index < plan.rounds and announce.left_ms == 0:
             self._asked_s = None  # a roll call is answered at once
             return self._hello()
+        self._announced_round = round_index
         if plan.is_dense(round_index):  # the model that follows tells what to do
             return self._stop(None) if round_index >= plan.rounds else []
         if not self._holds or self.next_round != round_index:
@@ -206,7 +201,7 @@ class Client:
 
     def _chunk(self, chunk: Chunk, plan: Plan) -> list[Action]:
         """Put together a model or a catch-up."""
-        model = self._model()
+        model, self._silences = self._model(), 0
         most = 4 * (model.num_values + len(model.params.arrays)) + _HEADS_BYTES
         if chunk.purpose == Purpose.UPDATE or chunk.total > most:
             raise PayloadError("no client needs this body")
@@ -254,7 +249,7 @@ class Client:
 
     # --- what it says ----------------------------------------------------------------------------
 
-    def _hello(self) -> list[Action]:
+    def _hello(self, *, fresh: bool = False) -> list[Action]:
         now = self._watch.elapsed_s
         if self._asked_s is not None and now - self._asked_s < ASK_EVERY_S:
             return []
@@ -265,8 +260,14 @@ class Client:
             digest=self._model().digest_prefix() if self._holds else NO_DIGEST,
             slot=self.slot,
             high=self.high,
+            fresh=fresh,
         )
         return [Send(to=None, body=hello.encode())]
+
+    def _may_lack_model(self) -> bool:
+        """Whether a FedAvg round's model may have been lost on its way here."""
+        answered = self._answer is not None and self._answer[0] >= self._announced_round
+        return not (self._holds or answered)
 
     def _forked(self) -> list[Action]:
         self.events["fork"] += 1

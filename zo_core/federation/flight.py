@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from zo_core.federation.inbox import DenseInbox, Inbox, ScalarInbox
@@ -30,6 +30,7 @@ class Flight:
     quorum: int  # clients without which it commits empty
     opened_s: float  # on the server's stopwatch
     deadline_s: float
+    served: set[str] = field(default_factory=set)  # identities that its model was sent to
 
     @property
     def missing(self) -> frozenset[int]:

@@ -99,6 +99,8 @@ def join(client: Client, link: Link, topics: Topics) -> Stop:
                 act(client.receive(event.body, now))
             case Event(kind="connected"):
                 act(client.connected(now))
+            case _ if not link.idle:
+                client.busy(now)
             case _:
                 act(client.tick(now))
     link.send(topics.gone(link.identity), iter([b""]))

@@ -57,10 +57,12 @@ class Hello(Payload):
     digest: bytes = NO_DIGEST  # first 8 bytes, of the weights before round_index
     slot: int = ANY_SLOT  # the one wanted, or the one had
     high: bool  # it can do backprop
+    fresh: bool = False  # its connection is new: what was sent to it may be lost
 
     def encode(self) -> bytes:
         """Return the body's bytes."""
-        fields = (self.run_id, self.round_index, digest_bytes(self.digest), self.slot, self.high)
+        flags = self.high | self.fresh << 1
+        fields = (self.run_id, self.round_index, digest_bytes(self.digest), self.slot, flags)
         return prefix(self.KIND) + self.HEAD.pack(*fields)
 
     @property
@@ -77,10 +79,16 @@ class Hello(Payload):
     def read(cls, reader: Reader) -> Hello:
         """Parse what follows the prefix."""
         run_id, round_index, digest, slot, flags = reader.unpack(cls.HEAD)
-        if flags > 1:
-            raise PayloadError(f"a Hello's flags must be 0 or 1, got {flags}")
-        high = bool(flags)
-        return cls(run_id=run_id, round_index=round_index, digest=digest, slot=slot, high=high)
+        if flags > 3:
+            raise PayloadError(f"a Hello's flags must be below 4, got {flags}")
+        return cls(
+            run_id=run_id,
+            round_index=round_index,
+            digest=digest,
+            slot=slot,
+            high=bool(flags & 1),
+            fresh=bool(flags & 2),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -7,7 +7,7 @@ States: *waiting* for clients, a round *open*, *over*.  A round's end opens the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from zo_core.encoding import Payload
@@ -134,7 +134,7 @@ class Server:
         if not self.plan.is_dense(self.next_round):
             actions += self._caught_up(sender, hello)
         if self._flight is not None or self.over is not None:
-            return [*actions, *self._invite(sender)]
+            return [*actions, *self._invite(sender, fresh=hello.fresh)]
         return [*actions, *self._open_if_due()]
 
     def _turned_away(self, sender: str, reason: Reason) -> list[Action]:
@@ -173,20 +173,22 @@ class Server:
         self._streamed_s[to] = now
         return True
 
-    def _invite(self, sender: str) -> list[Action]:
+    def _invite(self, sender: str, *, fresh: bool = False) -> list[Action]:
         """Tell one client of the end, or of the open round where that waits for it."""
         if self._flight is not None and self.log.roster[sender] in self._flight.inbox.arrived:
             return []
         actions: list[Action] = [self._say.announcement(self.left_s() or 0.0, to=sender)]
-        if self._lacks_model(sender) and self._may_stream(sender):
-            actions.append(self._say.model(sender))
-        return actions
+        return actions + self._models([sender], fresh=fresh)
 
-    def _lacks_model(self, name: str) -> bool:
-        """Whether the open round is a FedAvg round that waits for this client."""
+    def _models(self, names: Iterable[str], *, fresh: bool = False) -> list[Action]:
+        """Send a FedAvg round's weights to those of its cohort that have not had them."""
         if self._flight is None or not self.plan.is_dense(self.next_round):
-            return False
-        return self.log.roster[name] in self._flight.missing
+            return []
+        missing, served = self._flight.missing, self._flight.served
+        lacking = [n for n in names if self.log.roster[n] in missing and (fresh or n not in served)]
+        lacking = [name for name in lacking if name not in served or self._may_stream(name)]
+        served.update(lacking)
+        return [self._say.model(name) for name in lacking]
 
     def _update(self, sender: str, message: Payload) -> list[Action]:
         """Take a client's scalars or a piece of its model."""
@@ -225,7 +227,7 @@ class Server:
             return []
         self._open_round()
         actions: list[Action] = [self._say.announcement(self.left_s() or 0.0)]
-        return actions + [self._say.model(n) for n in sorted(self.online) if self._lacks_model(n)]
+        return actions + self._models(sorted(self.online))
 
     def _open_round(self) -> None:
         now_s = self._watch.elapsed_s

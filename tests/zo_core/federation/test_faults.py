@@ -110,6 +110,33 @@ def test_a_client_killed_in_the_middle_of_sending_its_model(tmp_path: Path) -> N
     assert network.digests() == {without(*((r, slot) for r in range(1, 9)))}
 
 
+def test_a_model_crosses_once_however_long_a_fedavg_round_takes(tmp_path: Path) -> None:
+    sent: list[Packet] = []
+    network = started(tmp_path)
+    held: list[Packet] = []
+
+    def slow(packet: Packet) -> Iterable[Packet]:
+        sent.append(packet)
+        if network.now_s < 100 and holds(packet, Chunk, purpose=Purpose.UPDATE, index=1):
+            held.append(packet)
+            return ()
+        return (packet,)
+
+    network.fault = slow
+    for _ in range(200):
+        while network.queue:
+            network.deliver(network.queue.popleft())
+        network.pass_time(1.0)
+        if network.now_s >= 100:
+            network.queue.extend(held)
+            held.clear()
+    network.run()
+    models = [p for p in sent if holds(p, Chunk, purpose=Purpose.MODEL, index=0)]
+    updates = [p for p in sent if holds(p, Chunk, purpose=Purpose.UPDATE, index=0)]
+    assert len(models) == len(updates) == 2 * 2  # two rounds of two clients
+    assert network.digests() == {whole()}
+
+
 def test_without_a_will_the_deadline_ends_the_round(tmp_path: Path) -> None:
     network = started(tmp_path)
     network.run(until=lambda: network.server.next_round == 4)

@@ -32,7 +32,7 @@ CHUNK = Chunk(
 )
 MESSAGES = [
     Hello(digest=b"12345678", slot=4, high=True, **RUN),
-    Hello(run_id=0, round_index=0, high=False),
+    Hello(run_id=0, round_index=0, high=False, fresh=True),
     Welcome(run_seed=9, slot=1, plan=b'{"a":1}', **RUN),
     Announce(digest=b"abcdefgh", left_ms=60_000, **RUN),
     Resync(digest=b"abcdefgh", reason=Reason.BEHIND, total=1 << 40, **RUN),
@@ -71,7 +71,7 @@ def altered(message: Payload, at: int, value: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("body", "match"),
     [
-        (altered(MESSAGES[0], -1, b"\x02"), "flags must be 0 or 1"),
+        (altered(MESSAGES[0], -1, b"\x04"), "flags must be below 4"),
         (altered(MESSAGES[4], 4 + 20, b"\x00"), "a reason must be"),
         (altered(CHUNK, 4 + 16, b"\x09"), "purpose must be"),
         (altered(CHUNK, 4 + 33, (63).to_bytes(4, "little")), "a chunk has 64 to 1048576 bytes"),

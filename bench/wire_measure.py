@@ -1,0 +1,130 @@
+"""One client's traffic by MQTT, alone on a virtual cable: Mosquitto, server and the rest beyond."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from devices.traffic import Counters, Peer, network_pair
+
+LEVELS = ("scalars", "payload", "message", "wire")
+_PORT = 1883
+_CHUNK_BYTES, _CHUNK_HEAD = 1 << 16, 45  # of a long body: data, and what stands before it
+_TOPICS = {"up": "zo/up/c0", "down": "zo/all", "model": "zo/down/c0"}
+_BROKER = "listener {port} 0.0.0.0\nallow_anonymous true\nset_tcp_nodelay true\npersistence false\n"
+
+
+def why_no_wire() -> str | None:
+    """Say why traffic can't be measured here, None where it should."""
+    from devices.traffic import why_no_pair
+
+    if _mosquitto() is None:
+        return "the broker mosquitto is not installed (Debian: apt-get install mosquitto)"
+    return why_no_pair()
+
+
+def message_bytes(payload: int, method: str, way: str) -> int:
+    """Count the PUBLISH packets of one payload: fixed header, topic, packet id, body.
+
+    Args:
+        payload: length of the encoded payload.
+        method: "zo", or "fedavg", whose payloads go in chunks.
+        way: "up" or "down".
+    """
+    topic = _TOPICS["model" if method == "fedavg" and way == "down" else way]
+    if method == "zo":
+        return _publish(payload, topic)
+    whole, rest = divmod(payload, _CHUNK_BYTES)
+    last = _publish(rest + _CHUNK_HEAD, topic) if rest else 0
+    return whole * _publish(_CHUNK_BYTES + _CHUNK_HEAD, topic) + last
+
+
+def _publish(body: int, topic: str) -> int:
+    remaining = 2 + len(topic) + 2 + body
+    length = 1 + (remaining > 127) + (remaining > 16_383) + (remaining > 2_097_151)
+    return 1 + length + remaining
+
+
+def measure_wire(
+    method: str, *, cohort: int, weights: int, first: int, rounds: int
+) -> dict[str, Any]:
+    """Count what crosses one client's interface in the steady state, a round.
+
+    Args:
+        method: "zo" or "fedavg".
+        cohort: clients, all of them in every round.
+        weights: of the model.
+        first: rounds before the count begins.
+        rounds: counted.
+
+    Returns:
+        Bytes a round, "up" and "down", link-layer headers included; packets; how the link was set.
+    """
+    with ExitStack() as stack:
+        here, there = stack.enter_context(network_pair())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        _start(stack, here, [_write_broker(folder)], program=[str(_mosquitto()), "-c"])
+        common = ["--host", here.address, "--port", str(_PORT), "--method", method]
+        sizes = ["--clients", str(cohort), "--cohort", str(cohort), "--weights", str(weights)]
+        last = first + rounds
+        server = _start(stack, here, ["server", *common, *sizes, "--rounds", str(last + 2)])
+        others = ["--first", "1", "--count", str(cohort - 1)]
+        _start(stack, here, ["clients", *common, *others])
+        _start(stack, there, ["clients", *common])
+        before = _counters_after(server, there, first)
+        after = _counters_after(server, there, last)
+        return _per_round(before, after, rounds) | {
+            "mtu": 1500,
+            "segmentation_offload": "off (gso_max_segs 1)",
+        }
+
+
+def _per_round(before: Counters, after: Counters, rounds: int) -> dict[str, float]:
+    return {
+        "up": (after.sent_bytes - before.sent_bytes) / rounds,
+        "down": (after.received_bytes - before.received_bytes) / rounds,
+        "up_packets": (after.sent_packets - before.sent_packets) / rounds,
+        "down_packets": (after.received_packets - before.received_packets) / rounds,
+    }
+
+
+def _counters_after(server: subprocess.Popen[str], peer: Peer, round_index: int) -> Counters:
+    assert server.stdout is not None
+    for line in server.stdout:
+        if line.strip() == f"round {round_index}":
+            return peer.counters()
+    raise RuntimeError("the server ended before its rounds did")
+
+
+def _start(
+    stack: ExitStack, peer: Peer, words: list[str], program: list[str] | None = None
+) -> subprocess.Popen[str]:
+    command = program or [sys.executable, "-m", "bench.wire_workloads"]
+    process = subprocess.Popen(
+        peer.command([*command, *words]),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert process.stdout is not None
+    stack.callback(process.stdout.close)
+    stack.callback(process.wait)
+    stack.callback(process.kill)
+    return process
+
+
+def _write_broker(folder: Path) -> str:
+    path = folder / "mosquitto.conf"
+    path.write_text(_BROKER.format(port=_PORT) + "user root\n")
+    return str(path)
+
+
+def _mosquitto() -> str | None:
+    return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")

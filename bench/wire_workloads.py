@@ -1,0 +1,164 @@
+"""A server and clients whose loss costs nothing, so that what is measured is the network.
+
+As a program, ``python -m bench.wire_workloads server ...`` or ``... clients ...``, it prints JSON
+at its end.  Needs no torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zo_core.algorithms.base import ClientData, RoundContext
+from zo_core.config import TrainConfig
+from zo_core.federation.client import Client
+from zo_core.federation.flight import RoundNote
+from zo_core.federation.loops import client_link, join, serve, server_link
+from zo_core.federation.mqtt import SERVER, Topics
+from zo_core.federation.plan import Plan, Rules
+from zo_core.federation.replica import Replica
+from zo_core.federation.security import Security
+from zo_core.federation.serving import begin, fresh_id
+from zo_core.federation.store import FileStore
+from zo_core.payload import DenseWeights, Payload
+
+_SAMPLES = 8
+_TOPICS = Topics("zo")
+
+
+class ConstantForward:
+    """The same loss wherever the weights are."""
+
+    def mean_loss(self, x: Any, y: Any, *, micro_batch: int | None = None) -> float:
+        """Return it."""
+        return 1.0
+
+
+class StubTrainer:
+    """Answers at once: zero scalars, or the weights that came."""
+
+    def join(self, plan: Plan, slot: int) -> Replica:
+        """Hold a model of as many weights as the plan's test says."""
+        self._plan, self._slot = plan, slot
+        self.replica = stub_replica(plan)
+        return self.replica
+
+    def update(self, context: RoundContext) -> Payload:
+        """Answer a round."""
+        if self._plan.is_dense(context.round_index):
+            return DenseWeights(
+                run_id=context.run_id,
+                round_index=context.round_index,
+                slot=self._slot,
+                samples=self._plan.samples,
+                values=self.replica.values(),
+            )
+        method = self._plan.method_at(context.round_index)
+        data = ClientData(slot=self._slot, x=np.zeros(1), y=np.zeros(1))
+        return method.client_update(self.replica, data, context)
+
+
+def stub_replica(plan: Plan) -> Replica:
+    """Make a replica of the plan's size: its alpha, which no data needs, says how many weights."""
+    weights = np.full(int(plan.config.alpha), 0.5, np.float32)
+    return Replica([weights], forward=ConstantForward())
+
+
+def stub_plan(method: str, *, clients: int, cohort: int, rounds: int, weights: int) -> Plan:
+    """Make a plan of stub rounds, "zo" or "fedavg"."""
+    config = TrainConfig(
+        algorithm="mezo" if method == "zo" else "fedavg",
+        clients=clients,
+        high_share=0.5,
+        rounds=rounds,
+        pivot=0,
+        warmup_cohort=cohort,
+        zo_cohort=cohort,
+        alpha=float(weights),
+        epsilon=1e-3,
+    )
+    return Plan(config, run_id=fresh_id(), samples=_SAMPLES)
+
+
+def run_server(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Serve stub rounds; tell when each ended and what the process took."""
+    plan = stub_plan(
+        arguments.method,
+        clients=arguments.clients,
+        cohort=arguments.cohort,
+        rounds=arguments.rounds,
+        weights=arguments.weights,
+    )
+    ends: list[float] = []
+    counted: list[int] = []
+
+    def note(done: RoundNote) -> None:
+        ends.append(time.monotonic())
+        counted.append(done.counted)
+        print(f"round {done.round_index}", flush=True)
+
+    with tempfile.TemporaryDirectory() as name:
+        folder, rules = Path(name), Rules(wait_for=arguments.clients)
+        store = FileStore(folder / "round.log")
+        server = begin(plan, rules, stub_replica(plan), store, folder / "spool", on_round=note)
+        link = server_link(_TOPICS, SERVER)
+        link.open(arguments.host, arguments.port, Security(insecure=True), patience_s=20.0)
+        serve(server, link, _TOPICS)
+        link.close()
+        store.close()
+    return {
+        "round_s": np.diff(ends).tolist(),
+        "counted": counted,
+        "refused": {reason.name: count for reason, count in server.refused.items()},
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def run_clients(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Run stub clients first .. first + count, each on a thread."""
+    numbers = range(arguments.first, arguments.first + arguments.count)
+    rounds: list[int] = []
+
+    def one(number: int) -> None:
+        with tempfile.TemporaryDirectory() as name:
+            client = Client(StubTrainer(), high=True, slot=number, spool=Path(name))
+            link = client_link(_TOPICS, f"c{number}")
+            link.open(arguments.host, arguments.port, Security(insecure=True), patience_s=20.0)
+            join(client, link, _TOPICS)
+            link.close()
+            rounds.append(client.next_round)
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in numbers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return {"rounds": rounds}
+
+
+def main() -> None:
+    """Be the server, or some clients."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("role", choices=("server", "clients"))
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--method", choices=("zo", "fedavg"), default="zo")
+    for name, default in (("clients", 8), ("cohort", 8), ("rounds", 50), ("weights", 1000)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--count", type=int, default=1)
+    arguments = parser.parse_args()
+    result = run_server(arguments) if arguments.role == "server" else run_clients(arguments)
+    print(json.dumps(result), flush=True)
+
+
+if __name__ == "__main__":
+    main()

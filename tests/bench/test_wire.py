@@ -1,0 +1,35 @@
+"""What crosses one client's interface in a round of stub clients."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.wire_measure import measure_wire, message_bytes, why_no_wire
+from bench.wire_workloads import stub_plan
+
+
+def test_a_zo_round_takes_less_than_a_kilobyte_up_and_down() -> None:
+    if reason := why_no_wire():
+        pytest.skip(reason)
+    wire = measure_wire("zo", cohort=10, weights=100, first=3, rounds=10)
+    assert 42 + 152 < wire["up"] + wire["down"] <= 1024
+
+
+@pytest.mark.parametrize(
+    ("payload", "method", "way", "expected"),
+    [
+        (42, "zo", "up", 2 + 2 + 8 + 2 + 42),
+        (152, "zo", "down", 3 + 2 + 6 + 2 + 152),
+        (65_536, "fedavg", "up", 4 + 2 + 8 + 2 + 45 + 65_536),
+        (65_537, "fedavg", "up", 4 + 12 + 45 + 65_536 + 2 + 12 + 45 + 1),
+    ],
+)
+def test_publish_packets_are_counted_by_mqtts_rules(
+    payload: int, method: str, way: str, expected: int
+) -> None:
+    assert message_bytes(payload, method, way) == expected
+
+
+def test_a_stub_plan_draws_all_of_a_small_fleet() -> None:
+    plan = stub_plan("zo", clients=5, cohort=5, rounds=3, weights=10)
+    assert [len(plan.context_of(r).cohort) for r in range(3)] == [5, 5, 5]
