@@ -128,7 +128,8 @@ def test_zowarmup_pivots_where_the_config_says_and_warms_up_among_the_capable() 
 
 
 def test_an_unknown_algorithm_is_an_error_that_lists_the_known() -> None:
-    with pytest.raises(ValueError, match="unknown algorithm 'x'; known: fedavg, high-res-only, zo"):
+    known = "unknown algorithm 'x'; known: fedavg, high-res-only, heterofl, zo"
+    with pytest.raises(ValueError, match=known):
         build_algorithm(config("x"), (0,))
 
 
