@@ -59,11 +59,7 @@ def test_step_memory(suite: Suite, model: str, method: str, batch: int, images: 
     _record(suite, (model, method, batch, images), tensors, runs)
 
 
-def _frugal_cases(scale: Scale) -> list[tuple[str]]:
-    return [(model,) for model in scale.frugal_models]
-
-
-@with_parameters("model", _frugal_cases)
+@with_parameters("model", lambda scale: scale.frugal_models)
 def test_frugal_memory(suite: Suite, model: str) -> None:
     """Measure the frugal ways at the paper's batch: all at tensor level, by turns in one process.
 
