@@ -14,6 +14,9 @@ from bench.bench_wire import wire_tables
 from bench.cost_plots import category_plots, time_plots
 from bench.edge_tables import edge_tables
 from bench.fit_tables import board_tables, trial_tables
+from bench.frontier_plots import cap_plots
+from bench.frontier_statements import frontier_sentences
+from bench.frontier_tables import frontier_tables
 from bench.frugal_tables import frugal_tables
 from bench.learning_plots import accuracy_plots, frontier_plots
 from bench.llm_tables import llm_tables
@@ -181,6 +184,28 @@ SECTIONS = (  # in the page's order
             ),
             "Intervals": "Student’s t on the seeds’ paired differences, 95 %.",
         },
+    ),
+    Section(
+        group="frontier",
+        title="What fits, and what it reaches",
+        lead=(
+            "Every training of the accuracy section, in each way that its steps can be taken. The"
+            " cap is on a low-resource client; high-resource clients have what the table says."
+            " Time is that of rounds one after the other, each as long as one client’s work, links"
+            " left out. Figures are means over the seeds, without intervals."
+        ),
+        says=(frontier_sentences,),
+        tables=(frontier_tables,),
+        plots=(cap_plots,),
+        definitions={
+            "Memory, time and joules of a method": (
+                "One client of each group in a real round of each phase: live tensors at torch’s"
+                " dispatcher while it computes its update, weights and its data included; wall time"
+                " of that and of applying the result, one thread, in another pass. Joules only"
+                " where the machine has a counter."
+            )
+        },
+        command="zobench run --only accuracy,frontier",
     ),
     Section(
         group="tables",

@@ -20,7 +20,7 @@ from bench.store import StoreError, open_store, read_records, write_record
 
 TABLES = "tables"  # a group of its own: its cases are whole trainings, run where they are asked for
 # in the order they run
-GROUPS = ("memory", "bytes", "formulas", "time", "edge", "engine", "accuracy")
+GROUPS = ("memory", "bytes", "formulas", "time", "edge", "engine", "accuracy", "frontier")
 
 ASKED = ("llm", "wire")  # groups that run only where they are named
 

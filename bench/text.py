@@ -29,6 +29,13 @@ FRUGAL = {
     "backprop-accumulated-checkpointed": "FedAvg, accumulated over 8, checkpointed",
     "backprop-least": "FedAvg, one image at a time, checkpointed",
     "backprop-layerwise": "FedAvg, layer by layer",
+    "way-accumulated": "accumulated over 8",
+    "way-checkpointed": "checkpointed",
+    "way-accumulated-checkpointed": "accumulated over 8, checkpointed",
+    "way-least": "one item at a time, checkpointed",
+    "way-layerwise": "layer by layer",
+    "way-by-8": "8 items a forward",
+    "way-by-1": "1 item a forward",
     "zo-by-8": "ZO, 8 images a forward",
     "zo-by-1": "ZO, 1 image a forward",
 }

@@ -126,8 +126,7 @@ class Training:
         phase = self.algorithm.phase_at(round_index)
         method = phase.method
         started = time.perf_counter()
-        if self.log is None and (method.downlink_to_everyone or method.needs_grid):
-            self._hand_over(phase, round_index)
+        self.prepare(round_index)
         with self._forward.active(), counting_passes() as passes:
             done = run_round(
                 method,
@@ -141,6 +140,13 @@ class Training:
         self._account(done, time.perf_counter() - started)
         self.record.add_passes(done.method, passes)
         return done
+
+    def prepare(self, round_index: int) -> None:
+        """Hand over to phase two where a round is its first and that has not been done."""
+        phase = self.algorithm.phase_at(round_index)
+        method = phase.method
+        if self.log is None and (method.downlink_to_everyone or method.needs_grid):
+            self._hand_over(phase, round_index)
 
     def context_of(self, round_index: int) -> RoundContext:
         """Derive what every party knows of a round."""

@@ -1,0 +1,107 @@
+"""The frontier's tables: every point with its record, and the cheapest way to each target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from bench.frontier import TARGETS, Moment, Point, pareto, points_of, splits_of
+from bench.frontier_statements import name_of
+from bench.results import Results
+from bench.tables import Cell, Table
+from bench.text import MISSING, duration, percent, significant, size
+
+_FRONTS: dict[str, Callable[[Point], tuple[float, ...]]] = {
+    "memory": lambda p: (p.low_bytes,),
+    "time": lambda p: (p.last.seconds,),
+    "bytes": lambda p: (p.last.bytes_a_client,),
+    "all three": lambda p: (p.low_bytes, p.last.seconds, p.last.bytes_a_client),
+}
+
+
+def frontier_tables(results: Results) -> list[Table]:
+    """Tabulate each split's points, and what a target takes at least."""
+    found = {split: points_of(results, split) for split in splits_of(results)}
+    return [
+        table
+        for split, points in found.items()
+        for table in (_points_table(split, points), _targets_table(split, points))
+    ]
+
+
+def _points_table(split: str, points: Sequence[Point]) -> Table:
+    fronts = {name: pareto(points, costs) for name, costs in _FRONTS.items()}
+    return Table(
+        caption=(
+            f"Every method at {split.replace('-', '/')}, least memory first. On the front of: no"
+            " other point is at least as good in it and in accuracy"
+        ),
+        columns=(
+            *("No.", "Method", "Low-resource client", "High-resource client", "Rounds"),
+            *(
+                "Time of the run",
+                "Bytes a client",
+                "Joules",
+                "Accuracy",
+                "On the front of",
+                "Record",
+            ),
+        ),
+        rows=tuple(_point_row(point, fronts) for point in points),
+        labels=2,
+    )
+
+
+def _point_row(point: Point, fronts: dict[str, set[int]]) -> tuple[Cell, ...]:
+    on = [name for name, numbers in fronts.items() if point.number in numbers]
+    last = point.last
+    return (
+        Cell(str(point.number)),
+        Cell(name_of(point)),
+        Cell(size(point.low_bytes) if point.low_bytes else "takes no part"),
+        Cell(size(point.high_bytes) if point.high_bytes else MISSING),
+        Cell(str(point.rounds)),
+        Cell(duration(last.seconds)),
+        Cell(size(last.bytes_a_client)),
+        Cell(MISSING if last.joules is None else significant(last.joules)),
+        Cell(percent(last.accuracy)),
+        Cell(", ".join(on) or MISSING),
+        Cell(point.case),
+    )
+
+
+def _targets_table(split: str, points: Sequence[Point]) -> Table:
+    return Table(
+        caption=(
+            f"What a test accuracy takes at least at {split.replace('-', '/')}, and by which"
+            " method’s number"
+        ),
+        columns=("Accuracy", "Memory", "Time", "Bytes a client", "Joules"),
+        rows=tuple(_target_row(points, target) for target in TARGETS),
+        labels=1,
+    )
+
+
+def _target_row(points: Sequence[Point], target: float) -> tuple[Cell, ...]:
+    reached = [(p, moment) for p in points if (moment := p.reaches(target)) is not None]
+    return (
+        Cell(percent(target)),
+        _least(reached, lambda p, _: p.low_bytes, lambda value: size(value) if value else "none"),
+        _least(reached, lambda _, moment: moment.seconds, duration),
+        _least(reached, lambda _, moment: moment.bytes_a_client, size),
+        _least(
+            [(p, m) for p, m in reached if m.joules is not None],
+            lambda _, moment: moment.joules or 0.0,
+            significant,
+        ),
+    )
+
+
+def _least(
+    reached: Sequence[tuple[Point, Moment]],
+    cost: Callable[[Point, Moment], float],
+    write: Callable[[float], str],
+) -> Cell:
+    if not reached:
+        return Cell(MISSING)
+    point, moment = min(reached, key=lambda pair: cost(*pair))
+    return Cell(write(cost(point, moment)), f"(No. {point.number})")
