@@ -205,6 +205,10 @@ def sphere(
     return np.multiply(on_sphere, GAUSSIAN_QUANTUM, dtype=np.float64)
 
 
+# Scratch of 16 KiB an array: in cache, and below what a C library may map and unmap each time.
+_BLOCKS_AT_ONCE = 1 << 11
+
+
 def random_words(run_seed: int, purpose: Purpose, n: int, *, a: int = 0, b: int = 0) -> Words:
     """Draw n words for a purpose other than directions, from counters (block, a, b, purpose).
 
@@ -218,9 +222,13 @@ def random_words(run_seed: int, purpose: Purpose, n: int, *, a: int = 0, b: int 
     Returns:
         uint32 array of shape (n,).
     """
-    blocks = np.arange((n + 3) // 4, dtype=np.uint64)
-    counter = (blocks, _in_range("a", a, 32), _in_range("b", b, 32), purpose)
-    return np.stack(philox4x32(counter, split_seed(run_seed)), axis=-1).reshape(-1)[:n]
+    words = np.empty(((n + 3) // 4, 4), dtype=np.uint32)
+    key, fixed = split_seed(run_seed), (_in_range("a", a, 32), _in_range("b", b, 32), purpose)
+    for start in range(0, len(words), _BLOCKS_AT_ONCE):
+        part = words[start : start + _BLOCKS_AT_ONCE]
+        blocks = np.arange(start, start + len(part), dtype=np.uint64)
+        np.stack(philox4x32((blocks, *fixed), key), axis=-1, out=part)
+    return words.reshape(-1)[:n]
 
 
 def random_uniform(
