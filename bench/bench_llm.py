@@ -43,7 +43,6 @@ def test_step(suite: Suite, model: str, method: str, batch: int, limit: int | No
     run = devices.run_isolated(
         *("bench.llm_workloads:measure_lm_step", model, method, batch),
         timeout_s=_TIMEOUT_S,
-        env=RETURN_BLOCKS,
         limit_bytes=limit,
     )
     found = run.value or {}
