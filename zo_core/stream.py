@@ -25,6 +25,7 @@ GAUSSIAN_QUANTUM: Final = 2.0**-16  # a Gaussian or sphere element is an integer
 _MULTIPLIERS: Final = (0xD2511F53, 0xCD9E8D57)
 _WEYL: Final = (0x9E3779B9, 0xBB67AE85)
 _MASK32: Final = 0xFFFFFFFF
+_BLOCKS_AT_ONCE: Final = 1 << 11  # scratch of 16 KiB: in cache, and never a mapping of its own
 
 Words = npt.NDArray[np.uint32]
 
@@ -203,10 +204,6 @@ def sphere(
     m = gaussian_integers(seed, tensor_index, n, start)
     on_sphere = np.rint(m.astype(np.float64) * (factor * 2.0**16))
     return np.multiply(on_sphere, GAUSSIAN_QUANTUM, dtype=np.float64)
-
-
-# Scratch of 16 KiB an array: in cache, and below what a C library may map and unmap each time.
-_BLOCKS_AT_ONCE = 1 << 11
 
 
 def random_words(run_seed: int, purpose: Purpose, n: int, *, a: int = 0, b: int = 0) -> Words:
