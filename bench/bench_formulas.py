@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import devices
 from bench import paper
 from bench.bench_bytes import round_payloads
+from bench.bench_memory import processes_at_once
 from bench.model_names import SUITE_SHAPES
 from bench.paper import BATCH, COHORT, DIRECTIONS
 from bench.record import single
@@ -92,11 +94,10 @@ def _residual(suite: Suite, method: str) -> dict[str, Any]:
     if measured is None:
         return {"reason": "needs the memory cases of the same run on the CPU"}
     step = ("resnet18", method, BATCH)
-    census = devices.run_isolated("bench.tensor_census:take_census", *step)
-    default = [
-        devices.run_isolated("bench.workloads:measure_step_memory", *step)
-        for _ in range(suite.scale.memory_processes)
-    ]
+    functions = ["bench.tensor_census:take_census"]
+    functions += ["bench.workloads:measure_step_memory"] * suite.scale.memory_processes
+    with ThreadPoolExecutor(processes_at_once()) as pool:
+        census, *default = pool.map(lambda f: devices.run_isolated(f, *step), functions)
     failed = next((run for run in (census, *default) if run.status != "ok"), None)
     if failed is not None:
         return {"reason": f"{failed.status}: {failed.error}"}

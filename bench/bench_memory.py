@@ -54,7 +54,7 @@ def test_step_memory(suite: Suite, model: str, method: str, batch: int, images: 
         processes = min(_FULL_SET_PROCESSES, processes)
     arguments = (model, method, batch, images, suite.device_type)
     functions = ["measure_tensor_peak", *["measure_step_memory"] * processes]
-    with ThreadPoolExecutor(_processes_at_once()) as pool:
+    with ThreadPoolExecutor(processes_at_once()) as pool:
         tensors, *runs = pool.map(lambda function: _run(function, arguments), functions)
     _record(suite, (model, method, batch, images), tensors, runs)
 
@@ -68,7 +68,7 @@ def test_frugal_memory(suite: Suite, model: str) -> None:
     scale, batch = suite.scale, BATCH
     measured = FRUGAL_METHODS if scale.frugal_timed else LEAST
     processes = scale.memory_processes if scale.frugal_timed else 1
-    with ThreadPoolExecutor(_processes_at_once()) as pool:
+    with ThreadPoolExecutor(processes_at_once()) as pool:
         arguments = (model, list(FRUGAL_METHODS), batch, suite.device_type)
         together = pool.submit(_run, "measure_tensor_peaks", arguments)
         runs = {
@@ -134,7 +134,7 @@ def _run(function: str, arguments: Sequence[Any]) -> devices.IsolatedResult:
     )
 
 
-def _processes_at_once() -> int:
+def processes_at_once() -> int:
     """Two where memory is plenty: a process's peak does not depend on its neighbour's."""
     return 2 if psutil.virtual_memory().available > _PLENTY_BYTES else 1
 

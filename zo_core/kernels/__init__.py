@@ -18,7 +18,7 @@ import numpy.typing as npt
 from zo_core.fixed_point import FixedPointUpdate
 from zo_core.kernels.numpy_ref import Direction, ReplayStats
 from zo_core.kernels.selection import Group, describe, groups_of, module_of, only
-from zo_core.parameters import Parameters, Piece
+from zo_core.parameters import CHUNK, Parameters, Piece
 from zo_core.stream import gaussian, rademacher, sphere, sphere_factor
 
 __all__ = [
@@ -106,19 +106,37 @@ def direction_of(distribution: str, sizes: Sequence[int]) -> Direction:
     Raises:
         ValueError: the distribution is unknown.
     """
+    if distribution not in DISTRIBUTIONS:
+        raise ValueError(
+            f"distribution must be one of {', '.join(DISTRIBUTIONS)}, got {distribution!r}"
+        )
     if distribution == "rademacher":
         return rademacher
-    if distribution == "gaussian":
-        return gaussian
-    if distribution == "sphere":
+    draw = gaussian if distribution == "gaussian" else _on_sphere(tuple(sizes))
+    if sum(sizes) > CHUNK:
+        return draw
 
-        def on_sphere(seed: int, tensor_index: int, n: int, start: int) -> npt.NDArray[Any]:
-            return sphere(seed, tensor_index, n, start, factor=_sphere_factor(seed, tuple(sizes)))
+    def of_small_model(seed: int, tensor_index: int, n: int, start: int) -> npt.NDArray[Any]:
+        whole = _small_direction(distribution, seed, tuple(sizes))[tensor_index]
+        return whole[start : start + n]
 
-        return on_sphere
-    raise ValueError(
-        f"distribution must be one of {', '.join(DISTRIBUTIONS)}, got {distribution!r}"
-    )
+    return of_small_model
+
+
+def _on_sphere(sizes: tuple[int, ...]) -> Direction:
+    def on_sphere(seed: int, tensor_index: int, n: int, start: int) -> npt.NDArray[Any]:
+        return sphere(seed, tensor_index, n, start, factor=_sphere_factor(seed, sizes))
+
+    return on_sphere
+
+
+@lru_cache(maxsize=4)  # the passes of a step draw each of its directions about five times
+def _small_direction(
+    distribution: str, seed: int, sizes: tuple[int, ...]
+) -> tuple[npt.NDArray[Any], ...]:
+    """Draw a direction whole, at most 128 KiB, tensor by tensor; not to be written to."""
+    draw = gaussian if distribution == "gaussian" else _on_sphere(sizes)
+    return tuple(draw(seed, index, size, 0) for index, size in enumerate(sizes))
 
 
 @lru_cache(maxsize=128)  # a step's passes meet a few seeds several times each
