@@ -47,8 +47,12 @@ class Results:
         return "not measured"
 
     def missing(self, group: str) -> list[str]:
-        """Say which figures a group's records lack and why, a line each."""
-        return [line for record in self.group(group) for line in _missing_of(record)]
+        """Say which figures the records lack and why; a line serves all that lack one alike."""
+        cases: dict[str, list[str]] = {}
+        for record in self.group(group):
+            for what in _missing_of(record):
+                cases.setdefault(what, []).append(record.case)
+        return [f"{_cases(names)}{what}" for what, names in cases.items()]
 
     def models(self, group: str) -> list[str]:
         """List a group's models: ours in their order, ResNet18 of Table 1 first, then others."""
@@ -72,9 +76,13 @@ class Results:
 
 def _missing_of(record: Record) -> list[str]:
     if record.status != "ok":
-        return [f"{record.case}: {record.status}: {record.error or _NO_REASON}"]
+        return [f": {record.status}: {record.error or _NO_REASON}"]
     return [
-        f"{record.case}, {name}: not measured: {metric.reason or _NO_REASON}"
+        f", {name}: not measured: {metric.reason or _NO_REASON}"
         for name, metric in record.metrics.items()
         if metric.value is None
     ]
+
+
+def _cases(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{len(names)} cases, {names[0]} to {names[-1]}"

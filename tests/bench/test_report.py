@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,7 +13,9 @@ import pytest
 import sample_records as sample
 from rich.console import Console
 
+from bench.record import unmeasured
 from bench.report import summary_table, write_report
+from bench.results import Results
 from bench.store import StoreError
 
 
@@ -226,3 +229,15 @@ def test_the_terminal_shows_cost_then_accuracy() -> None:
 def test_the_terminal_fits_80_columns() -> None:
     assert max(map(len, printed(sample.sample_records(), width=80).splitlines())) <= 80
     assert "memory, batch 64" in printed(sample.sample_records(), width=80)
+
+
+def test_what_many_cases_lack_for_one_reason_is_one_line() -> None:
+    lacking = [
+        replace(record, metrics={"joules": unmeasured("joule", "no counter")})
+        for record in sample.bytes_records()
+    ]
+    assert len(lacking) > 2
+    (line,) = Results.of(lacking).missing("bytes")
+    assert line.startswith(f"{len(lacking)} cases, {lacking[0].case} to {lacking[-1].case}, joules")
+    (single,) = Results.of(lacking[:1]).missing("bytes")
+    assert single == f"{lacking[0].case}, joules: not measured: no counter"
