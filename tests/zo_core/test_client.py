@@ -67,7 +67,7 @@ def test_correct_items_are_counted_over_all_micro_batches(folder: Path) -> None:
 
 
 def test_the_client_holds_its_weights_once(tmp_path: Path) -> None:
-    """GIVEN 160 MB of weights WHEN a client loads, computes and replays THEN 1.3 times that is used.
+    """GIVEN 160 MB of weights WHEN a client loads and computes THEN 1.3 times that is used.
 
     The process's peak before is the baseline, so the file's bytes count if they are held.
     """
