@@ -143,7 +143,7 @@ def _exact_cases(scale: Scale) -> list[str]:
 
 @with_parameters("model", _exact_cases)
 def test_exact_restore(suite: Suite, model: str) -> None:
-    """Count the weights that perturb and restore changed on the grid: none."""
+    """Count the weights that perturb and restore changed on the grid: none; keep a digest."""
     cycles = suite.scale.restore_cycles
     run = _run("count_changed_bits", model, cycles)
     changed = run.value["changed"] if run.status == "ok" else None
@@ -155,6 +155,7 @@ def test_exact_restore(suite: Suite, model: str) -> None:
         run,
         metrics,
         limits={"changed": 0.0},
+        details={} if changed is None else {"digest": run.value["digest"]},
         headline=f"{changed} weights changed after {cycles} cycles on the grid",
     )
 
@@ -222,6 +223,7 @@ def _record(
     *,
     limits: Mapping[str, float],
     floors: Mapping[str, float] | None = None,
+    details: Mapping[str, Any] | None = None,
     headline: str = "",
 ) -> None:
     """Store a case with the bars it is held to: at most its limits, at least its floors."""
@@ -229,7 +231,7 @@ def _record(
         case=case,
         config=config,
         metrics=metrics,
-        details={"limits": dict(limits), "floors": dict(floors or {})},
+        details={"limits": dict(limits), "floors": dict(floors or {}), **(details or {})},
         status=run.status,
         error=run.error,
         headline=headline or _words(metrics),

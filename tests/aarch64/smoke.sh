@@ -1,14 +1,22 @@
 #!/bin/sh
-# Run `pytest --benchmark --scale smoke` in an emulated 64-bit ARM system, and check its records.
-# usage (as root): smoke.sh ROOT OUT    ROOT: the ARM system's folder, made if it is not there
-# Needs Debian's debootstrap and qemu-user-static, a network, about 3 GB and half an hour or more.
-# Right for bytes, digests and counts; the records say so and have neither time nor memory.
+# Run `pytest --benchmark --scale smoke` in an emulated 64-bit ARM system, and hold its records
+# against an x86-64 run's: equal digests and bytes, no time, no process memory.
+# usage (as root): smoke.sh ROOT OUT REFERENCE [GROUPS]
+#   ROOT       the ARM system's folder, made if it is not there
+#   OUT        where the ARM run's records, plots and report go
+#   REFERENCE  records of a smoke run of the same sources here: pytest --benchmark --scale smoke
+#   GROUPS     for --only, e.g. bytes,formulas,engine; all by default
+# Needs Debian's debootstrap and qemu-user-static, a network, about 4 GB and an hour or more.
 set -eu
-[ $# -eq 2 ] || { echo "usage: $0 ROOT OUT" >&2; exit 2; }
-root=$1 out=$2
-source=$(cd "$(dirname "$0")/../.." && pwd)
+[ $# -ge 3 ] || { echo "usage: $0 ROOT OUT REFERENCE [GROUPS]" >&2; exit 2; }
+root=$1 out=$2 reference=$3 groups=${4:-}
+here=$(cd "$(dirname "$0")" && pwd)
+source=$(cd "$here/../.." && pwd)
 for tool in debootstrap qemu-aarch64-static; do
-    command -v "$tool" >/dev/null || { echo "no $tool (Debian: apt-get install debootstrap qemu-user-static)" >&2; exit 3; }
+    command -v "$tool" >/dev/null || {
+        echo "no $tool (Debian: apt-get install debootstrap qemu-user-static)" >&2
+        exit 3
+    }
 done
 binfmt=/proc/sys/fs/binfmt_misc
 [ -e $binfmt/register ] || mount -t binfmt_misc binfmt_misc $binfmt
@@ -18,16 +26,25 @@ if [ ! -e $binfmt/qemu-aarch64 ]; then # magic and mask of a 64-bit ARM ELF; F: 
     printf '%s' ":qemu-aarch64:M::$magic:$mask:$(command -v qemu-aarch64-static):F" >$binfmt/register
 fi
 if [ ! -e "$root/usr/bin/python3" ]; then
-    debootstrap --arch=arm64 --include=python3,python3-venv,python3-dev,gcc,libc6-dev,libgomp1 bookworm "$root"
+    debootstrap --arch=arm64 --variant=minbase \
+        --include=python3,python3-venv,python3-dev,gcc,git,libc6-dev,libgomp1,ca-certificates \
+        bookworm "$root"
 fi
-mkdir -p "$root/zobench" "$root/proc" "$out"
-(cd "$source" && tar cf - --exclude=.venv --exclude='*.so' .) | tar xf - -C "$root/zobench"
+mkdir -p "$root/proc" "$out"
+rm -rf "$root/zobench" "$root/results"
+git clone -q "$source" "$root/zobench" # committed sources alone, so that the records are clean
 mount -t proc proc "$root/proc"
 trap 'umount "$root/proc"' EXIT
 cp /etc/resolv.conf "$root/etc/resolv.conf"
-chroot "$root" sh -euc '
+cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt" # a proxy's among them
+# The newest onnxruntime that qemu 7.2 runs: 1.32's ARM build crashes in it on import.
+echo "onnxruntime==1.23.2" >"$root/constraints.txt"
+# A processor that wheels are built for, and one thread: qemu runs the others no faster.
+env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root QEMU_CPU=cortex-a72 OMP_NUM_THREADS=1 \
+    PIP_CONSTRAINT=/constraints.txt ZOBENCH_GROUPS="$groups" chroot "$root" sh -euc '
     cd /zobench
     [ -x /venv/bin/pytest ] || { python3 -m venv /venv && /venv/bin/pip install -q -e ".[bench]"; }
-    /venv/bin/pytest --benchmark --scale smoke --out /results
+    /venv/bin/pytest --benchmark --scale smoke --out /results ${ZOBENCH_GROUPS:+--only "$ZOBENCH_GROUPS"}
     /venv/bin/zobench check /results'
 cp -r "$root/results/." "$out/"
+python3 "$here/same_bits.py" "$out" "$reference"
