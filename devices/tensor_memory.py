@@ -76,6 +76,11 @@ class _Storage:
 class TensorTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Follow the storages of a region; made by `track_tensors`."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Keep torch from importing its compiler, some seconds, to leave this mode alone."""
+        return False
+
     def __init__(self, device_type: str | None) -> None:
         """Count storages on `device_type` only, on every device where it is None."""
         super().__init__()  # type: ignore[no-untyped-call]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -98,3 +100,10 @@ def test_scaling_is_exact_on_known_images() -> None:
     data = standardised("known", (images, labels), (images, labels))
     assert data.train.x.flatten(1).tolist() == [[-1.0, 1.0], [1.0, -1.0]]
     assert data.num_classes == 2
+
+
+def test_digits_cost_no_import_of_scikit_learn() -> None:
+    code = "import sys; from zo_core.data.digits import digit_arrays; digit_arrays();"
+    heavy = "print({'sklearn', 'scipy', 'torch'} & {*sys.modules})"
+    run = [sys.executable, "-c", code + heavy]
+    assert subprocess.run(run, check=True, capture_output=True, text=True).stdout == "set()\n"
