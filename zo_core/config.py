@@ -10,9 +10,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from zo_core.estimators import estimator_named
 from zo_core.frugal_backprop import check_backprop
 from zo_core.kernels import DISTRIBUTIONS
 from zo_core.payload import MAX_CANDIDATES
+from zo_core.trained import check_trained
+from zo_core.uplink import UPLINKS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +47,13 @@ class TrainConfig:
     client_lr: float = 0.1  # warm-up; tuned
     server_lr: float = 1.0  # warm-up
     backprop: str = "plain"  # a name in BACKPROP: the same steps at less memory
+    uplink: str = "dense"  # a name in UPLINKS: how FedAvg's clients send their change
+    trained: str = "last-1"  # by backprop, where that is a part: last-N or bias-norm; ours
 
     directions: int = 3  # S; paper
     epsilon: float = 1e-4  # paper
     tau: float = 0.75  # paper
+    estimator: str = "central"  # a name in ESTIMATORS; paper
     literal_tau: bool = True  # the step scales with tau^2, as printed
     average: Literal["mean", "sum"] = "mean"  # over a round's S * |Q| directions; Algorithm 1: sum
     weighted: bool = False  # weigh scalars by samples; paper: no
@@ -113,6 +119,10 @@ class TrainConfig:
         one_weight = not (self.average == "sum" and self.weighted)
         _require(one_weight, "weighted", "goes with average='mean' alone", self.weighted)
         check_backprop(self.backprop, self.micro_batch)
+        check_trained(self.trained)
+        estimator_named(self.estimator, directions=self.directions)
+        rule = f"must be one of {', '.join(UPLINKS)}"
+        _require(self.uplink in UPLINKS, "uplink", rule, self.uplink)
 
     def require_grid(self, algorithm: str) -> None:
         """Refuse plain mode where an algorithm has none.

@@ -112,3 +112,36 @@ def resnet18_listed_activations() -> ActivationCounts:
     return ActivationCounts(
         total=listed + containers + 512 * 10, largest=max(layer.floats for layer in layers)
     )
+
+
+def comm_sparse(kept: int) -> int:
+    """Bytes of a sparse change: a value and a position of 4 bytes for each weight that is sent."""
+    return 2 * FLOAT_BYTES * kept
+
+
+def comm_quantised(parameters: int, *, bits: int, tensors: int) -> int:
+    """Bytes of a change in a few bits a weight, and a scale a tensor."""
+    return (bits * parameters + 7) // 8 + FLOAT_BYTES * tensors
+
+
+def comm_elastic_up(directions: int, trained: int) -> int:
+    """Bytes that an ElasticZO client sends a round: its scalars, and what backprop trains."""
+    return comm_zo_up(directions) + comm_full(trained)
+
+
+def mem_partial(parameters: int, trained: int, activations: ActivationCounts, batch: int) -> int:
+    """Memory of backprop through the last layers: (P + P_trained + BS * theirs) * 32 bit.
+
+    Args:
+        parameters: P, of the whole network.
+        trained: of the layers that are trained, which alone have gradients.
+        activations: total: what those layers keep; largest: of any layer, alive in the forward.
+        batch: BS.
+    """
+    kept = max(activations.total, activations.largest)
+    return FLOAT_BYTES * (parameters + trained + batch * kept)
+
+
+def zo_forwards(directions: int, *, one_sided: bool) -> int:
+    """Forwards of a ZO step: two a direction, or one and one more for all."""
+    return directions + 1 if one_sided else 2 * directions

@@ -111,6 +111,13 @@ class Reader:
             raise NotFiniteError("the payload holds a value that is not finite")
         return values
 
+    def bits(self, count: int) -> npt.NDArray[np.bool_]:
+        """Return the next bits, one for each of count; those beyond it must be 0."""
+        bits = np.unpackbits(self.array((count + 7) // 8, np.uint8), bitorder="little")
+        if bits[count:].any():
+            raise PayloadError("the bitmap has bits beyond its count")
+        return bits[:count].astype(bool)
+
     def finish(self) -> None:
         """Refuse a body that goes on."""
         if self._at != len(self._body):
@@ -135,11 +142,3 @@ def digest_bytes(digest: bytes) -> bytes:
             "take Replica.digest_prefix()"
         )
     return digest
-
-
-def read_bitmap(reader: Reader, cohort: int) -> npt.NDArray[np.bool_]:
-    """Parse one bit for each of a cohort; those beyond it must be 0."""
-    bits = np.unpackbits(reader.array((cohort + 7) // 8, np.uint8), bitorder="little")
-    if bits[cohort:].any():
-        raise PayloadError("the bitmap has bits beyond the cohort")
-    return bits[:cohort].astype(bool)

@@ -41,8 +41,9 @@ def local_sgd_(
     client_id: int,
     criterion: Criterion = cross_entropy,
     step: SGDStep | None = None,
+    training_mode: bool = True,
 ) -> None:
-    """Train a module in place by SGD over shuffled batches, in training mode.
+    """Train a module in place by SGD over shuffled batches.
 
     Args:
         module: maps x to outputs; its trainable parameters and buffers change.
@@ -56,6 +57,7 @@ def local_sgd_(
         client_id: the client's slot.
         criterion: gives the loss of each item; a step descends its mean.
         step: takes each step; None for :func:`sgd_step_`.
+        training_mode: False for evaluation mode: running statistics are used and left alone.
     """
     import torch
 
@@ -63,7 +65,7 @@ def local_sgd_(
     orders = random_permutations(
         run_seed, Purpose.SHUFFLE, len(x), rows=epochs, a=round_index, b=client_id
     )
-    module.train()
+    module.train(training_mode)
     for order in torch.from_numpy(orders).to(x.device):
         for inputs, targets in micro_batches(x[order], y[order], batch_size):
             count_passes(forward=len(inputs), backward=len(inputs))

@@ -1,4 +1,6 @@
-"""Payloads of single methods: FedKSeed's pool, hi + lo's result, HeteroFL's sub-network."""
+"""Payloads of single methods: FedKSeed's pool, hi + lo's result, ElasticZO's update, HeteroFL's
+sub-network.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,6 @@ from zo_core.encoding import (
     digest_bytes,
     float_bytes,
     prefix,
-    read_bitmap,
 )
 
 MAX_CANDIDATES = 1 << 16  # of a pool: a position is two bytes
@@ -59,7 +60,7 @@ class MixedResult(Payload):
     def read(cls, reader: Reader) -> MixedResult:
         """Parse what follows the prefix."""
         run_id, round_index, digest, cohort, rows, directions, count = reader.unpack(cls.HEAD)
-        participates = read_bitmap(reader, cohort)
+        participates = reader.bits(cohort)
         if rows > participates.sum():
             raise PayloadError(f"{rows} clients sent scalars, but {participates.sum()} took part")
         return cls(
@@ -104,7 +105,47 @@ class SubModel(Payload):
             run_id=run_id,
             round_index=round_index,
             slot=slot,
-            labels=read_bitmap(reader, classes),
+            labels=reader.bits(classes),
+            values=reader.floats(count),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ElasticUpdate(Payload):
+    """ElasticZO's up-link: scalars of what is trained by forwards, weights of what by backprop."""
+
+    KIND: ClassVar[int] = 9
+    HEAD: ClassVar[struct.Struct] = struct.Struct("<QIII8sHQ")
+    slot: int  # client slot
+    samples: int  # n_k, the client's training samples
+    digest: bytes  # first 8 bytes of the digest of the weights computed on
+    differences: Floats  # (S,): dL of each direction
+    values: Floats  # (count,): the weights trained by backprop, in stream order
+
+    def encode(self) -> bytes:
+        """Return the body's bytes."""
+        head = self.HEAD.pack(
+            *(self.run_id, self.round_index, self.slot, self.samples),
+            *(digest_bytes(self.digest), self.differences.size, self.values.size),
+        )
+        return prefix(self.KIND) + head + float_bytes(self.differences) + float_bytes(self.values)
+
+    @property
+    def num_bytes(self) -> int:
+        """Length of the encoded body, bytes."""
+        return PREFIX.size + self.HEAD.size + 4 * (self.differences.size + self.values.size)
+
+    @classmethod
+    def read(cls, reader: Reader) -> ElasticUpdate:
+        """Parse what follows the prefix."""
+        run_id, round_index, slot, samples, digest, directions, count = reader.unpack(cls.HEAD)
+        return cls(
+            run_id=run_id,
+            round_index=round_index,
+            slot=slot,
+            samples=samples,
+            digest=digest,
+            differences=reader.floats(directions),
             values=reader.floats(count),
         )
 

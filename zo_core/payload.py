@@ -11,6 +11,9 @@ is malformed, truncated, over-long or not finite, before it allocates anything.
 | MixedResult | server, hi + lo | a RoundResult's with rows, P; P int32 |
 | SeedPool | both ways, FedKSeed | run, round, slot, samples, digest, K, n, n uint16 and float32 |
 | SubModel | client, HeteroFL | run, round, slot, classes, count, bitmap, count float32 |
+| ElasticUpdate | client, ElasticZO | run, round, slot, samples, digest, S, count; both float32 |
+| SparseChange | client, FedAvg | run, round, slot, samples, P, k, buffers; k uint32 and float32 |
+| QuantisedChange | client, FedAvg | run, round, slot, samples, bits, tensors, P, buffers; codes |
 | Snapshot | server, hand-over | run, round, tensors, state count, exponents int32, float32 |
 | Snapshot with state | server, catch-up | a Snapshot's, state count, float32 |
 """
@@ -24,6 +27,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from zo_core.compressed_payloads import QuantisedChange, SparseChange
 from zo_core.encoding import (
     DIGEST_PREFIX_BYTES,
     PAYLOAD_VERSION,
@@ -37,23 +41,31 @@ from zo_core.encoding import (
     digest_bytes,
     float_bytes,
     prefix,
-    read_bitmap,
 )
-from zo_core.method_payloads import MAX_CANDIDATES, MixedResult, SeedPool, SubModel
+from zo_core.method_payloads import (
+    MAX_CANDIDATES,
+    ElasticUpdate,
+    MixedResult,
+    SeedPool,
+    SubModel,
+)
 
 __all__ = [
     "DIGEST_PREFIX_BYTES",
     "MAX_CANDIDATES",
     "PAYLOAD_VERSION",
     "DenseWeights",
+    "ElasticUpdate",
     "MixedResult",
     "NotFiniteError",
     "Payload",
     "PayloadError",
+    "QuantisedChange",
     "RoundResult",
     "ScalarUpdate",
     "SeedPool",
     "Snapshot",
+    "SparseChange",
     "SubModel",
 ]
 
@@ -164,7 +176,7 @@ class RoundResult(Payload):
     def read(cls, reader: Reader) -> RoundResult:
         """Parse what follows the prefix."""
         run_id, round_index, digest, cohort, directions = reader.unpack(cls.HEAD)
-        participates = read_bitmap(reader, cohort)
+        participates = reader.bits(cohort)
         count = int(participates.sum())
         return cls(
             run_id=run_id,
@@ -228,6 +240,9 @@ class Snapshot(Payload):
         return replace(model, state=reader.floats(count))
 
 
-for _kind in (DenseWeights, ScalarUpdate, RoundResult, Snapshot, SeedPool, MixedResult, SubModel):
+for _kind in (
+    *(DenseWeights, ScalarUpdate, RoundResult, Snapshot),
+    *(SeedPool, MixedResult, SubModel, ElasticUpdate, SparseChange, QuantisedChange),
+):
     READERS[_kind.KIND] = _kind.read
 READERS[Snapshot.KIND_WITH_STATE] = Snapshot.read_with_state

@@ -3,6 +3,7 @@
 The scalar of one direction is dL = L(w + rho z) - L(w - rho z), losses in float64, the difference
 rounded once to float32.  Its projected gradient is dL / (2 rho) (Spall 1992; MeZO, Malladi et al.,
 arXiv 2305.17333; ZOWarmUp, Legate et al., arXiv 2509.03503, eq. 2).
+Other differences that are used in its place: :mod:`zo_core.estimators`.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from zo_core.estimators import LossFn, estimator_named
 from zo_core.grid import Grid, check_positive
 from zo_core.parameters import Parameters, Params, parameters
 from zo_core.perturbation import perturb_many_
 
-LossFn = Callable[[], float]  # the loss at the present weights
 PhaseObserver = Callable[[str], None]  # told the name of each phase as it ends
 
 
@@ -72,39 +73,39 @@ def loss_differences(
     tau: float = 1.0,
     grid: Grid | None = None,
     distribution: str = "rademacher",
+    estimator: str = "central",
     observe: PhaseObserver | None = None,
 ) -> npt.NDArray[np.float32]:
-    """Compute dL of S directions in 2S forwards and 2S + 1 passes over the weights.
+    """Compute dL of S directions: 2S forwards and 2S + 1 passes over the weights, or S + 1 of each.
 
     Args:
-        loss_fn: returns the loss at the present weights; called 2S times.
+        loss_fn: returns the loss at the present weights; called once for each forward.
         params: a module, or an ordered list of buffers.
         seeds: one for each direction.
         epsilon: finite-difference step, > 0.
         tau: scale of z, > 0.
         grid: the weights' exponents; None for plain mode.
         distribution: of z; a grid admits "rademacher" alone.
+        estimator: a name in ESTIMATORS of zo_core.estimators.
         observe: called with "perturb", "forward", "re-perturb" or "restore" as each phase ends.
 
     Returns:
         float32 array of shape (S,): what a client sends.
 
     Raises:
-        ValueError: as :func:`projected_gradient`, or a grid with another distribution.
+        ValueError: as :func:`projected_gradient`, a grid with another distribution, or an estimator
+            that is unknown or needs more directions.
         NonFiniteLossError: a loss was not finite.
     """
     rho = radius(epsilon, tau, grid)
     check_distribution(distribution, grid)
+    estimate = estimator_named(estimator, directions=len(seeds))
     walk = _Walk(parameters(params), distribution, observe or _ignore)
     differences = np.empty(len(seeds), dtype=np.float32)
     try:
-        for index, seed in enumerate(seeds):
-            walk.move_to(seed, rho)
-            upper = walk.forward(loss_fn)
-            walk.move_to(seed, -rho)
-            lower = walk.forward(loss_fn)
+        for index, difference in enumerate(estimate(walk, loss_fn, seeds, rho)):
             with np.errstate(over="ignore"):
-                differences[index] = np.float32(upper - lower)
+                differences[index] = np.float32(difference)
             walk.require_finite("difference of losses", float(differences[index]))
     finally:
         walk.restore()

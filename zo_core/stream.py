@@ -39,6 +39,7 @@ class Purpose(IntEnum):
     INITIAL_WEIGHTS = 0x494E4954  # "INIT"
     SHUFFLE = 0x53485546  # "SHUF"
     CANDIDATE_SEEDS = 0x4B534544  # "KSED"
+    WIDTH = 0x57494454  # "WIDT"
 
 
 def philox4x32(

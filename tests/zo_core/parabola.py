@@ -31,6 +31,30 @@ class Parabola(nn.Module):
         return self.theta - x
 
 
+class Third(nn.Module):
+    """A third of theta, as a layer's weight."""
+
+    def __init__(self, start: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((1, DIM // 3), start))
+
+
+class Layered(nn.Module):
+    """The same with theta in three layers, for methods that train some of them by backprop."""
+
+    def __init__(self, start: float = 0.0) -> None:
+        super().__init__()
+        self.thirds = nn.ModuleList(Third(start) for _ in range(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([third.weight for third in self.thirds], dim=1) - x
+
+
+def problem(algorithm: str) -> nn.Module:
+    """The parabola that an algorithm is run on."""
+    return Layered() if algorithm in ("zowarmup-elastic", "warmup-partial") else Parabola()
+
+
 def half_square(outputs: torch.Tensor, _y: torch.Tensor) -> torch.Tensor:
     """0.5 ||theta - x||^2 of each item."""
     return 0.5 * outputs.square().sum(dim=1)
@@ -63,6 +87,8 @@ def config(algorithm: str, **changes: Any) -> TrainConfig:
     }
     if algorithm == "mezo-single":  # three directions of one client alone are too noisy
         fields["directions"] = DIM
+    if algorithm == "warmup-partial":  # a part of theta alone ends where it began
+        fields["trained"] = "last-3"
     return TrainConfig(**{**fields, **changes})
 
 
@@ -110,4 +136,4 @@ class Run:
 
 def start(algorithm: str, high: tuple[int, ...] = (0, 2, 3), **changes: Any) -> Run:
     chosen = config(algorithm, **changes)
-    return Run(build_algorithm(chosen, high), chosen.run_seed, Replica(Parabola()))
+    return Run(build_algorithm(chosen, high), chosen.run_seed, Replica(problem(algorithm)))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from parabola import DIM, SAMPLES, Parabola, client, config, half_square, start
+from parabola import DIM, SAMPLES, Parabola, client, config, half_square, problem, start
 from torch import nn
 
 from zo_core import rademacher
@@ -43,7 +43,7 @@ def test_it_descends_the_parabola(name: str) -> None:
 
 @ROWS
 def test_a_second_replica_that_applies_the_results_holds_the_same_bits(name: str) -> None:
-    run, other = start(name), Replica(Parabola())
+    run, other = start(name), Replica(problem(name))
     for record in run.rounds():
         if run.snapshot is not None and run.snapshot.round_index == record.round_index:
             other.restore_(run.snapshot)

@@ -63,6 +63,7 @@ def outcome(record: TrainingRecord) -> Any:
         ({"algorithm": "zowarmup-fedadam"}, (2, 6)),  # the server's state, then everyone's
         ({"algorithm": "zowarmup-fedkseed"}, (6,)),
         ({"algorithm": "zowarmup-hi-lo"}, (6,)),
+        ({"algorithm": "fedavg", "uplink": "1-bit"}, (4,)),  # what each client keeps back
     ],
 )
 def test_a_resumed_run_ends_as_one_that_was_never_interrupted(
@@ -165,6 +166,6 @@ def test_a_checkpoint_of_another_config_or_version_is_refused(tmp_path: Path) ->
     with pytest.raises(CheckpointError, match="run with other rounds, run_seed; resume with"):
         resume_(training(rounds=9, run_seed=4), tmp_path)
     index = tmp_path / "checkpoint.json"
-    index.write_text(json.dumps({**json.loads(index.read_text()), "version": 4}))
-    with pytest.raises(CheckpointError, match="has version 4, this program reads 3"):
+    index.write_text(json.dumps({**json.loads(index.read_text()), "version": 5}))
+    with pytest.raises(CheckpointError, match="has version 5, this program reads 4"):
         resume_(training(), tmp_path)

@@ -15,13 +15,16 @@ from zo_core_children import extra_bytes_of_payload
 import devices
 from zo_core.payload import (
     DenseWeights,
+    ElasticUpdate,
     MixedResult,
     Payload,
     PayloadError,
+    QuantisedChange,
     RoundResult,
     ScalarUpdate,
     SeedPool,
     Snapshot,
+    SparseChange,
 )
 
 MIB = 1 << 20
@@ -61,7 +64,45 @@ def mixed_results(draw: Any) -> MixedResult:
     )
 
 
+@st.composite
+def sparse_changes(draw: Any) -> SparseChange:
+    positions = sorted(draw(st.sets(st.integers(0, 40), max_size=9)))
+    return SparseChange(
+        run_id=draw(U64),
+        round_index=draw(U32),
+        slot=draw(U32),
+        samples=draw(U32),
+        count=draw(st.integers(41, 2**32 - 1)),
+        positions=np.array(positions, np.uint32),
+        values=draw(floats(len(positions))),
+        buffers=draw(floats(st.integers(0, 5))),
+    )
+
+
 PAYLOADS = st.one_of(
+    sparse_changes(),
+    st.builds(
+        QuantisedChange,
+        run_id=U64,
+        round_index=U32,
+        slot=U32,
+        samples=U32,
+        scales=floats(st.integers(0, 5)),
+        codes=st.one_of(
+            hnp.arrays(np.int8, st.integers(0, 20)), hnp.arrays(np.bool_, st.integers(0, 20))
+        ),
+        buffers=floats(st.integers(0, 5)),
+    ),
+    st.builds(
+        ElasticUpdate,
+        run_id=U64,
+        round_index=U32,
+        slot=U32,
+        samples=U32,
+        digest=st.binary(min_size=8, max_size=8),
+        differences=floats(st.integers(0, 9)),
+        values=floats(st.integers(0, 20)),
+    ),
     st.builds(
         DenseWeights,
         run_id=U64,
@@ -233,7 +274,7 @@ def test_bitmap_bits_beyond_the_cohort_are_refused(bit: int) -> None:
     body = bytearray(result.encode())
     at = 4 + struct.calcsize("<QI8sIH") + 1  # a cohort of 12: four bits of the second byte
     body[at] |= 1 << bit
-    with pytest.raises(PayloadError, match="bits beyond the cohort"):
+    with pytest.raises(PayloadError, match="bits beyond its count"):
         Payload.decode(bytes(body))
 
 

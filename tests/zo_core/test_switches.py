@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from parabola import Parabola, config, start
+from parabola import config, problem, start
 from torch import nn
 
 from zo_core.algorithms import ALGORITHMS, build_algorithm
@@ -21,7 +21,7 @@ from zo_core.payload import Payload
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 PLAIN = {"zowarmup", "mezo", "mezo-single"}
-STEPS = PLAIN | {"zowarmup-fedadam", "zowarmup-hi-lo"}
+STEPS = PLAIN | {"zowarmup-fedadam", "zowarmup-hi-lo", "zowarmup-elastic"}
 ZEROTH_ORDER = STEPS | {"fedkseed", "zowarmup-fedkseed", "fedzo"}
 FIRST_ORDER = set(ALGORITHMS) - {"mezo", "mezo-single", "fedkseed", "fedzo"}
 # switch, what else it needs, the algorithms that it changes
@@ -33,9 +33,15 @@ TABLE: list[tuple[dict[str, Any], set[str]]] = [
     ({"weighted": True}, STEPS - {"mezo-single"}),
     ({"literal_tau": False, "zo_server_lr": 0.1}, ZEROTH_ORDER),
     ({"local_steps": 3, "zo_server_lr": 1.0, "zo_client_lr": 0.02}, ZEROTH_ORDER),
+    ({"estimator": "forward"}, ZEROTH_ORDER),
+    ({"estimator": "fzoo", "zo_server_lr": 1e-6}, ZEROTH_ORDER),
     ({"zo_share": 0.3}, {"zowarmup-hi-lo"}),
     ({"candidates": 64, "zo_server_lr": 0.02}, {"fedkseed", "zowarmup-fedkseed"}),
     ({"backprop": "checkpointed"}, FIRST_ORDER),
+    ({"uplink": "top-k"}, {"fedavg", "high-res-only"}),
+    ({"uplink": "8-bit"}, {"fedavg", "high-res-only"}),
+    ({"uplink": "1-bit"}, {"fedavg", "high-res-only"}),
+    ({"trained": "last-2"}, {"zowarmup-elastic", "warmup-partial"}),
 ]
 ROWS = [(name, changes) for changes, takers in TABLE for name in ALGORITHMS if name in takers]
 REFUSED = [
@@ -45,7 +51,7 @@ REFUSED = [
 
 def weights(name: str, **changes: Any) -> np.ndarray:
     """The weights after 6 rounds, by way of a second replica that applies the results."""
-    run, other = start(name, rounds=6, **changes), Replica(Parabola())
+    run, other = start(name, rounds=6, **changes), Replica(problem(name))
     for record in run.rounds():
         if run.snapshot is not None and run.snapshot.round_index == record.round_index:
             other.restore_(run.snapshot)

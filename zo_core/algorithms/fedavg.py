@@ -5,8 +5,8 @@ among the clients that can do backprop.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -14,11 +14,13 @@ import numpy.typing as npt
 
 from zo_core.algorithms.base import Algorithm, ApplyReport, ClientData, Method, Phase, RoundContext
 from zo_core.config import TrainConfig
-from zo_core.federation.replica import Replica
+from zo_core.cost_model import FLOAT_BYTES
+from zo_core.federation.replica import Replica, gather, scatter_
 from zo_core.frugal_backprop import backprop_step
-from zo_core.local_sgd import local_sgd_
+from zo_core.local_sgd import SGDStep, local_sgd_
 from zo_core.loss.module_loss import Criterion, cross_entropy
 from zo_core.payload import DenseWeights, Payload
+from zo_core.uplink import compress_with_feedback_, decompressed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -44,12 +46,14 @@ class DenseAveraging:
         Raises:
             NonFiniteWeightsError: the training diverged; no message carries such weights.
         """
-        before = replica.values()
+        state = self.state(replica)
+        before = gather(state)
         try:
             self.train_(replica, client, context)
-            after = replica.values()
+            after = gather(state)
         finally:
-            replica.load_(before)
+            scatter_(state, before)
+            replica.changed()
         require_finite(after, client.slot)
         return DenseWeights(
             run_id=context.run_id,
@@ -59,6 +63,10 @@ class DenseAveraging:
             values=after,
         )
 
+    def state(self, replica: Replica) -> Sequence[Any]:
+        """List what is trained and sent: all weights, then buffers."""
+        return replica.trained_state()
+
     @abstractmethod
     def train_(self, replica: Replica, client: ClientData, context: RoundContext) -> None:
         """Train a client's copy of the model in place."""
@@ -67,14 +75,16 @@ class DenseAveraging:
         self, replica: Replica, updates: Iterable[Payload], context: RoundContext
     ) -> tuple[Payload, ApplyReport]:
         """Fold sum n_k w_k in float64, step the server's weights, return them."""
-        before = replica.values()
+        state = self.state(replica)
+        before = gather(state)
         total, samples = np.zeros(before.size), 0
         for update in updates:
-            dense = cast(DenseWeights, update)
+            dense = self.received(replica, update)
             total += dense.samples * dense.values.astype(np.float64)
             samples += dense.samples
         after = self.stepped(replica, before, total / samples) if samples else before
-        replica.load_(after)
+        scatter_(state, after)
+        replica.changed()
         result = DenseWeights(
             run_id=context.run_id,
             round_index=context.round_index,
@@ -84,6 +94,10 @@ class DenseAveraging:
         )
         return result, ApplyReport()
 
+    def received(self, replica: Replica, update: Payload) -> DenseWeights:
+        """Return a client's weights as its message gives them."""
+        return cast(DenseWeights, update)
+
     def stepped(
         self, replica: Replica, before: npt.NDArray[np.float32], mean: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.float32]:
@@ -92,7 +106,8 @@ class DenseAveraging:
 
     def apply_(self, replica: Replica, result: Payload, context: RoundContext) -> ApplyReport:
         """Take over the server's weights."""
-        replica.load_(cast(DenseWeights, result).values)
+        scatter_(self.state(replica), cast(DenseWeights, result).values)
+        replica.changed()
         return ApplyReport()
 
     def message_for(self, replica: Replica, result: Payload, slot: int) -> Payload:
@@ -122,14 +137,40 @@ class FedAvg(DenseAveraging):
     batch_size: int
     backprop: str = "plain"  # a name in BACKPROP
     micro_batch: int | None = None  # items a forward, where backprop accumulates
+    uplink: str = "dense"  # a name in UPLINKS
     name: str = "fedavg"
+
+    def client_update(self, replica: Replica, client: ClientData, context: RoundContext) -> Payload:
+        """Train on the shard and return the weights, or their compressed change.
+
+        Raises:
+            NonFiniteWeightsError: the training diverged; what the client kept back stays.
+        """
+        update = DenseAveraging.client_update(self, replica, client, context)
+        if self.uplink == "dense":
+            return update
+        return compress_with_feedback_(self.uplink, replica, cast(DenseWeights, update))
+
+    def received(self, replica: Replica, update: Payload) -> DenseWeights:
+        """Return a client's weights as its message gives them."""
+        return decompressed(replica, update)
+
+    def client_state_bytes(self, replica: Replica) -> int:
+        """Bytes that a client holds beside the model: the round's weights, what it kept back."""
+        return 0 if self.uplink == "dense" else 2 * FLOAT_BYTES * replica.params.num_elements
 
     def train_(self, replica: Replica, client: ClientData, context: RoundContext) -> None:
         """Take some epochs of SGD over the shard."""
         self.train_module_(replica.module, client, context, self.criterion or cross_entropy)
 
     def train_module_(
-        self, module: nn.Module, client: ClientData, context: RoundContext, criterion: Criterion
+        self,
+        module: nn.Module,
+        client: ClientData,
+        context: RoundContext,
+        criterion: Criterion,
+        *,
+        training_mode: bool = True,
     ) -> None:
         """Train a module as :meth:`train_` trains a replica's."""
         local_sgd_(
@@ -143,8 +184,13 @@ class FedAvg(DenseAveraging):
             round_index=context.round_index,
             client_id=client.slot,
             criterion=criterion,
-            step=backprop_step(self.backprop, micro_batch=self.micro_batch),
+            step=self.sgd_step(client, context),
+            training_mode=training_mode,
         )
+
+    def sgd_step(self, client: ClientData, context: RoundContext) -> SGDStep:
+        """Choose how a client takes its steps."""
+        return backprop_step(self.backprop, micro_batch=self.micro_batch)
 
 
 def local_sgd_fields(config: TrainConfig) -> dict[str, Any]:
@@ -165,12 +211,14 @@ def fedavg_method(config: TrainConfig) -> FedAvg:
 
 def fedavg(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
     """FedAvg over all clients, as if each had the memory: what low resources cost is the gap."""
-    return one_phase("fedavg", fedavg_method(config), config, tuple(range(config.clients)))
+    method = replace(fedavg_method(config), uplink=config.uplink)
+    return one_phase("fedavg", method, config, tuple(range(config.clients)))
 
 
 def high_res_only(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
     """FedAvg over the high-resource clients for all rounds: the paper's baseline."""
-    return one_phase("high-res-only", fedavg_method(config), config, high)
+    method = replace(fedavg_method(config), uplink=config.uplink)
+    return one_phase("high-res-only", method, config, high)
 
 
 def one_phase(name: str, method: Method, config: TrainConfig, pool: tuple[int, ...]) -> Algorithm:

@@ -44,6 +44,7 @@ class HeteroFL(FedAvg):
     high: tuple[int, ...]  # slots that train at width 1
     low_width: float = LOW_WIDTH
     masked: bool = True
+    scaled: bool = True  # norms' inputs divided by the width in training
     name: str = "heterofl"
 
     def client_update(self, replica: Replica, client: ClientData, context: RoundContext) -> Payload:
@@ -54,7 +55,7 @@ class HeteroFL(FedAvg):
         """
         from zo_core.models.narrow import narrowed
 
-        module = narrowed(replica.module, self._width(client.slot))
+        module = narrowed(replica.module, self.width(client.slot), scaled=self.scaled)
         labels = self._labels(replica, client)
         criterion = self.criterion or cross_entropy
         if labels.size:
@@ -134,12 +135,13 @@ class HeteroFL(FedAvg):
         from zo_core.models.narrow import narrow_tensors
 
         start, params = 0, replica.params
-        tensors = narrow_tensors(replica.module, self._width(slot))
+        tensors = narrow_tensors(replica.module, self.width(slot))
         for tensor, array, size in zip(tensors, params.arrays, params.sizes, strict=True):
             yield tensor, flat[start : start + size].reshape(array.shape)[tensor.index]
             start += size
 
-    def _width(self, slot: int) -> float:
+    def width(self, slot: int) -> float:
+        """Share of the hidden channels that a client holds."""
         return 1.0 if slot in self.high else self.low_width
 
     def _labels(self, replica: Replica, client: ClientData) -> npt.NDArray[np.bool_]:

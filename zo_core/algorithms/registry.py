@@ -6,13 +6,16 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from zo_core.algorithms.base import Algorithm
+from zo_core.algorithms.elastic import zowarmup_elastic
 from zo_core.algorithms.fedadam import high_res_only_fedadam, zowarmup_fedadam
 from zo_core.algorithms.fedavg import fedavg, high_res_only
 from zo_core.algorithms.fedkseed import fedkseed, zowarmup_fedkseed
 from zo_core.algorithms.fedzo import fedzo
+from zo_core.algorithms.fjord import fjord
 from zo_core.algorithms.heterofl import heterofl
 from zo_core.algorithms.hi_lo import zowarmup_hi_lo
 from zo_core.algorithms.mezo import mezo, mezo_single
+from zo_core.algorithms.partial import warmup_partial
 from zo_core.algorithms.zowarmup import zowarmup
 from zo_core.config import TrainConfig
 
@@ -30,13 +33,16 @@ ALGORITHMS: dict[str, Callable[[TrainConfig, tuple[int, ...]], Algorithm]] = {
     "zowarmup-fedkseed": zowarmup_fedkseed,
     "fedzo": fedzo,
     "zowarmup-hi-lo": zowarmup_hi_lo,
+    "zowarmup-elastic": zowarmup_elastic,
+    "warmup-partial": warmup_partial,
+    "fjord": fjord,
 }
 
 
 # fields of the config that choose how, not how much; each must mean something to the algorithm
 SWITCHES = (
     *("distribution", "grid", "average", "weighted", "literal_tau", "local_steps"),
-    *("zo_share", "candidates", "backprop"),
+    *("estimator", "zo_share", "candidates", "backprop", "uplink", "trained"),
 )
 
 

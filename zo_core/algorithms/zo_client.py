@@ -43,6 +43,7 @@ class ZerothOrderClient:
     literal_tau: bool = True  # False: the step is not multiplied by tau^2
     average: str = "mean"
     distribution: str = "rademacher"
+    estimator: str = "central"  # a name in ESTIMATORS
     micro_batch: int | None = None
     criterion: Criterion | None = None  # None for cross entropy
 
@@ -90,6 +91,7 @@ class ZerothOrderClient:
             tau=self.tau,
             grid=replica.grid,
             distribution=self.distribution,
+            estimator=self.estimator,
         )
 
     def walk(
@@ -155,5 +157,6 @@ def zo_client_fields(config: TrainConfig) -> dict[str, Any]:
         "lr": config.zo_client_lr * config.zo_server_lr,
         "local_steps": config.local_steps,
         "literal_tau": config.literal_tau,
+        "estimator": config.estimator,
         "micro_batch": config.micro_batch,
     }

@@ -27,7 +27,7 @@ from zo_core.payload import Payload, Snapshot
 if TYPE_CHECKING:
     from zo_core.federation.training import Training
 
-CHECKPOINT_VERSION = 3
+CHECKPOINT_VERSION = 4
 _INDEX = "checkpoint.json"
 
 
@@ -84,7 +84,7 @@ def resume_(training: Training, folder: Path) -> bool:
         record, state = index["record"], _read_state(folder, index)
         _require_same_config(record["config"], training.config.to_json())
         snapshot, log = _snapshot(training, record, state), _read_log(state)
-        server = state["server_state"]
+        server, clients = state["server_state"], _clients(state)
     except CheckpointError:
         raise
     except (OSError, KeyError, TypeError, ValueError) as error:
@@ -95,6 +95,7 @@ def resume_(training: Training, folder: Path) -> bool:
     training.set_forward(training.record.forward, training.record.forward_trial_s)
     training.replica.restore_(snapshot)
     training.replica.server_state = np.array(server) if server.size else None
+    training.replica.client_states = clients
     training.log = None
     if log:
         training.log = RoundLog(cast(Snapshot, log[0]), training.context_of)
@@ -114,6 +115,8 @@ def _state(training: Training) -> dict[str, npt.NDArray[Any]]:
         "exponents": now.exponents,  # int32, (tensors,); empty without a grid
         "shared_state": now.state,  # float32
         "server_state": np.asarray(server, np.float32),
+        "client_slots": np.array(list(replica.client_states), np.int64),
+        "client_states": np.array(list(replica.client_states.values()), np.float32),
         "log": np.frombuffer(b"".join(bodies), np.uint8),
         "log_bytes": np.array([len(body) for body in bodies], np.int64),  # of each body
     }
@@ -148,6 +151,12 @@ def _snapshot(
 def _read_log(state: dict[str, npt.NDArray[Any]]) -> list[Payload]:
     log, ends = state["log"].tobytes(), np.cumsum(state["log_bytes"]).tolist()
     return [Payload.decode(log[start:end]) for start, end in pairwise([0, *ends])]
+
+
+def _clients(state: dict[str, npt.NDArray[Any]]) -> dict[int, npt.NDArray[np.float32]]:
+    """What clients keep between rounds, by slot; each of its own memory."""
+    slots = state["client_slots"].tolist()
+    return {slot: np.array(kept) for slot, kept in zip(slots, state["client_states"], strict=True)}
 
 
 def _require_same_config(saved: dict[str, Any], asked: dict[str, Any]) -> None:

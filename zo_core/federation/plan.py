@@ -75,6 +75,11 @@ class Plan:
             )
         if not self.config.grid:
             raise PlanError("grid must be True over a network: replicas are compared by digest")
+        if self.config.uplink != "dense":
+            raise PlanError(
+                f"uplink must be dense over a network, got {self.config.uplink!r}; train others in "
+                "one process (zobench train)"
+            )
         if not MIN_CHUNK_BYTES <= self.chunk_bytes <= MAX_CHUNK_BYTES:
             rule = f"must be in [{MIN_CHUNK_BYTES}, {MAX_CHUNK_BYTES}]"
             raise PlanError(f"chunk_bytes {rule}, got {self.chunk_bytes}")

@@ -54,6 +54,7 @@ class Replica:
         # and snapshot, and what the server alone keeps, in neither
         self.shared_state: Any = None
         self.server_state: Any = None
+        self.client_states: dict[int, Any] = {}  # what a method's clients keep, by slot; likewise
         self._frozen = frozen_state(params) if is_module(params) else list(frozen)
         self._digest: bytes | None = None  # of the state since the last change
 
@@ -151,7 +152,7 @@ class Replica:
 
     def values(self) -> npt.NDArray[np.float32]:
         """Copy what training changes, weights and then buffers, into one flat float32 array."""
-        return gather(self._trained_state())
+        return gather(self.trained_state())
 
     def load_(self, values: npt.NDArray[np.float32]) -> None:
         """Write what :meth:`values` gave, in place.
@@ -159,7 +160,7 @@ class Replica:
         Raises:
             ValueError: values has another length than this model's state.
         """
-        scatter_(self._trained_state(), values)
+        scatter_(self.trained_state(), values)
         self.changed()
 
     def snapshot(self, *, run_id: int, round_index: int) -> Snapshot:
@@ -200,7 +201,8 @@ class Replica:
     def _shared(self) -> list[Any]:
         return [] if self.shared_state is None else [self.shared_state]
 
-    def _trained_state(self) -> list[Any]:
+    def trained_state(self) -> list[Any]:
+        """List what training changes: weights, then buffers."""
         buffers = [] if self.module is None else list(self.module.buffers())
         return [*self.params.arrays, *buffers]
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
 
 from zo_core.federation.replica import Replica
 from zo_core.payload import (
     DenseWeights,
+    ElasticUpdate,
     MixedResult,
     Payload,
+    QuantisedChange,
     RoundResult,
     ScalarUpdate,
     SeedPool,
+    SparseChange,
     SubModel,
 )
 from zo_core.stream import Purpose, random_permutation
@@ -121,16 +126,29 @@ def run_round(
 
 
 def scalar_bytes(payload: Payload) -> int:
-    """Count a payload as the paper does: 4 bytes for each weight or dL, nothing else."""
+    """Count a payload as the paper does: 4 bytes for each weight or dL, nothing else.
+
+    Of a compressed change: what its weights take, positions and scales left out.
+    """
+    if isinstance(payload, QuantisedChange):
+        return payload.code_bytes + 4 * payload.buffers.size
+    return 4 * sum(numbers.size for numbers in _numbers(payload))
+
+
+def _numbers(payload: Payload) -> tuple[npt.NDArray[Any], ...]:
     match payload:
         case DenseWeights() | SubModel():
-            return 4 * payload.values.size
+            return (payload.values,)
         case ScalarUpdate() | RoundResult():
-            return 4 * payload.differences.size
+            return (payload.differences,)
         case MixedResult():
-            return 4 * (payload.differences.size + payload.increment.size)
+            return payload.differences, payload.increment
         case SeedPool():
-            return 4 * payload.scalars.size
+            return (payload.scalars,)
+        case ElasticUpdate():
+            return payload.differences, payload.values
+        case SparseChange():
+            return payload.values, payload.buffers
     raise TypeError(f"{type(payload).__name__} is no round's payload")
 
 

@@ -55,15 +55,16 @@ def narrow_tensors(module: nn.Module, width: float) -> list[NarrowTensor]:
     ]
 
 
-def narrowed(module: nn.Module, width: float) -> nn.Module:
-    """Copy the sub-network of a network, ready to be trained by a HeteroFL client.
+def narrowed(module: nn.Module, width: float, *, scaled: bool = True) -> nn.Module:
+    """Copy the sub-network of a network, ready to be trained.
 
-    Its BatchNorm is static: it normalises by the batch and keeps no running statistic.  In training
-    the input of each norm layer is divided by the width (HeteroFL's scaler, which stands there).
+    Its BatchNorm is static: it normalises by the batch and keeps no running statistic.
 
     Args:
         module: see :func:`narrow_tensors`.
         width: r, in (0, 1]; 1 copies the whole network.
+        scaled: in training the input of each norm layer is divided by the width (HeteroFL's scaler,
+            which stands there).
 
     Returns:
         A network with memory of its own.
@@ -79,6 +80,10 @@ def narrowed(module: nn.Module, width: float) -> nn.Module:
     narrow = copy.deepcopy(module, memo)
     for layer in narrow.modules():
         _adapt_(layer, width)
+        if scaled and isinstance(layer, _NORMS) and width != 1.0:
+            layer.register_forward_pre_hook(
+                lambda norm, inputs: (inputs[0] / width,) if norm.training else inputs
+            )
     return narrow
 
 
@@ -132,7 +137,7 @@ def _require_narrowable(layer: nn.Module, width: float) -> None:
 
 
 def _adapt_(layer: nn.Module, width: float) -> None:
-    """Bring what a layer says of itself in line with its weights; add HeteroFL's norms."""
+    """Bring what a layer says of itself in line with its weights."""
     match layer:
         case nn.Conv2d():
             layer.out_channels, layer.in_channels = layer.weight.shape[:2]
@@ -145,7 +150,3 @@ def _adapt_(layer: nn.Module, width: float) -> None:
             layer.num_features = layer.weight.numel()
             layer.track_running_stats = False
             layer.running_mean = layer.running_var = layer.num_batches_tracked = None
-    if isinstance(layer, _NORMS) and width != 1.0:
-        layer.register_forward_pre_hook(
-            lambda norm, inputs: (inputs[0] / width,) if norm.training else inputs
-        )
