@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from zo_core import kernels
+from zo_core.estimators import LossFn
 from zo_core.fixed_point import FixedPointUpdate, coefficients, fixed_point
 from zo_core.grid import MAX_K, MAX_K_IN_ROUND, Grid, GridError, widen_
 from zo_core.kernels.numpy_ref import OFF_GRID, ReplayStats
 from zo_core.parameters import Parameters, Params, parameters
 from zo_core.perturbation import perturb_many_
-from zo_core.spsa import LossFn, check_distribution, loss_differences, radius
+from zo_core.spsa import check_distribution, loss_differences, radius
 from zo_core.stream import derive_seeds
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -86,7 +86,7 @@ def compress(name: str, change: Floats, sizes: Sequence[int], rest: DenseWeights
         sizes: elements of each tensor.
         rest: who sends it in which round, and the buffers.
     """
-    about = {
+    about: dict[str, Any] = {
         "run_id": rest.run_id,
         "round_index": rest.round_index,
         "slot": rest.slot,
