@@ -23,6 +23,12 @@ FURTHER_ALGORITHMS = {
     "fedkseed": "FedKSeed, from scratch",
     "fedzo": "FedZO, from scratch",
 }
+# What the frontier trains beside all of them where it has a data set of files.
+FRONTIER_ALGORITHMS = {
+    "zowarmup-elastic": "ZOWarmUp + ElasticZO",
+    "warmup-partial": "Warm-up, then the last layer",
+    "fjord": "FjORD",
+}
 FRUGAL = {
     "backprop-accumulated": "FedAvg, accumulated over 8",
     "backprop-checkpointed": "FedAvg, checkpointed",
@@ -44,7 +50,9 @@ VARIANTS = {"zowarmup-plain": "ZOWarmUp without grid"}
 
 def label(name: str) -> str:
     """Return the written form of a model, method or algorithm; an unknown name stays as it is."""
-    known = MODELS | FURTHER_ALGORITHMS | METHODS | FRUGAL | ALGORITHMS | VARIANTS
+    known = (
+        MODELS | FURTHER_ALGORITHMS | FRONTIER_ALGORITHMS | METHODS | FRUGAL | ALGORITHMS | VARIANTS
+    )
     return known.get(name, name)
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from bench.bench_accuracy import FURTHER, VARIANTS
 from bench.scales import SCALES
-from bench.text import ALGORITHMS, FURTHER_ALGORITHMS, label
+from bench.text import ALGORITHMS, FRONTIER_ALGORITHMS, FURTHER_ALGORITHMS, label
 from zo_core.algorithms.registry import ALGORITHMS as REGISTRY
 
 
 def test_every_algorithm_is_trained_at_every_scale_and_has_a_name() -> None:
     for scale in SCALES.values():
-        assert set(REGISTRY) == {*FURTHER, *scale.accuracy_variants} - {"zowarmup-plain"}
-    assert set(REGISTRY) == {*ALGORITHMS, *FURTHER_ALGORITHMS}
+        trained = {*FURTHER, *FRONTIER_ALGORITHMS, *scale.accuracy_variants} - {"zowarmup-plain"}
+        assert set(REGISTRY) == trained
+    assert set(REGISTRY) == {*ALGORITHMS, *FURTHER_ALGORITHMS, *FRONTIER_ALGORITHMS}
     assert all(label(name) != name for name in {*REGISTRY, *VARIANTS})
 
 
