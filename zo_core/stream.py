@@ -3,8 +3,8 @@
 This module is the readable reference, NumPy alone.  The fast kernels (C, Triton, torch ops) are
 checked against it to the bit.  The generator is Philox4x32-10 (Salmon et al., "Parallel Random
 Numbers: As Easy as 1, 2, 3", SC'11): counter-based, integer-only, so that element i of tensor t
-can be had without drawing any other.  Seeds are not secrecy: who holds the run seed can rebuild every
-direction.
+can be had without drawing any other.  Seeds are not secrecy: who holds the run seed can rebuild
+every direction.
 """
 
 from __future__ import annotations
