@@ -22,6 +22,7 @@ PAPER = {
 _LABELS = {
     "one-step": "one step a round, S = 1",
     "one-step-s3": "one step a round, S = 3",
+    "one-step-lora": "one step a round, LoRA of rank 8",
     "fedkseed": "FedKSeed, a step an item",
     "fedkseed-pro": "FedKSeed-Pro",
     "fedavg": "FedAvg (backprop)",

@@ -29,7 +29,8 @@ from zo_core.models.lm import LanguageModel
 from zo_core.payload import Payload, Snapshot
 from zo_core.spsa import NonFiniteLossError
 
-VARIANTS = ("one-step", "one-step-s3", "fedkseed", "fedkseed-pro", "fedavg")
+VARIANTS = ("one-step", "one-step-s3", "one-step-lora", "fedkseed", "fedkseed-pro", "fedavg")
+LORA_RANK = 8  # of the variant whose adapters alone train
 EPSILON = 5e-4  # FedKSeed's authors' for their language models
 CANDIDATES = 1024
 _CHECKPOINT_EVERY = 5  # rounds
@@ -86,7 +87,7 @@ def method_of(config: RunConfig, samples: int) -> Method:
         "lr": config.lr,
         "micro_batch": _MICRO_BATCH,
     }
-    if config.variant in ("one-step", "one-step-s3"):
+    if config.variant in ("one-step", "one-step-s3", "one-step-lora"):
         return ZerothOrderStep(directions=3 if config.variant.endswith("s3") else 1, **zo)
     if config.variant in ("fedkseed", "fedkseed-pro"):
         kind = FedKSeed if config.variant == "fedkseed" else FedKSeedPro

@@ -19,19 +19,20 @@ import numpy as np
 import torch
 
 from bench.instruct_data import InstructData
-from bench.instruct_run import InstructRun, RunConfig, RunRecord, loss_of
+from bench.instruct_run import LORA_RANK, InstructRun, RunConfig, RunRecord, loss_of
 from bench.store import replacing
 from zo_core.data import Split
 from zo_core.federation.replica import Replica
 from zo_core.loss.module_loss import cross_entropy
 from zo_core.models.lm import LanguageModel, build_lm
+from zo_core.models.lora import add_lora_
 from zo_core.payload import Payload, Snapshot
 from zo_core.stream import Purpose, random_words
 
 Tell = Callable[[str], None]
 _FACTOR = 4.0  # between learning rates
 _MOST_RATES = 6
-_ORDER = (("one-step", "fedkseed"), ("fedavg", "one-step-s3"), ("fedkseed-pro",))
+_ORDER = (("one-step", "fedkseed"), ("fedavg", "one-step-s3"), ("one-step-lora", "fedkseed-pro"))
 _MODEL_SEED = 0
 _TUNING_SEED = 1000  # of the runs that rates are chosen by; no other run has it
 
@@ -53,6 +54,7 @@ class StudyConfig:
             "fedkseed": 1e-3,
             "fedavg": 0.3,
             "one-step-s3": 1e-2,
+            "one-step-lora": 4e-2,
         }
     )
 
@@ -76,6 +78,8 @@ def study(config: StudyConfig, data: InstructData, folder: Path, tell: Tell) -> 
         name = f"{one.variant}-{one.on}-lr{one.lr:g}-seed{one.run_seed}"
         model = build_lm(config.shape, run_seed=_MODEL_SEED, end_id=data.tokenizer.end_id)
         Replica(model).restore_(base)
+        if one.variant == "one-step-lora":
+            add_lora_(model, rank=LORA_RANK, run_seed=one.run_seed)
         return InstructRun(one, data, model, folder / "runs" / name).run(tell)
 
     def try_rate(variant: str, lr: float) -> RunRecord:

@@ -34,6 +34,7 @@ def measure_lm_step(model: str, method: str, batch: int) -> dict[str, Any]:
     devices.phase("set-up")
     from bench.model_source import load_model
     from devices.tensor_memory import track_tensors
+    from zo_core.models import count_parameters
 
     loaded = load_model(model)
     x, y = loaded.batch(batch)
@@ -51,7 +52,7 @@ def measure_lm_step(model: str, method: str, batch: int) -> dict[str, Any]:
     result = {
         "region": region.to_json(),
         "tensors": tensors,
-        "parameters": sum(p.numel() for p in loaded.module.parameters()),
+        "parameters": count_parameters(loaded.module),
     }
     if method == "zo":
         devices.phase("passes")

@@ -6,6 +6,7 @@
 | ``torchvision:resnet18`` | torchvision's classifier, at 224 pixels |
 | ``lm:opt-125m`` | a language model: a shape with random weights, a folder or hub id |
 | ``lm:opt-125m:bfloat16`` | the same in another dtype |
+| ``lm:opt-125m:lora8`` | the same with adapters of rank 8 as its only trainable weights |
 | ``package.module:factory`` | the user's own, from a function without arguments |
 
 ``@3x64x64`` after any of them sets the shape of one input, ``@128`` the tokens of a sequence.  So
@@ -29,6 +30,7 @@ SUITE_SHAPES = {
 TORCHVISION_SHAPE = (3, 224, 224)
 LM_POSITIONS = 128  # tokens of a sequence
 LM_DTYPES = ("float32", "bfloat16")
+_LORA = re.compile(r"lora([1-9]\d*)")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _SUITE_DIMENSIONS = 3  # channels, height, width
@@ -44,6 +46,7 @@ class ModelName:
     input_shape: tuple[int, ...] | None  # of one item; None: the factory's example says it
     is_default_shape: bool
     dtype: str = "float32"  # of a language model
+    lora_rank: int | None = None  # of a language model's adapters; None: all of it trains
 
     @property
     def label(self) -> str:
@@ -55,8 +58,9 @@ class ModelName:
         prefix = {"suite": [], "factory": [self.module]}.get(self.kind, [self.kind])
         name = re.sub(r"[^\w.-]+", "-", self.name).strip("-")
         dtype = [] if self.dtype == "float32" else [self.dtype]
+        lora = [] if self.lora_rank is None else [f"lora{self.lora_rank}"]
         shape = [] if self.is_default_shape else ["x".join(map(str, self.input_shape or ()))]
-        return "-".join([*prefix, name, *dtype, *shape])
+        return "-".join([*prefix, name, *dtype, *lora, *shape])
 
 
 def parse_model(text: str) -> ModelName:
@@ -130,16 +134,22 @@ def _suite_model(name: str, shape: tuple[int, ...] | None) -> ModelName:
 
 
 def _language_model(text: str, shape: tuple[int, ...] | None) -> ModelName:
-    name, colon, dtype = text.partition(":")
-    if not name or (colon and dtype not in LM_DTYPES):
+    name, *options = text.split(":")
+    dtypes = [option for option in options if option in LM_DTYPES]
+    ranks = [int(found[1]) for option in options if (found := _LORA.fullmatch(option))]
+    if not name or len(dtypes) > 1 or len(ranks) > 1 or len(dtypes) + len(ranks) < len(options):
         raise ValueError(
-            f"a language model must be lm:NAME or lm:NAME:DTYPE, DTYPE one of "
-            f"{', '.join(LM_DTYPES)}, got 'lm:{text}'"
+            f"a language model must be lm:NAME, and after it :DTYPE, one of "
+            f"{', '.join(LM_DTYPES)}, or :loraRANK, RANK >= 1, or both, got 'lm:{text}'"
         )
     if shape is not None and len(shape) != 1:
         raise ValueError(f"lm:{name} takes sequences: their tokens alone, e.g. @128, got {shape}")
     made = _made("lm", "", name, shape, (LM_POSITIONS,))
-    return replace(made, dtype=dtype or "float32")
+    return replace(
+        made,
+        dtype=dtypes[0] if dtypes else "float32",
+        lora_rank=ranks[0] if ranks else None,
+    )
 
 
 def _made(

@@ -29,6 +29,7 @@ from zo_core.models.lm import (
     outline_lm,
     require_length,
 )
+from zo_core.models.lora import add_lora_
 from zo_core.torchvision_compat import import_torchvision
 
 _RUN_SEED = 2509_03503  # any number; weights and inputs follow from it
@@ -100,7 +101,7 @@ def outline_model(model: str) -> LoadedModel:
     if name.kind != "lm":
         raise ValueError(f"an outline is made of lm:NAME alone, got {model!r}")
     try:
-        module = outline_lm(name.name, dtype=name.dtype)
+        module = _with_adapters(outline_lm(name.name, dtype=name.dtype), name)
     except ImportError as error:
         raise ValueError(str(error)) from error
     return _tokens(module, cast(tuple[int, ...], name.input_shape))
@@ -112,9 +113,16 @@ def _language_model(name: ModelName) -> LoadedModel:
             module = build_lm(name.name, dtype=name.dtype, run_seed=_RUN_SEED)
         else:
             module = load_lm(name.name, dtype=name.dtype)
+        module = _with_adapters(module, name)
     except ImportError as error:
         raise ValueError(str(error)) from error
     return _tokens(module, cast(tuple[int, ...], name.input_shape))
+
+
+def _with_adapters(module: LanguageModel, name: ModelName) -> LanguageModel:
+    if name.lora_rank is not None:
+        add_lora_(module, rank=name.lora_rank, run_seed=_RUN_SEED)
+    return module
 
 
 def _tokens(module: LanguageModel, shape: tuple[int, ...]) -> LoadedModel:

@@ -142,7 +142,7 @@ SCALES: dict[str, Scale] = {
             accuracy_pivot=100,
             further_rounds=400,
             further_pivot=100,
-            lm_models=("lm:opt-125m", "lm:opt-1.3b"),
+            lm_models=("lm:opt-125m", "lm:opt-125m:lora8", "lm:opt-1.3b", "lm:opt-1.3b:lora8"),
             lm_batches=(1, 8),
             lm_limit_bytes=8 << 30,  # a phone's, or a Jetson Orin Nano's
         ),
