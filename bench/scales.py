@@ -41,6 +41,8 @@ class Scale:
     lm_models: tuple[str, ...] = ("lm:tiny-llama",)
     lm_batches: tuple[int, ...] = (1,)
     lm_limit_bytes: int | None = None  # that backprop is tried under, where it would need more
+    # of the group wire, likewise
+    fleets: tuple[int, ...] = (10,)  # clients of one broker
     tables: tuple[str, ...] = ()  # of the paper, that --only asked for; a scale by itself has none
 
 
@@ -145,6 +147,7 @@ SCALES: dict[str, Scale] = {
             lm_models=("lm:opt-125m", "lm:opt-125m:lora8", "lm:opt-1.3b", "lm:opt-1.3b:lora8"),
             lm_batches=(1, 8),
             lm_limit_bytes=8 << 30,  # a phone's, or a Jetson Orin Nano's
+            fleets=(10, 50, 100, 200),
         ),
     )
 }

@@ -13,19 +13,23 @@ from typing import Any
 
 from devices.traffic import Counters, Peer, network_pair
 
+NO_BROKER = "the broker mosquitto is not installed (Debian: apt-get install mosquitto)"
 LEVELS = ("scalars", "payload", "message", "wire")
 _PORT = 1883
 _CHUNK_BYTES, _CHUNK_HEAD = 1 << 16, 45  # of a long body: data, and what stands before it
 _TOPICS = {"up": "zo/up/c0", "down": "zo/all", "model": "zo/down/c0"}
 _BROKER = "listener {port} 0.0.0.0\nallow_anonymous true\nset_tcp_nodelay true\npersistence false\n"
+_BROKER_TLS = "certfile {folder}/broker.pem\nkeyfile {folder}/broker.key\n"
 
 
-def why_no_wire() -> str | None:
+def why_no_wire(*, tls: bool = False) -> str | None:
     """Say why traffic can't be measured here, None where it should."""
     from devices.traffic import why_no_pair
 
-    if _mosquitto() is None:
-        return "the broker mosquitto is not installed (Debian: apt-get install mosquitto)"
+    if mosquitto() is None:
+        return NO_BROKER
+    if tls and shutil.which("openssl") is None:
+        return "openssl, which makes the broker's certificate, is not installed"
     return why_no_pair()
 
 
@@ -52,7 +56,7 @@ def _publish(body: int, topic: str) -> int:
 
 
 def measure_wire(
-    method: str, *, cohort: int, weights: int, first: int, rounds: int
+    method: str, *, cohort: int, weights: int, first: int, rounds: int, tls: bool = False
 ) -> dict[str, Any]:
     """Count what crosses one client's interface in the steady state, a round.
 
@@ -62,24 +66,32 @@ def measure_wire(
         weights: of the model.
         first: rounds before the count begins.
         rounds: counted.
+        tls: whether the connections are encrypted.
 
     Returns:
-        Bytes a round, "up" and "down", link-layer headers included; packets; how the link was set.
+        Bytes a round, "up" and "down", link-layer headers included; packets; segments that TCP
+        sent again, at either end; how the link was set.
     """
     with ExitStack() as stack:
         here, there = stack.enter_context(network_pair())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        _start(stack, here, [_write_broker(folder)], program=[str(_mosquitto()), "-c"])
-        common = ["--host", here.address, "--port", str(_PORT), "--method", method]
+        broker, common = write_broker(folder, _PORT), ["--host", here.address]
+        common += ["--port", str(_PORT), "--method", method]
+        if tls:
+            common += ["--ca", str(_encrypt(Path(broker), here.address))]
+        _start(stack, here, [broker], program=[str(mosquitto()), "-c"])
         sizes = ["--clients", str(cohort), "--cohort", str(cohort), "--weights", str(weights)]
         last = first + rounds
         server = _start(stack, here, ["server", *common, *sizes, "--rounds", str(last + 2)])
         others = ["--first", "1", "--count", str(cohort - 1)]
-        _start(stack, here, ["clients", *common, *others])
-        _start(stack, there, ["clients", *common])
+        _start(stack, here, ["fleet", *common, *others])
+        _start(stack, there, ["client", *common])
         before = _counters_after(server, there, first)
+        resent = here.resent_segments(), there.resent_segments()
         after = _counters_after(server, there, last)
         return _per_round(before, after, rounds) | {
+            "up_resent_segments": (there.resent_segments() - resent[1]) / rounds,
+            "down_resent_segments": (here.resent_segments() - resent[0]) / rounds,
             "mtu": 1500,
             "segmentation_offload": "off (gso_max_segs 1)",
         }
@@ -120,11 +132,26 @@ def _start(
     return process
 
 
-def _write_broker(folder: Path) -> str:
+def write_broker(folder: Path, port: int) -> str:
+    """Write Mosquitto's configuration; return its path."""
     path = folder / "mosquitto.conf"
-    path.write_text(_BROKER.format(port=_PORT) + "user root\n")
+    path.write_text(_BROKER.format(port=port) + "user root\n")
     return str(path)
 
 
-def _mosquitto() -> str | None:
+def _encrypt(broker: Path, address: str) -> Path:
+    """Give the broker a certificate that vouches for itself; return it."""
+    folder = broker.parent
+    certificate = folder / "broker.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    names = ["-subj", f"/CN={address}", "-addext", f"subjectAltName=IP:{address}"]
+    files = ["-nodes", "-keyout", f"{folder}/broker.key", "-out", str(certificate)]
+    subprocess.run([*command, "-days", "2", *names, *files], check=True, capture_output=True)
+    with broker.open("a") as file:
+        file.write(_BROKER_TLS.format(folder=folder))
+    return certificate
+
+
+def mosquitto() -> str | None:
+    """Find the broker's program."""
     return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")

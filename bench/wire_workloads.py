@@ -10,7 +10,6 @@ import argparse
 import json
 import resource
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -30,8 +29,9 @@ from zo_core.federation.serving import begin, fresh_id
 from zo_core.federation.store import FileStore
 from zo_core.payload import DenseWeights, Payload
 
+PATIENCE_S = 20.0  # to wait for the broker
 _SAMPLES = 8
-_TOPICS = Topics("zo")
+TOPICS = Topics("zo")
 
 
 class ConstantForward:
@@ -109,45 +109,51 @@ def run_server(arguments: argparse.Namespace) -> dict[str, Any]:
         folder, rules = Path(name), Rules(wait_for=arguments.clients)
         store = FileStore(folder / "round.log")
         server = begin(plan, rules, stub_replica(plan), store, folder / "spool", on_round=note)
-        link = server_link(_TOPICS, SERVER)
-        link.open(arguments.host, arguments.port, Security(insecure=True), patience_s=20.0)
-        serve(server, link, _TOPICS)
+        link = server_link(TOPICS, SERVER)
+        security = Security(ca=arguments.ca, insecure=True)
+        link.open(arguments.host, arguments.port, security, patience_s=PATIENCE_S)
+        serve(server, link, TOPICS)
         link.close()
         store.close()
     return {
         "round_s": np.diff(ends).tolist(),
         "counted": counted,
         "refused": {reason.name: count for reason, count in server.refused.items()},
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 
 
-def run_clients(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Run stub clients first .. first + count, each on a thread."""
-    numbers = range(arguments.first, arguments.first + arguments.count)
-    rounds: list[int] = []
+def run_client(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Run one stub client by the connection that devices use."""
+    number = arguments.first
+    with tempfile.TemporaryDirectory() as name:
+        client = Client(StubTrainer(), high=True, slot=number, spool=Path(name))
+        link = client_link(TOPICS, f"c{number}")
+        security = Security(ca=arguments.ca, insecure=True)
+        link.open(arguments.host, arguments.port, security, patience_s=PATIENCE_S)
+        join(client, link, TOPICS)
+        link.close()
+    return {"rounds": [client.next_round], "events": dict(client.events)}
 
-    def one(number: int) -> None:
-        with tempfile.TemporaryDirectory() as name:
-            client = Client(StubTrainer(), high=True, slot=number, spool=Path(name))
-            link = client_link(_TOPICS, f"c{number}")
-            link.open(arguments.host, arguments.port, Security(insecure=True), patience_s=20.0)
-            join(client, link, _TOPICS)
-            link.close()
-            rounds.append(client.next_round)
 
-    threads = [threading.Thread(target=one, args=(number,)) for number in numbers]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return {"rounds": rounds}
+def run_fleet(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Run stub clients first .. first + count, all in one thread."""
+    from bench.wire_fleet import run_fleet
+
+    return run_fleet(
+        host=arguments.host,
+        port=arguments.port,
+        first=arguments.first,
+        count=arguments.count,
+    )
+
+
+_ROLES = {"server": run_server, "client": run_client, "fleet": run_fleet}
 
 
 def main() -> None:
-    """Be the server, or some clients."""
+    """Be the server, one client, or a fleet of them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("role", choices=("server", "clients"))
+    parser.add_argument("role", choices=("server", "client", "fleet"))
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--method", choices=("zo", "fedavg"), default="zo")
@@ -155,8 +161,10 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=1)
+    parser.add_argument("--ca", type=Path, help="authority of the broker's certificate: TLS")
     arguments = parser.parse_args()
-    result = run_server(arguments) if arguments.role == "server" else run_clients(arguments)
+    result, used = _ROLES[arguments.role](arguments), resource.getrusage(resource.RUSAGE_SELF)
+    result |= {"peak_mib": used.ru_maxrss / 1024, "cpu_s": used.ru_utime + used.ru_stime}
     print(json.dumps(result), flush=True)
 
 

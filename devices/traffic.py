@@ -136,6 +136,13 @@ class Peer:
             sent_packets=sent["packets"],
         )
 
+    def resent_segments(self) -> int:
+        """Read how many TCP segments this end's namespace has sent again since it was made."""
+        command = self.command(["cat", "/proc/net/snmp"])
+        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        names, values = (line.split() for line in text.splitlines() if line.startswith("Tcp:"))
+        return int(values[names.index("RetransSegs")])
+
 
 def why_no_pair() -> str | None:
     """Say why `network_pair` can't work here, None where it should."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.stream import check_seed
+from zo_core.round_seeds import check_seeds
 
 MAX_DIRECTIONS = 1 << 24  # below it the sum of |a_j| fits int32
 
@@ -60,14 +60,15 @@ def coefficients(
     omegas = [1.0 / n] * n if weights is None else [float(w) for w in weights]
     if len(omegas) != n:
         raise ValueError(f"weights must have one entry for each of {n} updates, got {len(omegas)}")
-    for index, difference in enumerate(differences):
-        if not math.isfinite(difference):
-            raise ValueError(f"update {index} has dL = {difference}; drop it before the replay")
+    scalars = np.array(differences, np.float64)
+    if not np.isfinite(scalars).all():
+        index = int(np.isfinite(scalars).argmin())
+        raise ValueError(f"update {index} has dL = {scalars[index]}; drop it before the replay")
     step = lr * (tau * tau if literal else 1.0)
-    return [
-        -(step * (omega * (float(difference) / (2.0 * rho))))
-        for omega, difference in zip(omegas, differences, strict=True)
-    ]
+    with np.errstate(over="ignore", invalid="ignore"):  # fixed_point refuses what comes of it
+        found = -(step * (np.array(omegas) * (scalars / (2.0 * rho))))
+    values: list[float] = found.tolist()
+    return values
 
 
 def fixed_point(seeds: Sequence[int], coefficients: Sequence[float]) -> FixedPointUpdate:
@@ -89,13 +90,13 @@ def fixed_point(seeds: Sequence[int], coefficients: Sequence[float]) -> FixedPoi
         raise ValueError(f"a list holds fewer than 2^24 directions, got {n}; split the round")
     if len(seeds) != n:
         raise ValueError(f"there must be one seed for each of {n} coefficients, got {len(seeds)}")
-    total = n * max((abs(c) for c in coefficients), default=0.0)
-    if not (math.isfinite(total) and all(map(math.isfinite, coefficients))):
+    c = np.array(coefficients, np.float64)
+    total = n * float(np.abs(c).max(initial=0.0))  # NaN where any is
+    if not math.isfinite(total):
         raise ValueError("a coefficient is not finite, or nearly so; lower lr, or check weights")
     f = math.frexp(total)[1] - 30
-    a = [round(math.ldexp(c, -f)) for c in coefficients]  # Python's round is half to even
     return FixedPointUpdate(
-        seeds=np.array([check_seed(seed) for seed in seeds], dtype=np.uint64),
-        a=np.array(a, dtype=np.int32),
+        seeds=check_seeds(seeds),
+        a=np.rint(np.ldexp(c, -f)).astype(np.int32),
         f=f,
     )

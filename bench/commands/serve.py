@@ -59,6 +59,9 @@ def register(commands: Any) -> None:
         "--wait-for", type=int, metavar="CLIENTS", help="online before rounds begin; default: all"
     )
     rules.add_argument("--chunk-kib", type=int, default=64, help="of a long body; default 64")
+    rules.add_argument(
+        "--keep-rounds", action="store_true", help="never compact the log into a snapshot"
+    )
     add_config_options(parser)
     parser.add_argument("--data-dir", type=Path, help="folder of data sets that are files")
     parser.add_argument("--threads", type=int, help="CPU threads; default: torch's")
@@ -117,6 +120,7 @@ def _rules(arguments: argparse.Namespace) -> Rules:
         quorum=arguments.quorum,
         clip=arguments.clip,
         wait_for=arguments.clients if arguments.wait_for is None else arguments.wait_for,
+        keep_rounds=arguments.keep_rounds,
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.wire_measure import measure_wire, message_bytes, why_no_wire
+from bench.wire_measure import measure_wire, message_bytes, mosquitto, why_no_wire
+from bench.wire_scale import lost_messages, measure_fleet
 from bench.wire_workloads import stub_plan
 
 
@@ -33,3 +34,17 @@ def test_publish_packets_are_counted_by_mqtts_rules(
 def test_a_stub_plan_draws_all_of_a_small_fleet() -> None:
     plan = stub_plan("zo", clients=5, cohort=5, rounds=3, weights=10)
     assert [len(plan.context_of(r).cohort) for r in range(3)] == [5, 5, 5]
+
+
+def test_a_fleet_in_one_thread_loses_no_message() -> None:
+    if mosquitto() is None:
+        pytest.skip("no mosquitto here (Debian: apt-get install mosquitto)")
+    done = measure_fleet(12, rounds=5, burn_in=1)
+    assert done["counted"] == [12] * 6
+    assert lost_messages(done, 12) == 0
+    assert len(done["round_s"]) == 5
+
+
+def test_what_is_lost_is_counted() -> None:
+    done = {"counted": [3, 2, 3], "refused": {"STALE": 1}, "ended": 2}
+    assert lost_messages(done, 3) == 1 + 1 + 1

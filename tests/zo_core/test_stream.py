@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zo_core import stream
+from zo_core.round_seeds import check_seeds, derive_round_seeds
 from zo_core.stream import Purpose
 
 SEED = 0xFEDCBA9876543210
@@ -105,6 +106,32 @@ def test_derive_seed_is_the_first_two_words(
         run_seed, round_index=round_index, client_id=client, direction=direction
     )
     assert derived == slow_stream.direction_seed(run_seed, round_index, client, direction)
+
+
+@given(SEEDS, WORDS, st.lists(WORDS, max_size=4), st.integers(0, 4))
+@settings(deadline=None, max_examples=30)
+def test_a_rounds_seeds_are_those_of_each_client_and_direction(
+    run_seed: int, round_index: int, clients: list[int], directions: int
+) -> None:
+    derived = derive_round_seeds(
+        run_seed, round_index=round_index, client_ids=clients, directions=directions
+    )
+    assert derived == [
+        slow_stream.direction_seed(run_seed, round_index, client, direction)
+        for client, direction in itertools.product(clients, range(directions))
+    ]
+
+
+@pytest.mark.parametrize("clients", [[0, -1], [1 << 32, 5], [1.5]])
+def test_a_rounds_clients_out_of_range_are_refused_not_masked(clients: list[Any]) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        derive_round_seeds(1, round_index=0, client_ids=clients, directions=2)
+
+
+@pytest.mark.parametrize("seeds", [[0, -1], [1 << 64], [1, 1.5], [True, "2"]])
+def test_seeds_out_of_range_are_refused_not_masked(seeds: list[Any]) -> None:
+    with pytest.raises(ValueError, match="seed must be"):
+        check_seeds(seeds)
 
 
 def test_neighbouring_rounds_clients_and_directions_never_share_a_seed() -> None:

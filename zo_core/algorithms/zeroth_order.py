@@ -27,6 +27,7 @@ from zo_core.config import TrainConfig
 from zo_core.federation.replica import Replica
 from zo_core.optimizer import ReplayReport, apply_updates_
 from zo_core.payload import Payload, RoundResult, ScalarUpdate
+from zo_core.round_seeds import derive_round_seeds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,12 +93,12 @@ class ZerothOrderStep(ZerothOrderClient):
 
     def round_seeds(self, context: RoundContext, slots: Iterable[int]) -> list[int]:
         """Derive the seeds of a round's scalars: slot after slot, step after step."""
-        return [
-            seed
-            for slot in slots
-            for step in range(self.local_steps)
-            for seed in self.seeds(context, slot, step)
-        ]
+        return derive_round_seeds(
+            context.run_seed,
+            round_index=context.round_index,
+            client_ids=list(slots),
+            directions=self.scalars,
+        )
 
     def checked(self, payload: Payload, replica: Replica, context: RoundContext) -> ScalarUpdate:
         """Return a client's update, or refuse it; see :meth:`server_result`."""

@@ -67,8 +67,10 @@ def agrees(log: RoundLog, *, base: bytes, from_round: int, digest: bytes) -> boo
         return None
     if from_round > log.next_round:
         return False
-    if from_round == log.first_round:
+    if from_round == log.snapshot_round:
         return digest == base
+    if from_round == log.first_round:  # the result that led there is no longer kept
+        return None
     return digest == cast(RoundResult, log.result(from_round - 1)).digest
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,19 +33,23 @@ class Flight:
     deadline_s: float
     served: set[str] = field(default_factory=set)  # identities that its model was sent to
 
-    @property
-    def missing(self) -> frozenset[int]:
-        """Slots that have not answered."""
-        return self.cohort - self.inbox.arrived
+    def lacks(self, slot: int) -> bool:
+        """Whether a slot is of the cohort and has not answered."""
+        return slot in self.cohort and slot not in self.inbox.arrived
 
     @property
     def has_quorum(self) -> bool:
         """Whether the updates there count."""
         return len(self.inbox.arrived) >= self.quorum
 
-    def is_due(self, now_s: float, online: frozenset[int]) -> bool:
-        """Whether its time is up, or nobody is left who could still answer."""
-        return now_s >= self.deadline_s or (self.has_quorum and not self.missing & online)
+    def is_due(self, now_s: float, online: Iterable[int]) -> bool:
+        """Whether its time is up, or nobody is left who could still answer.
+
+        Asked at every message, it looks at who is online only as far as the first that is missing.
+        """
+        if now_s >= self.deadline_s or len(self.inbox.arrived) == len(self.cohort):
+            return True
+        return self.has_quorum and not any(map(self.lacks, online))
 
 
 def open_flight(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Protocol
 
@@ -43,8 +43,8 @@ class Inbox(Protocol):
     """Updates of one round; each slot's first counts."""
 
     @property
-    def arrived(self) -> frozenset[int]:
-        """Slots whose update is complete."""
+    def arrived(self) -> Set[int]:
+        """Slots whose update is complete, a view."""
 
     def add(self, slot: int, message: Payload) -> None:
         """Take a message of a slot that is in the cohort, or refuse it.
@@ -73,9 +73,9 @@ class ScalarInbox:
         self._updates: dict[int, ScalarUpdate] = {}
 
     @property
-    def arrived(self) -> frozenset[int]:
-        """Slots whose update is complete."""
-        return frozenset(self._updates)
+    def arrived(self) -> Set[int]:
+        """Slots whose update is complete, a view."""
+        return self._updates.keys()
 
     def add(self, slot: int, message: Payload) -> None:
         """Take a client's scalars, or refuse them."""
@@ -119,9 +119,9 @@ class DenseInbox:
         self._complete: set[int] = set()
 
     @property
-    def arrived(self) -> frozenset[int]:
-        """Slots whose update is complete."""
-        return frozenset(self._complete)
+    def arrived(self) -> Set[int]:
+        """Slots whose update is complete, a view."""
+        return self._complete
 
     def add(self, slot: int, message: Payload) -> None:
         """Take a piece of a client's model, or refuse it."""

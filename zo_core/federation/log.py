@@ -1,13 +1,14 @@
 """The round log: a snapshot and the results since; together they are the model at any round.
 
 Where it is kept is the store's matter: in memory for a training in one process, in a file that is
-synced before a result is sent for a server.
+synced before a result is sent for a server.  Compacted, it begins with a snapshot of now; the
+results before that stay as far back as sending them is fewer bytes than a snapshot.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
 from typing import TYPE_CHECKING, cast
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:  # that package imports this one
     from zo_core.algorithms.base import Method, RoundContext
 
 _SLOT = struct.Struct("<I")
+_TOLD_APART = 2  # results whose digests tell what a client holds
 
 
 class Entry(IntEnum):
@@ -78,9 +80,14 @@ class RoundLog:
         return self.first_round + len(self._results)
 
     @property
+    def outweighs_snapshots(self) -> bool:
+        """Whether the results are more bytes than two snapshots: compacting frees half of them."""
+        return self._sums[-1] > 2 * self.snapshot_bytes
+
+    @property
     def bodies(self) -> tuple[bytes, ...]:
         """Encoded results, from the snapshot's round on."""
-        return tuple(self.tail(self.first_round))
+        return tuple(self.tail(self.snapshot_round))
 
     def append(self, result: Payload) -> None:
         """Add a round's result; it is kept when this returns.
@@ -104,10 +111,39 @@ class RoundLog:
 
     def rebase_(self, snapshot: Snapshot) -> None:
         """Begin anew with a snapshot of now; rounds before it can no longer be replayed."""
-        members = [(Entry.MEMBER, _SLOT.pack(s) + i.encode()) for i, s in self.roster.items()]
+        self._replace(snapshot.encode(), earlier=())
+
+    def compact_(self, snapshot: Snapshot) -> None:
+        """Begin with a snapshot of now; keep the results that are fewer bytes than it to send.
+
+        The last two stay in any case: by their digests a fork is told from a client that is late.
+        Killed at any instant, the store holds the log of before or of after.
+
+        Args:
+            snapshot: of the state before the next round.
+
+        Raises:
+            ValueError: it is of another round.
+            StoreError: it could not be kept; the log is as it was.
+        """
+        if snapshot.round_index != self.next_round:
+            raise ValueError(
+                f"the log's next round is {self.next_round}, got a snapshot of "
+                f"{snapshot.round_index}"
+            )
         body = snapshot.encode()
-        head = (Entry.META, self._meta)
-        self._store.replace([head, *members, (Entry.SNAPSHOT, body)])
+        total = self._sums[-1]
+        first = next(i for i, before in enumerate(self._sums) if total - before <= len(body))
+        first = min(first, max(0, len(self._results) - _TOLD_APART))
+        earlier = list(self.tail(self.first_round + first))
+        self._replace(body, earlier=earlier)
+
+    def _replace(self, snapshot: bytes, *, earlier: Iterable[bytes]) -> None:
+        members = [(Entry.MEMBER, _SLOT.pack(s) + i.encode()) for i, s in self.roster.items()]
+        results = [(Entry.RESULT, body) for body in earlier]
+        self._store.replace(
+            [(Entry.META, self._meta), *members, *results, (Entry.SNAPSHOT, snapshot)]
+        )
         self._index_()
 
     def result(self, round_index: int) -> Payload:
@@ -148,7 +184,7 @@ class RoundLog:
         """
         if from_round is None:
             replica.restore_(self.snapshot)
-            from_round = self.first_round
+            from_round = self.snapshot_round
         if not self.first_round <= from_round <= self.next_round:
             raise ValueError(
                 f"from_round must be in [{self.first_round}, {self.next_round}], got {from_round}; "
@@ -162,18 +198,20 @@ class RoundLog:
         """Note where in the store everything is."""
         self._results: list[int] = []
         self._sums = [0]  # bytes of the results up to each
-        self._snapshot_at = -1
+        self._snapshot_at, earlier = -1, 0
         for at in range(len(self._store)):
             kind, body = self._store.read(at)
             if kind == Entry.MEMBER:
                 self.roster[body[_SLOT.size :].decode()] = _SLOT.unpack_from(body)[0]
             elif kind == Entry.SNAPSHOT:
                 self._snapshot_at, self.snapshot_bytes = at, len(body)
+                earlier = len(self._results)
             elif kind == Entry.RESULT:
                 self._note_result(at, len(body))
         if self._snapshot_at < 0:
             raise StoreError("the round log holds no snapshot; begin a new run elsewhere")
-        self.first_round = self.snapshot.round_index
+        self.snapshot_round = self.snapshot.round_index
+        self.first_round = self.snapshot_round - earlier  # of the results
 
     def _note_result(self, at: int, size: int) -> None:
         self._results.append(at)

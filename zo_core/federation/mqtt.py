@@ -104,10 +104,10 @@ class Link:
             ImportError: paho-mqtt is not installed; the message names the extra.
         """
         security.require_private(host)
-        client = self._client = _new_client(self.identity)
+        client = self._client = new_client(self.identity)
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
         client.on_subscribe, client.on_message = self._on_subscribe, self._on_message
-        client.on_publish, client.on_socket_open = self._on_publish, _without_delay
+        client.on_publish = self._on_publish
         if self._will is not None:
             client.will_set(self._will, b"", qos=1)
         if security.username is not None:
@@ -207,7 +207,12 @@ class Link:
         self.events.put(Event("sent"))
 
 
-def _new_client(identity: str) -> paho.Client:
+def new_client(identity: str) -> paho.Client:
+    """Make a connection of MQTT 3.1.1 that sends small messages at once.
+
+    Raises:
+        ImportError: paho-mqtt is not installed; the message names the extra.
+    """
     try:
         import paho.mqtt.client as paho
         from paho.mqtt.enums import CallbackAPIVersion
@@ -218,6 +223,7 @@ def _new_client(identity: str) -> paho.Client:
     )
     client.reconnect_delay_set(min_delay=1, max_delay=30)
     client.max_inflight_messages_set(_IN_FLIGHT)
+    client.on_socket_open = _without_delay
     return client
 
 

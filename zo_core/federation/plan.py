@@ -39,6 +39,7 @@ class Rules:
     clip: float = 10.0  # largest |dL| that is believed
     wait_for: int = 1  # clients online before the first round, and after each start
     resync_every_s: float = 5.0  # a client gets the whole model no more often on its own request
+    keep_rounds: bool = False  # never compact the log: phase two's model at any round stays in it
 
     def __post_init__(self) -> None:
         for name in ("deadline_s", "warmup_deadline_s", "clip", "wait_for"):

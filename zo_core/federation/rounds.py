@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,13 @@ def sample_cohort(
     Returns:
         Slots, ascending.
     """
+    return _sampled(run_seed, round_index, tuple(pool), cohort_size)
+
+
+@lru_cache(maxsize=8)  # the parties of one process, and a party several times, ask for a round
+def _sampled(
+    run_seed: int, round_index: int, pool: tuple[int, ...], cohort_size: int
+) -> tuple[int, ...]:
     order = random_permutation(run_seed, Purpose.COHORT, len(pool), a=round_index)
     return tuple(sorted(pool[i] for i in order[:cohort_size]))
 

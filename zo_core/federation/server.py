@@ -7,7 +7,7 @@ States: *waiting* for clients, a round *open*, *over*.  A round's end opens the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from pathlib import Path
 
 from zo_core.encoding import Payload
@@ -69,8 +69,8 @@ class Server:
         return self.log.next_round
 
     @property
-    def arrived(self) -> frozenset[int]:
-        """Slots whose update of the open round is complete."""
+    def arrived(self) -> Set[int]:
+        """Slots whose update of the open round is complete, a view."""
         return self._flight.inbox.arrived if self._flight else frozenset()
 
     def start(self, now_s: float) -> list[Action]:
@@ -184,8 +184,9 @@ class Server:
         """Send a FedAvg round's weights to those of its cohort that have not had them."""
         if self._flight is None or not self.plan.is_dense(self.next_round):
             return []
-        missing, served = self._flight.missing, self._flight.served
-        lacking = [n for n in names if self.log.roster[n] in missing and (fresh or n not in served)]
+        flight, served = self._flight, self._flight.served
+        waited = (name for name in names if flight.lacks(self.log.roster[name]))
+        lacking = [name for name in waited if fresh or name not in served]
         lacking = [name for name in lacking if name not in served or self._may_stream(name)]
         served.update(lacking)
         return [self._say.model(name) for name in lacking]
@@ -242,7 +243,7 @@ class Server:
 
     def _commit_if_due(self) -> list[Action]:
         """End the round when its time is up, or when nobody is left who could still answer."""
-        online = frozenset(self.log.roster[name] for name in self.online)
+        online = (self.log.roster[name] for name in self.online)
         if self._flight is None or not self._flight.is_due(self._watch.elapsed_s, online):
             return []
         return self._commit(self._flight)
@@ -280,10 +281,13 @@ class Server:
     def _kept(self, result: Payload) -> list[Action]:
         """Put a round's outcome on disk, and only then into a message."""
         self._say.changed()
+        after = result.round_index + 1
         if not isinstance(result, DenseWeights):
             self.log.append(result)
+            if self.log.outweighs_snapshots and not self.rules.keep_rounds:
+                self.log.compact_(self.replica.snapshot(run_id=self.plan.run_id, round_index=after))
+                self._base = self.replica.digest_prefix()
             return [Send(to=None, body=result.encode())]
-        after = result.round_index + 1
         if after == self.plan.rounds or self.plan.is_dense(after):
             self.log.rebase_(self.replica.snapshot(run_id=self.plan.run_id, round_index=after))
             return []

@@ -90,9 +90,9 @@ def replay_(plan: Plan, log: RoundLog, replica: Replica) -> bytes:
     """
     replica.restore_(log.snapshot)
     base = replica.digest_prefix()
-    if log.next_round > log.first_round:
-        method = plan.method_at(log.first_round)
-        log.replay_(method, replica, from_round=log.first_round)
+    if log.next_round > log.snapshot_round:
+        method = plan.method_at(log.snapshot_round)
+        log.replay_(method, replica, from_round=log.snapshot_round)
     return base
 
 

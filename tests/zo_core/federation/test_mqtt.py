@@ -8,7 +8,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -92,13 +92,23 @@ def broker(kind: str, folder: Path) -> Iterator[int]:
         gc.collect()  # amqtt leaves closed connections to the collector, which warns of each
 
 
-def run_client(name: str, port: int, folder: Path, clients: dict[str, Client]) -> None:
+def plain(_name: str) -> Security:
+    return PLAIN
+
+
+def run_client(
+    name: str,
+    port: int,
+    folder: Path,
+    clients: dict[str, Client],
+    secured: Callable[[str], Security] = plain,
+) -> None:
     slot = int(name[1:])
     spool = folder / name
     spool.mkdir()
     client = Client(ParabolaTrainer(), high=slot in plan_of().high, slot=slot, spool=spool)
     link = client_link(TOPICS, name)
-    link.open("127.0.0.1", port, PLAIN, patience_s=5.0)
+    link.open("127.0.0.1", port, secured(name), patience_s=5.0)
     try:
         clients[name] = client
         join(client, link, TOPICS)
@@ -112,15 +122,23 @@ def new_server(folder: Path, **changes: object) -> Server:
     return begin(plan, rules, Replica(Parabola()), MemoryStore(), folder / "spool")
 
 
-def run_all(server: Server, port: int, folder: Path, meanwhile: object = None) -> dict[str, Client]:
+def run_all(
+    server: Server,
+    port: int,
+    folder: Path,
+    meanwhile: object = None,
+    secured: Callable[[str], Security] = plain,
+) -> dict[str, Client]:
     clients: dict[str, Client] = {}
     threads = [
-        threading.Thread(target=run_client, args=(f"c{slot}", port, folder, clients), daemon=True)
+        threading.Thread(
+            target=run_client, args=(f"c{slot}", port, folder, clients, secured), daemon=True
+        )
         for slot in range(len(SAMPLES))
     ]
     with ExitStack() as stack:
         link = server_link(TOPICS, SERVER)
-        link.open("127.0.0.1", port, PLAIN)
+        link.open("127.0.0.1", port, secured(SERVER))
         stack.callback(link.close)
         for thread in threads:
             thread.start()
@@ -171,17 +189,66 @@ topic readwrite zo-test/#
 """
 
 
-def test_access_lists_hold_a_client_to_its_own_topics(tmp_path: Path) -> None:
+def locked(folder: Path, *users: str) -> str:
+    """Mosquitto's settings for passwords "of-USER" and topics by user."""
     if shutil.which("mosquitto_passwd") is None:
         pytest.skip("no mosquitto_passwd here")
-    passwords, acl = tmp_path / "passwords", tmp_path / "acl"
+    passwords, acl = folder / "passwords", folder / "acl"
     passwords.touch()
-    for user in ("server", "c1", "c2"):
+    for user in users:
         subprocess.run(["mosquitto_passwd", "-b", str(passwords), user, f"of-{user}"], check=True)
     acl.write_text(ACL)
-    for file in (passwords, acl, tmp_path):
-        file.chmod(0o755)
-    own = Mosquitto(tmp_path, f"user root\npassword_file {passwords}\nacl_file {acl}\n")
+    return f"user root\npassword_file {passwords}\nacl_file {acl}\n"
+
+
+def certified(folder: Path, name: str, address: str) -> tuple[Path, str]:
+    """An authority, and Mosquitto's settings for a certificate that it signed."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl here")
+
+    def openssl(command: str) -> None:
+        subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
+
+    new = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
+    openssl(f"{new} -subj /CN=authority -keyout {name}-ca.key -out {name}-ca.pem")
+    openssl(
+        f"{new} -subj /CN={address} -addext subjectAltName=IP:{address} "
+        f"-addext basicConstraints=critical,CA:FALSE -CA {name}-ca.pem -CAkey {name}-ca.key "
+        f"-keyout {name}.key -out {name}.pem"
+    )
+    return folder / f"{name}-ca.pem", f"certfile {folder}/{name}.pem\nkeyfile {folder}/{name}.key\n"
+
+
+def test_a_run_by_tls_and_passwords_is_the_run_in_one_process(tmp_path: Path) -> None:
+    users = ["server", *(f"c{slot}" for slot in range(len(SAMPLES)))]
+    ca, certificate = certified(tmp_path, "broker", "127.0.0.1")
+    stranger, _ = certified(tmp_path, "stranger", "127.0.0.1")
+    own = Mosquitto(tmp_path, certificate + locked(tmp_path, *users))
+    server = new_server(tmp_path)
+    try:
+        for trusted, password, why in (
+            (stranger, "of-c1", "CERTIFICATE_VERIFY_FAILED"),
+            (ca, "wrong", "turns 'c1' away"),
+        ):
+            other = Security(ca=trusted, username="c1", password=password)
+            with pytest.raises(LinkError, match=why):
+                client_link(TOPICS, "c1").open("127.0.0.1", own.port, other)
+        clients = run_all(
+            server,
+            own.port,
+            tmp_path,
+            secured=lambda name: Security(ca=ca, username=name, password=f"of-{name}"),
+        )
+    finally:
+        own.stop()
+    expected = reference(server.plan).digest()
+    assert server.replica.digest() == expected
+    assert {c.replica.digest() for c in clients.values() if c.replica} == {expected}
+    assert server.refused == {}
+
+
+def test_access_lists_hold_a_client_to_its_own_topics(tmp_path: Path) -> None:
+    own = Mosquitto(tmp_path, locked(tmp_path, "server", "c1", "c2"))
     try:
         server = new_server(tmp_path)
         listening = server_link(TOPICS, SERVER)
