@@ -236,7 +236,7 @@ def test_the_sphere_factor_does_not_depend_on_the_chunk() -> None:
 def test_the_purposes_are_the_standards_four_letters() -> None:
     names = {Purpose.COHORT: "COHO", Purpose.PARTITION: "PART", Purpose.INITIAL_WEIGHTS: "INIT"}
     names |= {Purpose.SHUFFLE: "SHUF", Purpose.CANDIDATE_SEEDS: "KSED"}
-    names |= {Purpose.DIRECTION_SEED: "ZOSE"}
+    names |= {Purpose.DIRECTION_SEED: "ZOSE", Purpose.WIDTH: "WIDT"}
     assert {p: int.from_bytes(name.encode(), "big") for p, name in names.items()} == {
         p: int(p) for p in Purpose
     }
