@@ -64,7 +64,7 @@ def test_a_part_of_a_table_is_told_with_its_n(tmp_path: Path) -> None:
     assert (place["seeds"], place["asked"]) == ([1], 2)
     table = accuracy_table(record)
     column = table.columns.index("n")
-    assert [row[column].text for row in table.rows] == ["1 of 2", *["2 of 2"] * 3]
+    assert [row[column].text for row in table.rows] == ["1 of 2", *["2 of 2"] * 5]
 
 
 def test_a_place_without_runs_says_so_and_breaks_nothing(tmp_path: Path) -> None:
