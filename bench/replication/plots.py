@@ -25,6 +25,10 @@ _ABSCISSAE: Mapping[str, tuple[str, Callable[[Mapping[str, float]], float]]] = {
         "MiB up and down, mean of all clients (logarithmic)",
         lambda point: point["link_bytes_per_client"] / MIB,
     ),
+    "passes": (
+        "Items through the model, mean of all clients; a backward as two forwards",
+        lambda point: point["item_passes_per_client"],
+    ),
     "seconds": ("Seconds of training on one thread", lambda point: point["elapsed_s"]),
 }
 

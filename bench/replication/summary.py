@@ -10,6 +10,7 @@ from typing import Any
 from bench.record import Metric, mean, unmeasured
 from bench.replication.cell import Cell, CellResult, CellStore
 from bench.replication.spec import PaperTable, Row, TableScale, splits_of
+from zo_core.loss.passes import Passes
 
 Training = Mapping[str, Any]  # what bench.replication.worker.summary returns
 MAX_POINTS = 21  # of a curve in a record
@@ -31,6 +32,11 @@ def gain(training: Training) -> float | None:
     return last - at_pivot[0] if at_pivot and last is not None else None
 
 
+def _item_passes(training: Training) -> int:
+    counted = training["passes_by_method"].values()
+    return sum(Passes(**passes).items for passes in counted)
+
+
 Figure = Callable[[Training], float | None]
 QUANTITIES: dict[str, tuple[str, str, Figure]] = {  # name -> unit, method, of one run
     "test_accuracy": ("share", "argmax on the fixed test split", lambda t: _last(t, "test")),
@@ -50,6 +56,10 @@ QUANTITIES: dict[str, tuple[str, str, Figure]] = {  # name -> unit, method, of o
     "link_bytes_per_client": (
         *("byte", "encoded payloads up and down, hand-over included, mean of all clients"),
         lambda t: (t["up_payload_bytes"] + t["down_payload_bytes"]) / t["clients"],
+    ),
+    "item_passes_per_client": (
+        *("count", "items through the model, a backward as two forwards, mean of all clients"),
+        lambda t: _item_passes(t) / t["clients"],
     ),
     "elapsed_s": (
         *("second", "wall time of all rounds, one thread, other cells beside it"),
@@ -175,6 +185,9 @@ def _point(column: Sequence[Training], trainings: Sequence[Training]) -> dict[st
         "low": min(accuracies),
         "high": max(accuracies),
         "link_bytes_per_client": statistics.fmean(payloads),
+        "item_passes_per_client": statistics.fmean(
+            point["item_passes"] / n for point, n in zip(column, clients, strict=True)
+        ),
         "elapsed_s": statistics.fmean(point["elapsed_s"] for point in column),
     }
     return {name: float(f"{value:.6g}") for name, value in numbers.items()}

@@ -46,7 +46,8 @@ def cost_table(record: Record) -> Table:
     return Table(
         caption=f"{record.details['title']}: what it cost, means over the seeds",
         columns=(
-            *("High/low", "Row", "Rounds", "Up and down a client", "Time, one thread"),
+            *("High/low", "Row", "Rounds", "Up and down a client", "Item passes a client"),
+            "Time, one thread",
             *("Peak, low-resource client", "Peak, high-resource client"),
         ),
         rows=tuple(_cost_row(record, place) for place in record.details["places"]),
@@ -140,6 +141,7 @@ def _cost_row(record: Record, place: Place) -> tuple[Cell, ...]:
         Cell(place["label"]),
         Cell(MISSING if rounds is None else f"{rounds:,.0f}"),
         write("link_bytes_per_client", size),
+        write("item_passes_per_client", lambda count: f"{count:,.0f}"),
         write("elapsed_s", duration),
         write("low_peak_bytes", size),
         write("high_peak_bytes", size),

@@ -29,6 +29,7 @@ def record(high: float | None, low: float | None, guessing: float | None) -> Tra
         worst_decile_accuracy=None,
         up_payload_bytes=0,
         down_payload_bytes=0,
+        item_passes=0,
         elapsed_s=0.0,
     )
     config = TrainConfig(clients=10, warmup_cohort=2)

@@ -27,7 +27,7 @@ from zo_core.payload import Payload, Snapshot
 if TYPE_CHECKING:
     from zo_core.federation.training import Training
 
-CHECKPOINT_VERSION = 4
+CHECKPOINT_VERSION = 5
 _INDEX = "checkpoint.json"
 
 

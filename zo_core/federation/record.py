@@ -23,6 +23,7 @@ class Evaluation:
     worst_decile_accuracy: float | None  # mean over the tenth of the clients that fare worst
     up_payload_bytes: int  # cumulative, all clients
     down_payload_bytes: int  # cumulative, all clients, hand-over included
+    item_passes: int  # cumulative, all clients; a backward counts as two forwards
     elapsed_s: float  # of training, without evaluations
 
 
@@ -94,6 +95,11 @@ class TrainingRecord:
         so_far = self.passes_by_method.setdefault(method, Passes())
         so_far.forward_items += passes.forward_items
         so_far.backward_items += passes.backward_items
+
+    @property
+    def item_passes(self) -> int:
+        """Items through the model so far, all clients; a backward counts as two forwards."""
+        return sum(passes.items for passes in self.passes_by_method.values())
 
     @property
     def elapsed_s(self) -> float:

@@ -178,6 +178,7 @@ class Training:
             worst_decile_accuracy=accuracy.worst_decile,
             up_payload_bytes=self.record.up_payload_bytes,
             down_payload_bytes=self.record.down_payload_bytes,
+            item_passes=self.record.item_passes,
             elapsed_s=self.record.elapsed_s,
         )
 

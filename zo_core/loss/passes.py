@@ -15,6 +15,11 @@ class Passes:
     forward_items: int = 0
     backward_items: int = 0
 
+    @property
+    def items(self) -> int:
+        """Passes in forwards: a backward counts as two, as in the usual estimate of its cost."""
+        return self.forward_items + 2 * self.backward_items
+
 
 _counting: ContextVar[Passes | None] = ContextVar("passes", default=None)
 

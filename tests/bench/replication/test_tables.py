@@ -91,6 +91,7 @@ def test_a_curve_ends_where_the_shortest_run_does_and_keeps_its_last_point() -> 
         "test_accuracy": 0.5,
         "up_payload_bytes": 10,
         "down_payload_bytes": 10,
+        "item_passes": 30,
         "elapsed_s": 1.0,
     }
     long = {"clients": 10, "curve": [{**point, "rounds_done": r} for r in range(1, 51)]}
@@ -98,6 +99,7 @@ def test_a_curve_ends_where_the_shortest_run_does_and_keeps_its_last_point() -> 
     curve = curve_of([long, short])
     assert curve[-1]["rounds"] == 40
     assert len(curve) <= 21
+    assert curve[-1]["item_passes_per_client"] == 3.0
 
 
 @pytest.mark.parametrize(

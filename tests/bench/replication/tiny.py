@@ -32,11 +32,16 @@ def training(accuracy: float, *, at_pivot: float = 0.5, outcome: str = "finished
                 "worst_decile_accuracy": 0.0,
                 "up_payload_bytes": 100 * rounds,
                 "down_payload_bytes": 200 * rounds,
+                "item_passes": 1000 * rounds,
                 "elapsed_s": 1.0 * rounds,
             }
             for rounds, share in points
         ],
         "seconds_by_method": {"fedavg": 4.0, "zeroth-order": 6.0},
+        "passes_by_method": {
+            "fedavg": {"forward_items": 1000, "backward_items": 1000},
+            "zeroth-order": {"forward_items": 7000, "backward_items": 0},
+        },
         "up_payload_bytes": 1000,
         "down_payload_bytes": 2000,
         "handover_blake2b": "00",
