@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from zo_core.algorithms.base import ClientData, RoundContext
+from zo_core.algorithms.base import RoundContext
 from zo_core.config import TrainConfig
 from zo_core.federation.client import Client
 from zo_core.federation.flight import RoundNote
@@ -27,23 +27,15 @@ from zo_core.federation.replica import Replica
 from zo_core.federation.security import Security
 from zo_core.federation.serving import begin, fresh_id
 from zo_core.federation.store import FileStore
-from zo_core.payload import DenseWeights, Payload
+from zo_core.payload import DenseWeights, Payload, ScalarUpdate
 
 PATIENCE_S = 20.0  # to wait for the broker
 _SAMPLES = 8
 TOPICS = Topics("zo")
 
 
-class ConstantForward:
-    """The same loss wherever the weights are."""
-
-    def mean_loss(self, x: Any, y: Any, *, micro_batch: int | None = None) -> float:
-        """Return it."""
-        return 1.0
-
-
 class StubTrainer:
-    """Answers at once: zero scalars, or the weights that came."""
+    """Answers at once: the zero scalars of a constant loss, or the weights that came."""
 
     def join(self, plan: Plan, slot: int) -> Replica:
         """Hold a model of as many weights as the plan's test says."""
@@ -61,15 +53,19 @@ class StubTrainer:
                 samples=self._plan.samples,
                 values=self.replica.values(),
             )
-        method = self._plan.method_at(context.round_index)
-        data = ClientData(slot=self._slot, x=np.zeros(1), y=np.zeros(1))
-        return method.client_update(self.replica, data, context)
+        return ScalarUpdate(
+            run_id=context.run_id,
+            round_index=context.round_index,
+            slot=self._slot,
+            digest=self.replica.digest_prefix(),
+            differences=np.zeros(self._plan.config.directions, np.float32),
+        )
 
 
 def stub_replica(plan: Plan) -> Replica:
     """Make a replica of the plan's size: its alpha, which no data needs, says how many weights."""
     weights = np.full(int(plan.config.alpha), 0.5, np.float32)
-    return Replica([weights], forward=ConstantForward())
+    return Replica([weights])
 
 
 def stub_plan(method: str, *, clients: int, cohort: int, rounds: int, weights: int) -> Plan:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import gc
 import shutil
-import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from brokers import Mosquitto, free_port
 from network import ParabolaTrainer, plan_of, reference
 from parabola import SAMPLES, Parabola
 
@@ -34,41 +33,6 @@ pytestmark = [
 ]
 TOPICS = Topics("zo-test")
 PLAIN = Security()
-MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class Mosquitto:
-    """A broker of this test alone, on loopback."""
-
-    def __init__(self, folder: Path, more: str = "allow_anonymous true\n") -> None:
-        if MOSQUITTO is None:
-            pytest.skip("no mosquitto here (Debian: apt-get install mosquitto)")
-        self.port = free_port()
-        self._conf = folder / "mosquitto.conf"
-        self._conf.write_text(
-            f"listener {self.port} 127.0.0.1\nset_tcp_nodelay true\npersistence false\n{more}"
-        )
-        self.start()
-
-    def start(self) -> None:
-        command = [str(MOSQUITTO), "-c", str(self._conf)]
-        self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.05)
-        raise AssertionError("mosquitto does not listen")
-
-    def stop(self) -> None:
-        self._process.kill()
-        self._process.wait()
 
 
 @contextmanager
