@@ -156,6 +156,7 @@ def _server(
 def _plan(arguments: argparse.Namespace, earlier: Plan | None) -> Plan:
     """Make the plan that was asked for; one that was begun must be the same."""
     from zo_core.data import load_dataset
+    from zo_core.federation.building import shard_samples
     from zo_core.federation.plan import Plan
     from zo_core.federation.serving import fresh_id
 
@@ -164,8 +165,8 @@ def _plan(arguments: argparse.Namespace, earlier: Plan | None) -> Plan:
         seed = fresh_id() if earlier is None else earlier.config.run_seed
     cohort = arguments.warmup_cohort or min(10, arguments.clients)
     config = chosen_config(arguments, run_seed=seed, warmup_cohort=cohort)
-    items = len(load_dataset(config.dataset, data_dir=arguments.data_dir).train) // config.clients
-    samples = items - int(items * config.holdout_share)
+    dataset = load_dataset(config.dataset, data_dir=arguments.data_dir)
+    samples = shard_samples(config, dataset)
     run_id = fresh_id() if earlier is None else earlier.run_id
     plan = Plan(config, run_id=run_id, samples=samples, chunk_bytes=1024 * arguments.chunk_kib)
     if earlier is not None and plan != earlier:

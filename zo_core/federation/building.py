@@ -27,6 +27,12 @@ def federated_data(config: TrainConfig, dataset: Dataset, device: str) -> Federa
     return replace(data, items=_to(data.items, device), test=_to(data.test, device))
 
 
+def shard_samples(config: TrainConfig, dataset: Dataset) -> int:
+    """Count the training items of each client; shards are equal."""
+    items = len(dataset.train) // config.clients
+    return items - int(items * config.holdout_share)
+
+
 def initial_replica(config: TrainConfig, dataset: Dataset, device: str) -> Replica:
     """Build the model of a config at its initial weights."""
     _, channels, _, size = dataset.train.x.shape

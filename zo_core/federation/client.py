@@ -73,6 +73,11 @@ class Client:
         self._announced_round = self._silences = 0  # silences since the last chunk
         self._answer: tuple[int, list[Action]] | None = None  # round and what was sent
 
+    @property
+    def holds_weights(self) -> bool:
+        """Whether it has the run's weights of before its next round."""
+        return self._holds
+
     def connected(self, now_s: float) -> list[Action]:
         """Say hello: the transport has just connected."""
         self._watch.advance(now_s)

@@ -28,7 +28,7 @@ from zo_core.data import load_dataset  # noqa: E402
 from zo_core.federation.store import FileStore  # noqa: E402
 from zo_core.federation.training import Training  # noqa: E402
 
-CLIENTS, ROUNDS, LONGEST_S = 4, 1000, 14.0
+CLIENTS, ROUNDS, LONGEST_S = 4, 500, 14.0
 CONFIG = TrainConfig(
     clients=CLIENTS,
     high_share=0.5,
@@ -94,7 +94,8 @@ def main(kills: int, seed: int) -> None:
                 server.kill()
                 server.wait()
                 done += 1
-                print(f"kill {done} after {lived_s:.2f} s, {rounds_in(folder / 'run')} records")
+                records = rounds_in(folder / "run")
+                print(f"kill {done} after {lived_s:.2f} s, {records} records", flush=True)
         with zobench(*serve, *OPTIONS.split(), stdout=subprocess.PIPE) as server:
             outcome = json.loads(server.communicate()[0])
     print(f"{done} kills, {outcome['rounds']} rounds: {outcome['digest']}")

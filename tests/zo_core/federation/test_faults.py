@@ -164,7 +164,7 @@ def test_below_the_quorum_rounds_commit_empty_and_keep_their_numbers(tmp_path: P
 # --- the server that dies ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(8))
 def test_a_server_killed_at_a_random_instant_goes_on(
     tmp_path: Path, file_store: OpenStore, seed: int
 ) -> None:
@@ -242,7 +242,7 @@ def test_every_message_cut_short_before_it_comes_whole(tmp_path: Path) -> None:
     assert network.server.refused[Reason.MALFORMED] > 40
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_messages_reordered(tmp_path: Path, seed: int) -> None:
     """Whatever is on its way arrives in any order; deadlines are far, so that all count."""
     network = started(tmp_path, rules=Rules(wait_for=6, deadline_s=1e6, warmup_deadline_s=1e6))
@@ -275,7 +275,7 @@ def test_an_update_delayed_past_the_deadline_is_stale(tmp_path: Path) -> None:
     assert network.server.refused[Reason.STALE] >= 1
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_lost_messages(tmp_path: Path, seed: int) -> None:
     """A fifth of everything is lost; who counted in each round is in the log."""
     network = Network(PLAN, tmp_path, rules=Rules(wait_for=6, resync_every_s=1.0))
@@ -328,6 +328,32 @@ def test_a_late_joiner_ends_at_everybodys_digest(tmp_path: Path, joins_at: int) 
     absent = {(r, missing) for r in range(2, 9)} - {(r, missing) for r in counted}
     assert network.digests() == {without(*absent)}
     assert late.next_round == PLAN.rounds
+
+
+def test_one_joins_at_round_30_and_one_returns_after_missing_ten(tmp_path: Path) -> None:
+    plan = plan_of(rounds=40)
+    late, away = [slot for slot in range(6) if slot not in plan.high][:2]
+    network = Network(plan, tmp_path, rules=Rules(wait_for=5))
+    for slot in set(range(6)) - {late}:
+        network.join(f"c{slot}")
+    network.run(until=lambda: network.server.next_round == 12)
+    gone = network.clients[f"c{away}"]
+    network.kill(f"c{away}")
+    network.run(until=lambda: network.server.next_round == 22)
+    network.clients[f"c{away}"] = gone
+    network.act(f"c{away}", gone.connected(network.now_s))
+    network.run(until=lambda: network.server.next_round == 30)
+    joined = network.join(f"c{late}")
+    network.run()
+    absent = {
+        (r, slot)
+        for slot, client in ((late, joined), (away, gone))
+        for r in set(range(2, 40)) - set(client.trainer.computed)
+    }
+    assert {(r, late) for r in range(2, 30)} <= absent
+    assert {(r, away) for r in range(13, 22)} <= absent
+    assert len(absent) <= 28 + 10 + 4  # the rounds that were open when they came
+    assert network.digests() == {reference(plan, lambda r, slot: (r, slot) in absent).digest()}
 
 
 def test_one_that_returns_gets_what_is_fewer_bytes(tmp_path: Path) -> None:
