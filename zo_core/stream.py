@@ -3,12 +3,12 @@
 This module is the readable reference, NumPy alone.  The fast kernels (C, Triton, torch ops) are
 checked against it to the bit.  The generator is Philox4x32-10 (Salmon et al., "Parallel Random
 Numbers: As Easy as 1, 2, 3", SC'11): counter-based, integer-only, so that element i of tensor t
-can be had without drawing any other.  Seeds are not secrecy: who holds the run seed can rebuild
-every direction.
+can be had alone.  Seeds are not secrecy: who holds the run seed can rebuild every direction.
 """
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from enum import IntEnum
@@ -164,15 +164,19 @@ def gaussian_integers(
     """Draw the integers m of which the Gaussian direction is ``m * 2^-16``."""
     first, skip = divmod(_in_range("start", start, 63), 4)
     last = (start + _in_range("n", n, 63) + 3) // 4
-    uniforms = [
-        (word + 0.5) * 2.0**-32 for word in _block_words(seed, tensor_index, first, last, kind=1)
-    ]
-    z = np.empty((last - first, 4))
+    m = box_muller(_block_words(seed, tensor_index, first, last, kind=1))
+    return m[skip : skip + n]
+
+
+def box_muller(words: Sequence[Words]) -> npt.NDArray[np.int64]:
+    """Turn blocks of four words into four Gaussian integers each, in the blocks' order."""
+    uniforms = [(word + 0.5) * 2.0**-32 for word in words]
+    z = np.empty((len(words[0]), 4))
     for pair in (0, 2):
         radius = np.sqrt(-2.0 * np.log(uniforms[pair]))
         angle = 2.0 * np.pi * uniforms[pair + 1]
         z[:, pair], z[:, pair + 1] = radius * np.cos(angle), radius * np.sin(angle)
-    return np.rint(z.reshape(-1)[skip : skip + n] * 2.0**16).astype(np.int64)
+    return np.rint(z.reshape(-1) * 2.0**16).astype(np.int64)
 
 
 def sphere_factor(seed: int, sizes: Sequence[int], chunk: int = 1 << 14) -> float:
@@ -182,16 +186,13 @@ def sphere_factor(seed: int, sizes: Sequence[int], chunk: int = 1 << 14) -> floa
         seed: the direction's seed.
         sizes: number of elements of every tensor of the model, in stream order.
         chunk: elements drawn at a time; the sum is of integers, so it changes no bit.
-
-    Returns:
-        The factor by which :func:`sphere` multiplies, before it rounds to 2^-16.
     """
     square = 0
     for index, size in enumerate(sizes):
         for start in range(0, size, chunk):
             m = gaussian_integers(seed, index, min(chunk, size - start), start)
             square += int(np.dot(m, m))
-    return float(np.sqrt(float(sum(sizes)))) / float(np.sqrt(float(square)))
+    return math.sqrt(sum(sizes)) / math.sqrt(square)
 
 
 def sphere(
@@ -201,7 +202,11 @@ def sphere(
 
     ``factor`` is :func:`sphere_factor` of the same seed over the whole model.
     """
-    m = gaussian_integers(seed, tensor_index, n, start)
+    return onto_sphere(gaussian_integers(seed, tensor_index, n, start), factor)
+
+
+def onto_sphere(m: npt.NDArray[np.int64], factor: float) -> npt.NDArray[np.float64]:
+    """Scale Gaussian integers by :func:`sphere_factor`, rounded to multiples of 2^-16."""
     on_sphere = np.rint(m.astype(np.float64) * (factor * 2.0**16))
     return np.multiply(on_sphere, GAUSSIAN_QUANTUM, dtype=np.float64)
 
@@ -211,10 +216,8 @@ def random_words(run_seed: int, purpose: Purpose, n: int, *, a: int = 0, b: int 
 
     Args:
         run_seed: the run's seed, in [0, 2^64).
-        purpose: what the words are for.
-        n: how many.
-        a: free counter word, for instance the round, in [0, 2^32).
-        b: free counter word, for instance the client, in [0, 2^32).
+        purpose: what the n words are for.
+        a, b: free counter words, for instance round and client, in [0, 2^32).
 
     Returns:
         uint32 array of shape (n,).
@@ -249,12 +252,9 @@ def random_permutations(
     """Draw permutations of 0 .. n-1, each the stable order of n 64-bit keys.
 
     Args:
-        run_seed: the run's seed, in [0, 2^64).
-        purpose: what the permutations are for.
+        run_seed, purpose, a, b: see :func:`random_words`.
         n: length of each.
         rows: how many; row r does not depend on the rows after it.
-        a: free counter word, see :func:`random_words`.
-        b: free counter word.
 
     Returns:
         int64 array of shape (rows, n).

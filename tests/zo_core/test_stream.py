@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from zo_core import stream
 from zo_core.round_seeds import check_seeds, derive_round_seeds
 from zo_core.stream import Purpose
+from zo_core.whole_direction import whole_direction
 
 SEED = 0xFEDCBA9876543210
 ONES = 0xFFFFFFFF
@@ -228,6 +229,24 @@ def test_a_sphere_direction_has_the_norm_root_d(sizes: tuple[int, ...]) -> None:
 def test_the_sphere_factor_does_not_depend_on_the_chunk() -> None:
     factors = {stream.sphere_factor(SEED, (100, 7, 900), chunk=chunk) for chunk in (1, 33, 5000)}
     assert len(factors) == 1
+
+
+@pytest.mark.parametrize("sizes", [(1,), (5, 0, 3), (1000, 17, 128, 3001)])
+@pytest.mark.parametrize("seed", [0, SEED, 2**64 - 1])
+def test_a_direction_drawn_whole_has_the_bits_of_its_tensors(
+    seed: int, sizes: tuple[int, ...]
+) -> None:
+    factor = stream.sphere_factor(seed, sizes)
+    expected = {
+        "gaussian": [stream.gaussian(seed, t, n) for t, n in enumerate(sizes)],
+        "sphere": [stream.sphere(seed, t, n, factor=factor) for t, n in enumerate(sizes)],
+    }
+    for distribution, parts in expected.items():
+        whole = whole_direction(distribution, seed, sizes)
+        assert len(whole) == len(parts)
+        for found, part in zip(whole, parts, strict=True):
+            assert found.dtype == part.dtype
+            assert np.array_equal(found, part)
 
 
 # --- other purposes ------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from zo_core.kernels.numpy_ref import Direction, ReplayStats
 from zo_core.kernels.selection import Group, describe, groups_of, module_of, only
 from zo_core.parameters import CHUNK, Parameters, Piece
 from zo_core.stream import gaussian, rademacher, sphere, sphere_factor
+from zo_core.whole_direction import whole_direction
 
 __all__ = [
     "DISTRIBUTIONS",
@@ -135,8 +136,7 @@ def _small_direction(
     distribution: str, seed: int, sizes: tuple[int, ...]
 ) -> tuple[npt.NDArray[Any], ...]:
     """Draw a direction whole, at most 128 KiB, tensor by tensor; not to be written to."""
-    draw = gaussian if distribution == "gaussian" else _on_sphere(sizes)
-    return tuple(draw(seed, index, size, 0) for index, size in enumerate(sizes))
+    return whole_direction(distribution, seed, sizes)
 
 
 @lru_cache(maxsize=128)  # a step's passes meet a few seeds several times each
