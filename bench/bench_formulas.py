@@ -44,7 +44,9 @@ def test_table1(suite: Suite) -> None:
     assert round(cost_model.mem_full(parameters, listed, BATCH) / paper.MB, 1) == 533.2
     assert round(2 * cost_model.comm_full(parameters) / paper.MB, 1) == 89.4
     rows = [*_communication_rows(parameters), *_memory_rows(suite, parameters)]
-    residuals = {method: _residual(suite, method) for method in ("fedavg", "zo")}
+    with ThreadPoolExecutor(processes_at_once()) as pool:
+        begun = {method: _begin_residual(suite, method, pool) for method in ("fedavg", "zo")}
+        residuals = {method: end() for method, end in begun.items()}
     suite.record(
         case="formulas/table1",
         config={
@@ -83,27 +85,36 @@ _NOTES = [
 ]
 
 
-def _residual(suite: Suite, method: str) -> dict[str, Any]:
-    """Split the difference between formula and measurement into terms.
+def _begin_residual(
+    suite: Suite, method: str, pool: ThreadPoolExecutor
+) -> Callable[[], dict[str, Any]]:
+    """Start to split the difference between formula and measurement into terms.
 
     Returns:
-        bench.residual.residual's data; or "reason", why there is none.
+        A function that waits for bench.residual.residual's data; or for "reason", why there is
+        none.
     """
     weights = 4 * cost_model.resnet18_parameters()
     measured = _measured_memory(suite, method, weights)
     if measured is None:
-        return {"reason": "needs the memory cases of the same run on the CPU"}
-    step = ("resnet18", method, BATCH)
+        return lambda: {"reason": "needs the memory cases of the same run on the CPU"}
+    process = measured - weights
     functions = ["bench.tensor_census:take_census"]
     functions += ["bench.workloads:measure_step_memory"] * suite.scale.memory_processes
-    with ThreadPoolExecutor(processes_at_once()) as pool:
-        census, *default = pool.map(lambda f: devices.run_isolated(f, *step), functions)
+    runs = [pool.submit(devices.run_isolated, f, "resnet18", method, BATCH) for f in functions]
+    return lambda: _residual(method, process, *(run.result() for run in runs))
+
+
+def _residual(
+    method: str, process: float, census: devices.IsolatedResult, *default: devices.IsolatedResult
+) -> dict[str, Any]:
+    """Split the difference, given the measured peak and what the processes found."""
     failed = next((run for run in (census, *default) if run.status != "ok"), None)
     if failed is not None:
         return {"reason": f"{failed.status}: {failed.error}"}
     evidence = Evidence.of(
         census.value,
-        process=measured - weights,
+        process=process,
         default=[run.value["peak_above_baseline_bytes"]["value"] for run in default],
     )
     counted = cost_model.resnet18_activations()

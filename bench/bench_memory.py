@@ -25,65 +25,84 @@ from bench.suite import Suite
 from bench.workloads import RETURN_BLOCKS, STEP_METHODS
 
 _FULL_SET_PROCESSES = 3  # a client set takes minutes, and its median moves little
+_FULL_SET_METHODS = ("inference", "zo")
 _PLENTY_BYTES = 8 << 30
 _MIB = 2**20
 _TIMEOUT_S = 900.0
 _TENSORS = "sum of live tensor storage, seen at torch's dispatcher"
 
 
-def _cases(scale: Scale) -> list[tuple[str, str, int, int | None]]:
-    """List model, method, batch, and the images of a whole client set or None for one batch."""
-    return [
-        (model, method, batch, None)
-        for model in scale.memory_models
-        for batch in scale.memory_batches
-        for method in STEP_METHODS
-    ] + [
-        (model, method, batch, CLIENT_IMAGES)
+def _cases(scale: Scale) -> list[tuple[str, int, int | None]]:
+    """List model, batch, and the images of a whole client set or None for one batch."""
+    steps = [
+        (model, batch, None) for model in scale.memory_models for batch in scale.memory_batches
+    ]
+    return steps + [
+        (model, batch, CLIENT_IMAGES)
         for model in scale.full_set_models
         for batch in scale.full_set_micro_batches
-        for method in ("inference", "zo")
     ]
 
 
-@with_parameters("model, method, batch, images", _cases)
-def test_step_memory(suite: Suite, model: str, method: str, batch: int, images: int | None) -> None:
-    """Measure one step, at process level in fresh processes and at tensor level in another."""
-    processes = suite.scale.memory_processes
+@with_parameters("model, batch, images", _cases)
+def test_step_memory(suite: Suite, model: str, batch: int, images: int | None) -> None:
+    """Measure one step of each method at tensor level, and in fresh processes at process level."""
+    processes, methods = suite.scale.memory_processes, STEP_METHODS
     if images is not None:
-        processes = min(_FULL_SET_PROCESSES, processes)
-    arguments = (model, method, batch, images, suite.device_type)
-    functions = ["measure_tensor_peak", *["measure_step_memory"] * processes]
-    with ThreadPoolExecutor(processes_at_once()) as pool:
-        tensors, *runs = pool.map(lambda function: _run(function, arguments), functions)
-    _record(suite, (model, method, batch, images), tensors, runs)
+        processes, methods = min(_FULL_SET_PROCESSES, processes), _FULL_SET_METHODS
+    _measure(suite, (model, batch, images), methods, dict.fromkeys(methods, processes))
 
 
 @with_parameters("model", lambda scale: scale.frugal_models)
 def test_frugal_memory(suite: Suite, model: str) -> None:
-    """Measure the frugal ways at the paper's batch: all at tensor level, by turns in one process.
+    """Measure the frugal ways at the paper's batch: all at tensor level.
 
     At process level too, those of each kind that need the least, or all of them.
     """
-    scale, batch = suite.scale, BATCH
+    scale = suite.scale
     measured = FRUGAL_METHODS if scale.frugal_timed else LEAST
     processes = scale.memory_processes if scale.frugal_timed else 1
+    _measure(suite, (model, BATCH, None), FRUGAL_METHODS, dict.fromkeys(measured, processes))
+
+
+def _measure(
+    suite: Suite,
+    step: tuple[str, int, int | None],
+    methods: Sequence[str],
+    processes: Mapping[str, int],
+) -> None:
+    """Measure and record steps, all at tensor level and each in some processes of its own.
+
+    Args:
+        suite: the run.
+        step: model, batch, images as in `_cases`.
+        methods: what to measure, at tensor level by turns in one process.
+        processes: of a method, at process level; none where it is not named.
+    """
+    model, batch, images = step
+
+    def of(method: str) -> tuple[Any, ...]:
+        return (model, method, batch, images, suite.device_type)
+
     with ThreadPoolExecutor(processes_at_once()) as pool:
-        arguments = (model, list(FRUGAL_METHODS), batch, suite.device_type)
-        together = pool.submit(_run, "measure_tensor_peaks", arguments)
+        together = pool.submit(_tensors, model, methods, batch, images, suite.device_type)
         runs = {
-            method: [
-                pool.submit(
-                    _run, "measure_step_memory", (model, method, batch, None, suite.device_type)
-                )
-                for _ in range(processes)
-            ]
-            for method in measured
+            method: [pool.submit(_run, "measure_step_memory", of(method)) for _ in range(count)]
+            for method, count in processes.items()
         }
-    for method in FRUGAL_METHODS:
-        tensors = _one_of(together.result(), method)
+    for method in methods:
         ended = [run.result() for run in runs.get(method, [])]
-        _record(suite, (model, method, batch, None), tensors, ended)
+        _record(suite, (model, method, batch, images), together.result()[method], ended)
+
+
+def _tensors(
+    model: str, methods: Sequence[str], *size: int | str | None
+) -> dict[str, devices.IsolatedResult]:
+    """Measure methods in one process; where it is killed, each in one of its own."""
+    together = _run("measure_tensor_peaks", (model, list(methods), *size))
+    if together.status != "ok" and len(methods) > 1:
+        return {method: _tensors(model, [method], *size)[method] for method in methods}
+    return {method: _one_of(together, method) for method in methods}
 
 
 def _one_of(together: devices.IsolatedResult, method: str) -> devices.IsolatedResult:

@@ -81,7 +81,7 @@ SCALES: dict[str, Scale] = {
         ),
         Scale(
             name="default",
-            memory_processes=3,
+            memory_processes=2,
             memory_models=("resnet18",),
             memory_batches=(1, 64),
             full_set_models=(),

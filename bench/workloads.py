@@ -57,22 +57,29 @@ def measure_step_memory(
     return region.to_json() | {"device": on_device.to_json()}
 
 
-def measure_tensor_peak(
-    model: str, method: str, batch: int, images: int | None = None, device: str = "cpu"
+def measure_tensor_peaks(
+    model: str, methods: list[str], batch: int, images: int | None = None, device: str = "cpu"
 ) -> dict[str, Any]:
-    """Measure the peak of live tensors of one step: weights and inputs, and what the step makes.
+    """Measure the peak of live tensors of one step of each method, on one model, by turns.
 
-    Arguments as in :func:`measure_step_memory`.  What the allocator and the system do about it
-    does not matter here, so no step comes before.
+    Weights and inputs count, and what the step makes; what the allocator and the system do about
+    it does not matter here, so no step comes before.  Arguments as in :func:`measure_step_memory`.
 
     Returns:
-        devices.tensor_memory.TensorPeak as JSON.
+        devices.tensor_memory.TensorPeak as JSON, by method; "error" alone where the model's layers
+        do not admit a method.
     """
     from bench.model_source import load_model
 
     loaded = load_model(model).to(device)
     x, y = (part.to(device) for part in loaded.batch(images or batch))
-    return _tensor_peak(loaded.module, x, y, method, batch)
+    peaks = {}
+    for method in methods:
+        try:
+            peaks[method] = _tensor_peak(loaded.module, x, y, method, batch)
+        except ValueError as error:
+            peaks[method] = {"error": str(error)}
+    return peaks
 
 
 def _tensor_peak(module: Any, x: Any, y: Any, method: str, micro_batch: int) -> dict[str, Any]:
@@ -82,28 +89,6 @@ def _tensor_peak(module: Any, x: Any, y: Any, method: str, micro_batch: int) -> 
     with track_tensors(parameters=module.parameters(), existing=[*module.buffers(), x, y]) as seen:
         step()
     return seen.result().to_json()
-
-
-def measure_tensor_peaks(
-    model: str, methods: list[str], batch: int, device: str = "cpu"
-) -> dict[str, Any]:
-    """Measure several methods' peaks of live tensors, one after the other, on one model.
-
-    Returns:
-        What :func:`measure_tensor_peak` gives, by method; "error" alone where the model's layers
-        do not admit a method.
-    """
-    from bench.model_source import load_model
-
-    loaded = load_model(model).to(device)
-    x, y = (part.to(device) for part in loaded.batch(batch))
-    peaks = {}
-    for method in methods:
-        try:
-            peaks[method] = _tensor_peak(loaded.module, x, y, method, batch)
-        except ValueError as error:
-            peaks[method] = {"error": str(error)}
-    return peaks
 
 
 def make_step(model: str, method: str, batch: int, device: str = "cpu") -> Callable[[], object]:
