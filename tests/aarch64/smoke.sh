@@ -39,12 +39,21 @@ cp /etc/resolv.conf "$root/etc/resolv.conf"
 cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt" # a proxy's among them
 # The newest onnxruntime that qemu 7.2 runs: 1.32's ARM build crashes in it on import.
 echo "onnxruntime==1.23.2" >"$root/constraints.txt"
-# A processor that wheels are built for, and one thread: qemu runs the others no faster.
-env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root QEMU_CPU=cortex-a72 OMP_NUM_THREADS=1 \
-    PIP_CONSTRAINT=/constraints.txt ZOBENCH_GROUPS="$groups" chroot "$root" sh -euc '
-    cd /zobench
-    [ -x /venv/bin/pytest ] || { python3 -m venv /venv && /venv/bin/pip install -q -e ".[bench]"; }
-    /venv/bin/pytest --benchmark --scale smoke --out /results ${ZOBENCH_GROUPS:+--only "$ZOBENCH_GROUPS"}
-    /venv/bin/zobench check /results'
+within() { # a command line in the ARM system: a processor that wheels are built for, one thread
+    env -i PATH=/venv/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root QEMU_CPU=cortex-a72 \
+        OMP_NUM_THREADS=1 PIP_CONSTRAINT=/constraints.txt ZOBENCH_GROUPS="$groups" \
+        chroot "$root" sh -euc "cd /zobench; $1"
+}
+if [ ! -e "$root/venv/.unpacked" ]; then # resolved over there, unpacked here, which is much faster
+    within 'python3 -m venv /venv; pip download -q -d /wheels "setuptools>=77" wheel ".[bench]"'
+    for wheel in "$root"/wheels/*.whl; do
+        python3 -m zipfile -e "$wheel" "$root/venv/lib/python3.11/site-packages"
+    done
+    touch "$root/venv/.unpacked"
+fi
+within 'pip install -q --no-deps --no-build-isolation --no-compile -e .'
+within 'python3 -m pytest --benchmark --scale smoke --out /results \
+    ${ZOBENCH_GROUPS:+--only "$ZOBENCH_GROUPS"}'
+within 'python3 -m bench check /results'
 cp -r "$root/results/." "$out/"
 python3 "$here/same_bits.py" "$out" "$reference"
