@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -285,22 +283,3 @@ def test_other_distributions_measure_the_slope_along_their_own_direction(
         quadratic(tensors), tensors, [3], epsilon=1e-2, distribution=distribution
     )
     assert found[0] / 2e-2 == pytest.approx(slope, rel=1e-4)
-
-
-MODULES_WITH_EXAMPLES = {
-    "zo_core.stream": 2,
-    "zo_core.perturbation": 1,
-    "zo_core.spsa": 1,
-    "zo_core.optimizer": 1,
-    "zo_core.models": 1,
-    "zo_core.data.partition": 1,
-    "zo_core.data.resources": 1,
-}
-
-
-@pytest.mark.parametrize(("name", "examples"), MODULES_WITH_EXAMPLES.items())
-def test_the_documentations_examples_run(name: str, examples: int) -> None:
-    flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
-    result = doctest.testmod(importlib.import_module(name), optionflags=flags)
-    assert result.failed == 0
-    assert result.attempted >= examples
