@@ -39,8 +39,8 @@ cp /etc/resolv.conf "$root/etc/resolv.conf"
 cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt" # a proxy's among them
 # The newest onnxruntime that qemu 7.2 runs: 1.32's ARM build crashes in it on import.
 echo "onnxruntime==1.23.2" >"$root/constraints.txt"
-within() { # a command line in the ARM system: a processor that wheels are built for, one thread
-    env -i PATH=/venv/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root QEMU_CPU=cortex-a72 \
+within() { # a command line in the ARM system; torch 2.10 needs ARMv8.2, a Cortex-A72 stops at its import
+    env -i PATH=/venv/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root QEMU_CPU=neoverse-n1 \
         OMP_NUM_THREADS=1 PIP_CONSTRAINT=/constraints.txt ZOBENCH_GROUPS="$groups" \
         chroot "$root" sh -euc "cd /zobench; $1"
 }
