@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.plot_style import Plot, look, panel
+from bench.plot_style import Plot, logarithmic_x, look, panel
 from bench.record import Record
 from bench.results import Results
 from bench.tables import count_range
@@ -58,17 +58,11 @@ def _frontier_plot(results: Results, split: str) -> Plot | None:
     records = _with_curves(results, split)
     if not records:
         return None
-    from matplotlib.ticker import LogLocator
-
     axis = "MiB up and down, mean of all clients (logarithmic)"
     with panel(_title(split), axis, "Test accuracy (%)") as (figure, axes):
         for algorithm, record in records.items():
             _draw_curves(axes, algorithm, record, _mib_a_client(record.config["clients"]))
-        axes.set_xscale("log")
-        # A narrow range has ticks within one decade; as powers of ten their labels would collide.
-        axes.xaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
-        axes.xaxis.set_minor_formatter("{x:g}")
-        axes.xaxis.set_major_formatter("{x:g}")
+        logarithmic_x(axes)
         _finish(axes)
     return Plot(
         name=f"frontier-{split}",

@@ -105,6 +105,22 @@ def panel(title: str, x: str, y: str) -> Iterator[tuple[Figure, Axes]]:
         yield figure, axes
 
 
+def logarithmic_x(axes: Axes) -> None:
+    """Make the drawn axis logarithmic, with as many labels, in plain figures, as there is room for.
+
+    Call it after drawing: a narrow range gets labels between the powers of ten, which collide
+    with each other when they are themselves written as powers.
+    """
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    is_narrow = high < 200 * low
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
+    axes.xaxis.set_minor_formatter("{x:g}" if is_narrow else NullFormatter())
+
+
 def save(plot: Plot, folder: Path) -> dict[str, Path]:
     """Write a plot as PNG and as SVG, each whole or not at all.
 

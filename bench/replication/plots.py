@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.plot_style import Plot, panel
+from bench.plot_style import Plot, logarithmic_x, panel
 from bench.record import Record
 from bench.replication.tables import metric_of
 from bench.results import Results
@@ -59,7 +59,7 @@ def _curves_plot(record: Record, split: str, abscissa: str) -> Plot:
             x = [x_of(point) for point in place["curve"]]
             _line(axes, index, x, place["curve"], place["label"])
         if abscissa == "bytes":
-            axes.set_xscale("log")
+            logarithmic_x(axes)
         if abscissa == "rounds":
             axes.axvline(_pivot(record), color="#555555", linestyle=":", linewidth=1.2)
         axes.set_ylim(0, 100)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import sample_records as sample
 
-from bench.plot_style import DARK, LOOKS, Plot, save
+from bench.plot_style import DARK, LOOKS, Plot, logarithmic_x, panel, save
 from bench.plots import memory_plots
 from bench.results import Results
 from bench.sections import SECTIONS, Section
@@ -108,6 +109,21 @@ def test_the_frontier_counts_all_bytes_over_all_clients() -> None:
     assert axes.get_xscale() == "log"
     x, _ = lines_of(whole_plots()["frontier-10-90"])["ZOWarmUp"][-1]
     assert x == pytest.approx(total / 50 / MIB)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(3.1, 4.9), (0.7, 12.0), (20.0, 1900.0), (0.004, 30.0), (1e-4, 4000.0)]
+)
+def test_labels_of_a_logarithmic_axis_do_not_collide(low: float, high: float) -> None:
+    with panel("title", "x", "y") as (figure, axes):
+        axes.plot([low, high], [0, 1])
+        logarithmic_x(axes)
+    figure.draw_without_rendering()
+    ticks = [*axes.xaxis.get_major_ticks(), *axes.xaxis.get_minor_ticks()]
+    inside = [t.label1 for t in ticks if axes.get_xlim()[0] <= t.get_loc() <= axes.get_xlim()[1]]
+    boxes = sorted((t.get_window_extent() for t in inside if t.get_text()), key=lambda b: b.x0)
+    assert len(boxes) >= 2
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
 
 
 def test_stacked_tensors_add_up_to_their_peak() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import devices
 from devices import cgroup
-from devices.known_sizes import ALLOCATORS, MIB, measure_allocation
+from devices.known_sizes import ALLOCATORS, MIB, PATTERNS, measure_allocation, measure_sizes
 from devices.peaks import CgroupPeak
 
 
@@ -151,3 +151,7 @@ def lifetime_in_a_small_parent(sizes_bytes: list[int]) -> Any:
     """Measure in a grandchild, since a child inherits the maximum of the large test process."""
     where = ("malloc", "freed at once", sizes_bytes, "lifetime")
     return devices.run_isolated("devices.known_sizes:measure_sizes", *where).value
+
+
+def sizes_by_pattern(allocator: str, sizes_bytes: list[int]) -> dict[str, list[int]]:
+    return {name: measure_sizes(allocator, name, sizes_bytes, "best") for name in PATTERNS}
