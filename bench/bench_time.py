@@ -1,18 +1,23 @@
-"""Time of one step, by pytest-benchmark: inference, ZO, FedAvg on the same batch."""
+"""Time, by pytest-benchmark, and energy of one step: inference, ZO, FedAvg on the same batch."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
+import devices
 from bench import paper
 from bench.cases import with_parameters
 from bench.frugal_steps import FRUGAL_METHODS
 from bench.model_names import model_label
-from bench.record import median
+from bench.record import Metric, median, single, unmeasured
 from bench.scales import Scale
 from bench.suite import Suite
 from bench.workloads import STEP_METHODS, make_step
+from devices.energy import NoEnergy
+
+_ENERGY_REGION_S = 2.0  # of steps in a row: many periods of any counter or sensor
 
 
 def steps_in_round(method: str, batch: int) -> int | None:
@@ -25,6 +30,24 @@ def steps_in_round(method: str, batch: int) -> int | None:
     passes = {"zo": paper.DIRECTIONS, "fedavg": paper.LOCAL_EPOCHS, "backprop": paper.LOCAL_EPOCHS}
     count = passes.get(kind)
     return None if count is None else count * math.ceil(paper.CLIENT_IMAGES / batch)
+
+
+def step_energy(step: Callable[[], object], step_s: float) -> Metric:
+    """Measure the joules of one step over many in a row, none of which is timed.
+
+    Args:
+        step: takes one step, and has been taken before.
+        step_s: about how long it takes, in seconds.
+    """
+    meter = devices.energy_meter()
+    repeats = 0 if isinstance(meter, NoEnergy) else math.ceil(_ENERGY_REGION_S / step_s)
+    meter.start()
+    for _ in range(repeats):
+        step()
+    joules = meter.stop()
+    if joules.value is None:
+        return unmeasured("joule", joules.reason or "the meter gave none")
+    return single(joules.value / repeats, "joule", f"{joules.method}, mean of {repeats} steps")
 
 
 def _cases(scale: Scale) -> list[tuple[str, str, int]]:
@@ -47,7 +70,7 @@ def test_step_time(suite: Suite, benchmark: Any, model: str, method: str, batch:
     benchmark.pedantic(step, rounds=suite.scale.time_repeats, iterations=1, warmup_rounds=1)
     metric = median(benchmark.stats.stats.data, "second", "pytest-benchmark pedantic, wall time")
     steps = steps_in_round(method, batch)
-    metrics = {"step": metric}
+    metrics = {"step": metric, "energy": step_energy(step, metric.value or _ENERGY_REGION_S)}
     if steps is not None:
         rounds = [steps * seconds for seconds in metric.samples]
         metrics["round_extrapolated"] = median(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from bench.frontier import TARGETS, Moment, Point, pareto, points_of, splits_of
 from bench.frontier_statements import name_of
@@ -10,6 +11,7 @@ from bench.results import Results
 from bench.tables import Cell, Table
 from bench.text import MISSING, duration, percent, significant, size
 
+_Column = TypeVar("_Column", str, Cell)
 _FRONTS: dict[str, Callable[[Point], tuple[float, ...]]] = {
     "memory": lambda p: (p.low_bytes,),
     "time": lambda p: (p.last.seconds,),
@@ -37,21 +39,22 @@ def _points_table(split: str, points: Sequence[Point]) -> Table:
         ),
         columns=(
             *("No.", "Method", "Low-resource client", "High-resource client", "Rounds"),
-            *(
-                "Time of the run",
-                "Bytes a client",
-                "Joules",
-                "Accuracy",
-                "On the front of",
-                "Record",
-            ),
+            *("Time of the run", "Bytes a client", *_energy(points, "Joules")),
+            *("Accuracy", "On the front of", "Record"),
         ),
-        rows=tuple(_point_row(point, fronts) for point in points),
+        rows=tuple(_point_row(point, fronts, points) for point in points),
         labels=2,
     )
 
 
-def _point_row(point: Point, fronts: dict[str, set[int]]) -> tuple[Cell, ...]:
+def _energy(points: Sequence[Point], column: _Column) -> tuple[_Column, ...]:
+    """Keep the column of joules where any of the points has them."""
+    return (column,) if any(point.last.joules is not None for point in points) else ()
+
+
+def _point_row(
+    point: Point, fronts: dict[str, set[int]], points: Sequence[Point]
+) -> tuple[Cell, ...]:
     on = [name for name, numbers in fronts.items() if point.number in numbers]
     last = point.last
     return (
@@ -62,7 +65,7 @@ def _point_row(point: Point, fronts: dict[str, set[int]]) -> tuple[Cell, ...]:
         Cell(str(point.rounds)),
         Cell(duration(last.seconds)),
         Cell(size(last.bytes_a_client)),
-        Cell(MISSING if last.joules is None else significant(last.joules)),
+        *_energy(points, Cell(MISSING if last.joules is None else significant(last.joules))),
         Cell(percent(last.accuracy)),
         Cell(", ".join(on) or MISSING),
         Cell(point.case),
@@ -75,7 +78,7 @@ def _targets_table(split: str, points: Sequence[Point]) -> Table:
             f"What a test accuracy takes at least at {split.replace('-', '/')}, and by which"
             " method’s number"
         ),
-        columns=("Accuracy", "Memory", "Time", "Bytes a client", "Joules"),
+        columns=("Accuracy", "Memory", "Time", "Bytes a client", *_energy(points, "Joules")),
         rows=tuple(_target_row(points, target) for target in TARGETS),
         labels=1,
     )
@@ -83,16 +86,13 @@ def _targets_table(split: str, points: Sequence[Point]) -> Table:
 
 def _target_row(points: Sequence[Point], target: float) -> tuple[Cell, ...]:
     reached = [(p, moment) for p in points if (moment := p.reaches(target)) is not None]
+    with_joules = [(p, m) for p, m in reached if m.joules is not None]
     return (
         Cell(percent(target)),
         _least(reached, lambda p, _: p.low_bytes, lambda value: size(value) if value else "none"),
         _least(reached, lambda _, moment: moment.seconds, duration),
         _least(reached, lambda _, moment: moment.bytes_a_client, size),
-        _least(
-            [(p, m) for p, m in reached if m.joules is not None],
-            lambda _, moment: moment.joules or 0.0,
-            significant,
-        ),
+        *_energy(points, _least(with_joules, lambda _, m: m.joules or 0.0, significant)),
     )
 
 

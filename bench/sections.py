@@ -131,7 +131,7 @@ SECTIONS = (  # in the page's order
     ),
     Section(
         group="time",
-        title="Time of one step",
+        title="Time and energy of one step",
         lead=(
             "Inference is two forwards; ZO is one direction: two forwards, the perturbations and"
             " the replay; FedAvg is forward, backward and update. A round of the paper takes S = 3"
@@ -140,7 +140,14 @@ SECTIONS = (  # in the page's order
         says=(lambda results: [time_sentence(results)],),
         tables=(time_tables,),
         plots=(time_plots,),
-        definitions={"Time": "Wall time in other runs than memory, one unmeasured repeat first."},
+        definitions={
+            "Time": "Wall time in other runs than memory, one unmeasured repeat first.",
+            "Energy": (
+                "Joules of two seconds of steps in a row, by the step: a GPU’s or a processor’s own"
+                " counters, or a board’s power sensors; screen, storage, radio and the power supply"
+                " are outside of all of them. Where there is no counter there is no figure."
+            ),
+        },
     ),
     Section(
         group="edge",

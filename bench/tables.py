@@ -21,6 +21,7 @@ from bench.text import (
 
 _STEP_TIME = "Time of one step, ms: median (smallest–largest)"
 _ROUND_TIME = "Time of the paper’s round, extrapolated from the step, s: median (smallest–largest)"
+_STEP_ENERGY = "Energy of one step, joules: mean over steps in a row"
 _RATIOS = (("fedavg", "zo"), ("zo", "inference"))  # over, under
 _BYTES_COLUMNS = (
     *("Model", "Method"),
@@ -90,7 +91,7 @@ def _whole_set_table(results: Results) -> list[Table]:
 
 
 def time_tables(results: Results) -> list[Table]:
-    """Tabulate the time of one step by model, batch and method, and of the paper's round."""
+    """Tabulate time and energy of a step by model, batch and method, and the paper's round."""
     if not results.group("time"):
         return []
     tables = [_step_table(results, "time", "step", milliseconds, caption=_STEP_TIME)]
@@ -103,6 +104,8 @@ def time_tables(results: Results) -> list[Table]:
                 methods=methods,
             )
         )
+    if any(results.value(record.case, "energy") for record in results.group("time")):
+        tables.append(_step_table(results, "time", "energy", significant, caption=_STEP_ENERGY))
     return tables
 
 

@@ -179,9 +179,16 @@ class SampledPower:
 
 
 def _why_none(root: Path) -> str:
+    """Say what is missing, and what would give a figure."""
     if any((root / "sys/class/powercap").glob("intel-rapl:*")):
-        return "RAPL's counters are readable by root only; run as root or allow reading energy_uj"
-    return "no RAPL counter, no Jetson power sensor, and the zeus library found no counter"
+        return (
+            "RAPL's counters are readable by root only: run as root, or chmod a+r"
+            " /sys/class/powercap/intel-rapl:*/energy_uj"
+        )
+    return (
+        "no counter here: RAPL is not shown (virtual machines hide it), there is no Jetson power"
+        " sensor, and counters of GPUs and of AMD's processors need Zeus (pip install zeus)"
+    )
 
 
 def _zeus_monitor() -> Any:

@@ -128,20 +128,22 @@ def bytes_records(*, zo_payload: tuple[int, int] = (44, 162)) -> list[Record]:
     ]
 
 
-def time_records(*, factor: float = 1.0) -> list[Record]:
-    """Make the time cases; factor multiplies what ZO takes."""
+def time_records(*, factor: float = 1.0, watts: float | None = None) -> list[Record]:
+    """Make the time cases; factor multiplies what ZO takes, and all draw as many watts, if any."""
     return [
-        _time(model, method, batch, factor if method == "zo" else 1.0)
+        _time(model, method, batch, factor if method == "zo" else 1.0, watts)
         for model in ("resnet18", "cnn")
         for method in _SECONDS_AN_IMAGE
         for batch in (1, 64)
     ]
 
 
-def _time(model: str, method: str, batch: int, factor: float) -> Record:
+def _time(model: str, method: str, batch: int, factor: float, watts: float | None) -> Record:
     seconds = factor * _SECONDS_AN_IMAGE[method] * batch
     samples = [seconds * wobble for wobble in (0.97, 1.0, 1.01, 1.02, 1.1)]
     metrics = {"step": median(samples, "second", "sample clock")}
+    if watts is not None:
+        metrics["energy"] = single(watts * seconds, "joule", "sample counter")
     if method != "inference":
         rounds = [45 * sample for sample in samples]
         metrics["round_extrapolated"] = median(rounds, "second", "step, times 45 steps")

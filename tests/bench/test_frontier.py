@@ -100,11 +100,14 @@ def test_moments_join_curves_and_costs_by_hand() -> None:
     assert [m["joules"] for m in joined] == [None, None]
 
 
-def frontier_record(variant: str, family: str, *figures: float, rounds: int = 60) -> Record:
+def frontier_record(
+    variant: str, family: str, *figures: float, rounds: int = 60, watts: float | None = None
+) -> Record:
     """The figures are low memory, final accuracy and seconds."""
     low, end, seconds = figures
+    joules = None if watts is None else watts * seconds
     half = {"accuracy": end / 2, "bytes_a_client": 5e4, "seconds": seconds / 2, "joules": None}
-    last = {"accuracy": end, "bytes_a_client": 1e5, "seconds": seconds, "joules": None}
+    last = {"accuracy": end, "bytes_a_client": 1e5, "seconds": seconds, "joules": joules}
     return sample.record(
         f"frontier/10-90/{variant}/plain",
         {"split": "10-90", "variant": variant, "way": "plain", "sources": {}},
@@ -233,3 +236,17 @@ def test_points_are_numbered_by_memory() -> None:
     failed = replace(records[0], case="frontier/10-90/x", status="timeout", error="slow")
     found = points_of(Results.of([*records, failed]), "10-90")
     assert [(p.number, p.variant) for p in found] == [(1, "zowarmup"), (2, "fedavg")]
+
+
+def test_joules_stand_beside_the_other_costs_where_a_counter_told_them() -> None:
+    told = frontier_record("zowarmup", "forwards", 1024, 0.8, 3.0, watts=5.0)
+    untold = frontier_record("fedavg", "backprop", 2048, 0.9, 3.0)
+    points, targets = frontier_tables(Results.of([told, untold]))
+    column = points.columns.index("Joules")
+    assert [row[column].text for row in points.rows] == ["15.0", "–"]
+    assert targets.columns[-1] == "Joules"
+    assert targets.rows[0][-1].text == "15.0"
+    assert targets.rows[0][-1].detail == "(No. 1)"
+    for table in frontier_tables(Results.of([untold])):
+        assert "Joules" not in table.columns
+        assert {len(row) for row in table.rows} == {len(table.columns)}

@@ -71,7 +71,8 @@ def test_a_machine_without_sensors_has_no_energy_and_says_why(tmp_path: Path) ->
 
     assert isinstance(meter, NoEnergy)
     assert reading.value is None
-    assert "no RAPL counter" in str(reading.reason)
+    for way_out in ("RAPL", "Jetson", "pip install zeus"):
+        assert way_out in str(reading.reason)
 
 
 def test_rapl_adds_packages_and_dram_and_leaves_out_their_parts(tmp_path: Path) -> None:
