@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle of the suite: what was measured stays, whole, with a report."""
+"""The suite's command in a process of its own: Ctrl-C in the middle, and a folder's own pytest."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from bench.check import check
 def test_ctrl_c_leaves_valid_partial_results_and_a_report(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "bench", "run", "--scale", "smoke", "--only", "memory"]
     out = tmp_path / "out"
+    # The folder's pytest makes errors of warnings, which must not end the command's run.
+    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
     running = subprocess.Popen(
         [*command, "--model", "cnn", "--out", str(out)],
         cwd=tmp_path,

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from bench.store import read_records
+from bench.record import Record
+from bench.store import StoreError, read_records
+from bench.suite import Suite
+
+OWN = """
+from torch import nn
+def tiny():
+    return nn.Sequential(nn.Flatten(), nn.Linear(12, 7))
+"""
+MODEL = "own-tiny-3x2x2"
 
 
 def run_pytest(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -16,29 +26,49 @@ def run_pytest(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def test_benchmark_runs_the_suite_from_any_folder_and_ends_with_the_report(tmp_path: Path) -> None:
-    words = ("--benchmark", "--scale", "smoke", "--only", "bytes")
-    done = run_pytest(tmp_path, *words, "--out", "results")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert str(Path("results") / "report.html") in done.stdout
-    assert (tmp_path / "results" / "report.html").stat().st_size > 1000
-    records = {record.case: record for record in read_records(tmp_path / "results")}
-    assert records["bytes/resnet18/zo"].metrics["up_scalars"].value == 12
-    assert records["bytes/resnet18/fedavg"].metrics["up_scalars"].value == 4 * 11_173_962
+@dataclass(frozen=True)
+class Run:
+    """A run of the suite on a model of the user's, in a folder that is not the repository."""
+
+    folder: Path
+    done: subprocess.CompletedProcess[str]
+
+    def records(self) -> dict[str, Record]:
+        return {record.case: record for record in read_records(self.folder / "results")}
 
 
-def test_the_command_runs_in_a_folder_whose_pytest_makes_errors_of_warnings(tmp_path: Path) -> None:
-    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
-    words = ("run", "--scale", "smoke", "--only", "bytes", "--model", "cnn", "--out", "results")
-    done = subprocess.run(
-        [sys.executable, "-m", "bench", *words],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.fixture(scope="module")
+def own_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("anywhere")
+    (folder / "own.py").write_text(OWN)
+    words = ["--benchmark", "--scale", "smoke", "--only", "bytes,time", "--out", "results"]
+    words += ["--model", "own:tiny", "--input-shape", "3,2,2", "--benchmark-json", "time.json"]
+    done = run_pytest(folder, *words)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert read_records(tmp_path / "results")
+    return Run(folder, done)
+
+
+def test_benchmark_runs_the_suite_from_any_folder_and_ends_with_the_report(own_run: Run) -> None:
+    assert str(Path("results") / "report.html") in own_run.done.stdout
+    assert (own_run.folder / "results" / "report.html").stat().st_size > 1000
+
+
+def test_the_users_model_takes_the_place_of_the_scales(own_run: Run) -> None:
+    records = own_run.records()
+    assert {case for case in records if case.startswith("bytes/")} == {
+        f"bytes/{MODEL}/zo",
+        f"bytes/{MODEL}/fedavg",
+    }
+    assert records[f"bytes/{MODEL}/zo"].metrics["up_scalars"].value == 4 * 3
+    assert records[f"bytes/{MODEL}/fedavg"].metrics["up_scalars"].value == 4 * (12 * 7 + 7)
+    assert {record.provenance.division for record in records.values()} == {"open"}
+
+
+def test_pytest_benchmarks_own_file_and_command_work_on_the_time_cases(own_run: Run) -> None:
+    compare = [sys.executable, "-m", "pytest_benchmark", "compare", "time.json"]
+    told = subprocess.run(compare, cwd=own_run.folder, capture_output=True, text=True, check=True)
+    for method in ("inference", "zo", "fedavg"):
+        assert f"own:tiny@3x2x2-{method}-1" in told.stdout
 
 
 def test_plain_pytest_runs_tests_and_no_benchmark(tmp_path: Path) -> None:
@@ -49,22 +79,35 @@ def test_plain_pytest_runs_tests_and_no_benchmark(tmp_path: Path) -> None:
     assert not (tmp_path / "zobench-results").exists()
 
 
+def test_a_users_mistake_is_a_usage_error_without_a_traceback(tmp_path: Path) -> None:
+    done = run_pytest(tmp_path, "--benchmark", "--scale", "huge")
+    assert done.returncode == int(pytest.ExitCode.USAGE_ERROR)
+    assert "smoke, default, laptop" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not (tmp_path / "zobench-results").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("--scale", "huge"), "smoke, default, laptop"),
-        (("--only", "nonsense"), "memory, bytes"),
-        (("--out", "file/below"), "cannot be written"),
+        ({"only": "nonsense"}, "memory, bytes"),
+        ({"out": "file/below"}, "cannot be written"),
+        ({"model": "nonsense"}, "one of resnet18"),
+        ({"model": "no_such:thing"}, "cannot be imported"),
+        ({"input_shape": "3,2,2"}, "add --model"),
+        ({"device": "tpu"}, "auto, cpu, cuda"),
     ],
 )
-def test_a_users_mistake_is_a_usage_error_without_a_traceback(
-    tmp_path: Path, words: tuple[str, ...], expected: str
+def test_each_mistake_is_told_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: dict[str, str], expected: str
 ) -> None:
+    """The plug-in makes usage errors of these two kinds of exception."""
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
-    done = run_pytest(tmp_path, "--benchmark", *words)
-    assert done.returncode == int(pytest.ExitCode.USAGE_ERROR)
-    assert expected in done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
+    options: dict[str, str | None] = {"scale": "smoke", "only": None, "out": None}
+    with pytest.raises((ValueError, StoreError), match=expected):
+        Suite.from_options(**(options | words))  # type: ignore[arg-type]
+    assert not (tmp_path / "zobench-results").exists()
 
 
 def test_the_plug_in_imports_nothing_heavy() -> None:
@@ -74,13 +117,3 @@ def test_the_plug_in_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_pytest_benchmarks_own_file_and_command_work_on_the_time_cases(tmp_path: Path) -> None:
-    words = ("--benchmark", "--scale", "smoke", "--only", "time", "--model", "cnn")
-    done = run_pytest(tmp_path, *words, "--out", "results", "--benchmark-json", "time.json")
-    assert done.returncode == 0, done.stdout + done.stderr
-    compare = [sys.executable, "-m", "pytest_benchmark", "compare", "time.json"]
-    told = subprocess.run(compare, cwd=tmp_path, capture_output=True, text=True, check=True)
-    for method in ("inference", "zo", "fedavg"):
-        assert f"cnn-{method}-1" in told.stdout
