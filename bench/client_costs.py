@@ -12,11 +12,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import devices
 
 if TYPE_CHECKING:
+    from zo_core.data import Dataset
     from zo_core.federation.training import Training
 
 # How the same steps are taken at less memory: name -> fields of the config.
@@ -32,30 +34,47 @@ PLAIN = "plain"
 
 
 def measure_variants(
-    variants: Mapping[str, Mapping[str, Any]], repeats: int
+    variants: Mapping[str, Mapping[str, Any]],
+    repeats: int,
+    *,
+    data_dir: str | None = None,
+    verify: bool = True,
+    ways: Sequence[str] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Measure a client's round in each way that a variant can be run.
 
     Args:
         variants: fields of TrainConfig, by name.
         repeats: of the time, at least 1; one more comes first, unmeasured.
+        data_dir: folder of a data set that is files.
+        verify: compare its checksums.
+        ways: names of those to be measured beside the plain one; None for all.
 
     Returns:
         By variant: "phase_rounds" and "ways", which is by way either "error" (the model does not
         admit it) or "costs": a dict for each phase and group that takes part, with "phase",
-        "method", "group" ("high" or "low"), "backprop" (a gradient was made), "peak_bytes" (live
+        "method", "group" ("high" or "low"), "backprop" (a gradient was made), "forwards" (some were
+        without one), "peak_bytes" (live
         tensors, weights and the client's data included), "by_category", "seconds" (samples), and
         "joules" of one round (None with "joules_reason").
     """
-    return {name: _measure(fields, repeats) for name, fields in variants.items()}
-
-
-def _measure(fields: Mapping[str, Any], repeats: int) -> dict[str, Any]:
-    from zo_core.config import TrainConfig
     from zo_core.data import load_dataset
+
+    folder = None if data_dir is None else Path(data_dir)
+    return {
+        name: _measure(
+            fields, repeats, load_dataset(fields["dataset"], data_dir=folder, verify=verify), ways
+        )
+        for name, fields in variants.items()
+    }
+
+
+def _measure(
+    fields: Mapping[str, Any], repeats: int, dataset: Dataset, chosen: Sequence[str] | None
+) -> dict[str, Any]:
+    from zo_core.config import TrainConfig
     from zo_core.federation.training import Training
 
-    dataset = load_dataset(fields["dataset"])
     phases = Training(TrainConfig(**fields), dataset).algorithm.phases
     # the first round of each phase is reached at once: what a client does depends on no weight
     short = {**fields, "rounds": len(phases), "pivot": min(1, fields["pivot"])}
@@ -73,7 +92,11 @@ def _measure(fields: Mapping[str, Any], repeats: int) -> dict[str, Any]:
     low = [cost for cost in ways[PLAIN]["costs"] if cost["group"] == "low"]
     if low:
         further = BACKPROP_WAYS if any(cost["backprop"] for cost in low) else FORWARD_WAYS
-        ways |= {way: costs(changes) for way, changes in further.items()}
+        ways |= {
+            way: costs(changes)
+            for way, changes in further.items()
+            if chosen is None or way in chosen
+        }
     return {"phase_rounds": [phase.rounds for phase in phases], "ways": ways}
 
 
@@ -120,18 +143,24 @@ class _Client:
     def _tensors(self) -> dict[str, Any]:
         """Take the update's peak of live tensors, and tell whether it made a gradient."""
         from devices.tensor_memory import track_tensors
+        from zo_core.loss.passes import counting_passes
 
         replica = _copy(self._before)
         module = replica.module
         # whoever trains a copy cut to a width holds that alone, and the tracker sees it made
         held = [] if self._trains_a_part() else [*module.parameters()]
         existing = [*module.buffers(), self._data.x, self._data.y]
-        with _noting_backward() as seen, track_tensors(parameters=held, existing=existing) as found:
+        with (
+            counting_passes() as passes,
+            _noting_backward() as seen,
+            track_tensors(parameters=held, existing=existing) as found,
+        ):
             self._method.client_update(replica, self._data, self._context)
         peak, own = found.result(), getattr(self._method, "client_state_bytes", None)
         state = 0 if own is None else int(own(replica))  # outside of torch, kept between rounds
         return {
             "backprop": bool(seen),
+            "forwards": passes.forward_items > passes.backward_items,
             "peak_bytes": peak.peak_bytes + state,
             "by_category": {**peak.by_category, "optimiser": peak.by_category["optimiser"] + state},
         }

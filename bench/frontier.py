@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from string import ascii_lowercase
 from typing import Any
 
 from bench.record import Record
 from bench.results import Results
 
 TARGETS = (0.5, 0.6, 0.7, 0.8, 0.9)  # test accuracies, fixed before anything was run
-FAMILIES = ("left out", "forwards", "backprop")  # what low-resource clients do
+FAMILIES = ("left out", "forwards", "both", "backprop")  # what low-resource clients do
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,7 @@ class Moment:
 class Point:
     """One variant in one way."""
 
-    number: int  # in the table and on the charts
+    number: str  # in the table and on the charts: the variant's, and a letter for the way
     case: str  # of the record that it stands in
     variant: str
     way: str
@@ -52,17 +53,50 @@ class Point:
         return next((m for m in self.moments if m.accuracy >= target), None)
 
 
-def points_of(results: Results, split: str) -> list[Point]:
-    """List a split's points, least memory first."""
+def points_of(results: Results, panel: str) -> list[Point]:
+    """List a panel's points: variants by the least memory of their ways, and so each one's ways."""
     records = [r for r in results.group("frontier") if r.status == "ok"]
-    chosen = [record for record in records if record.config["split"] == split]
+    chosen = [record for record in records if _panel(record) == panel]
     chosen.sort(key=lambda r: (r.metrics["low_memory"].value or 0.0, r.case))
-    return [_point(number, record) for number, record in enumerate(chosen, start=1)]
+    variants: dict[str, list[Record]] = {}
+    for record in chosen:
+        variants.setdefault(record.config["variant"], []).append(record)
+    return [
+        _point(f"{number}{letter if len(ways) > 1 else ''}", record)
+        for number, ways in enumerate(variants.values(), start=1)
+        for letter, record in zip(ascii_lowercase, ways, strict=False)
+    ]
 
 
-def splits_of(results: Results) -> list[str]:
-    """List the splits that have points."""
-    return sorted({str(r.config["split"]) for r in results.group("frontier") if r.status == "ok"})
+def panels_of(results: Results) -> list[str]:
+    """List what has points of its own: splits of the digits, of other data sets."""
+    return sorted({_panel(r) for r in results.group("frontier") if r.status == "ok"})
+
+
+def title_of(panel: str) -> str:
+    """Write a panel for people.
+
+    >>> title_of("10-90"), title_of("fashion-mnist-10-90")
+    ('10/90', 'Fashion-MNIST, 10/90')
+    """
+    *dataset, high, low = panel.rsplit("-", 2)
+    names = {"fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
+    return ", ".join([*(names[name] for name in dataset), f"{high}/{low}"])
+
+
+def family_of(costs: Sequence[Mapping[str, Any]]) -> str:
+    """Tell what low-resource clients do, from a client's costs of all phases."""
+    low = [cost for cost in costs if cost["group"] == "low"]
+    left_out, forwards, both, backprop = FAMILIES
+    if not low:
+        return left_out
+    if not any(cost["backprop"] for cost in low):
+        return forwards
+    return both if any(cost["forwards"] for cost in low) else backprop
+
+
+def _panel(record: Record) -> str:
+    return record.case.split("/")[1]
 
 
 def best_under(points: Iterable[Point], cap: float) -> Point | None:
@@ -94,7 +128,7 @@ def byte_steps(points: Sequence[Point]) -> list[tuple[float, float, Point]]:
     return steps
 
 
-def pareto(points: Sequence[Point], costs: Callable[[Point], tuple[float, ...]]) -> set[int]:
+def pareto(points: Sequence[Point], costs: Callable[[Point], tuple[float, ...]]) -> set[str]:
     """Number the points that no other is better than: less of each cost, and more accuracy."""
 
     def key(point: Point) -> tuple[float, ...]:
@@ -159,7 +193,7 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _point(number: int, record: Record) -> Point:
+def _point(number: str, record: Record) -> Point:
     return Point(
         number=number,
         case=record.case,

@@ -5,19 +5,32 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from bench.frontier import FAMILIES, TARGETS, Point, memory_steps, points_of, splits_of
+from bench.frontier import (
+    FAMILIES,
+    TARGETS,
+    Point,
+    memory_steps,
+    panels_of,
+    points_of,
+    title_of,
+)
 from bench.results import Results
 from bench.text import duration, label, percent, size, times
 
-LEFT_OUT, FORWARDS, BACKPROP = FAMILIES
-_BY = {LEFT_OUT: "without low-resource clients", FORWARDS: "by ZO", BACKPROP: "by backprop"}
+LEFT_OUT, FORWARDS, BOTH, BACKPROP = FAMILIES
+_BY = {
+    LEFT_OUT: "without low-resource clients",
+    FORWARDS: "by ZO",
+    BOTH: "by ZO and backprop together",
+    BACKPROP: "by backprop",
+}
 
 
 def frontier_sentences(results: Results) -> list[str]:
     """Say for each split where ZO is the only way, where backprop wins, and by how much in time."""
     return [
-        f"At {split.replace('-', '/')}: {_sentence(points_of(results, split))}"
-        for split in splits_of(results)
+        f"At {title_of(panel)}: {_sentence(points_of(results, panel))}"
+        for panel in panels_of(results)
     ]
 
 
@@ -28,28 +41,33 @@ def name_of(point: Point) -> str:
 
 
 def _sentence(found: Sequence[Point]) -> str:
-    of = {family: [p for p in found if p.family == family] for family in FAMILIES}
+    # who does both needs the memory for backprop
+    of = {
+        FORWARDS: [p for p in found if p.family == FORWARDS],
+        BACKPROP: [p for p in found if p.family in (BOTH, BACKPROP)],
+    }
     missing = [_BY[family] for family in (FORWARDS, BACKPROP) if not of[family]]
     if missing:
         return (
             f"no training in which low-resource clients take part {' or '.join(missing)} was run,"
             " so there is nothing to compare."
         )
-    least = {family: min(p.low_bytes for p in of[family]) for family in (FORWARDS, BACKPROP)}
-    both = max(least.values())
+    least = {family: min(points, key=lambda p: p.low_bytes) for family, points in of.items()}
+    both = max(point.low_bytes for point in least.values())
     return " ".join([_only_way(least), _best_by_cap(found), _in_time(of, both)])
 
 
-def _only_way(least: Mapping[str, float]) -> str:
-    forwards, backprop = least[FORWARDS], least[BACKPROP]
+def _only_way(least: Mapping[str, Point]) -> str:
+    forwards, backprop = least[FORWARDS].low_bytes, least[BACKPROP].low_bytes
+    how = f"backprop at its most frugal ({name_of(least[BACKPROP])})"
     if forwards >= backprop:
         return (
             "there is no memory at which ZO is the only way to take a low-resource client along:"
-            f" backprop at its most frugal peaks at {size(backprop)}, ZO at {size(forwards)}."
+            f" {how} peaks at {size(backprop)}, ZO at {size(forwards)}."
         )
     return (
         f"with {size(forwards)} or more, but less than {size(backprop)}, a low-resource client can"
-        " take part by ZO alone; from there on it can by backprop as well."
+        f" take part by ZO alone; from there on it can by {how} as well."
     )
 
 

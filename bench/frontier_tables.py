@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from bench.frontier import TARGETS, Moment, Point, pareto, points_of, splits_of
+from bench.frontier import TARGETS, Moment, Point, panels_of, pareto, points_of, title_of
 from bench.frontier_statements import name_of
 from bench.results import Results
 from bench.tables import Cell, Table
@@ -22,20 +22,21 @@ _FRONTS: dict[str, Callable[[Point], tuple[float, ...]]] = {
 
 def frontier_tables(results: Results) -> list[Table]:
     """Tabulate each split's points, and what a target takes at least."""
-    found = {split: points_of(results, split) for split in splits_of(results)}
+    found = {panel: points_of(results, panel) for panel in panels_of(results)}
     return [
         table
-        for split, points in found.items()
-        for table in (_points_table(split, points), _targets_table(split, points))
+        for panel, points in found.items()
+        for table in (_points_table(panel, points), _targets_table(panel, points))
     ]
 
 
-def _points_table(split: str, points: Sequence[Point]) -> Table:
+def _points_table(panel: str, points: Sequence[Point]) -> Table:
     fronts = {name: pareto(points, costs) for name, costs in _FRONTS.items()}
     return Table(
         caption=(
-            f"Every method at {split.replace('-', '/')}, least memory first. On the front of: no"
-            " other point is at least as good in it and in accuracy"
+            f"Every method at {title_of(panel)}, by the least memory of its ways; a, b, c are ways"
+            " to take the same steps. On the front of: no other point is at least as good in it and"
+            " in accuracy"
         ),
         columns=(
             *("No.", "Method", "Low-resource client", "High-resource client", "Rounds"),
@@ -53,12 +54,12 @@ def _energy(points: Sequence[Point], column: _Column) -> tuple[_Column, ...]:
 
 
 def _point_row(
-    point: Point, fronts: dict[str, set[int]], points: Sequence[Point]
+    point: Point, fronts: dict[str, set[str]], points: Sequence[Point]
 ) -> tuple[Cell, ...]:
     on = [name for name, numbers in fronts.items() if point.number in numbers]
     last = point.last
     return (
-        Cell(str(point.number)),
+        Cell(point.number),
         Cell(name_of(point)),
         Cell(size(point.low_bytes) if point.low_bytes else "takes no part"),
         Cell(size(point.high_bytes) if point.high_bytes else MISSING),
@@ -72,11 +73,11 @@ def _point_row(
     )
 
 
-def _targets_table(split: str, points: Sequence[Point]) -> Table:
+def _targets_table(panel: str, points: Sequence[Point]) -> Table:
     return Table(
         caption=(
-            f"What a test accuracy takes at least at {split.replace('-', '/')}, and by which"
-            " method’s number"
+            f"What a test accuracy takes at least at {title_of(panel)}, and by which method’s"
+            " number"
         ),
         columns=("Accuracy", "Memory", "Time", "Bytes a client", *_energy(points, "Joules")),
         rows=tuple(_target_row(points, target) for target in TARGETS),

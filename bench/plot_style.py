@@ -93,13 +93,15 @@ def look(name: str) -> Look:
 
 
 @contextmanager
-def panel(title: str, x: str, y: str) -> Iterator[tuple[Figure, Axes]]:
+def panel(
+    title: str, x: str, y: str, size_inch: tuple[float, float] = _SIZE_INCH
+) -> Iterator[tuple[Figure, Axes]]:
     """Give a figure of one labelled panel to draw on, in the plots' style."""
     import matplotlib as mpl
     from matplotlib.figure import Figure  # not pyplot: no window, no global state
 
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=_SIZE_INCH, layout="constrained")
+        figure = Figure(figsize=size_inch, layout="constrained")
         axes = figure.add_subplot()
         axes.set(title=title, xlabel=x, ylabel=y)
         yield figure, axes

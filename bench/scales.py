@@ -37,6 +37,7 @@ class Scale:
     accuracy_pivot: int
     further_rounds: int  # of the methods that are trained with one seed
     further_pivot: int
+    frontier_trains: bool = False  # of itself, on a data set of files where --data-dir gives one
     # of the group llm, which a run has only where it is asked for
     lm_models: tuple[str, ...] = ("lm:tiny-llama",)
     lm_batches: tuple[int, ...] = (1,)
@@ -144,6 +145,7 @@ SCALES: dict[str, Scale] = {
             accuracy_pivot=100,
             further_rounds=400,
             further_pivot=100,
+            frontier_trains=True,
             lm_models=("lm:opt-125m", "lm:opt-125m:lora8", "lm:opt-1.3b", "lm:opt-1.3b:lora8"),
             lm_batches=(1, 8),
             lm_limit_bytes=8 << 30,  # a phone's, or a Jetson Orin Nano's

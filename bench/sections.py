@@ -196,10 +196,11 @@ SECTIONS = (  # in the page's order
         group="frontier",
         title="What fits, and what it reaches",
         lead=(
-            "Every training of the accuracy section, in each way that its steps can be taken. The"
-            " cap is on a low-resource client; high-resource clients have what the table says."
-            " Time is that of rounds one after the other, each as long as one client’s work, links"
-            " left out. Figures are means over the seeds, without intervals."
+            "Every training of the accuracy section, or of a data set of files, in each way that"
+            " its steps can be taken. The cap is on a low-resource client; high-resource clients"
+            " have what the table says. Time is that of rounds one after the other, each as long as"
+            " one client’s work, links left out. Figures are means over the seeds, without"
+            " intervals."
         ),
         says=(frontier_sentences,),
         tables=(frontier_tables,),

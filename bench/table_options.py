@@ -1,4 +1,5 @@
-"""The options of the paper's tables, the same for ``zobench run`` and ``pytest --benchmark``.
+"""The options of whole trainings (tables, the frontier on a data set of files), the same for
+``zobench run`` and ``pytest --benchmark``.
 
 Both ends read them here, so that the command needs no pytest until it runs the suite.
 """

@@ -45,7 +45,16 @@ FRUGAL = {
     "zo-by-8": "ZO, 8 images a forward",
     "zo-by-1": "ZO, 1 image a forward",
 }
-VARIANTS = {"zowarmup-plain": "ZOWarmUp without grid"}
+VARIANTS = {
+    "zowarmup-plain": "ZOWarmUp without grid",
+    "zowarmup-forward": "ZOWarmUp, forward differences",
+    "zowarmup-fzoo": "ZOWarmUp, FZOO",
+    "fedavg-top-k": "FedAvg, up-link of the top 1 %",
+    "fedavg-8-bit": "FedAvg, up-link of 8 bits",
+    "fedavg-1-bit": "FedAvg, up-link of 1 bit",
+    "warmup-last-2": "Warm-up, then the last two layers",
+    "warmup-bias-norm": "Warm-up, then biases and norms",
+}
 
 
 def label(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -80,15 +80,8 @@ class Campaign:
             tell: is told of each cell that has ended.
         """
         cells = [cell for _, _, cell in self._cells(name)]
-        missing = self.store.missing(cells)
-        tell(f"{name}: {len(missing)} of {len({cell.key for cell in cells})} runs are missing")
-        if not missing:
-            return
-        share = self.options.per_process
-        shares = [missing[start : start + share] for start in range(0, len(missing), share)]
-        with self._workplace() as workplace:
-            for done, result in enumerate(workplace.run(shares), 1):
-                tell(f"{name}: {done} of {len(missing)} runs, {_words(result)}")
+        saved = self._checkpoints()
+        fill_cells(cells, self.store, self.options, lambda text: tell(f"{name}: {text}"), saved)
 
     def outcome(self, name: str) -> Outcome:
         """Make a table's record from the cells that are there."""
@@ -125,7 +118,7 @@ class Campaign:
         scale, rungs = self.scale, RUNGS[self.scale.name]
         traces: dict[str, list[StageTrace]] = {}
         failures: list[str] = []
-        with self._workplace() as workplace:
+        with open_workplace(self.store, self.options, self._checkpoints()) as workplace:
             for method, search in SEARCHES.items():
                 tell(f"search: {method}")
                 try:
@@ -157,31 +150,58 @@ class Campaign:
         rates = read_rates(self.scale.rates)
         return list(cells_of(table, self.scale, rates, runs=self._runs(table)))
 
-    @contextmanager
-    def _workplace(self) -> Iterator[Workplace]:
-        """Open the engine for one table."""
-        options = self.options
-        engine = open_engine(
-            options.engine,
-            workers=options.workers,
-            address=options.address,
-            device=options.device,
-        )
-        try:
-            yield Workplace(
-                engine=engine, store=self.store, around=self._around(), stop=options.out_of_time
-            )
-        finally:
-            engine.close()
+    def _checkpoints(self) -> Path | None:
+        return self._folder / "checkpoints" if self.scale.checkpointed else None
 
-    def _around(self) -> Surroundings:
-        saved = self._folder / "checkpoints" if self.scale.checkpointed else None
-        return Surroundings(
-            data_dir=self.options.data_dir,
-            verify=self.options.verify,
-            device=self.options.device,
-            checkpoints=None if saved is None else str(saved.absolute()),
-        )
+
+def fill_cells(
+    cells: Sequence[Cell],
+    store: CellStore,
+    options: Options,
+    tell: Tell,
+    checkpoints: Path | None = None,
+) -> None:
+    """Run the cells that a store lacks; one that fails is stored as such and the rest go on.
+
+    Args:
+        cells: what there shall be, in the order in which they are run.
+        store: where results are kept.
+        options: engine, data folder, deadline.
+        tell: is told of each cell that has ended.
+        checkpoints: folder in which long runs are saved.
+    """
+    missing = store.missing(cells)
+    tell(f"{len(missing)} of {len({cell.key for cell in cells})} runs are missing")
+    if not missing:
+        return
+    share = options.per_process
+    shares = [missing[start : start + share] for start in range(0, len(missing), share)]
+    with open_workplace(store, options, checkpoints) as workplace:
+        for done, result in enumerate(workplace.run(shares), 1):
+            tell(f"{done} of {len(missing)} runs, {_words(result)}")
+
+
+@contextmanager
+def open_workplace(
+    store: CellStore, options: Options, checkpoints: Path | None
+) -> Iterator[Workplace]:
+    """Open the engine for some cells."""
+    engine = open_engine(
+        options.engine,
+        workers=options.workers,
+        address=options.address,
+        device=options.device,
+    )
+    around = Surroundings(
+        data_dir=options.data_dir,
+        verify=options.verify,
+        device=options.device,
+        checkpoints=None if checkpoints is None else str(checkpoints.absolute()),
+    )
+    try:
+        yield Workplace(engine=engine, store=store, around=around, stop=options.out_of_time)
+    finally:
+        engine.close()
 
 
 def table_scale(name: str) -> TableScale:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
 
+import numpy as np
 import pytest
 import sample_records as sample
 
@@ -14,23 +17,31 @@ from bench.frontier import (
     Point,
     best_under,
     byte_steps,
+    family_of,
     memory_steps,
     moments,
+    panels_of,
     pareto,
     points_of,
 )
-from bench.frontier_plots import cap_plots
+from bench.frontier_plots import cap_plots, spread
+from bench.frontier_runs import cell_run, dataset_in, frontier_cells
 from bench.frontier_statements import frontier_sentences
 from bench.frontier_tables import frontier_tables
+from bench.frontier_variants import FRONTIER_VARIANTS
 from bench.record import Record, single
+from bench.replication.campaign import Options
+from bench.replication.cell import CellResult, CellStore
 from bench.results import Results
+from bench.text import FRONTIER_ALGORITHMS, label
+from zo_core.algorithms import build_algorithm
 
 
 def moment(accuracy: float, spent: float = 1.0, seconds: float = 1.0) -> Moment:
     return Moment(accuracy=accuracy, bytes_a_client=spent, seconds=seconds, joules=None)
 
 
-def point(number: int, low_bytes: float, *moments: Moment) -> Point:
+def point(number: str, low_bytes: float, *moments: Moment) -> Point:
     return Point(
         number=number,
         case=f"frontier/10-90/m{number}/plain",
@@ -45,10 +56,10 @@ def point(number: int, low_bytes: float, *moments: Moment) -> Point:
 
 
 POINTS = [
-    point(1, 0.0, moment(0.3, 4.0)),
-    point(2, 10.0, moment(0.4, 1.0), moment(0.6, 2.0)),
-    point(3, 20.0, moment(0.5, 8.0, seconds=0.5)),
-    point(4, 30.0, moment(0.9, 6.0, seconds=5.0)),
+    point("1", 0.0, moment(0.3, 4.0)),
+    point("2", 10.0, moment(0.4, 1.0), moment(0.6, 2.0)),
+    point("3", 20.0, moment(0.5, 8.0, seconds=0.5)),
+    point("4", 30.0, moment(0.9, 6.0, seconds=5.0)),
 ]
 
 
@@ -60,22 +71,29 @@ def test_the_best_under_a_cap_is_what_looking_at_all_points_finds() -> None:
 
 
 def test_of_the_same_steps_taken_in_two_ways_the_faster_counts() -> None:
-    slow, fast = point(1, 1.0, moment(0.5, seconds=2.0)), point(2, 2.0, moment(0.5, seconds=1.0))
+    slow, fast = (
+        point("1", 1.0, moment(0.5, seconds=2.0)),
+        point("2", 2.0, moment(0.5, seconds=1.0)),
+    )
     assert best_under([slow, fast], 1.0) is slow
     assert best_under([slow, fast], 2.0) is fast
 
 
 def test_steps_rise_where_a_cap_admits_something_better() -> None:
-    assert [(cap, p.number) for cap, p in memory_steps(POINTS)] == [(0.0, 1), (10.0, 2), (30.0, 4)]
+    assert [(cap, p.number) for cap, p in memory_steps(POINTS)] == [
+        (0.0, "1"),
+        (10.0, "2"),
+        (30.0, "4"),
+    ]
     found = [(spent, accuracy, p.number) for spent, accuracy, p in byte_steps(POINTS)]
-    assert found == [(1.0, 0.4, 2), (2.0, 0.6, 2), (6.0, 0.9, 4)]
+    assert found == [(1.0, 0.4, "2"), (2.0, 0.6, "2"), (6.0, 0.9, "4")]
 
 
 def test_a_front_leaves_out_what_another_point_is_better_than() -> None:
-    assert pareto(POINTS, lambda p: (p.low_bytes,)) == {1, 2, 4}
-    assert pareto(POINTS, lambda p: (p.last.seconds,)) == {2, 3, 4}
-    twins = [point(1, 1.0, moment(0.5)), point(2, 1.0, moment(0.5))]
-    assert pareto(twins, lambda p: (p.low_bytes,)) == {1, 2}
+    assert pareto(POINTS, lambda p: (p.low_bytes,)) == {"1", "2", "4"}
+    assert pareto(POINTS, lambda p: (p.last.seconds,)) == {"2", "3", "4"}
+    twins = [point("1", 1.0, moment(0.5)), point("2", 1.0, moment(0.5))]
+    assert pareto(twins, lambda p: (p.low_bytes,)) == {"1", "2"}
 
 
 def test_moments_join_curves_and_costs_by_hand() -> None:
@@ -101,7 +119,13 @@ def test_moments_join_curves_and_costs_by_hand() -> None:
 
 
 def frontier_record(
-    variant: str, family: str, *figures: float, rounds: int = 60, watts: float | None = None
+    variant: str,
+    family: str,
+    *figures: float,
+    rounds: int = 60,
+    way: str = "plain",
+    panel: str = "10-90",
+    watts: float | None = None,
 ) -> Record:
     """The figures are low memory, final accuracy and seconds."""
     low, end, seconds = figures
@@ -109,8 +133,8 @@ def frontier_record(
     half = {"accuracy": end / 2, "bytes_a_client": 5e4, "seconds": seconds / 2, "joules": None}
     last = {"accuracy": end, "bytes_a_client": 1e5, "seconds": seconds, "joules": joules}
     return sample.record(
-        f"frontier/10-90/{variant}/plain",
-        {"split": "10-90", "variant": variant, "way": "plain", "sources": {}},
+        f"frontier/{panel}/{variant}/{way}",
+        {"split": "10-90", "variant": variant, "way": way, "sources": {}},
         {"low_memory": single(low, "byte", "sample"), "high_memory": single(9e5, "byte", "sample")},
         details={"family": family, "moments": [half, last], "phase_rounds": [20, rounds - 20]},
     )
@@ -143,7 +167,7 @@ def test_zo_is_the_only_way_where_it_alone_fits() -> None:
 def test_and_is_not_where_frugal_backprop_takes_less() -> None:
     said = say((81_920, 0.95, 2.0), (40_960, 0.72, 8.0))
     assert "there is no memory at which ZO is the only way" in said
-    assert "backprop at its most frugal peaks at 40 KiB, ZO at 80 KiB" in said
+    assert "backprop at its most frugal (FedAvg) peaks at 40 KiB, ZO at 80 KiB" in said
     assert "from 40 KiB on by backprop" in said
     assert "from 80 KiB on by ZO (ZOWarmUp, 95.0 %)" in said
     assert "2.00 s by ZO and 8.00 s by backprop (4.00 times as long)" in said
@@ -205,7 +229,8 @@ def test_every_point_of_the_charts_is_a_row_that_names_its_record() -> None:
 def test_costs_of_a_real_round_tell_the_families_apart() -> None:
     base = {"dataset": "digits", "model": "cnn", "rounds": 4, "pivot": 2, "local_epochs": 1}
     variants = {
-        name: {**base, "algorithm": name} for name in ("fedavg", "high-res-only", "zowarmup")
+        name: {**base, "algorithm": name}
+        for name in ("fedavg", "high-res-only", "zowarmup", "zowarmup-elastic")
     }
     run = devices.run_isolated(
         *("bench.client_costs:measure_variants", variants, 1), env={"OMP_NUM_THREADS": "1"}
@@ -221,6 +246,10 @@ def test_costs_of_a_real_round_tell_the_families_apart() -> None:
     assert low["high-res-only"] == {"plain": []}
     assert all(c["backprop"] for costs in low["fedavg"].values() for c in costs)
     assert not any(c["backprop"] for costs in low["zowarmup"].values() for c in costs)
+    assert family_of(run.value["zowarmup-elastic"]["ways"]["plain"]["costs"]) == "both"
+    assert family_of(run.value["fedavg"]["ways"]["least"]["costs"]) == "backprop"
+    assert family_of(run.value["zowarmup"]["ways"]["by-8"]["costs"]) == "forwards"
+    assert family_of(run.value["high-res-only"]["ways"]["plain"]["costs"]) == "left out"
     peaks = {way: costs[0]["peak_bytes"] for way, costs in low["fedavg"].items()}
     assert peaks["least"] < peaks["accumulated"] < peaks["plain"]
     assert peaks["layerwise"] < peaks["plain"]
@@ -235,7 +264,7 @@ def test_points_are_numbered_by_memory() -> None:
     ]
     failed = replace(records[0], case="frontier/10-90/x", status="timeout", error="slow")
     found = points_of(Results.of([*records, failed]), "10-90")
-    assert [(p.number, p.variant) for p in found] == [(1, "zowarmup"), (2, "fedavg")]
+    assert [(p.number, p.variant) for p in found] == [("1", "zowarmup"), ("2", "fedavg")]
 
 
 def test_joules_stand_beside_the_other_costs_where_a_counter_told_them() -> None:
@@ -250,3 +279,103 @@ def test_joules_stand_beside_the_other_costs_where_a_counter_told_them() -> None
     for table in frontier_tables(Results.of([untold])):
         assert "Joules" not in table.columns
         assert {len(row) for row in table.rows} == {len(table.columns)}
+
+
+def test_ways_of_one_variant_share_its_number_and_its_label() -> None:
+    """GIVEN a second way of ZOWarmUp that takes more than FedAvg."""
+    records = [
+        frontier_record("fedavg", "backprop", 2048, 0.9, 3.0),
+        frontier_record("zowarmup", "forwards", 4096, 0.7, 3.0),
+        frontier_record("zowarmup", "forwards", 1024, 0.7, 5.0, way="by-1"),
+    ]
+    results = Results.of(records)
+    found = points_of(results, "10-90")
+    assert [(p.number, p.way) for p in found] == [("1a", "by-1"), ("1b", "plain"), ("2", "plain")]
+    for plot in cap_plots(results):
+        (axes,) = plot.figure.axes
+        assert sorted(text.get_text() for text in axes.texts) == ["1", "2"]
+
+
+def test_another_data_set_is_another_panel() -> None:
+    records = [
+        frontier_record("zowarmup", "forwards", 1024, 0.7, 3.0),
+        frontier_record("zowarmup", "forwards", 1024, 0.4, 3.0, panel="fashion-mnist-10-90"),
+    ]
+    results = Results.of(records)
+    assert panels_of(results) == ["10-90", "fashion-mnist-10-90"]
+    assert [p.last.accuracy for p in points_of(results, "fashion-mnist-10-90")] == [0.4]
+    assert frontier_sentences(results)[1].startswith("At Fashion-MNIST, 10/90: ")
+    assert [plot.name for plot in cap_plots(results)][2:] == [
+        "fits-memory-fashion-mnist-10-90",
+        "fits-bytes-fashion-mnist-10-90",
+    ]
+
+
+def test_who_does_both_needs_backprops_memory_and_is_named_as_what_it_is() -> None:
+    records = [
+        frontier_record("mezo", "forwards", 1024, 0.5, 3.0),
+        frontier_record("zowarmup-elastic", "both", 2048, 0.8, 3.0),
+        frontier_record("fedavg", "backprop", 4096, 0.7, 3.0),
+    ]
+    (said,) = frontier_sentences(Results.of(records))
+    assert "backprop at its most frugal (ZOWarmUp + ElasticZO) as well" in said
+    assert "from 2 KiB on by ZO and backprop together (ZOWarmUp + ElasticZO, 80.0 %)" in said
+
+
+def test_labels_are_spread_and_keep_their_order() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        heights = sorted(rng.uniform(0, 105, rng.integers(1, 20)))
+        found = spread(heights, 5.0, 0.0, 105.0)
+        assert all(b - a > 5.0 - 1e-9 for a, b in pairwise(found))
+        assert found[0] > -1e-9
+        assert found[-1] < 105.0 + 1e-9
+    assert spread([20.0, 60.0], 5.0, 0.0, 105.0) == [20.0, 60.0]
+
+
+# --- trainings of its own ------------------------------------------------------------------------
+
+
+def test_every_variant_can_be_built_and_has_a_name() -> None:
+    keys, algorithms = set(), set()
+    for variant in FRONTIER_VARIANTS:
+        first, second = frontier_cells(variant, "fashion-mnist", 2)
+        build_algorithm(first.config, high=tuple(range(10)))
+        assert (first.config.run_seed, second.config.run_seed) == (0, 1)
+        assert label(variant) != variant
+        keys |= {first.key, second.key}
+        algorithms.add(first.config.algorithm)
+    assert len(keys) == 2 * len(FRONTIER_VARIANTS)
+    assert algorithms >= set(FRONTIER_ALGORITHMS)
+
+
+def test_the_data_set_is_the_first_whose_folder_is_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="FashionMNIST or cifar-10-batches-py, got neither"):
+        dataset_in(str(tmp_path))
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    assert dataset_in(str(tmp_path)) == "cifar10"
+    (tmp_path / "FashionMNIST").mkdir()
+    assert dataset_in(str(tmp_path)) == "fashion-mnist"
+
+
+def test_finished_cells_become_a_run_and_an_unfinished_variant_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.replication.campaign.fill_cells", lambda *_: None)
+    options = Options(data_dir=str(tmp_path), seeds=2)
+    store, cells = CellStore.below(tmp_path), frontier_cells("zowarmup", "cifar10", 2)
+    for cell in cells:
+        assert cell_run("zowarmup", "cifar10", options, tmp_path, print) is None
+        store.write(
+            CellResult(
+                key=cell.key,
+                config=cell.config.to_json(),
+                status="ok",
+                training={"curve": [{"test_accuracy": 0.5}]},
+                made_by={},
+            )
+        )
+    run = cell_run("zowarmup", "cifar10", options, tmp_path, print)
+    assert run is not None
+    assert (run.variant, run.panel, len(run.curves)) == ("zowarmup", "cifar10-10-90", 2)
+    assert set(run.sources.values()) == {cell.key for cell in cells}
