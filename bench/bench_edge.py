@@ -66,7 +66,7 @@ def test_round(suite: Suite, model: str, client: str, size: Size) -> None:
 
 @with_parameters("model", lambda scale: scale.edge_trial_models)
 def test_settings(suite: Suite, model: str) -> None:
-    """Try session settings one by one: what each gives in time and memory."""
+    """Try session settings, and ways to give weights, one by one: what each gives."""
     tried = settings_to_try()
     plan = make_plan(model, "onnx-speed", (64, 64, 1))
     runs = {name: _run("try_settings", plan, asdict(settings)) for name, settings in tried.items()}
@@ -79,6 +79,9 @@ def test_settings(suite: Suite, model: str) -> None:
         metrics[f"{key}_round"] = single(run.value["seconds"], "second", "fastest of three rounds")
         peak = run.value["process_peak_bytes"]
         metrics[f"{key}_peak"] = single(peak, "byte", "peak resident memory of the process")
+    ways = _run("time_ways", plan["source"], 64, suite.scale.time_repeats)
+    for name, seconds in (ways.value or {}).items():
+        metrics[f"weights_{name}_forward"] = median(seconds, "second", "turn by turn, one process")
     suite.record(
         case=f"edge/{model_label(model)}/settings",
         config={**plan, "source": model, "model": model_label(model)},
@@ -108,6 +111,8 @@ def test_precision(suite: Suite, model: str) -> None:
         errors = run.value["error_rms"]
         for name, error in errors.items():
             metrics[f"{name}_error"] = single(error / run.value["rms"], "share", _SCALARS)
+        for name, correlation in run.value["correlation"].items():
+            metrics[f"{name}_correlation"] = single(correlation, "ratio", "of dL with float64's")
         ratio = errors["onnx"] / errors["torch"]
         metrics["onnx_over_torch"] = single(ratio, "ratio", "RMS errors")
     suite.record(

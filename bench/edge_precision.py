@@ -1,7 +1,8 @@
 """How exact a client's scalars are: dL by torch and by ONNX Runtime against a float64 forward.
 
 A model is warmed up on the digits (enlarged to the model's images), snapped and exported; then each
-back end computes dL along the same directions, at the same weights, over the same images.
+back end computes dL along the same directions, at the same weights, over the same images; so do
+forwards of lower precision at the same float32 weights, as an experiment.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from bench.edge_graphs import write_quantised
 from bench.model_source import load_model
 from bench.workloads import EPSILON, TAU
 from zo_core import derive_seed, loss_differences, snap_
@@ -49,7 +51,9 @@ def measure_precision(
         micro_batch: items a forward.
 
     Returns:
-        Losses before and after the warm-up, and by back end its dL and its error's RMS.
+        Losses before and after the warm-up, and by back end its dL, its error's RMS and the
+        correlation of its dL with float64's; "torch", "onnx", and
+        the experiments "float16", "bfloat16" (torch) and "int8" (ONNX Runtime).
     """
     loaded = load_model(model)
     x, y = enlarged_digits(loaded.input_shape)
@@ -59,25 +63,36 @@ def measure_precision(
     x, y = x[:images], y[:images]
     with tempfile.TemporaryDirectory() as folder:
         export_model(loaded.module, Path(folder), example=(x[:2], y[:2]), name=model, grid=grid)
-        edge = load_replica(Path(folder), mode="speed")
+        replicas = {"onnx": load_replica(Path(folder), mode="speed")}
+        write_quantised(Path(folder), Path(folder) / "int8")
+        replicas["int8"] = load_replica(Path(folder) / "int8", mode="speed")
     directions = [
         derive_seed(_RUN_SEED, round_index=0, client_id=0, direction=s) for s in range(seeds)
     ]
     module = loaded.module
+    by_torch = partial(Replica(module).mean_loss, x, y, micro_batch=micro_batch)
     losses: dict[str, Callable[[], float]] = {
         "float64": _float64_loss(module, x, y, micro_batch),
-        "torch": partial(Replica(module).mean_loss, x, y, micro_batch=micro_batch),
-        "onnx": partial(edge.mean_loss, x, y, micro_batch=micro_batch),
+        "torch": by_torch,
+        "float16": partial(_in_half, torch.float16, by_torch),
+        "bfloat16": partial(_in_half, torch.bfloat16, by_torch),
+    } | {
+        name: partial(replica.mean_loss, x, y, micro_batch=micro_batch)
+        for name, replica in replicas.items()
     }
     found = {
-        name: _along(loss, edge.params if name == "onnx" else module, grid, directions)
+        name: _along(loss, replicas[name].params if name in replicas else module, grid, directions)
         for name, loss in losses.items()
     }
+    exact = found["float64"]
     return {
         "loss_before": before,
         "loss": mean_loss(module, x, y, micro_batch=micro_batch),
-        "rms": _rms(found["float64"]),
-        "error_rms": {n: _rms(d - found["float64"]) for n, d in found.items() if n != "float64"},
+        "rms": _rms(exact),
+        "error_rms": {name: _rms(d - exact) for name, d in found.items() if d is not exact},
+        "correlation": {
+            name: float(np.corrcoef(d, exact)[0, 1]) for name, d in found.items() if d is not exact
+        },
         "differences": {name: list(map(float, d)) for name, d in found.items()},
     }
 
@@ -113,6 +128,15 @@ def _float64_loss(
         return mean_loss(double, wide, y, micro_batch=micro_batch)
 
     return loss
+
+
+def _in_half(dtype: torch.dtype, loss: Callable[[], float]) -> float:
+    """Compute a loss whose products torch takes in half precision, from weights cast on the way.
+
+    ONNX Runtime has no such kernels on x86: it drops the casts and computes in float32.
+    """
+    with torch.autocast("cpu", dtype=dtype, cache_enabled=False):
+        return loss()
 
 
 def _along(loss_fn: Callable[[], float], params: Any, grid: Grid, seeds: list[int]) -> _Differences:

@@ -115,6 +115,52 @@ def try_settings(plan: dict[str, Any], settings: Mapping[str, Any]) -> dict[str,
     return {"seconds": min(seconds), "process_peak_bytes": peak_bytes}
 
 
+def time_ways(source: str, images: int, repeats: int) -> dict[str, list[float]]:
+    """Time a forward with the weights bound once, fed anew, and baked in, turn by turn.
+
+    Args:
+        source: folder of an exported model.
+        images: of the batch.
+        repeats: turns; one more comes first, unmeasured.
+
+    Returns:
+        Seconds by way: "bound" (the client's), "fed" and "constant".
+    """
+    import tempfile
+
+    import onnxruntime as ort
+    from safetensors.numpy import load_file
+
+    from bench.edge_graphs import write_constant
+    from zo_core.client import load_replica
+    from zo_core.manifest import GRAPH_FILE, INPUT, LABELS, WEIGHTS_FILE, read_manifest
+
+    folder, manifest = Path(source), read_manifest(Path(source))
+    replica = load_replica(folder, mode="speed")
+    x = np.ones((images, *manifest.input_shape), np.float32)
+    y = np.zeros(images, np.int64)
+    with tempfile.TemporaryDirectory() as temporary:
+        baked = Path(temporary) / GRAPH_FILE
+        write_constant(folder, baked)
+        constant, fed = ort.InferenceSession(baked), ort.InferenceSession(folder / GRAPH_FILE)
+    values = load_file(folder / WEIGHTS_FILE)
+    weights = {spec.input_name: values[spec.name] for spec in manifest.tensors}
+    batch = {INPUT: x, LABELS: y}
+    ways: dict[str, Callable[[], object]] = {
+        "bound": lambda: replica.mean_loss(x, y),
+        "fed": lambda: fed.run(None, batch | weights),
+        "constant": lambda: constant.run(None, batch),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(repeats + 1):
+        for name, forward in ways.items():
+            started = time.perf_counter()
+            forward()
+            if turn:
+                seconds[name].append(time.perf_counter() - started)
+    return seconds
+
+
 def seconds_to_import(modules: str) -> float:
     """Time the import of modules, comma-separated, in this process."""
     started = time.perf_counter()
