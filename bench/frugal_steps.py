@@ -7,10 +7,12 @@
 | backprop-accumulated-checkpointed | FedAvg's, both |
 | backprop-least | FedAvg's, both, one item at a time |
 | backprop-layerwise | FedAvg's, checkpointed, each weight stepped as its gradient appears |
+| backprop-last | FedAvg's on the last layer alone |
+| backprop-bias-norm | FedAvg's on biases and norms alone |
 | zo-by-8, zo-by-1 | ZO's, in micro-batches |
 
 All of the first five take the same mathematical step, and so do the last two and ZO; see
-:mod:`zo_core.frugal_backprop`.
+:mod:`zo_core.frugal_backprop` and, of the two between, :mod:`zo_core.trained`.
 """
 
 from __future__ import annotations
@@ -26,8 +28,9 @@ _BACKPROP = {  # name -> name in BACKPROP, items a forward
     "backprop-least": ("accumulated-checkpointed", 1),
     "backprop-layerwise": ("layerwise", None),
 }
+_PARTS = {"backprop-last": "last-1", "backprop-bias-norm": "bias-norm"}  # -> zo_core.trained
 _ZO = {"zo-by-8": 8, "zo-by-1": 1}  # name -> items a forward
-FRUGAL_METHODS = (*_BACKPROP, *_ZO)
+FRUGAL_METHODS = (*_BACKPROP, *_PARTS, *_ZO)
 # Those of which a process's peak is measured at every scale: the least of each kind.
 LEAST = ("backprop-least", "backprop-layerwise", "zo-by-8")
 
@@ -44,12 +47,28 @@ def bind_frugal(module: Any, x: Any, y: Any, method: str, *, lr: float) -> Calla
     """
     from zo_core.frugal_backprop import backprop_step
 
+    if method in _PARTS:
+        return _bind_part(module, x, y, _PARTS[method], lr=lr)
     name, micro_batch = _BACKPROP[method]
     take_step_ = backprop_step(name, micro_batch=micro_batch)
 
     def step() -> None:
         module.train()
         take_step_(module, x, y, lr=lr)
+
+    return step
+
+
+def _bind_part(module: Any, x: Any, y: Any, part: str, *, lr: float) -> Callable[[], object]:
+    from zo_core.local_sgd import sgd_step_
+    from zo_core.trained import trained_tensors, training_only
+
+    tensors = trained_tensors(module, part)
+
+    def step() -> None:
+        module.train()
+        with training_only(module, tensors):
+            sgd_step_(module, x, y, lr=lr)
 
     return step
 

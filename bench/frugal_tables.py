@@ -31,8 +31,9 @@ def _table(results: Results, model: str) -> Table:
     ]
     return Table(
         caption=(
-            f"The same step at less memory, {label(model)}, batch {BATCH}: tensors at the peak, MiB"
-            " and share by category; peak of the process above its baseline; time of the step"
+            f"Steps at less memory, {label(model)}, batch {BATCH}: tensors at the peak, MiB and"
+            " share by category; peak of the process above its baseline; time of the step. Those of"
+            " a part change that part alone; all others are FedAvg’s whole step, or ZO’s"
         ),
         columns=(
             *("Way", "Made in the step", "Weights", "Gradients", "Activations"),

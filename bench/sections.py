@@ -100,8 +100,9 @@ SECTIONS = (  # in the page's order
                 " which makes figures larger and scatter: the formulas' section shows by how much."
                 " MiB = 2²⁰ bytes."
             ),
-            "Same step at less memory": (
-                "Each way is checked to take FedAvg’s step, or ZO’s, to 10⁻⁵ of the update. Tensors"
+            "Steps at less memory": (
+                "Each way is checked to take FedAvg’s step, or ZO’s, to 10⁻⁵ of the update, and"
+                " backprop of a part to take that part of it. Tensors"
                 " are counted at torch’s dispatcher; a gradient counts as the loss’s slope by a"
                 " weight, an activation’s gradient as whatever else backward makes."
             ),

@@ -35,6 +35,8 @@ FRUGAL = {
     "backprop-accumulated-checkpointed": "FedAvg, accumulated over 8, checkpointed",
     "backprop-least": "FedAvg, one image at a time, checkpointed",
     "backprop-layerwise": "FedAvg, layer by layer",
+    "backprop-last": "Backprop of the last layer alone",
+    "backprop-bias-norm": "Backprop of biases and norms alone",
     "way-accumulated": "accumulated over 8",
     "way-checkpointed": "checkpointed",
     "way-accumulated-checkpointed": "accumulated over 8, checkpointed",
