@@ -90,8 +90,7 @@ def run_fleet(*, host: str, port: int, first: int, count: int) -> dict[str, Any]
         selector = stack.enter_context(selectors.DefaultSelector())
         members = [Member(number, folder / str(number)) for number in range(first, first + count)]
         for member in members:
-            _connect(member, host, port)
-            selector.register(member.paho.socket(), selectors.EVENT_READ, member)
+            selector.register(_connected(member, host, port), selectors.EVENT_READ, member)
         _drive(members, selector)
         for member in members:
             member.paho.disconnect()
@@ -102,12 +101,13 @@ def run_fleet(*, host: str, port: int, first: int, count: int) -> dict[str, Any]
     return {"rounds": [member.client.next_round for member in members], "events": events}
 
 
-def _connect(member: Member, host: str, port: int) -> None:
+def _connected(member: Member, host: str, port: int) -> Any:
+    """Connect; return the socket."""
     ends_s = time.monotonic() + PATIENCE_S
     while True:
         try:
             member.paho.connect(host, port, keepalive=60)
-            return
+            return member.paho.socket()
         except OSError:
             if time.monotonic() > ends_s:
                 raise

@@ -15,11 +15,15 @@ from devices.traffic import Counters, Peer, network_pair
 
 NO_BROKER = "the broker mosquitto is not installed (Debian: apt-get install mosquitto)"
 LEVELS = ("scalars", "payload", "message", "wire")
-_PORT = 1883
+_PORT, _PLAIN_PORT = 1883, 1884
 _CHUNK_BYTES, _CHUNK_HEAD = 1 << 16, 45  # of a long body: data, and what stands before it
 _TOPICS = {"up": "zo/up/c0", "down": "zo/all", "model": "zo/down/c0"}
 _BROKER = "listener {port} 0.0.0.0\nallow_anonymous true\nset_tcp_nodelay true\npersistence false\n"
-_BROKER_TLS = "certfile {folder}/broker.pem\nkeyfile {folder}/broker.key\n"
+# only the client that is measured needs it
+_BROKER_TLS = """certfile {folder}/broker.pem
+keyfile {folder}/broker.key
+listener {plain} 127.0.0.1
+"""
 
 
 def why_no_wire(*, tls: bool = False) -> str | None:
@@ -66,7 +70,7 @@ def measure_wire(
         weights: of the model.
         first: rounds before the count begins.
         rounds: counted.
-        tls: whether the connections are encrypted.
+        tls: whether the client's connection is encrypted.
 
     Returns:
         Bytes a round, "up" and "down", link-layer headers included; packets; segments that TCP
@@ -75,17 +79,19 @@ def measure_wire(
     with ExitStack() as stack:
         here, there = stack.enter_context(network_pair())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        broker, common = write_broker(folder, _PORT), ["--host", here.address]
-        common += ["--port", str(_PORT), "--method", method]
+        broker = write_broker(folder, _PORT)
+        measured = ["--host", here.address, "--port", str(_PORT), "--method", method]
+        common = measured
         if tls:
-            common += ["--ca", str(_encrypt(Path(broker), here.address))]
+            measured = [*measured, "--ca", str(_encrypt(Path(broker), here.address))]
+            common = ["--host", "127.0.0.1", "--port", str(_PLAIN_PORT), "--method", method]
         _start(stack, here, [broker], program=[str(mosquitto()), "-c"])
         sizes = ["--clients", str(cohort), "--cohort", str(cohort), "--weights", str(weights)]
         last = first + rounds
         server = _start(stack, here, ["server", *common, *sizes, "--rounds", str(last + 2)])
         others = ["--first", "1", "--count", str(cohort - 1)]
         _start(stack, here, ["fleet", *common, *others])
-        _start(stack, there, ["client", *common])
+        _start(stack, there, ["client", *measured])
         before = _counters_after(server, there, first)
         resent = here.resent_segments(), there.resent_segments()
         after = _counters_after(server, there, last)
@@ -148,7 +154,7 @@ def _encrypt(broker: Path, address: str) -> Path:
     files = ["-nodes", "-keyout", f"{folder}/broker.key", "-out", str(certificate)]
     subprocess.run([*command, "-days", "2", *names, *files], check=True, capture_output=True)
     with broker.open("a") as file:
-        file.write(_BROKER_TLS.format(folder=folder))
+        file.write(_BROKER_TLS.format(folder=folder, plain=_PLAIN_PORT))
     return certificate
 
 

@@ -106,8 +106,7 @@ def run_server(arguments: argparse.Namespace) -> dict[str, Any]:
         store = FileStore(folder / "round.log")
         server = begin(plan, rules, stub_replica(plan), store, folder / "spool", on_round=note)
         link = server_link(TOPICS, SERVER)
-        security = Security(ca=arguments.ca, insecure=True)
-        link.open(arguments.host, arguments.port, security, patience_s=PATIENCE_S)
+        link.open(arguments.host, arguments.port, Security(insecure=True), patience_s=PATIENCE_S)
         serve(server, link, TOPICS)
         link.close()
         store.close()
@@ -157,7 +156,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=1)
-    parser.add_argument("--ca", type=Path, help="authority of the broker's certificate: TLS")
+    parser.add_argument("--ca", type=Path, help="of a client: the broker's authority, for TLS")
     arguments = parser.parse_args()
     result, used = _ROLES[arguments.role](arguments), resource.getrusage(resource.RUSAGE_SELF)
     result |= {"peak_mib": used.ru_maxrss / 1024, "cpu_s": used.ru_utime + used.ru_stime}
