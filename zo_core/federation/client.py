@@ -63,7 +63,7 @@ class Client:
         self.over: Stop | None = None
         self.events: Counter[str] = Counter()  # what was ignored or asked for, by name
         self._spool = spool
-        self._holds = False  # weights of the run, before next_round
+        self.holds_weights = False  # of the run, before next_round
         self._watch = Stopwatch()
         self._asked_s: float | None = None
         self._heard_s = 0.0
@@ -72,11 +72,6 @@ class Client:
         self._ahead: dict[int, RoundResult] = {}
         self._announced_round = self._silences = 0  # silences since the last chunk
         self._answer: tuple[int, list[Action]] | None = None  # round and what was sent
-
-    @property
-    def holds_weights(self) -> bool:
-        """Whether it has the run's weights of before its next round."""
-        return self._holds
 
     def connected(self, now_s: float) -> list[Action]:
         """Say hello: the transport has just connected."""
@@ -110,17 +105,16 @@ class Client:
             return []
         try:
             message = Payload.decode(body)
-            if isinstance(message, Welcome):
-                return self._welcomed(message)
             if isinstance(message, Refusal):
                 return self._stop(f"the server refuses this client: {message.reason.name}")
-            if self.plan is None or message.run_id != self.plan.run_id:
-                self.events["of another run"] += 1
-                return []
-            return self._in_run(message, self.plan)
+            if self.plan is None:
+                return self._unknown(message)
+            if message.run_id == self.plan.run_id:
+                return self._in_run(message, self.plan)
+            self.events["of another run"] += 1
         except PayloadError:
             self.events["malformed"] += 1
-            return []
+        return []
 
     def computed(self, update: Payload | None) -> list[Action]:
         """Send what was computed; None where it could not be, and the round goes on without."""
@@ -133,14 +127,21 @@ class Client:
     # --- messages --------------------------------------------------------------------------------
 
     def _welcomed(self, welcome: Welcome) -> list[Action]:
-        if self.plan is not None:
-            return []
         try:
             plan = Plan.from_json(welcome.plan, run_id=welcome.run_id, run_seed=welcome.run_seed)
             self.replica = self.trainer.join(plan, welcome.slot)
         except (PlanError, ValueError, OSError, ImportError) as error:
             return self._stop(str(error))
         self.plan, self.slot = plan, welcome.slot
+        return []
+
+    def _unknown(self, message: Payload) -> list[Action]:
+        """Join by a Welcome; answer a server that has come since the last Hello."""
+        if isinstance(message, Welcome):
+            return self._welcomed(message)
+        if isinstance(message, Announce):
+            self._asked_s = None
+            return self._hello()
         return []
 
     def _in_run(self, message: Payload, plan: Plan) -> list[Action]:
@@ -154,6 +155,8 @@ class Client:
             case Resync():
                 self.events[f"resync: {message.reason.name}"] += 1
                 return []
+            case Welcome():  # again
+                return []
         self.events["malformed"] += 1
         return []
 
@@ -165,7 +168,7 @@ class Client:
         self._announced_round = round_index
         if plan.is_dense(round_index):  # the model that follows tells what to do
             return self._stop(None) if round_index >= plan.rounds else []
-        if not self._holds or self.next_round != round_index:
+        if not self.holds_weights or self.next_round != round_index:
             return self._hello()
         self._model().changed()  # the digest of what is in memory now, whoever wrote there
         if self._model().digest_prefix() != announce.digest:
@@ -174,7 +177,7 @@ class Client:
 
     def _result(self, result: RoundResult, plan: Plan) -> list[Action]:
         """Apply a result whose turn it is; keep one that is early; the next round is open then."""
-        if not self._holds or result.round_index != self.next_round:
+        if not self.holds_weights or result.round_index != self.next_round:
             if result.round_index >= self.next_round and len(self._ahead) < MAX_AHEAD:
                 self._ahead[result.round_index] = result
                 return self._hello()
@@ -239,13 +242,13 @@ class Client:
 
     def _caught_up(self, blob: bytes, plan: Plan) -> list[Action]:
         first = next(iter(catch_up.unpack(blob)), None)
-        if isinstance(first, RoundResult) and not self._holds:
+        if isinstance(first, RoundResult) and not self.holds_weights:
             raise PayloadError("results came to a client that holds no weights")
         try:
             self.next_round = catch_up.apply_(self._model(), blob, plan, next_round=self.next_round)
         except ForkError:
             return self._forked()
-        self._holds, self._answer = True, None
+        self.holds_weights, self._answer = True, None
         self.events["caught up"] += 1
         self._ahead = {r: result for r, result in self._ahead.items() if r >= self.next_round}
         if self.next_round in self._ahead or self.next_round >= plan.rounds:
@@ -262,7 +265,7 @@ class Client:
         hello = Hello(
             run_id=0 if self.plan is None else self.plan.run_id,
             round_index=self.next_round,
-            digest=self._model().digest_prefix() if self._holds else NO_DIGEST,
+            digest=self._model().digest_prefix() if self.holds_weights else NO_DIGEST,
             slot=self.slot,
             high=self.high,
             fresh=fresh,
@@ -272,13 +275,13 @@ class Client:
     def _may_lack_model(self) -> bool:
         """Whether a FedAvg round's model may have been lost on its way here."""
         answered = self._answer is not None and self._answer[0] >= self._announced_round
-        return not (self._holds or answered)
+        return not (self.holds_weights or answered)
 
     def _forked(self) -> list[Action]:
         self.events["fork"] += 1
         self._asked_s = None
         actions = self._hello()  # with the digest that is not the run's
-        self._holds = False
+        self.holds_weights = False
         return actions
 
     def _stop(self, reason: str | None) -> list[Action]:

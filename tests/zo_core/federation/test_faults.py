@@ -330,6 +330,20 @@ def test_a_late_joiner_ends_at_everybodys_digest(tmp_path: Path, joins_at: int) 
     assert late.next_round == PLAN.rounds
 
 
+def test_clients_that_were_there_before_the_server_join_at_its_roll_call(tmp_path: Path) -> None:
+    network = Network(PLAN, tmp_path)
+    network.fault = lambda packet: () if holds(packet, Hello) else (packet,)
+    network.join_all()  # nobody hears their Hello
+    network.fault = lambda packet: (packet,)
+    network.restart_server()
+    for _ in range(100):  # without a second going by
+        if network.queue:
+            network.deliver(network.queue.popleft())
+    assert network.server.next_round > 2
+    network.run()
+    assert network.digests() == {whole()}
+
+
 def test_one_joins_at_round_30_and_one_returns_after_missing_ten(tmp_path: Path) -> None:
     plan = plan_of(rounds=40)
     late, away = [slot for slot in range(6) if slot not in plan.high][:2]
