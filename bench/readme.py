@@ -11,10 +11,16 @@ from bench.text import MISSING, duration, percent, size
 
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 _BATCH = 64
-_TABLES_LINES = (
-    "The paper's tables and figures, as far as they are run: [findings](docs/findings.md).",
-    "",
-)
+_ELSEWHERE = {  # groups whose figures have a page of their own
+    "tables": (
+        "The paper's tables and figures, as far as they are run: [findings](docs/findings.md)."
+    ),
+    "llm": (
+        "Memory of a language model's step, what fits, bytes:"
+        " [language models](docs/language-models.md)."
+    ),
+}
+_EMULATED = "Emulated: bytes and bits are true, there is no time and no memory: [ARM](docs/arm.md)."
 _METHODS = {"inference": "inference", "zo": "ZO step", "fedavg": "FedAvg step (backprop)"}
 
 
@@ -58,10 +64,14 @@ def _device_section(folder: Path, link: Path) -> str:
         f"({device['os']}, {made.scale} scale, commit {str(made.commit)[:10]}; "
         f"[records]({link / RECORDS}), [report]({link / 'report.html'})).",
         "",
-        *(_cost_lines(results, link) if results.group("memory") else ()),
-        *_accuracy_lines(results),
-        *(_TABLES_LINES if results.group("tables") else ()),
     ]
+    if device.get("emulator"):
+        return "\n".join([*lines, _EMULATED, ""])
+    if results.group("memory"):
+        lines += _cost_lines(results, link)
+    lines += _accuracy_lines(results)
+    for group, words in _ELSEWHERE.items():
+        lines += [words, ""] if results.group(group) else []
     return "\n".join(lines)
 
 
