@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from bench.gates import Gate, gate_of
 from bench.record import Metric
+from bench.scales import Scale
 
 _BELIEVED = {Gate.EXACT, Gate.TENSOR, Gate.ACCURACY}
 _UNTRUE_UNITS = {"byte", "second", "joule", "ratio", "GB/s"}
@@ -28,6 +29,11 @@ def without_untrue(
     if emulator is None:
         return metrics
     return {name: _judged(group, name, metric, emulator) for name, metric in metrics.items()}
+
+
+def once(scale: Scale) -> Scale:
+    """Cut repeats, of which nothing is kept there, to one."""
+    return replace(scale, memory_processes=1, time_repeats=1, engine_repeats=1)
 
 
 def _judged(group: str, name: str, metric: Metric, emulator: str) -> Metric:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import devices
-from bench.emulation import without_untrue
+from bench.emulation import once, without_untrue
 from bench.model_choice import check_model, choose_device
 from bench.model_names import with_input_shape
 from bench.progress import Progress
@@ -70,11 +70,14 @@ class Suite:
         groups, tables = (GROUPS, ()) if only is None else parse_groups(only, scale)
         options = Options(**{**(campaign or {}), "device": device_type})
         folder = open_store(Path(out) if out else new_folder())
+        device = devices.detect().to_json()
+        if device["emulator"]:
+            chosen = once(chosen)
         return cls(
             scale=replace(chosen, tables=tables),
             groups=groups,
             folder=folder,
-            device=devices.detect().to_json(),
+            device=device,
             device_type=device_type,
             division="closed" if model is None else "open",
             campaign=options,

@@ -1,15 +1,15 @@
 #!/bin/sh
 # Run `pytest --benchmark --scale smoke` in an emulated 64-bit ARM system, and hold its records
 # against an x86-64 run's: equal digests and bytes, no time, no process memory.
-# usage (as root): smoke.sh ROOT OUT REFERENCE [GROUPS]
+# usage (as root): smoke.sh ROOT OUT REFERENCE [OPTIONS]
 #   ROOT       the ARM system's folder, made if it is not there
 #   OUT        where the ARM run's records, plots and report go
 #   REFERENCE  records of a smoke run of the same sources here: pytest --benchmark --scale smoke
-#   GROUPS     for --only, e.g. bytes,formulas,engine; all by default
+#   OPTIONS    of pytest, for a part of the suite: "--only bytes,engine -k restore"
 # Needs Debian's debootstrap and qemu-user-static, a network, about 4 GB and an hour or more.
 set -eu
 [ $# -ge 3 ] || { echo "usage: $0 ROOT OUT REFERENCE [GROUPS]" >&2; exit 2; }
-root=$1 out=$2 reference=$3 groups=${4:-}
+root=$1 out=$2 reference=$3 options=${4:-}
 here=$(cd "$(dirname "$0")" && pwd)
 source=$(cd "$here/../.." && pwd)
 for tool in debootstrap qemu-aarch64-static; do
@@ -41,7 +41,7 @@ cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt" 
 echo "onnxruntime==1.23.2" >"$root/constraints.txt"
 within() { # a command line in the ARM system; torch 2.10 needs ARMv8.2, a Cortex-A72 stops at its import
     env -i PATH=/venv/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root QEMU_CPU=neoverse-n1 \
-        OMP_NUM_THREADS=1 PIP_CONSTRAINT=/constraints.txt ZOBENCH_GROUPS="$groups" \
+        OMP_NUM_THREADS=1 PIP_CONSTRAINT=/constraints.txt \
         chroot "$root" sh -euc "cd /zobench; $1"
 }
 if [ ! -e "$root/venv/.unpacked" ]; then # resolved over there, unpacked here, which is much faster
@@ -52,8 +52,7 @@ if [ ! -e "$root/venv/.unpacked" ]; then # resolved over there, unpacked here, w
     touch "$root/venv/.unpacked"
 fi
 within 'pip install -q --no-deps --no-build-isolation --no-compile -e .'
-within 'python3 -m pytest --benchmark --scale smoke --out /results \
-    ${ZOBENCH_GROUPS:+--only "$ZOBENCH_GROUPS"}'
+within "python3 -m pytest --benchmark --scale smoke --out /results $options"
 within 'python3 -m bench check /results'
 cp -r "$root/results/." "$out/"
 python3 "$here/same_bits.py" "$out" "$reference"

@@ -14,9 +14,10 @@ import sample_records as sample
 import devices
 from bench.__main__ import main
 from bench.check import SCHEMA_FILE, check, check_file
-from bench.emulation import without_untrue
+from bench.emulation import once, without_untrue
 from bench.migration import SCHEMA, migrate
 from bench.record import Record, mean, median, provenance, single, unmeasured
+from bench.scales import scale_named
 from bench.store import StoreError, read_records, write_record
 
 REPOSITORY = Path(__file__).parents[2]
@@ -234,6 +235,12 @@ def test_an_emulated_machine_gives_bytes_and_accuracy_but_no_time_and_no_memory(
     assert gone == {"peak", "step", "joules"}
     assert all("qemu-aarch64" in (judged[name].reason or "") for name in gone)
     assert all(judged[name] == metrics[name] for name in metrics.keys() - gone)
+
+
+def test_what_is_thrown_away_there_is_done_once() -> None:
+    scale = once(scale_named("default"))
+    assert {scale.memory_processes, scale.time_repeats, scale.engine_repeats} == {1}
+    assert scale.restore_cycles == scale_named("default").restore_cycles  # bits are kept
 
 
 def test_the_page_on_records_describes_every_field() -> None:
