@@ -54,10 +54,11 @@ def detect(root: Path = Path("/")) -> DeviceSpec:
     Returns:
         The device; every figure that is None has its reason in `notes`.
     """
+    emulator = _emulator(root)
     spec = DeviceSpec(
         name=_board(root) or platform.node() or "this machine",
         kind="host",
-        soc=_soc(root),
+        soc=f"emulated by {emulator}" if emulator else _soc(root),  # cpuinfo is the host's there
         arch=platform.machine(),
         logical_cores=os.cpu_count(),
         physical_cores=psutil.cpu_count(logical=False),
@@ -75,7 +76,7 @@ def detect(root: Path = Path("/")) -> DeviceSpec:
         huge_page_mode=huge_page_mode(root),
         swap_bytes=psutil.swap_memory().total,
         threads=_threads(),
-        emulator=_emulator(root),
+        emulator=emulator,
     )
     return replace(spec, notes=_notes(spec))
 

@@ -220,6 +220,7 @@ def test_an_emulator_is_named_and_a_processor_has_none(tmp_path: Path) -> None:
     exe.parent.mkdir(parents=True)
     exe.symlink_to("/usr/bin/qemu-aarch64-static")
     assert detect(tmp_path).emulator == "qemu-aarch64"
+    assert detect(tmp_path).soc == "emulated by qemu-aarch64"
     exe.unlink()
     exe.symlink_to("/usr/bin/python3.11")
     assert detect(tmp_path).emulator is None
