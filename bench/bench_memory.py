@@ -47,7 +47,8 @@ def _cases(scale: Scale) -> list[tuple[str, int, int | None]]:
 @with_parameters("model, batch, images", _cases)
 def test_step_memory(suite: Suite, model: str, batch: int, images: int | None) -> None:
     """Measure one step of each method at tensor level, and in fresh processes at process level."""
-    processes, methods = suite.scale.memory_processes, STEP_METHODS
+    processes = suite.scale.memory_processes
+    methods: Sequence[str] = STEP_METHODS
     if images is not None:
         processes, methods = min(_FULL_SET_PROCESSES, processes), _FULL_SET_METHODS
     _measure(suite, (model, batch, images), methods, dict.fromkeys(methods, processes))
