@@ -5,10 +5,12 @@ import sys
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from bench import fit
 from bench.__main__ import main
 from bench.fit import Cell, Target, Trial, agreement, find_target, predict_cells, try_cell
 from bench.fit_prediction import predict_tensors
@@ -117,7 +119,21 @@ def test_a_record_of_untried_cells_has_no_share_and_a_reason() -> None:
     assert Record.from_json(json.loads(json.dumps(record.to_json()))).case == "fit/a"
 
 
+@pytest.fixture
+def predicting_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Predict in this process, which has torch loaded; what is measured stays in fresh ones."""
+    in_child = fit._run
+
+    def run(function: str, *arguments: Any, limit_bytes: int | None = None) -> Any:
+        if function == "predict_tensors":
+            return SimpleNamespace(value=predict_tensors(*arguments))
+        return in_child(function, *arguments, limit_bytes=limit_bytes)
+
+    monkeypatch.setattr(fit, "_run", run)
+
+
 @LINUX
+@pytest.mark.usefixtures("predicting_here")
 def test_under_a_limit_between_them_zo_completes_and_backprop_does_not() -> None:
     cells = predict_cells([Target(name="none", limit_bytes=1 << 40)], "small_resnet", *_BOTH)
     needed = {each.method: each.predicted_bytes for each in cells}

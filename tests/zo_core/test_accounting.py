@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from zo_core.config import TrainConfig
 from zo_core.data import synthetic_blobs
 from zo_core.federation.training import Training
 from zo_core.models import count_parameters
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 CONFIG = TrainConfig(
     dataset="synthetic",

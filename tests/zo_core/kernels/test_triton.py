@@ -40,8 +40,8 @@ def update(n, f):
 for terms in ([(5, 1e-3)], [(2**64 - 1, 0.1), (7, -0.3)], [(1, 0.1), (2, 0.2), (3, 0.3)]):
     same(lambda params: kernels.perturb(params, terms))
 for h in (-33, -2, 0, 1, 14, 31, 32):
-    for write in (True, False):
-        same(lambda p: kernels.replay(p, update(2, -26 - h), [-26] * 4, write=write))
+    same(lambda p: kernels.replay(p, update(2, -26 - h), [-26] * 4))
+same(lambda p: kernels.replay(p, update(2, -40), [-26] * 4, write=False))
 same(lambda p: kernels.replay(p, update(5, -44), [-26, -25, -26, -24]))
 same(lambda p: kernels.replay(p, update(5, -33), None))
 
