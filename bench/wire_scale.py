@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from bench.wire_measure import mosquitto, write_broker
+from bench.wire_workloads import peak_mib
 
 _WEIGHTS = 100  # a fleet's time should go to messages
 _LIMIT_S = 300.0
@@ -29,12 +30,14 @@ def measure_fleet(clients: int, *, rounds: int, burn_in: int = 5) -> dict[str, A
         burn_in: rounds before.
 
     Returns:
-        Seconds of each round; peak resident MiB of server, broker and fleet; updates that counted
-        in each round; what was refused or asked for again.
+        Seconds of each round, and of the server's CPU; peak resident MiB of server, broker and
+        fleet; updates that counted in each round; what was refused or asked for again; the
+        machine's load before, which tells whether it was quiet.
 
     Raises:
         RuntimeError: the run did not end in time.
     """
+    load = os.getloadavg()[0]
     with ExitStack() as stack:
         folder, port = Path(stack.enter_context(tempfile.TemporaryDirectory())), _free_port()
         broker = _start(stack, [str(mosquitto()), "-c", write_broker(folder, port)])
@@ -45,9 +48,10 @@ def measure_fleet(clients: int, *, rounds: int, burn_in: int = 5) -> dict[str, A
         server = _start(stack, [*program, "server", *common, *sizes, *last])
         fleet = _start(stack, [*program, "fleet", *common, "--count", str(clients)])
         served, joined = _result(server), _result(fleet)
-        broker_mib = _peak_mib(broker.pid)
+        broker_mib = peak_mib(broker.pid)
     return {
         "round_s": served["round_s"][burn_in - 1 :],
+        "round_cpu_s": served["round_cpu_s"][burn_in - 1 :],
         "counted": served["counted"],
         "refused": served["refused"],
         "events": joined["events"],
@@ -55,8 +59,8 @@ def measure_fleet(clients: int, *, rounds: int, burn_in: int = 5) -> dict[str, A
         "server_peak_mib": served["peak_mib"],
         "fleet_peak_mib": joined["peak_mib"],
         "broker_peak_mib": broker_mib,
-        "server_cpu_s": served["cpu_s"],
         "fleet_cpu_s": joined["cpu_s"],
+        "load_average": load,
     }
 
 
@@ -95,11 +99,6 @@ def _start(stack: ExitStack, command: list[str]) -> subprocess.Popen[str]:
     stack.enter_context(process)
     stack.callback(process.kill)
     return process
-
-
-def _peak_mib(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))
 
 
 def _free_port() -> int:

@@ -45,7 +45,7 @@ def test_a_cohort_follows_from_run_seed_and_round_alone() -> None:
 
 
 def test_every_client_is_drawn_equally_often_within_five_sigma() -> None:
-    rounds, size, pool = 2000, 3, 10
+    rounds, size, pool = 600, 3, 10
     drawn = Counter(slot for r in range(rounds) for slot in sample_cohort(7, r, range(pool), size))
     share = size / pool
     assert (
@@ -257,14 +257,17 @@ def digits() -> Dataset:
     return load_dataset("digits")
 
 
+@cache
 def trained(**changes: Any) -> Training:
+    """A run to its end, which no test changes."""
     training = Training(TrainConfig(**{**SMALL, **changes}), digits())
     training.run()
     return training
 
 
 def test_a_run_is_fixed_by_its_config() -> None:
-    first, second, other = (trained(run_seed=seed).record for seed in (3, 3, 4))
+    first, other = trained(run_seed=3).record, trained(run_seed=4).record
+    second = Training(TrainConfig(**SMALL, run_seed=3), digits()).run()
     assert first.digest == second.digest != other.digest
     assert [e.test_accuracy for e in first.curve] == [e.test_accuracy for e in second.curve]
     assert (first.up_payload_bytes, first.down_payload_bytes) == (
@@ -276,7 +279,7 @@ def test_a_run_is_fixed_by_its_config() -> None:
 
 
 def test_a_runs_bytes_are_the_sum_of_its_messages() -> None:
-    training = trained()
+    training = trained(run_seed=3)
     record, log = training.record, training.log
     assert log is not None
     p = training.replica.params.num_elements
@@ -315,7 +318,7 @@ def test_zo_rounds_touch_no_buffer_and_a_late_joiner_ends_at_the_servers_digest(
 
 
 def test_the_share_of_zero_increments_is_recorded_and_warned_about() -> None:
-    fine, stuck = trained().record, trained(zo_server_lr=1e-9).record
+    fine, stuck = trained(run_seed=3).record, trained(zo_server_lr=1e-9).record
     assert len(fine.zero_shares) == len(stuck.zero_shares) == 3
     assert max(fine.zero_shares) < 0.5 < min(stuck.zero_shares)
     assert not fine.warnings
