@@ -47,7 +47,14 @@ def _plots(record: Record) -> Iterator[Plot]:
         done = {place["split"] for place in record.details["places"] if place["curve"]}
         for split in filter(done.__contains__, record.config["splits"]):
             for name in _ABSCISSAE if record.config["table"] == "fig3" else ("rounds",):
-                yield _curves_plot(record, split, name)
+                if name != "passes" or _has_passes(record, split):
+                    yield _curves_plot(record, split, name)
+
+
+def _has_passes(record: Record, split: str) -> bool:
+    """Tell whether all of a split's curves count passes; runs of older versions do not."""
+    places = (p for p in record.details["places"] if p["split"] == split)
+    return all("item_passes_per_client" in point for p in places for point in p["curve"])
 
 
 def _curves_plot(record: Record, split: str, abscissa: str) -> Plot:

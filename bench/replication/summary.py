@@ -185,9 +185,9 @@ def _point(column: Sequence[Training], trainings: Sequence[Training]) -> dict[st
         "low": min(accuracies),
         "high": max(accuracies),
         "link_bytes_per_client": statistics.fmean(payloads),
-        "item_passes_per_client": statistics.fmean(
-            point["item_passes"] / n for point, n in zip(column, clients, strict=True)
-        ),
         "elapsed_s": statistics.fmean(point["elapsed_s"] for point in column),
     }
+    if all("item_passes" in point for point in column):  # cells of older versions lack it
+        passes = (point["item_passes"] / n for point, n in zip(column, clients, strict=True))
+        numbers["item_passes_per_client"] = statistics.fmean(passes)
     return {name: float(f"{value:.6g}") for name, value in numbers.items()}

@@ -100,6 +100,9 @@ def test_a_curve_ends_where_the_shortest_run_does_and_keeps_its_last_point() -> 
     assert curve[-1]["rounds"] == 40
     assert len(curve) <= 21
     assert curve[-1]["item_passes_per_client"] == 3.0
+    older = {**short, "curve": [{**point, "rounds_done": 1}]}
+    del older["curve"][0]["item_passes"]
+    assert "item_passes_per_client" not in curve_of([older])[0]
 
 
 @pytest.mark.parametrize(
