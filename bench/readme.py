@@ -19,6 +19,7 @@ _ELSEWHERE = {  # groups whose figures have a page of their own
         "Memory of a language model's step, what fits, bytes:"
         " [language models](docs/language-models.md)."
     ),
+    "wire": "Bytes of a round on a real wire, a fleet of 200: [federation](docs/federation.md).",
 }
 _EMULATED = "Emulated: bytes and bits are true, there is no time and no memory: [ARM](docs/arm.md)."
 _METHODS = {"inference": "inference", "zo": "ZO step", "fedavg": "FedAvg step (backprop)"}
