@@ -149,6 +149,7 @@ def test_under_a_limit_between_them_zo_completes_and_backprop_does_not() -> None
 _BOTH: Any = (("zo", "fedavg"), (384,))
 
 
+@pytest.mark.usefixtures("predicting_here")
 def test_the_command_prints_json_and_stores_its_record(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
