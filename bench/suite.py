@@ -70,14 +70,14 @@ class Suite:
         groups, tables = (GROUPS, ()) if only is None else parse_groups(only, scale)
         options = Options(**{**(campaign or {}), "device": device_type})
         folder = open_store(Path(out) if out else new_folder())
-        device = devices.detect().to_json()
-        if device["emulator"]:
+        profile = devices.detect().to_json()
+        if profile["emulator"]:
             chosen = once(chosen)
         return cls(
             scale=replace(chosen, tables=tables),
             groups=groups,
             folder=folder,
-            device=device,
+            device=profile,
             device_type=device_type,
             division="closed" if model is None else "open",
             campaign=options,
