@@ -144,7 +144,7 @@ def _fleet_table(records: Sequence[Record]) -> Table:
         per_s = Cell(f"{value['rounds_per_s']:.1f}")
         times = [Cell(f"{1e3 * value[name]:.0f}") for name in ("round", "server_cpu")]
         rows.append((clients, per_s, *times, *peaks))
-    columns = ("clients, all in each round", "rounds/s", "round, ms", "server's CPU, ms")
-    columns += ("server, MiB", "broker, MiB")
+    names = ("clients, all in each round", "rounds/s", "round, ms", "server's CPU, ms")
+    columns = (*names, "server, MiB", "broker, MiB")
     caption = "Simulated clients of one server and broker; nothing was lost"
     return Table(caption=caption, columns=columns, rows=tuple(rows), labels=1)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bench.commands import (
     EXIT_DONE,
     EXIT_GATE,
+    LackingError,
     add_command,
     print_json,
     talk_console,
@@ -98,7 +99,13 @@ def run(arguments: argparse.Namespace) -> int:
             f"log {arguments.dir / LOG_FILE}; broker {host}:{port_of(arguments)}, topics "
             f"{topics.prefix}/#; clients: zobench join {host} --port {port_of(arguments)}"
         )
-        stop = serve(server, link, topics, refresh=table.refresh)
+        try:
+            stop = serve(server, link, topics, refresh=table.refresh)
+        except OSError as error:  # a full disk, most likely
+            raise LackingError(
+                f"the server stopped ({error}); the log in {arguments.dir} is whole: mend the "
+                "cause and give the same command again"
+            ) from error
     outcome = _outcome(server, stop.reason)
     (arguments.dir / "outcome.json").write_text(json.dumps(outcome, indent=1))
     console.print(refusals(server))

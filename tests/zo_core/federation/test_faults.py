@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import errno
 import random
-from collections.abc import Callable, Iterable
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -215,6 +217,37 @@ def test_disk_full_stops_the_server_and_leaves_the_log_whole(
     assert network.server.next_round == 6
     network.run()
     assert network.digests() == {whole()}
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of two pages."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(command, check=False).returncode != 0:
+        pytest.skip("mounting a small file system needs root")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_disk_that_really_fills_up_loses_no_logged_round(
+    tmp_path: Path, file_store: OpenStore, small_disk: Path
+) -> None:
+    plan = plan_of(rounds=80, zo_cohort=6)
+    rules = Rules(wait_for=6, keep_rounds=True)
+    network = Network(plan, tmp_path, rules=rules, store=file_store(small_disk / "log"))
+    network.join_all()
+    with pytest.raises(StoreError, match="No space left on device"):
+        network.run()
+    logged = network.server.log.next_round
+    assert 10 < logged < 80
+    network.store.close()
+    subprocess.run(["mount", "-o", "remount,size=1m", str(small_disk)], check=True)
+    network.restart_server(file_store(small_disk / "log"))
+    assert network.server.next_round == logged
+    network.run()
+    assert network.digests() == {reference(plan).digest()}
 
 
 # --- the network ---------------------------------------------------------------------------------
