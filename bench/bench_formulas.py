@@ -11,6 +11,7 @@ import devices
 from bench import paper
 from bench.bench_bytes import round_payloads
 from bench.bench_memory import processes_at_once
+from bench.cases import side_by_side
 from bench.model_names import SUITE_SHAPES
 from bench.paper import BATCH, COHORT, DIRECTIONS
 from bench.record import single
@@ -44,7 +45,7 @@ def test_table1(suite: Suite) -> None:
     assert round(cost_model.mem_full(parameters, listed, BATCH) / paper.MB, 1) == 533.2
     assert round(2 * cost_model.comm_full(parameters) / paper.MB, 1) == 89.4
     rows = [*_communication_rows(parameters), *_memory_rows(suite, parameters)]
-    with ThreadPoolExecutor(processes_at_once()) as pool:
+    with side_by_side(processes_at_once()) as pool:
         begun = {method: _begin_residual(suite, method, pool) for method in ("fedavg", "zo")}
         residuals = {method: end() for method, end in begun.items()}
     suite.record(

@@ -8,14 +8,13 @@ has memory of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import psutil
 
 import devices
-from bench.cases import with_parameters
+from bench.cases import side_by_side, with_parameters
 from bench.frugal_steps import FRUGAL_METHODS, LEAST
 from bench.model_names import model_label
 from bench.paper import BATCH, CLIENT_IMAGES
@@ -85,25 +84,22 @@ def _measure(
     def of(method: str) -> tuple[Any, ...]:
         return (model, method, batch, images, suite.device_type)
 
-    with ThreadPoolExecutor(processes_at_once()) as pool:
-        together = pool.submit(_tensors, model, methods, batch, images, suite.device_type)
+    def tensors(*some: str) -> devices.IsolatedResult:
+        return _run("measure_tensor_peaks", (model, list(some), batch, images, suite.device_type))
+
+    with side_by_side(processes_at_once()) as pool:
+        begun = pool.submit(tensors, *methods)
         runs = {
             method: [pool.submit(_run, "measure_step_memory", of(method)) for _ in range(count)]
             for method, count in processes.items()
         }
+        ended = {method: [run.result() for run in some] for method, some in runs.items()}
+        together = begun.result()
     for method in methods:
-        ended = [run.result() for run in runs.get(method, [])]
-        _record(suite, (model, method, batch, images), together.result()[method], ended)
-
-
-def _tensors(
-    model: str, methods: Sequence[str], *size: int | str | None
-) -> dict[str, devices.IsolatedResult]:
-    """Measure methods in one process; where it is killed, each in one of its own."""
-    together = _run("measure_tensor_peaks", (model, list(methods), *size))
-    if together.status != "ok" and len(methods) > 1:
-        return {method: _tensors(model, [method], *size)[method] for method in methods}
-    return {method: _one_of(together, method) for method in methods}
+        # where the process was killed, by a method that needs the most, each has one of its own
+        counted = together if together.status == "ok" else tensors(method)
+        step_of = (model, method, batch, images)
+        _record(suite, step_of, _one_of(counted, method), ended.get(method, []))
 
 
 def _one_of(together: devices.IsolatedResult, method: str) -> devices.IsolatedResult:
