@@ -76,10 +76,9 @@ def measure_precision(
         "torch": by_torch,
         "float16": partial(_in_half, torch.float16, by_torch),
         "bfloat16": partial(_in_half, torch.bfloat16, by_torch),
-    } | {
-        name: partial(replica.mean_loss, x, y, micro_batch=micro_batch)
-        for name, replica in replicas.items()
     }
+    for name, replica in replicas.items():
+        losses[name] = partial(replica.mean_loss, x, y, micro_batch=micro_batch)
     found = {
         name: _along(loss, replicas[name].params if name in replicas else module, grid, directions)
         for name, loss in losses.items()
