@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from bench.results import Results
 from bench.store import RECORDS, read_records, replacing
+from bench.tables import count_range
 from bench.text import MISSING, duration, percent, size
 
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
@@ -18,6 +20,9 @@ _ELSEWHERE = {  # groups whose figures have a page of their own
     "llm": (
         "Memory of a language model's step, what fits, bytes:"
         " [language models](docs/language-models.md)."
+    ),
+    "frontier": (
+        "Memory, time, bytes and accuracy of every way to train: [baselines](docs/baselines.md)."
     ),
     "wire": "Bytes of a round on a real wire, a fleet of 200: [federation](docs/federation.md).",
 }
@@ -39,9 +44,13 @@ def results_section(repository: Path) -> str:
     Returns:
         Markdown, markers included.
     """
-    folders = reference_folders(repository / "results")
-    sections = [_device_section(folder, folder.relative_to(repository)) for folder in folders]
-    return "\n".join([BEGIN, "## Results", "", *sections, END])
+    sections, heading = [BEGIN, "## Results", ""], ""
+    for folder in reference_folders(repository / "results"):
+        of_device = _device_heading(read_records(folder)[0].provenance.device)
+        sections += [of_device] if of_device != heading else []
+        heading = of_device
+        sections.append(_folder_section(folder, folder.relative_to(repository)))
+    return "\n".join([*sections, END])
 
 
 def update(repository: Path) -> None:
@@ -54,26 +63,29 @@ def update(repository: Path) -> None:
         temporary.write_text(head + results_section(repository) + tail)
 
 
-def _device_section(folder: Path, link: Path) -> str:
-    records = read_records(folder)
-    results = Results.of(records)
-    made = records[0].provenance
-    device = made.device
+def _device_heading(device: Mapping[str, Any]) -> str:
     gib = device["memory_bytes"] / 2**30
-    lines = [
-        f"**{device['soc']}, {device['logical_cores']} cores, {gib:.0f} GiB** "
-        f"({device['os']}, {made.scale} scale, commit {str(made.commit)[:10]}; "
-        f"[records]({link / RECORDS}), [report]({link / 'report.html'})).",
-        "",
-    ]
-    if device.get("emulator"):
-        return "\n".join([*lines, _EMULATED, ""])
-    if results.group("memory"):
-        lines += _cost_lines(results, link)
-    lines += _accuracy_lines(results)
-    for group, words in _ELSEWHERE.items():
-        lines += [words, ""] if results.group(group) else []
-    return "\n".join(lines)
+    return f"### {device['soc']}, {device['logical_cores']} cores, {gib:.0f} GiB, {device['os']}\n"
+
+
+def _folder_section(folder: Path, link: Path) -> str:
+    """Write what one folder of records says, and where it stands."""
+    records = read_records(folder)
+    results, made = Results.of(records), records[0].provenance
+    lines: list[str] = []
+    if made.device.get("emulator"):
+        lines += [_EMULATED, ""]
+    else:
+        if results.group("memory"):
+            lines += _cost_lines(results, link)
+        lines += _accuracy_lines(results)
+        for group, words in _ELSEWHERE.items():
+            lines += [words, ""] if results.group(group) else []
+    source = (
+        f"*{made.scale.capitalize()} scale, commit {str(made.commit)[:10]}: "
+        f"[records]({link / RECORDS}), [report]({link / 'report.html'}).*"
+    )
+    return "\n".join([*lines, source, ""])
 
 
 def _cost_lines(results: Results, link: Path) -> Iterator[str]:
@@ -103,11 +115,13 @@ def _cost_row(results: Results, method: str) -> str:
 
 
 def _accuracy_lines(results: Results) -> Iterator[str]:
-    rows = []
+    rows, rounds = [], set()
     for split in results.splits():
         cells = []
         for algorithm in ("high-res-only", "zowarmup"):
-            metric = results.metric(f"accuracy/{algorithm}/{split}", "test_accuracy")
+            case = f"accuracy/{algorithm}/{split}"
+            metric = results.metric(case, "test_accuracy")
+            rounds |= {results.by_case[case].config["rounds"]} if metric is not None else set()
             if metric is None or metric.value is None:
                 cells.append(MISSING)
             else:
@@ -115,7 +129,10 @@ def _accuracy_lines(results: Results) -> Iterator[str]:
                 cells.append(f"{percent(metric.value)}{spread} (n = {metric.n})")
         rows.append(f"| {split.replace('-', '/')} | {' | '.join(cells)} |")
     if rows:
-        yield "Test accuracy on the digits, 50 clients, Dirichlet 0.1, the same total of rounds:"
+        yield (
+            f"Test accuracy on the digits, 50 clients, Dirichlet 0.1, {count_range(rounds)} rounds "
+            "in all for either:"
+        )
         yield ""
         yield "| high/low | High-Res-Only | ZOWarmUp |"
         yield "|---|---|---|"
