@@ -84,14 +84,17 @@ def _plot(runs: Sequence[Mapping[str, Any]], path: Path) -> Path:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, panels = plt.subplots(1, 2, figsize=(9.0, 3.8), sharey=True, layout="constrained")
+    figure, panels = plt.subplots(1, 2, figsize=(9.0, 4.2), sharey=True, layout="constrained")
     for axes, (field, label) in zip(panels, _AXES.items(), strict=True):
         for variant, records in _by_variant(runs).items():
             _draw(axes, variant, records, field)
         axes.set_xlabel(label)
         axes.grid(color="#dddddd", linewidth=0.6)
     panels[0].set_ylabel("test loss, nats a token of the answer")
-    panels[0].legend(fontsize=8, frameon=False)
+    panels[1].xaxis.set_major_formatter("{x:,.0f}")
+    panels[1].locator_params(axis="x", nbins=6)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=150)
     plt.close(figure)
@@ -107,6 +110,8 @@ def _draw(axes: Axes, variant: str, records: Sequence[Mapping[str, Any]], field:
     x = [point[0][field] for point in points]
     losses = [[one["loss"] for one in point] for point in points]
     means = [sum(values) / len(values) for values in losses]
-    (line,) = axes.plot(x, means, label=_LABELS.get(variant, variant))
+    style = list(_LABELS).index(variant)
+    look = {"marker": "o^DsvP"[style], "ms": 3.5, "ls": ("-", "--", ":")[style % 3]}
+    (line,) = axes.plot(x, means, label=_LABELS[variant], **look)
     lower, upper = [min(v) for v in losses], [max(v) for v in losses]
     axes.fill_between(x, lower, upper, color=line.get_color(), alpha=0.15, linewidth=0)
