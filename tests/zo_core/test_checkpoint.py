@@ -15,7 +15,7 @@ import pytest
 
 from zo_core.config import TrainConfig
 from zo_core.data import Dataset, load_dataset
-from zo_core.federation.checkpoint import CheckpointError, resume_, save
+from zo_core.federation.checkpoint import CHECKPOINT_VERSION, CheckpointError, resume_, save
 from zo_core.federation.record import TrainingRecord
 from zo_core.federation.training import Training
 
@@ -165,7 +165,7 @@ def test_a_checkpoint_of_another_config_or_version_is_refused(tmp_path: Path) ->
     save(training(), tmp_path)
     with pytest.raises(CheckpointError, match="run with other rounds, run_seed; resume with"):
         resume_(training(rounds=9, run_seed=4), tmp_path)
-    index = tmp_path / "checkpoint.json"
-    index.write_text(json.dumps({**json.loads(index.read_text()), "version": 5}))
-    with pytest.raises(CheckpointError, match="has version 5, this program reads 4"):
+    index, later = tmp_path / "checkpoint.json", CHECKPOINT_VERSION + 1
+    index.write_text(json.dumps({**json.loads(index.read_text()), "version": later}))
+    with pytest.raises(CheckpointError, match=f"has version {later}, this program reads"):
         resume_(training(), tmp_path)
