@@ -237,7 +237,7 @@ def _tau(form: str, tau: float) -> Row:
 
 FIGURE_6 = PaperTable(
     name="fig6",
-    title="Figure 6: tau, in its literal and its normalised form",
+    title="Figure 6: tau, literal and normalised",
     rows=tuple(_tau(form, tau) for form in _FIGURE_6_FORMS for tau in (0.1, 0.25, 0.5, 0.75)),
     splits=("10/90",),
     baseline="rademacher-literal-0.75",

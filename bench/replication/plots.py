@@ -60,7 +60,8 @@ def _has_passes(record: Record, split: str) -> bool:
 def _curves_plot(record: Record, split: str, abscissa: str) -> Plot:
     words, x_of = _ABSCISSAE[abscissa]
     places = [p for p in record.details["places"] if p["split"] == split and p["curve"]]
-    with panel(f"{record.config['table']}, {split}", words, "Test accuracy (%)") as (fig, axes):
+    number = record.details["title"].partition(":")[0]
+    with panel(f"{number}, {split}", words, "Test accuracy (%)") as (fig, axes):
         for place in places:
             index = _rank(record, place)
             x = [x_of(point) for point in place["curve"]]
@@ -109,7 +110,7 @@ def _places_plot(record: Record) -> Plot:
     with panel(record.details["title"], record.details["x_label"], words) as (figure, axes):
         for index, (name, places) in enumerate(series.items()):
             _draw_series(axes, index, record, name, places)
-        axes.legend(loc="best")
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     n = count_range(len(place["seeds"]) for place in record.details["places"])
     return Plot(
         name=f"tables-{record.config['table']}",
