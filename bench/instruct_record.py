@@ -111,7 +111,12 @@ def _draw(axes: Axes, variant: str, records: Sequence[Mapping[str, Any]], field:
     losses = [[one["loss"] for one in point] for point in points]
     means = [sum(values) / len(values) for values in losses]
     style = list(_LABELS).index(variant)
-    look = {"marker": "o^DsvP"[style], "ms": 3.5, "ls": ("-", "--", ":")[style % 3]}
-    (line,) = axes.plot(x, means, label=_LABELS[variant], **look)
+    (line,) = axes.plot(
+        *(x, means),
+        label=_LABELS[variant],
+        marker="o^DsvP"[style],
+        markersize=3.5,
+        linestyle=("-", "--", ":")[style % 3],
+    )
     lower, upper = [min(v) for v in losses], [max(v) for v in losses]
     axes.fill_between(x, lower, upper, color=line.get_color(), alpha=0.15, linewidth=0)
