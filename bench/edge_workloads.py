@@ -132,6 +132,7 @@ def time_ways(source: str, images: int, repeats: int) -> dict[str, list[float]]:
     from safetensors.numpy import load_file
 
     from bench.edge_graphs import write_constant
+    from bench.engine_workloads import take_turns
     from zo_core.client import load_replica
     from zo_core.manifest import GRAPH_FILE, INPUT, LABELS, WEIGHTS_FILE, read_manifest
 
@@ -151,14 +152,7 @@ def time_ways(source: str, images: int, repeats: int) -> dict[str, list[float]]:
         "fed": lambda: fed.run(None, batch | weights),
         "constant": lambda: constant.run(None, batch),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(repeats + 1):
-        for name, forward in ways.items():
-            started = time.perf_counter()
-            forward()
-            if turn:
-                seconds[name].append(time.perf_counter() - started)
-    return seconds
+    return take_turns(ways, repeats)
 
 
 def seconds_to_import(modules: str) -> float:

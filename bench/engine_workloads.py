@@ -47,7 +47,7 @@ def time_passes(parameters: int, threads: int, repeats: int) -> dict[str, list[f
     }
     for n in _REPLAYED:
         operations[f"replay_{n}"] = _replay(numbered, n)
-    return _take_turns(operations, repeats)
+    return take_turns(operations, repeats)
 
 
 def time_model_passes(repeats: int) -> dict[str, list[float]]:
@@ -66,7 +66,7 @@ def time_model_passes(repeats: int) -> dict[str, list[float]]:
     module = build("resnet18")
     numbered = number(module)
     flat = torch.zeros(numbered.num_elements)
-    return _take_turns(
+    return take_turns(
         {
             "add": lambda: flat.add_(1e-9),
             "perturb": lambda: kernels.perturb(numbered, [(_SEED, _SCALE)]),
@@ -112,7 +112,7 @@ def time_step_share(batch: int, repeats: int) -> dict[str, list[float]]:
         apply_updates_(numbered, [(_SEED, float(difference[0]))], 1e-6, epsilon=1e-4, grid=grid)
         observe("replay")
 
-    timed = _take_turns(
+    timed = take_turns(
         {"forwards": lambda: [mean_loss(module, x, y) for _ in range(2)], "step": step}, repeats
     )
     return timed | {f"phase_{name}": seconds for name, seconds in phases.items()}
@@ -226,9 +226,7 @@ def _perturb_by_torch_signs(module: torch.nn.Module) -> None:
         parameter.data.add_(signs, alpha=_SCALE)
 
 
-def _take_turns(
-    operations: dict[str, Callable[[], object]], repeats: int
-) -> dict[str, list[float]]:
+def take_turns(operations: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
     """Time the operations turn by turn, so that noise meets all of them alike."""
     seconds: dict[str, list[float]] = {name: [] for name in operations}
     for turn in range(repeats + 1):

@@ -32,7 +32,7 @@ def test_a_short_pass_is_the_fastest_of_five_and_a_long_one_is_called_once(
 ) -> None:
     clock = Clock()
     monkeypatch.setattr(engine_workloads, "time", clock)
-    found = engine_workloads._take_turns(
+    found = engine_workloads.take_turns(
         {
             "add": clock.operation([9, 9, 9, 9, 9, 5, 4, 8, 7, 6, 3, 3, 2, 9, 9]),
             "mezo": clock.operation([100, 50, 70]),

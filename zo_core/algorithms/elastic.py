@@ -20,15 +20,15 @@ import numpy.typing as npt
 
 from zo_core.algorithms.base import Algorithm, ApplyReport, ClientData, RoundContext
 from zo_core.algorithms.fedavg import fedavg_method
+from zo_core.algorithms.mixed_step import mixed_step_
 from zo_core.algorithms.partial import PartialFedAvg, partial_method
 from zo_core.algorithms.zeroth_order import ZerothOrderStep, zeroth_order_fields
 from zo_core.algorithms.zowarmup import two_phases
 from zo_core.config import TrainConfig
 from zo_core.federation.replica import Replica, gather
 from zo_core.fixed_point import FixedPointUpdate, fixed_point
-from zo_core.grid import Grid, GridError
-from zo_core.increment import Increment, add_increment_, to_increment
-from zo_core.optimizer import replay_
+from zo_core.grid import Grid
+from zo_core.increment import Increment, to_increment
 from zo_core.payload import DenseWeights, ElasticUpdate, MixedResult, Payload
 from zo_core.spsa import radius
 from zo_core.trained import part_of, trained_tensors
@@ -103,20 +103,12 @@ class ElasticStep(ZerothOrderStep):
         return report
 
     def _mix_(self, replica: Replica, result: MixedResult, context: RoundContext) -> ApplyReport:
-        """Take both steps, each rounded once, and widen after the second."""
+        """Take the step on both parts."""
         if not len(result.differences):  # below the quorum
             return ApplyReport()
         first, _ = self._parts(replica)
         update = self._update(first, result, context)
-        zero_share = replay_(first.params, update, first.grid, widen=False).zero_share
-        try:
-            increment = self._whole(replica, result.increment)
-            widened = add_increment_(replica.params, increment, cast(Grid, replica.grid))
-        except GridError:
-            replay_(first.params, update.negated(), first.grid, widen=False)
-            raise
-        replica.changed()
-        return ApplyReport(zero_share=zero_share, widened=widened)
+        return mixed_step_(replica, first, update, self._whole(replica, result.increment))
 
     def _update(
         self, first: Replica, result: MixedResult, context: RoundContext

@@ -17,14 +17,14 @@ import numpy.typing as npt
 
 from zo_core.algorithms.base import Algorithm, ApplyReport, ClientData, RoundContext
 from zo_core.algorithms.fedavg import FedAvg, fedavg_method
+from zo_core.algorithms.mixed_step import mixed_step_
 from zo_core.algorithms.zeroth_order import ZerothOrderStep, zeroth_order_fields
 from zo_core.algorithms.zowarmup import two_phases
 from zo_core.config import TrainConfig
 from zo_core.federation.replica import Replica, gather
 from zo_core.fixed_point import FixedPointUpdate, fixed_point
-from zo_core.grid import Grid, GridError
-from zo_core.increment import Increment, add_increment_, to_increment
-from zo_core.optimizer import replay_
+from zo_core.grid import Grid
+from zo_core.increment import Increment, to_increment
 from zo_core.payload import DenseWeights, MixedResult, Payload, ScalarUpdate
 
 _NOTHING: Increment = np.empty(0, np.int32)
@@ -104,21 +104,11 @@ class HiLoStep(ZerothOrderStep):
         return report
 
     def _mix_(self, replica: Replica, result: MixedResult, context: RoundContext) -> ApplyReport:
-        """Add both steps, each rounded once, and widen after the second."""
-        params, grid = replica.params, cast(Grid, replica.grid)
+        """Take both groups' steps; either may be absent."""
+        grid = cast(Grid, replica.grid)
         update = self._zo_update(grid, result, context) if len(result.differences) else None
-        zero_share = None
-        if update is not None:
-            zero_share = replay_(params, update, grid, widen=False).zero_share
         increment = result.increment if result.increment.size else _zeros(replica)
-        try:
-            widened = add_increment_(params, increment, grid)
-        except GridError:
-            if update is not None:
-                replay_(params, update.negated(), grid, widen=False)
-            raise
-        replica.changed()
-        return ApplyReport(zero_share=zero_share, widened=widened)
+        return mixed_step_(replica, replica, update, increment)
 
     def _zo_update(
         self, grid: Grid, result: MixedResult, context: RoundContext
