@@ -68,10 +68,10 @@ def test_model_passes(suite: Suite) -> None:
     )
 
 
-@with_parameters("batch", lambda scale: scale.time_batches)
+@with_parameters("batch", lambda scale: scale.step_share_batches)
 def test_step_share(suite: Suite, batch: int) -> None:
     """Hold a whole ZO step of ResNet18 against its two bare forwards, phase by phase."""
-    repeats = suite.scale.time_repeats
+    repeats = suite.scale.engine_repeats
     run = _run("time_step_share", batch, repeats)
     metrics = {}
     if run.status == "ok":

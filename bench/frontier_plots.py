@@ -197,4 +197,4 @@ def _finish(figure: Figure, axes: Axes) -> None:
 def _title(name: str) -> str:
     *dataset, split = title_of(name).split(", ")
     high, low = split.split("/")
-    return ", ".join([*dataset, f"{high} % high-, {low} % low-resource"])
+    return "\n".join([*dataset, f"{high} % high-, {low} % low-resource"])

@@ -26,6 +26,12 @@ _ELSEWHERE = {  # groups whose figures have a page of their own
     ),
     "wire": "Bytes of a round on a real wire, a fleet of 200: [federation](docs/federation.md).",
 }
+_ROUND = "900-by-8"
+_CLIENTS = {  # client -> its row's words, whose packages
+    "onnx-memory": ("ZO by ONNX Runtime, without torch", "client"),
+    "torch": ("ZO by torch", "torch"),
+    "fedavg": ("FedAvg by torch", "torch"),
+}
 _EMULATED = "Emulated: bytes and bits are true, there is no time and no memory: [ARM](docs/arm.md)."
 _METHODS = {"inference": "inference", "zo": "ZO step", "fedavg": "FedAvg step (backprop)"}
 
@@ -79,6 +85,7 @@ def _folder_section(folder: Path, link: Path) -> str:
         if results.group("memory"):
             lines += _cost_lines(results, link)
         lines += _accuracy_lines(results)
+        lines += _client_lines(results)
         for group, words in _ELSEWHERE.items():
             lines += [words, ""] if results.group(group) else []
     source = (
@@ -138,6 +145,34 @@ def _accuracy_lines(results: Results) -> Iterator[str]:
         yield "|---|---|---|"
         yield from rows
         yield ""
+
+
+def _client_lines(results: Results) -> Iterator[str]:
+    """Write what a client needs with torch and without it: memory of a round, packages, import."""
+    rounds = {client: f"edge/resnet18/{client}/{_ROUND}" for client in _CLIENTS}
+    if not any(case in results.by_case for case in rounds.values()):
+        return
+    yield (
+        "A low-resource client's whole process in a ZO round of ResNet18 (900 images by 8, S = 3),"
+        " FedAvg's three epochs beside it; what its device has to hold and load:"
+    )
+    yield ""
+    yield "| client | peak memory | packages on disk | import |"
+    yield "|---|---|---|---|"
+    for client, (words, packages) in _CLIENTS.items():
+        peak = results.value(rounds[client], "process_peak")
+        weight, load = (
+            results.value("edge/packaging", f"{packages}_{name}") for name in ("size", "import")
+        )
+        cells = (
+            MISSING if peak is None else size(peak),
+            MISSING if weight is None else size(weight),
+            MISSING if load is None else duration(load),
+        )
+        yield f"| {words} | {' | '.join(cells)} |"
+    yield ""
+    yield "More on it: [a client without torch](docs/edge.md)."
+    yield ""
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ class Scale:
     time_models: tuple[str, ...]
     time_batches: tuple[int, ...]
     time_repeats: int  # measured repeats a time case, after one burn-in
+    step_share_batches: tuple[int, ...]  # a step of ResNet18 is held against its forwards
     engine_parameters: tuple[int, ...]  # sizes of the engine's micro-benchmark, fp32 weights
     engine_repeats: int
     restore_cycles: int  # perturb and restore, to prove that no bit changes
@@ -69,6 +70,7 @@ SCALES: dict[str, Scale] = {
             time_models=("resnet18",),
             time_batches=(1,),
             time_repeats=3,
+            step_share_batches=(1,),
             engine_parameters=(11_173_962,),
             engine_repeats=5,
             restore_cycles=20,
@@ -98,7 +100,8 @@ SCALES: dict[str, Scale] = {
             edge_training_seeds=(),
             time_models=("resnet18",),
             time_batches=(1, 64),
-            time_repeats=5,
+            time_repeats=3,
+            step_share_batches=(1,),
             engine_parameters=(11_173_962,),
             engine_repeats=15,
             restore_cycles=50,
@@ -107,8 +110,8 @@ SCALES: dict[str, Scale] = {
             accuracy_splits=("10/90", "50/50"),
             accuracy_rounds=100,
             accuracy_pivot=40,
-            further_rounds=30,
-            further_pivot=12,
+            further_rounds=20,
+            further_pivot=8,
         ),
         Scale(
             name="laptop",
@@ -135,6 +138,7 @@ SCALES: dict[str, Scale] = {
             time_models=("resnet18",),
             time_batches=(1, 8, 64),
             time_repeats=9,
+            step_share_batches=(1, 8, 64),
             engine_parameters=(11_173_962, 200_000_000),
             engine_repeats=25,
             restore_cycles=1000,
