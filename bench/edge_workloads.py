@@ -77,7 +77,7 @@ def measure_round_memory(plan: dict[str, Any]) -> dict[str, Any]:
 
 
 def time_round(plan: dict[str, Any], repeats: int) -> list[float]:
-    """Time a client's round, in seconds, after an unmeasured one over one micro-batch.
+    """Time a client's round, in seconds, after an unmeasured one.
 
     Args:
         plan: fields of :class:`Plan`.
@@ -85,11 +85,11 @@ def time_round(plan: dict[str, Any], repeats: int) -> list[float]:
     """
     chosen = Plan(**plan)
     run_round = _ROUNDS[chosen.client](chosen)
-    run_round(min(chosen.micro_batch, chosen.images))
+    run_round(chosen.images)
     seconds = []
     for _ in range(repeats):
         started = time.perf_counter()
-        run_round(chosen.items or chosen.images)
+        run_round(chosen.images)
         seconds.append(time.perf_counter() - started)
     return seconds
 
