@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,13 @@ REFUSED = [
 
 
 def weights(name: str, **changes: Any) -> np.ndarray:
+    return _weights(name, tuple(changes.items()))
+
+
+@cache  # most rows of an algorithm are held against its defaults
+def _weights(name: str, items: tuple[tuple[str, Any], ...]) -> np.ndarray:
     """The weights after 6 rounds, by way of a second replica that applies the results."""
+    changes = dict(items)
     run, other = start(name, rounds=6, **changes), Replica(problem(name))
     for record in run.rounds():
         if run.snapshot is not None and run.snapshot.round_index == record.round_index:
