@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.frontier import panels_of, title_of
 from bench.results import Results
 from bench.store import RECORDS, read_records, replacing
 from bench.tables import count_range
@@ -22,7 +23,8 @@ _ELSEWHERE = {  # groups whose figures have a page of their own
         " [language models](docs/language-models.md)."
     ),
     "frontier": (
-        "Memory, time, bytes and accuracy of every way to train: [baselines](docs/baselines.md)."
+        "Memory, time, bytes and accuracy of every way to train ({panels}):"
+        " [baselines](docs/baselines.md)."
     ),
     "wire": "Bytes of a round on a real wire, a fleet of 200: [federation](docs/federation.md).",
 }
@@ -87,12 +89,16 @@ def _folder_section(folder: Path, link: Path) -> str:
         lines += _accuracy_lines(results)
         lines += _client_lines(results)
         for group, words in _ELSEWHERE.items():
-            lines += [words, ""] if results.group(group) else []
+            lines += [words.format(panels=_panels(results)), ""] if results.group(group) else []
     source = (
         f"*{made.scale.capitalize()} scale, commit {str(made.commit)[:10]}: "
         f"[records]({link / RECORDS}), [report]({link / 'report.html'}).*"
     )
     return "\n".join([*lines, source, ""])
+
+
+def _panels(results: Results) -> str:
+    return "; ".join(map(title_of, panels_of(results)))
 
 
 def _cost_lines(results: Results, link: Path) -> Iterator[str]:
