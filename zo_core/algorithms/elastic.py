@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from zo_core.algorithms.base import Algorithm, ApplyReport, ClientData, RoundContext
-from zo_core.algorithms.fedavg import fedavg_method
-from zo_core.algorithms.mixed_step import mixed_step_
+from zo_core.algorithms.fedavg import SampleMean, fedavg_method
+from zo_core.algorithms.mixed_step import MixedStep, mixed_step_
 from zo_core.algorithms.partial import PartialFedAvg, partial_method
-from zo_core.algorithms.zeroth_order import ZerothOrderStep, zeroth_order_fields
+from zo_core.algorithms.zeroth_order import zeroth_order_fields
 from zo_core.algorithms.zowarmup import two_phases
 from zo_core.config import TrainConfig
 from zo_core.federation.replica import Replica, gather
@@ -35,7 +35,7 @@ from zo_core.trained import part_of, trained_tensors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ElasticStep(ZerothOrderStep):
+class ElasticStep(MixedStep):
     """One ZO step on the first layers, local SGD on the last, one mixed step for all."""
 
     first_order: PartialFedAvg
@@ -70,39 +70,20 @@ class ElasticStep(ZerothOrderStep):
             GridError: the step leaves the grid; no weight has changed.
         """
         _, last = self._parts(replica)
-        total, samples = np.zeros(last.params.num_elements), 0
+        mean = SampleMean(last.params.num_elements)
         scalars: dict[int, npt.NDArray[np.float32]] = {}
         for payload in updates:
             update = self._complete(payload, last, replica, context)
-            total += update.samples * update.values.astype(np.float64)
-            samples += update.samples
+            mean.add(update.values, update.samples)
             scalars[update.slot] = update.differences
-        change = total / samples - gather(last.params.arrays) if samples else total
+        before = gather(last.params.arrays)
+        change = mean.value() - before if mean.samples else np.zeros(before.size)
         step = self.first_order.server_lr * change
-        differences = np.array([scalars[slot] for slot in sorted(scalars)], dtype=np.float32)
-        result = MixedResult(
-            run_id=context.run_id,
-            round_index=context.round_index,
-            digest=bytes(8),
-            participates=np.array([slot in scalars for slot in context.cohort], dtype=np.bool_),
-            differences=differences.reshape(len(scalars), self.scalars),
-            increment=to_increment(last.params, step, cast(Grid, last.grid)),
-        )
-        report = self._mix_(replica, result, context)
-        return replace(result, digest=replica.digest_prefix()), report
+        increment = to_increment(last.params, step, cast(Grid, last.grid))
+        participates = np.array([slot in scalars for slot in context.cohort], dtype=np.bool_)
+        return self.server_step_(replica, context, participates, scalars, increment)
 
-    def apply_(self, replica: Replica, result: Payload, context: RoundContext) -> ApplyReport:
-        """Take the mixed step that a result describes and check the digest that it ends at.
-
-        Raises:
-            ForkError: these weights are not the server's; resynchronise.
-        """
-        message = cast(MixedResult, result)
-        report = self._mix_(replica, message, context)
-        replica.require_digest(message.digest)
-        return report
-
-    def _mix_(self, replica: Replica, result: MixedResult, context: RoundContext) -> ApplyReport:
+    def mix_(self, replica: Replica, result: MixedResult, context: RoundContext) -> ApplyReport:
         """Take the step on both parts."""
         if not len(result.differences):  # below the quorum
             return ApplyReport()

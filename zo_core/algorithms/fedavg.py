@@ -30,6 +30,23 @@ class NonFiniteWeightsError(ArithmeticError):
     """A client's training diverged; its weights had been taken back before this was raised."""
 
 
+class SampleMean:
+    """sum n_k w_k / sum n_k, folded in float64 as the weights come, so that none is kept."""
+
+    def __init__(self, size: int) -> None:
+        self._total = np.zeros(size)
+        self.samples = 0
+
+    def add(self, values: npt.NDArray[np.float32], samples: int) -> None:
+        """Fold one client's weights, (size,)."""
+        self._total += samples * values.astype(np.float64)
+        self.samples += samples
+
+    def value(self) -> npt.NDArray[np.float64]:
+        """Return the mean of what was folded, at least one sample."""
+        return self._total / self.samples
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DenseAveraging:
     """Clients train a copy; the server averages by samples: w += lr_s (sum n_k w_k / n - w)."""
@@ -77,12 +94,11 @@ class DenseAveraging:
         """Fold sum n_k w_k in float64, step the server's weights, return them."""
         state = self.state(replica)
         before = gather(state)
-        total, samples = np.zeros(before.size), 0
+        mean = SampleMean(before.size)
         for update in updates:
             dense = self.received(replica, update)
-            total += dense.samples * dense.values.astype(np.float64)
-            samples += dense.samples
-        after = self.stepped(replica, before, total / samples) if samples else before
+            mean.add(dense.values, dense.samples)
+        after = self.stepped(replica, before, mean.value()) if mean.samples else before
         scatter_(state, after)
         replica.changed()
         result = DenseWeights(

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from zo_core.algorithms.base import Algorithm, ApplyReport, ClientData, RoundContext
-from zo_core.algorithms.fedavg import FedAvg, fedavg_method
-from zo_core.algorithms.mixed_step import mixed_step_
-from zo_core.algorithms.zeroth_order import ZerothOrderStep, zeroth_order_fields
+from zo_core.algorithms.fedavg import FedAvg, SampleMean, fedavg_method
+from zo_core.algorithms.mixed_step import MixedStep, mixed_step_
+from zo_core.algorithms.zeroth_order import zeroth_order_fields
 from zo_core.algorithms.zowarmup import two_phases
 from zo_core.config import TrainConfig
 from zo_core.federation.replica import Replica, gather
@@ -31,7 +31,7 @@ _NOTHING: Increment = np.empty(0, np.int32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HiLoStep(ZerothOrderStep):
+class HiLoStep(MixedStep):
     """FedAvg by some, one ZO step by the others, one mixed step for all."""
 
     high: tuple[int, ...]  # slots that train by backprop
@@ -42,7 +42,7 @@ class HiLoStep(ZerothOrderStep):
     def client_update(self, replica: Replica, client: ClientData, context: RoundContext) -> Payload:
         """Train on the shard and return the weights, or compute scalars: by the client's group."""
         if client.slot not in self.high:
-            return ZerothOrderStep.client_update(self, replica, client, context)
+            return MixedStep.client_update(self, replica, client, context)
         method = replace(self.first_order, criterion=self.criterion)
         update = cast(DenseWeights, method.client_update(replica, client, context))
         # buffers are frozen since the hand-over and stay at home
@@ -58,14 +58,13 @@ class HiLoStep(ZerothOrderStep):
             ValueError: an update is of another round or cohort, or is not complete.
             GridError: the step leaves the grid; no weight has changed.
         """
-        total, samples = np.zeros(replica.params.num_elements), 0
+        mean = SampleMean(replica.params.num_elements)
         scalars: dict[int, npt.NDArray[np.float32]] = {}
         slots: set[int] = set()
         for update in updates:
             if isinstance(update, DenseWeights):
                 self._require_dense(update, replica, context)
-                total += update.samples * update.values.astype(np.float64)
-                samples += update.samples
+                mean.add(update.values, update.samples)
                 slots.add(update.slot)
             else:
                 one: ScalarUpdate = self.checked(update, replica, context)
@@ -74,36 +73,15 @@ class HiLoStep(ZerothOrderStep):
         participates = np.array(
             [s in slots or s in scalars for s in context.cohort], dtype=np.bool_
         )
-        differences = np.array([scalars[slot] for slot in sorted(scalars)], dtype=np.float32)
         increment = _NOTHING
-        if samples:
+        if mean.samples:
             share = 1.0 - self._gamma(context, participates)
-            change = total / samples - gather(replica.params.arrays)
+            change = mean.value() - gather(replica.params.arrays)
             step = share * self.first_order.server_lr * change
             increment = to_increment(replica.params, step, cast(Grid, replica.grid))
-        result = MixedResult(
-            run_id=context.run_id,
-            round_index=context.round_index,
-            digest=bytes(8),
-            participates=participates,
-            differences=differences.reshape(len(scalars), self.scalars),
-            increment=increment,
-        )
-        report = self._mix_(replica, result, context)
-        return replace(result, digest=replica.digest_prefix()), report
+        return self.server_step_(replica, context, participates, scalars, increment)
 
-    def apply_(self, replica: Replica, result: Payload, context: RoundContext) -> ApplyReport:
-        """Take the mixed step that a result describes and check the digest that it ends at.
-
-        Raises:
-            ForkError: these weights are not the server's; resynchronise.
-        """
-        message = cast(MixedResult, result)
-        report = self._mix_(replica, message, context)
-        replica.require_digest(message.digest)
-        return report
-
-    def _mix_(self, replica: Replica, result: MixedResult, context: RoundContext) -> ApplyReport:
+    def mix_(self, replica: Replica, result: MixedResult, context: RoundContext) -> ApplyReport:
         """Take both groups' steps; either may be absent."""
         grid = cast(Grid, replica.grid)
         update = self._zo_update(grid, result, context) if len(result.differences) else None
