@@ -1,4 +1,7 @@
-"""Let the tests of this folder import sample_records.py, and train small models on one thread."""
+"""Let the tests of this folder import sample_records.py, and train small models on one thread.
+
+The report of all sample records takes seconds to draw, so that those who look at it share one.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,17 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="session")
+def sample_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of all sample records, in a folder with its records and plots; only to look at."""
+    import sample_records
+
+    from bench.report import write_report
+
+    folder = tmp_path_factory.mktemp("sample")
+    return write_report(sample_records.write(folder, sample_records.sample_records()))
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,6 @@ from typing import Any
 
 import browser as chromium
 import pytest
-import sample_records as sample
-
-from bench.report import write_report
 
 pytestmark = pytest.mark.skipif(chromium.missing() is not None, reason=str(chromium.missing()))
 
@@ -39,19 +36,14 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Browse
         yield running
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report(sample.write(tmp_path_factory.mktemp("page"), sample.sample_records()))
-
-
 VIEWS = [(width, dark) for width in (390, 1280) for dark in (False, True)]
 
 
 @pytest.mark.parametrize(("width", "dark"), VIEWS)
 def test_everything_is_drawn_and_fits_the_screen(
-    opened: chromium.Browser, page: Path, width: int, dark: bool
+    opened: chromium.Browser, sample_page: Path, width: int, dark: bool
 ) -> None:
-    opened.open(page, width=width, dark=dark)
+    opened.open(sample_page, width=width, dark=dark)
     opened.run("document.querySelectorAll('details').forEach(d => d.open = true)")
     assert opened.console() == []
     assert opened.run("return document.querySelectorAll('figure img').length") == 15
@@ -71,10 +63,10 @@ def brightness(opened: chromium.Browser, clip: dict[str, Any]) -> float:
     return float(pixels[..., :3].mean())
 
 
-def test_figures_follow_the_colour_scheme(opened: chromium.Browser, page: Path) -> None:
+def test_figures_follow_the_colour_scheme(opened: chromium.Browser, sample_page: Path) -> None:
     found = {}
     for dark in (False, True):
-        opened.open(page, width=1280, dark=dark)
+        opened.open(sample_page, width=1280, dark=dark)
         found[dark] = brightness(opened, opened.run(_FIGURE))
     assert found[False] > 0.8
     assert found[True] < 0.35

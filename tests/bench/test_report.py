@@ -56,9 +56,8 @@ def printed(records: list[sample.Record], width: int = 100) -> str:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Page]:
-    folder = tmp_path_factory.mktemp("whole")
-    return folder, page_of(folder, sample.sample_records())
+def whole(sample_page: Path) -> tuple[Path, Page]:
+    return sample_page.parent, Page(sample_page)
 
 
 def test_the_page_loads_nothing_from_elsewhere(whole: tuple[Path, Page]) -> None:
