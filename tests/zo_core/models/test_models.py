@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
-from zo_core.models import MODELS, build_model, count_parameters
+from zo_core.models import MODELS, ModelConfig, build_model, count_parameters, skeleton
 from zo_core.torchvision_compat import import_torchvision
 
-RGB = {"in_channels": 3, "image_size": 32, "run_seed": 1}
+SHAPE = {"in_channels": 3, "image_size": 32}
+RGB = {**SHAPE, "run_seed": 1}
+
+
+def outline(name: str, **shape: Any) -> nn.Module:
+    """A model on the meta device, for what depends on shapes alone."""
+    return skeleton(name, ModelConfig(**{"num_classes": 10, **SHAPE, **shape}))
 
 
 @pytest.mark.parametrize("norm", ["group", "batch"])
 def test_resnet18_has_the_papers_count_with_either_norm(norm: str) -> None:
-    assert count_parameters(build_model("resnet18", norm=norm, **RGB)) == 11_173_962
+    assert count_parameters(outline("resnet18", norm=norm)) == 11_173_962
 
 
 def test_resnet18_counts_of_half_width_and_of_a_thousand_classes() -> None:
-    assert count_parameters(build_model("resnet18", width=0.5, **RGB)) == 2_797_610
-    assert count_parameters(build_model("resnet18", num_classes=1000, **RGB)) == 11_681_832
+    assert count_parameters(outline("resnet18", width=0.5)) == 2_797_610
+    assert count_parameters(outline("resnet18", num_classes=1000)) == 11_681_832
 
 
 def test_batch_norm_resnet18_has_twenty_norms_and_9600_running_statistics() -> None:
-    model = build_model("resnet18", norm="batch", **RGB)
+    model = outline("resnet18", norm="batch")
     assert sum(isinstance(m, nn.BatchNorm2d) for m in model.modules()) == 20
     assert sum(b.numel() for b in model.buffers() if b.is_floating_point()) == 9_600
 
@@ -46,7 +54,7 @@ def test_resnet18_makes_the_papers_maps_and_multiplications() -> None:
 
 
 def test_vit_has_the_papers_count_without_what_its_figure_leaves_out() -> None:
-    model = build_model("vit", **RGB)
+    model = outline("vit")
     left_out = [model.encoder.pos_embedding, model.class_token, *model.encoder.ln.parameters()]
     assert count_parameters(model) == 18_979_338
     assert count_parameters(model) - sum(p.numel() for p in left_out) == 18_944_522
