@@ -21,9 +21,9 @@ from bench.paper import BATCH, CLIENT_IMAGES
 from bench.record import Metric, median, single
 from bench.scales import Scale
 from bench.suite import Suite
-from bench.workloads import RETURN_BLOCKS, STEP_METHODS
+from bench.workloads import MICRO_BATCHES_SEEN, RETURN_BLOCKS, STEP_METHODS
 
-_FULL_SET_PROCESSES = 3  # a client set takes minutes, and its median moves little
+_FULL_SET_PROCESSES = 3  # their median moves little
 _FULL_SET_METHODS = ("inference", "zo")
 _PLENTY_BYTES = 8 << 30
 _MIB = 2**20
@@ -131,6 +131,7 @@ def _record(
             "method": method,
             "batch": batch,
             "images": images or batch,
+            "worked_through": min(images, MICRO_BATCHES_SEEN * batch) if images else batch,
             "processes": len(runs),
             "device": suite.device_type,
             "environment": RETURN_BLOCKS,

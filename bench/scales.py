@@ -115,7 +115,7 @@ SCALES: dict[str, Scale] = {
         ),
         Scale(
             name="laptop",
-            memory_processes=5,
+            memory_processes=3,
             memory_models=(
                 "resnet18",
                 "vit",

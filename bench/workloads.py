@@ -22,6 +22,9 @@ STEP_METHODS = ("inference", "zo", "fedavg")
 RETURN_BLOCKS = {"MALLOC_MMAP_THRESHOLD_": "65536"}
 _RUN_SEED = 2509_03503  # any number; the directions follow from it
 EPSILON, TAU, LR = 1e-4, 0.75, 1e-3
+# Of a whole client set all items are held, so many micro-batches are worked through: each gives
+# back what it took before the next begins.
+MICRO_BATCHES_SEEN = 3
 
 
 def measure_step_memory(
@@ -37,7 +40,8 @@ def measure_step_memory(
         model: as :func:`bench.model_names.parse_model` takes it.
         method: a name in STEP_METHODS.
         batch: items a forward.
-        images: items of a whole client set, worked through in micro-batches; None for one batch.
+        images: items of a whole client set, held; the first MICRO_BATCHES_SEEN micro-batches of it
+            are worked through. None for one batch.
         device: "cpu" or "cuda".
 
     Returns:
@@ -85,10 +89,11 @@ def measure_tensor_peaks(
 def _tensor_peak(module: Any, x: Any, y: Any, method: str, micro_batch: int) -> dict[str, Any]:
     from devices.tensor_memory import track_tensors
 
-    step = bind_step(module, x, y, method, micro_batch=micro_batch)
-    with track_tensors(parameters=module.parameters(), existing=[*module.buffers(), x, y]) as seen:
+    seen = MICRO_BATCHES_SEEN * micro_batch
+    step = bind_step(module, x[:seen], y[:seen], method, micro_batch=micro_batch)
+    with track_tensors(parameters=module.parameters(), existing=[*module.buffers(), x, y]) as peak:
         step()
-    return seen.result().to_json()
+    return peak.result().to_json()
 
 
 def make_step(model: str, method: str, batch: int, device: str = "cpu") -> Callable[[], object]:
@@ -135,12 +140,13 @@ def images(model: str, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
 def _make_steps(
     model: str, method: str, batch: int, images: int | None, device: str
 ) -> tuple[Callable[[], object], Callable[[], object]]:
-    """Bind the step over all items, and its burn-in over one batch."""
+    """Bind the step, over several micro-batches of a whole set, and its burn-in over one."""
     from bench.model_source import load_model
 
     loaded = load_model(model).to(device)
     x, y = (part.to(device) for part in loaded.batch(images or batch))
-    step = bind_step(loaded.module, x, y, method, micro_batch=batch)
+    seen = MICRO_BATCHES_SEEN * batch
+    step = bind_step(loaded.module, x[:seen], y[:seen], method, micro_batch=batch)
     if images is None:
         return step, step
     return step, bind_step(loaded.module, x[:batch], y[:batch], method, micro_batch=batch)

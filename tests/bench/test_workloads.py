@@ -54,6 +54,12 @@ def test_micro_batches_need_as_much_as_one_of_them(method: str) -> None:
     assert more.peak_above_baseline_bytes == parts.peak_above_baseline_bytes
 
 
+def test_a_whole_set_is_held_and_costs_the_step_nothing() -> None:
+    few, many = (measure_tensor_peaks("small_resnet", ["zo"], 4, n)["zo"] for n in (12, 40))
+    assert many["baseline_bytes"] - few["baseline_bytes"] == 28 * (4 * 3 * 32 * 32 + 8)
+    assert many["peak_bytes"] - many["baseline_bytes"] == few["peak_bytes"] - few["baseline_bytes"]
+
+
 def test_a_frugal_step_holds_less_than_its_plain_one() -> None:
     found = measure_tensor_peaks("small_resnet", [*FRUGAL_METHODS, *STEP_METHODS], 16)
     peaks = {method: peak["peak_bytes"] for method, peak in found.items()}
