@@ -22,7 +22,7 @@ class Claim:
 
     title: str
     paper: str  # what it says, with its figures
-    table: str  # whose record answers
+    tables: tuple[str, ...]  # whose records can answer; the first that is there does
     expected: Literal["more", "less", "same"]  # the first row of each comparison against the other
     comparisons: tuple[Comparison, ...]
     spread: tuple[str, ...] = ()  # rows whose spread over seeds is claimed to fall in this order
@@ -45,14 +45,14 @@ CLAIMS: Final = (
         title="Low-resource clients are worth including",
         paper="ZOWarmUp is above High-Res-Only at every split: +10.0, +6.8, +6.6, +3.7, +3.1"
         " points from 10/90 to 90/10 (Table 2, CIFAR-10).",
-        table="table2",
+        tables=("table2", "fig3"),
         expected="more",
         comparisons=_against(("zowarmup",), "high-res-only", *_ALL),
     ),
     Claim(
         title="They are served better: accuracy on the low-resource clients' own hold-outs",
         paper="Inclusion is the paper's motive; it prints no accuracy by group.",
-        table="table2",
+        tables=("table2", "fig3"),
         expected="more",
         comparisons=(
             *_against(("zowarmup",), "high-res-only", *_LOW_MAJORITY, q="low_accuracy"),
@@ -63,7 +63,7 @@ CLAIMS: Final = (
     Claim(
         title="ZOWarmUp against HeteroFL",
         paper="ZOWarmUp is above HeteroFL at every split on CIFAR-10, by 3.2 to 7.9 points.",
-        table="table2",
+        tables=("table2",),
         expected="more",
         comparisons=_against(("zowarmup",), "heterofl", *_ALL),
         remark="HeteroFL's budget of bytes is FedAvg's here; the paper gives none.",
@@ -71,7 +71,7 @@ CLAIMS: Final = (
     Claim(
         title="Zeroth-order training from random weights does not get there",
         paper="FedKSeed from scratch does not converge at any split.",
-        table="table2",
+        tables=("table2",),
         expected="less",
         comparisons=_against(("fedkseed",), "zowarmup", *_LOW_MAJORITY),
         remark="A small network can be trained so from scratch; what is compared is how far it"
@@ -80,7 +80,7 @@ CLAIMS: Final = (
     Claim(
         title="FedKSeed as phase two is as good",
         paper="53.4 against 54.3 at 10/90, within one standard deviation at every split.",
-        table="table2",
+        tables=("table2",),
         expected="same",
         comparisons=_against(("zowarmup-fedkseed",), "zowarmup", *_ALL),
     ),
@@ -88,7 +88,7 @@ CLAIMS: Final = (
         title="The pivot: too early is bad, and so is too late",
         paper="At 10/90 the best pivot is 40 % of the rounds (54.2), 46.1 at 5 % and 50.7 at 80 %;"
         " at 50/50 it is 60 %.",
-        table="fig4",
+        tables=("fig4",),
         expected="less",
         comparisons=_against(
             ("pivot-5", "pivot-10", "pivot-20", "pivot-60", "pivot-80"),
@@ -100,7 +100,7 @@ CLAIMS: Final = (
         title="Rademacher against Gaussian directions",
         paper="Rademacher is recommended for its smaller spread: the gain is 9.3 ± 1.4 against"
         " 11.9 ± 2.9 (Table 6, 12 runs), from unlike warm-up models.",
-        table="table6",
+        tables=("table6",),
         expected="same",
         comparisons=_against(("rademacher",), "gaussian", "10/90", q="gain"),
         spread=("gaussian", "rademacher"),
@@ -111,7 +111,7 @@ CLAIMS: Final = (
         title="One step a round against many, on the same samples",
         paper="One step over all data is best or equal at most splits (Table 3), with a tau that"
         " the paper lowers as the steps grow.",
-        table="table3",
+        tables=("table3",),
         expected="less",
         comparisons=_against(
             ("2-steps-tau-0.75", "4-steps-tau-0.75", "6-steps-tau-0.75"),
@@ -124,7 +124,7 @@ CLAIMS: Final = (
         title="Many steps with the paper's falling tau",
         paper="At 10/90: 54.3, 48.3, 51.6, 42.2 for 1, 2, 4, 6 steps with tau 0.75, 0.25, 0.1,"
         " 0.01.",
-        table="table3",
+        tables=("table3",),
         expected="less",
         comparisons=_against(
             ("2-steps-tau-0.25", "4-steps-tau-0.1", "6-steps-tau-0.01"),
@@ -136,7 +136,7 @@ CLAIMS: Final = (
     Claim(
         title="A smaller tau, in its literal form",
         paper="The gain over the warm-up falls from 10.6 at tau = 0.75 to 3.8 at 0.1 (Figure 6).",
-        table="fig6",
+        tables=("fig6",),
         expected="less",
         comparisons=_against(
             tuple(f"rademacher-literal-{tau}" for tau in ("0.1", "0.25", "0.5")),
@@ -149,7 +149,7 @@ CLAIMS: Final = (
         title="A smaller tau, with the step kept",
         paper="Not in the paper: if tau mattered as the radius of the finite difference, its effect"
         " would stay when the step no longer shrinks with tau².",
-        table="fig6",
+        tables=("fig6",),
         expected="same",
         comparisons=_against(
             tuple(f"rademacher-normalised-{tau}" for tau in ("0.1", "0.25", "0.5")),
@@ -162,7 +162,7 @@ CLAIMS: Final = (
         title="More directions",
         paper="The spread over three seeds falls from 8.97 at S = 1 to 6.62 at 3 and 1.44 at 9"
         " (Figure 7).",
-        table="fig7",
+        tables=("fig7",),
         expected="more",
         comparisons=(
             *_against(("S-3",), "S-1", "10/90"),
@@ -173,7 +173,7 @@ CLAIMS: Final = (
     Claim(
         title="High-resource clients should turn to ZO as well",
         paper="Lo only is above hi + lo: +2.3, +2.0, +1.2 points at 10/90, 50/50, 90/10 (Table 7).",
-        table="table7",
+        tables=("table7",),
         expected="more",
         comparisons=_against(("lo-only",), "hi-lo", *_TABLE_3),
         remark="The paper gives no gamma for the mixture; here it is the share of ZO clients.",

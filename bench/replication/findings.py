@@ -61,8 +61,12 @@ def findings_page(repository: Path) -> str:
         parts.append(f"## `{where}`\n\n{_SCALES.get(scale, scale)}\n")
         origins = {r.config["rates_origin"] for r in records.values() if "rows" in r.config}
         parts += [f"Learning rates: {origin}.\n" for origin in sorted(origins)]
-        parts.append("\n".join(_summary(records)) + "\n")
-        parts += ["\n".join(_claim(claim, records)) + "\n" for claim in CLAIMS]
+        answers = [(claim, _record_of(claim, records)) for claim in CLAIMS]
+        run = [(claim, record) for claim, record in answers if record is not None]
+        parts.append("\n".join(_summary(run)) + "\n")
+        if missing := "; ".join(claim.title for claim, record in answers if record is None):
+            parts.append(f"Not run here: {missing}.\n")
+        parts += ["\n".join(_claim(claim, record)) + "\n" for claim, record in run]
     return "\n".join(parts)
 
 
@@ -107,20 +111,20 @@ def verdict(claim: Claim, found: Sequence[PairedDifference | None]) -> str:
     )
 
 
-def _summary(records: dict[str, Record]) -> Iterator[str]:
+def _record_of(claim: Claim, records: dict[str, Record]) -> Record | None:
+    found = (records.get(f"tables/{table}") for table in claim.tables)
+    return next((record for record in found if record is not None), None)
+
+
+def _summary(run: Sequence[tuple[Claim, Record]]) -> Iterator[str]:
     yield from ("| claim | here |", "|---|---|")
-    for claim in CLAIMS:
-        record = records.get(f"tables/{claim.table}")
-        found = [] if record is None else [d for _, _, d in _differences(claim, record)]
+    for claim, record in run:
+        found = [told for _, _, told in _differences(claim, record)]
         yield f"| {claim.title} | {verdict(claim, found)} |"
 
 
-def _claim(claim: Claim, records: dict[str, Record]) -> Iterator[str]:
+def _claim(claim: Claim, record: Record) -> Iterator[str]:
     yield from (f"### {claim.title}", "", f"The paper: {claim.paper}", "")
-    record = records.get(f"tables/{claim.table}")
-    if record is None:
-        yield "Not run here yet."
-        return
     found = _differences(claim, record)
     yield f"**Here: {verdict(claim, [d for _, _, d in found])}.**"
     yield from ("", "| high/low | comparison | difference | 95 % interval | n |")
