@@ -121,7 +121,7 @@ def test_a_claim_is_judged_by_its_intervals(differences: list[list[float]], expe
 
 
 def test_every_claim_speaks_of_rows_that_its_table_has() -> None:
-    for claim, name in [(claim, name) for claim in CLAIMS for name in claim.tables]:
+    for claim, name in ((each, name) for each in CLAIMS for name in each.tables):
         rows = {row.name for row in TABLES[name].rows}
         for comparison in claim.comparisons:
             assert {comparison.row, comparison.other} <= rows
