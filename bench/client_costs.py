@@ -156,8 +156,8 @@ class _Client:
             track_tensors(parameters=held, existing=existing) as found,
         ):
             self._method.client_update(replica, self._data, self._context)
-        peak, own = found.result(), getattr(self._method, "client_state_bytes", None)
-        state = 0 if own is None else int(own(replica))  # outside of torch, kept between rounds
+        peak = found.result()
+        state = self._method.client_state_bytes(replica)  # outside of torch
         return {
             "backprop": bool(seen),
             "forwards": passes.forward_items > passes.backward_items,

@@ -52,6 +52,9 @@ def test_a_second_replica_that_applies_the_results_holds_the_same_bits(name: str
         run.method_at(record.round_index).apply_(other, result, run.context_of(record.round_index))
         assert other.values().tobytes() == run.replica.values().tobytes()
         assert other.digest() == run.replica.digest()
+    state = other.shared_state
+    kept = 0 if state is None else 4 * len(state)
+    assert run.method_at(BOTH_PHASES - 1).client_state_bytes(other) == kept
 
 
 def test_without_a_grid_a_replica_that_never_perturbs_drifts_from_the_server_but_not_far() -> None:

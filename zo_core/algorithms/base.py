@@ -91,6 +91,9 @@ class Method(Protocol):
     def message_for(self, replica: Replica, result: Payload, slot: int) -> Payload:
         """Return what a client is sent of a result: all of it, or the part that it holds."""
 
+    def client_state_bytes(self, replica: Replica) -> int:
+        """Count what a client keeps between rounds beside the model, in bytes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:

@@ -20,6 +20,7 @@ from zo_core.algorithms.fedavg import FedAvg, local_sgd_fields, one_phase
 from zo_core.algorithms.zeroth_order import ZerothOrderStep, zeroth_order_fields
 from zo_core.algorithms.zowarmup import two_phases
 from zo_core.config import TrainConfig
+from zo_core.cost_model import FLOAT_BYTES
 from zo_core.federation.replica import Replica
 from zo_core.fixed_point import fixed_point
 from zo_core.grid import Grid
@@ -68,6 +69,10 @@ class ZerothOrderAdam(ZerothOrderStep):
     adam_lr: float
     adam_eps: float
     name: str = "zeroth-order-adam"
+
+    def client_state_bytes(self, replica: Replica) -> int:
+        """Bytes that a client keeps beside the model: both moments and the count of steps."""
+        return FLOAT_BYTES * (2 * replica.params.num_elements + 1)
 
     def move_(
         self,

@@ -84,6 +84,10 @@ class DenseAveraging:
         """List what is trained and sent: all weights, then buffers."""
         return replica.trained_state()
 
+    def client_state_bytes(self, replica: Replica) -> int:
+        """Bytes that a client keeps between rounds beside the model: none."""
+        return 0
+
     @abstractmethod
     def train_(self, replica: Replica, client: ClientData, context: RoundContext) -> None:
         """Train a client's copy of the model in place."""
@@ -172,7 +176,7 @@ class FedAvg(DenseAveraging):
         return decompressed(replica, update)
 
     def client_state_bytes(self, replica: Replica) -> int:
-        """Bytes that a client holds beside the model: the round's weights, what it kept back."""
+        """Bytes that a client keeps beside the model: the round's weights, what it kept back."""
         return 0 if self.uplink == "dense" else 2 * FLOAT_BYTES * replica.params.num_elements
 
     def train_(self, replica: Replica, client: ClientData, context: RoundContext) -> None:

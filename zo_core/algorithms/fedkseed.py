@@ -23,6 +23,7 @@ from zo_core.algorithms.seed_pool import pool_of, rebuild_
 from zo_core.algorithms.zo_client import ZerothOrderClient, zo_client_fields
 from zo_core.algorithms.zowarmup import from_scratch, two_phases
 from zo_core.config import TrainConfig
+from zo_core.cost_model import FLOAT_BYTES
 from zo_core.federation.replica import Replica
 from zo_core.fixed_point import FixedPointUpdate, fixed_point
 from zo_core.grid import Grid
@@ -103,6 +104,11 @@ class FedKSeed(ZerothOrderClient):
     def candidate_seeds(self, context: RoundContext) -> tuple[int, ...]:
         """Derive the run's K candidate seeds."""
         return _candidate_seeds(context.run_seed, self.candidates)
+
+    def client_state_bytes(self, replica: Replica) -> int:
+        """Bytes that a client keeps beside the model: w0, the pool, its history."""
+        numbers = replica.params.num_elements + self.candidates + self.history_size
+        return FLOAT_BYTES * numbers
 
     @property
     def history_size(self) -> int:

@@ -126,6 +126,10 @@ class ZerothOrderClient:
                 rows.append(self.differences(replica, part, seeds_of(step)))
         return np.stack(rows)
 
+    def client_state_bytes(self, replica: Replica) -> int:
+        """Bytes that a client keeps between rounds beside the model: none."""
+        return 0
+
     def message_for(self, replica: Replica, result: Payload, slot: int) -> Payload:
         """Return the result: everyone rebuilds the same step from it."""
         return result
