@@ -72,23 +72,25 @@ def _only_way(least: Mapping[str, Point]) -> str:
 
 
 def _best_by_cap(found: Sequence[Point]) -> str:
-    """Say which kind of method ends best under each cap; equal accuracies count for the lesser."""
-    kinds: list[tuple[float, Point]] = []
+    """Say who ends best under each cap, at each rise in accuracy; of equals the lesser counts."""
+    rises: list[tuple[float, Point]] = []
     for cap, best in memory_steps(found):
-        if not kinds or (
-            best.family != kinds[-1][1].family and best.last.accuracy > kinds[-1][1].last.accuracy
-        ):
-            kinds.append((cap, best))
-        elif best.family == kinds[-1][1].family:
-            kinds[-1] = kinds[-1][0], best
+        if not rises or best.last.accuracy > rises[-1][1].last.accuracy:
+            rises.append((cap, best))
     rounds = len({point.rounds for point in found}) > 1
+    after = [cap for cap, _ in rises[1:]]
     parts = [
-        f"{f'from {size(cap)} on' if cap else 'below that'} {_BY[best.family]}"
-        f" ({name_of(best)}, {percent(best.last.accuracy)}"
+        f"{_from(cap, after)} {_BY[best.family]} ({name_of(best)}, {percent(best.last.accuracy)}"
         f"{f' after {best.rounds} rounds' if rounds else ''})"
-        for cap, best in kinds
+        for cap, best in rises
     ]
     return f"The best accuracy is had {', '.join(parts)}."
+
+
+def _from(cap: float, after: Sequence[float]) -> str:
+    if cap:
+        return f"from {size(cap)} on"
+    return f"below {size(after[0])}" if after else "at any memory"
 
 
 def _in_time(of: dict[str, list[Point]], cap: float) -> str:

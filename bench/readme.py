@@ -23,8 +23,8 @@ _ELSEWHERE = {  # groups whose figures have a page of their own
         " [language models](docs/language-models.md)."
     ),
     "frontier": (
-        "Memory, time, bytes and accuracy of every way to train ({panels}):"
-        " [baselines](docs/baselines.md)."
+        "Memory, time, bytes and accuracy of every way to train ({panels}) are in the report;"
+        " what these ways are: [baselines](docs/baselines.md)."
     ),
     "wire": "Bytes of a round on a real wire, a fleet of 200: [federation](docs/federation.md).",
 }
@@ -79,9 +79,9 @@ def _device_heading(device: Mapping[str, Any]) -> str:
 def _folder_section(folder: Path, link: Path) -> str:
     """Write what one folder of records says, and where it stands."""
     records = read_records(folder)
-    results, made = Results.of(records), records[0].provenance
+    results, made = Results.of(records), [record.provenance for record in records]
     lines: list[str] = []
-    if made.device.get("emulator"):
+    if made[0].device.get("emulator"):
         lines += [_EMULATED, ""]
     else:
         if results.group("memory"):
@@ -90,8 +90,10 @@ def _folder_section(folder: Path, link: Path) -> str:
         lines += _client_lines(results)
         for group, words in _ELSEWHERE.items():
             lines += [words.format(panels=_panels(results)), ""] if results.group(group) else []
+    scales = " and ".join(sorted({each.scale for each in made}))
+    commits = sorted({str(each.commit)[:10] for each in made})
     source = (
-        f"*{made.scale.capitalize()} scale, commit {str(made.commit)[:10]}: "
+        f"*{scales.capitalize()} scale, commit{'s' * (len(commits) > 1)} {', '.join(commits)}: "
         f"[records]({link / RECORDS}), [report]({link / 'report.html'}).*"
     )
     return "\n".join([*lines, source, ""])

@@ -156,7 +156,7 @@ def test_zo_is_the_only_way_where_it_alone_fits() -> None:
     assert "with 40 KiB or more, but less than 80 KiB, a low-resource client" in said
     assert "by ZO alone" in said
     assert (
-        "below that without low-resource clients (High-Res-Only, 55.0 %),"
+        "below 40 KiB without low-resource clients (High-Res-Only, 55.0 %),"
         " from 40 KiB on by ZO (ZOWarmUp, 72.0 %),"
         " from 80 KiB on by backprop (FedAvg, 95.0 %)." in said
     )
@@ -175,10 +175,22 @@ def test_and_is_not_where_frugal_backprop_takes_less() -> None:
 
 def test_who_is_never_the_best_is_not_named_and_neither_is_a_draw() -> None:
     said = say((40_960, 0.5, 8.0), (81_920, 0.4, 2.0))
-    assert "The best accuracy is had below that without low-resource clients" in said
+    assert "The best accuracy is had at any memory without low-resource clients" in said
     assert "on by ZO" not in said
     assert "on by backprop" not in said
     assert "from 2 KiB on by backprop" not in say((1024, 0.8, 1.0), (2048, 0.8, 1.0))
+
+
+def test_whoever_is_named_at_a_cap_fits_it() -> None:
+    records = [
+        frontier_record("heterofl", "backprop", 2048, 0.8, 1.0),
+        frontier_record("fedavg", "backprop", 4096, 0.9, 5.0, way="least"),
+        frontier_record("fedavg", "backprop", 8192, 0.9, 1.0),
+        frontier_record("zowarmup", "forwards", 1024, 0.7, 1.0),
+    ]
+    (said,) = frontier_sentences(Results.of(records))
+    assert "from 2 KiB on by backprop (HeteroFL, 80.0 %), from 4 KiB on by backprop" in said
+    assert "(FedAvg (one item at a time, checkpointed), 90.0 %)." in said
 
 
 def test_a_target_that_one_reaches_names_it() -> None:
