@@ -81,9 +81,9 @@ def test_settings(suite: Suite, model: str) -> None:
             metrics[f"{key}_round"] = unmeasured("second", run.error or run.status)
             continue
         metrics[f"{key}_round"] = single(run.value["seconds"], "second", "fastest of three rounds")
-        peak = run.value["process_peak_bytes"]
-        metrics[f"{key}_peak"] = single(peak, "byte", "peak resident memory of the process")
+        metrics[f"{key}_peak"] = _bytes(run.value["process_peak_bytes"], "VmHWM of the process")
     ways = _run("time_ways", plan["source"], 64, suite.scale.time_repeats)
+    failed = next((run for run in (*runs.values(), ways) if run.status != "ok"), None)
     for name, seconds in (ways.value or {}).items():
         metrics[f"weights_{name}_forward"] = median(seconds, "second", "turn by turn, one process")
     suite.record(
@@ -91,6 +91,8 @@ def test_settings(suite: Suite, model: str) -> None:
         config={**plan, "source": model, "model": model_label(model)},
         metrics=metrics,
         details={"settings": {name: asdict(settings) for name, settings in tried.items()}},
+        status=failed.status if failed else "ok",
+        error=failed.error if failed else None,
         headline=", ".join(f"{n} {r.value['seconds']:.3f} s" for n, r in runs.items() if r.value),
     )
 
@@ -139,11 +141,13 @@ def test_limit(suite: Suite, model: str) -> None:
             client: smallest_limit(plan | {"items": _LIMIT_ITEMS}, _LOW_BYTES, _HIGH_BYTES)
             for client, plan in plans.items()
         }
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         suite.record(
             case=f"edge/{model_label(model)}/limit",
             config={"model": model_label(model)},
             metrics={"limit": unmeasured("byte", str(error))},
+            status="ok" if isinstance(error, OSError) else "error",
+            error=None if isinstance(error, OSError) else str(error),
             headline=str(error),
         )
         return
@@ -152,7 +156,11 @@ def test_limit(suite: Suite, model: str) -> None:
     how = f"{found['torch'].method}, swap included; found to 2 MiB"
     suite.record(
         case=f"edge/{model_label(model)}/limit",
-        config={"model": model_label(model), "plans": plans, "environment": RETURN_BLOCKS},
+        config={
+            "model": model_label(model),
+            "plans": {client: {**plan, "source": model} for client, plan in plans.items()},
+            "environment": RETURN_BLOCKS,
+        },
         metrics={
             "torch_fails": single(limit, "byte", how),
             "torch_completes": single(found["torch"].completes_bytes, "byte", how),
@@ -212,7 +220,11 @@ def test_packaging(suite: Suite, name: str) -> None:
         config={"model": "none"},
         metrics=metrics,
         details=details,
-        headline=", ".join(f"{key} {metric.value:.3g}" for key, metric in metrics.items()),
+        headline=", ".join(
+            f"{key} {metric.value:.3g}"
+            for key, metric in metrics.items()
+            if metric.value is not None
+        ),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import devices
+from bench.workloads import RETURN_BLOCKS
 
 STEP_BYTES = 2 << 20  # to which a limit is found
 _TIMEOUT_S = 900.0
@@ -28,17 +29,22 @@ def smallest_limit(plan: Mapping[str, Any], low_bytes: int, high_bytes: int) -> 
     Args:
         plan: its argument.
         low_bytes: a limit under which nothing completes.
-        high_bytes: a limit under which it does.
+        high_bytes: a limit under which it does, which is tried first.
 
     Raises:
         OSError: no memory limit can be enforced here.
+        RuntimeError: the round does not complete under high_bytes, or one ran out of time.
     """
-    tried = []
-    method = None
+    first = completes(plan, high_bytes)
+    if first.status != "ok":
+        raise RuntimeError(f"the round fails under {high_bytes} bytes as well: {first.error}")
+    tried: list[tuple[int, str]] = [(high_bytes, first.status)]
+    method = first.limit_method
     while high_bytes - low_bytes > STEP_BYTES:
         middle = (low_bytes + high_bytes) // 2
         run = completes(plan, middle)
-        method = run.limit_method
+        if run.status == "timeout":
+            raise RuntimeError(f"under {middle} bytes the round is {run.error}")
         tried.append((middle, run.status if run.status == "ok" else f"{run.status}: {run.phase}"))
         if run.status == "ok":
             high_bytes = middle
@@ -56,4 +62,5 @@ def completes(plan: Mapping[str, Any], limit_bytes: int) -> devices.IsolatedResu
         dict(plan),
         limit_bytes=limit_bytes,
         timeout_s=_TIMEOUT_S,
+        env=RETURN_BLOCKS,
     )

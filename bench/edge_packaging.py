@@ -11,7 +11,7 @@ from typing import Any
 import devices
 from bench.record import Metric, median, single, unmeasured
 
-_CLIENT = ("numpy", "psutil", "rich", "onnxruntime")  # the base install with [edge]
+_BASE = "zobench"  # its requirements without extras
 _REPEATS = 3
 _IMPORTS = {
     "client": "zo_core.client,zo_core.algorithms.zeroth_order,onnxruntime",
@@ -25,7 +25,7 @@ def packaging_metrics() -> tuple[dict[str, Metric], dict[str, Any]]:
     """Weigh what each client needs installed, and time its imports; packages by their bytes."""
     metrics: dict[str, Metric] = {}
     details: dict[str, Any] = {}
-    for client, roots in (("client", _CLIENT), ("torch", (*_CLIENT[:-1], "torch"))):
+    for client, roots in (("client", (_BASE, "onnxruntime")), ("torch", (_BASE, "torch"))):
         sizes = {name: _distribution_bytes(name) for name in sorted(closure(roots))}
         metrics[f"{client}_size"] = single(sum(sizes.values()), "byte", _SIZE)
         details[client] = sizes
@@ -33,9 +33,12 @@ def packaging_metrics() -> tuple[dict[str, Metric], dict[str, Any]]:
             devices.run_isolated("bench.edge_workloads:seconds_to_import", _IMPORTS[client])
             for _ in range(_REPEATS)
         ]
-        seconds = [float(run.value) for run in runs if run.status == "ok"]
-        name = f"{client}_import"
-        metrics[name] = median(seconds, "second", _TIME) if seconds else unmeasured("second", "")
+        failed = next((run for run in runs if run.status != "ok"), None)
+        metrics[f"{client}_import"] = (
+            unmeasured("second", f"{failed.status}: {failed.error}")
+            if failed
+            else median([float(run.value) for run in runs], "second", _TIME)
+        )
     return metrics, details
 
 

@@ -42,7 +42,10 @@ RULES = (
     Rule(gate=Gate.EXACT, name="*payload*", unit="byte"),
     Rule(gate=Gate.EXACT, name="*message*", unit="byte"),
     Rule(gate=Gate.EXACT, name="changed", unit="count"),
+    Rule(gate=Gate.EXACT, unit="byte", method="*encoded payload*"),
     Rule(gate=Gate.TENSOR, name="*tensor*", unit="byte"),
+    Rule(gate=Gate.TENSOR, unit="byte", method="*live tensors*"),
+    Rule(gate=Gate.TENSOR, unit="byte", method="*meta *"),
     Rule(gate=Gate.TENSOR, unit="byte", method="*tensor storage*"),
     Rule(gate=Gate.PROCESS, unit="byte", method="*VmHWM*"),
     Rule(gate=Gate.PROCESS, unit="byte", method="*ru_maxrss*"),
@@ -52,7 +55,7 @@ RULES = (
     Rule(gate=Gate.TIME, unit="second"),
     Rule(gate=Gate.TIME, group="engine", name="* / add"),
     Rule(gate=Gate.TIME, group="engine", name="step / forwards"),
-    Rule(gate=Gate.ACCURACY, name="test_accuracy", unit="share"),
+    Rule(gate=Gate.ACCURACY, name="*test_accuracy", unit="share"),
 )
 
 

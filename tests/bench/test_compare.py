@@ -239,6 +239,17 @@ def test_few_or_equal_samples_have_a_plain_answer() -> None:
         ("engine", "changed", single(0, "count", "bits compared"), Gate.EXACT),
         ("accuracy", "test_accuracy", mean([1], "share", "argmax"), Gate.ACCURACY),
         ("radio", "watt", single(1, "watt", "antenna"), Gate.NONE),
+        (
+            *("frontier", "low_memory"),
+            *(single(1, "byte", "live tensors at the peak of a client's round"), Gate.TENSOR),
+        ),
+        (
+            *("frontier", "bytes_a_client"),
+            *(single(1, "byte", "encoded payloads, hand-over too"), Gate.EXACT),
+        ),
+        ("llm", "fedavg, up", single(1, "byte", "length of the encoded payload"), Gate.EXACT),
+        ("llm", "fits", single(1, "byte", "the same, on meta tensors; weights"), Gate.TENSOR),
+        ("tables", "zowarmup/10-90/test_accuracy", single(1, "share", "argmax"), Gate.ACCURACY),
     ],
 )
 def test_each_metric_has_its_own_gate(group: str, name: str, metric: Metric, gate: Gate) -> None:

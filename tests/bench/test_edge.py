@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import sample_records as sample
 
+from bench import edge_limit
 from bench.__main__ import main
 from bench.edge_packaging import closure
 from bench.edge_tables import edge_tables
@@ -39,6 +42,25 @@ def test_low_resource_clients_without_torch_end_with_the_servers_digest() -> Non
     assert mixed["digest"] != all_torch["digest"]  # forwards differ in the last bits
     ours, theirs = (run["curve"][-1]["test_accuracy"] for run in (mixed, all_torch))
     assert abs(ours - theirs) < 0.03
+
+
+def test_a_limit_is_searched_between_one_that_fails_and_one_that_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def completes(plan: object, limit_bytes: int) -> Any:
+        status = "ok" if limit_bytes >= needed else "does not fit"
+        return SimpleNamespace(
+            status=status, error="too small", phase="region", limit_method="memory.max"
+        )
+
+    monkeypatch.setattr(edge_limit, "completes", completes)
+    needed = 100 << 20
+    found = edge_limit.smallest_limit({}, 48 << 20, 640 << 20)
+    assert found.fails_bytes < needed <= found.completes_bytes
+    assert found.completes_bytes - found.fails_bytes <= edge_limit.STEP_BYTES
+    needed = 1 << 40
+    with pytest.raises(RuntimeError, match="fails under 671088640 bytes as well: too small"):
+        edge_limit.smallest_limit({}, 48 << 20, 640 << 20)
 
 
 def test_experiments_on_a_graph_compute_the_same_model(tmp_path: Path) -> None:
