@@ -10,7 +10,6 @@ import argparse
 import json
 import secrets
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +23,13 @@ from bench.commands import (
     user_errors,
 )
 from bench.commands.config_options import add_config_options, chosen_config
+from bench.commands.embedded import check_embedded, outer_address, own_address, start_embedded
 from bench.commands.link_options import add_link_options, port_of, security_of, topics_of
+from zo_core.federation.security import is_loopback
 
 if TYPE_CHECKING:
     from bench.round_table import RoundTable
-    from zo_core.federation.mqtt import Topics
+    from zo_core.data import Dataset
     from zo_core.federation.plan import Plan, Rules
     from zo_core.federation.server import Server
     from zo_core.federation.store import FileStore
@@ -46,7 +47,12 @@ def register(commands: Any) -> None:
     parser.add_argument("--dir", type=Path, default=Path("zobench-results/served"), help="the run")
     parser.add_argument("--transport", choices=("mqtt",), default="mqtt", help="default: mqtt")
     parser.add_argument("--broker", metavar="HOST", help="default: one inside this process")
-    parser.add_argument("--listen", default="127.0.0.1", metavar="ADDRESS", help="of that one")
+    parser.add_argument(
+        "--listen",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="of that one: where clients reach it",
+    )
     parser.add_argument(
         "--passwords", type=Path, metavar="FILE", help="of that one: amqtt's password file"
     )
@@ -83,21 +89,24 @@ def run(arguments: argparse.Namespace) -> int:
                 security_of(arguments),
                 _rules(arguments),
             )
+            if arguments.broker is None:
+                check_embedded(arguments)
             store = stack.enter_context(closing(_store(arguments.dir)))
             table = stack.enter_context(RoundTable(console))
             server = _server(arguments, rules, store, table)
             table.server = server
-            identity, host = SERVER, arguments.broker
+            identity, host, outer = SERVER, arguments.broker, arguments.broker
             if host is None:
                 identity = f"{SERVER}-{secrets.token_hex(8)}"
-                host = _embedded(arguments, topics, identity, stack)
+                host, outer = own_address(arguments.listen), outer_address(arguments.listen)
+                security = start_embedded(arguments, topics, identity, stack)
             link = server_link(topics, identity)
             stack.callback(link.close)
             link.open(host, port_of(arguments), security)
         console.print(
             f"run {server.plan.run_id:016x}, round {server.next_round} of {server.plan.rounds}, "
             f"log {arguments.dir / LOG_FILE}; broker {host}:{port_of(arguments)}, topics "
-            f"{topics.prefix}/#; clients: zobench join {host} --port {port_of(arguments)}"
+            f"{topics.prefix}/#; clients: {_join_words(arguments, outer)}"
         )
         try:
             stop = serve(server, link, topics, refresh=table.refresh)
@@ -116,6 +125,14 @@ def run(arguments: argparse.Namespace) -> int:
     if stop.reason is not None:
         console.print(stop.reason)
     return EXIT_DONE if stop.reason is None else EXIT_GATE
+
+
+def _join_words(arguments: argparse.Namespace, host: str) -> str:
+    """Write the command line by which another device joins."""
+    words = f"zobench join {host} --port {port_of(arguments)}"
+    if arguments.ca is not None:
+        return f"{words} --ca {arguments.ca}"
+    return words if is_loopback(host) else f"{words} --insecure"
 
 
 def _rules(arguments: argparse.Namespace) -> Rules:
@@ -144,7 +161,6 @@ def _server(
     """Go on with the folder's run, or begin one there."""
     import torch
 
-    from zo_core.data import load_dataset
     from zo_core.federation.building import initial_replica
     from zo_core.federation.serving import begin, plan_of, resume
 
@@ -152,16 +168,15 @@ def _server(
         torch.set_num_threads(arguments.threads)
     spool = arguments.dir / "spool"
     earlier = plan_of(store) if len(store) else None
-    plan = _plan(arguments, earlier)
-    dataset = load_dataset(plan.config.dataset, data_dir=arguments.data_dir)
+    plan, dataset = _plan(arguments, earlier)
     replica = initial_replica(plan.config, dataset, "cpu")
     if earlier is not None:
         return resume(rules, lambda _: replica, store, spool, on_round=table.note)
     return begin(plan, rules, replica, store, spool, on_round=table.note)
 
 
-def _plan(arguments: argparse.Namespace, earlier: Plan | None) -> Plan:
-    """Make the plan that was asked for; one that was begun must be the same."""
+def _plan(arguments: argparse.Namespace, earlier: Plan | None) -> tuple[Plan, Dataset]:
+    """Make the plan that was asked for, and load its data; one that was begun must be the same."""
     from zo_core.data import load_dataset
     from zo_core.federation.building import shard_samples
     from zo_core.federation.plan import Plan
@@ -183,30 +198,7 @@ def _plan(arguments: argparse.Namespace, earlier: Plan | None) -> Plan:
             f"{arguments.dir} holds a run with other {', '.join(other)}; serve it with its own "
             "options, or choose another --dir"
         )
-    return plan
-
-
-def _embedded(
-    arguments: argparse.Namespace, topics: Topics, identity: str, stack: ExitStack
-) -> str:
-    """Start the broker inside this process; return its address."""
-    from zo_core.federation.broker import EmbeddedBroker
-    from zo_core.federation.security import is_loopback
-
-    security = replace(security_of(arguments), ca=arguments.certificate)
-    security.require_private(arguments.listen)
-    broker = EmbeddedBroker(
-        arguments.listen,
-        port_of(arguments),
-        topics,
-        identity,
-        certificate=arguments.certificate,
-        key=arguments.key,
-        passwords=arguments.passwords,
-    )
-    broker.start()
-    stack.callback(broker.stop)
-    return str(arguments.listen) if is_loopback(arguments.listen) else "127.0.0.1"
+    return plan, dataset
 
 
 def _outcome(server: Server, reason: str | None) -> dict[str, Any]:

@@ -79,7 +79,8 @@ class EmbeddedBroker:
         key: Path | None = None,
         passwords: Path | None = None,
     ) -> None:
-        listener: dict[str, Any] = {"type": "tcp", "bind": f"{host}:{port}"}
+        self._where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        listener: dict[str, Any] = {"type": "tcp", "bind": self._where}
         if certificate is not None:
             listener |= {"ssl": True, "certfile": str(certificate), "keyfile": str(key)}
         own = f"{OwnTopics.__module__}.{OwnTopics.__qualname__}"
@@ -90,7 +91,6 @@ class EmbeddedBroker:
             name = "amqtt.plugins.authentication.FileAuthPlugin"
             plugins[name] = {"password_file": str(passwords)}
         self._config = {"listeners": {"default": listener}, "plugins": plugins}
-        self._where = f"{host}:{port}"
         self._failure: BaseException | None = None
         self._up = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None

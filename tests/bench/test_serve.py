@@ -1,0 +1,131 @@
+"""The broker inside zobench serve: who reaches it where, and what is told of it."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import socket
+import subprocess
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bench.__main__ import main
+from bench.commands import serve
+from bench.commands.embedded import outer_address, own_address, start_embedded
+from bench.commands.link_options import port_of, topics_of
+from bench.round_table import RoundTable
+from zo_core.data import load_dataset
+from zo_core.federation.loops import server_link
+
+TLS = ("--ca", "ca.pem", "--certificate", "broker.pem", "--key", "broker.key")
+RECIPE = """
+NEW="openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
+$NEW -subj /CN=authority -keyout ca.key -out ca.pem
+$NEW -subj /CN=broker -addext subjectAltName=IP:{address} \
+    -addext basicConstraints=critical,CA:FALSE -CA ca.pem -CAkey ca.key \
+    -keyout broker.key -out broker.pem
+"""  # as docs/federation.md has it
+
+
+def parsed(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    serve.register(parser.add_subparsers())
+    return parser.parse_args(["serve", *words])
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def network_address() -> str:
+    address = outer_address("0.0.0.0")
+    if address == own_address("0.0.0.0") or not address[0].isdigit():
+        pytest.skip("this machine has no address on a network")
+    return address
+
+
+def connect_to_itself(*words: str) -> None:
+    """Start the broker and connect to it as its own server does."""
+    arguments = parsed(*words)
+    topics = topics_of(arguments)
+    with ExitStack() as stack:
+        stack.callback(gc.collect)  # amqtt leaves closed connections to the collector
+        security = start_embedded(arguments, topics, "server-secret", stack)
+        link = server_link(topics, "server-secret")
+        stack.callback(link.close)
+        link.open(own_address(arguments.listen), port_of(arguments), security)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("words", [("--insecure",), TLS], ids=["plain", "tls"])
+def test_a_server_reaches_its_own_broker_at_an_address_of_the_network(
+    words: Sequence[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GIVEN a certificate that names this address alone, where there is one."""
+    pytest.importorskip("amqtt")
+    pytest.importorskip("paho.mqtt.client")
+    address = network_address()
+    monkeypatch.chdir(tmp_path)
+    if words is TLS:
+        try:
+            subprocess.run(RECIPE.format(address=address), shell=True, check=True, timeout=60)
+        except subprocess.CalledProcessError:
+            pytest.skip("no OpenSSL 3 here")
+    connect_to_itself("--listen", address, "--port", str(free_port()), *words)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_server_reaches_its_own_broker_that_listens_everywhere() -> None:
+    pytest.importorskip("amqtt")
+    pytest.importorskip("paho.mqtt.client")
+    connect_to_itself("--listen", "0.0.0.0", "--port", str(free_port()), "--insecure")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--certificate", "a.pem", "--key", "a.key"], "got --certificate and --key alone"),
+        (["--ca", "ca.pem"], "got --ca alone; give all three"),
+        (["--listen", "192.0.2.1"], "without TLS"),
+    ],
+)
+def test_a_broker_that_its_server_would_miss_is_a_mistake(
+    words: list[str], expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "--dir", str(tmp_path / "run"), *words]) == 2
+    error = capsys.readouterr().err
+    assert expected in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ((), "zobench join HOST --port 1883 --insecure"),
+        (("--ca", "ca.pem"), "zobench join HOST --port 8883 --ca ca.pem"),
+    ],
+)
+def test_what_is_told_to_clients_is_a_command_that_works_elsewhere(
+    words: Sequence[str], expected: str
+) -> None:
+    assert serve._join_words(parsed(*words), "HOST") == expected
+    assert outer_address("192.168.1.5") == own_address("192.168.1.5") == "192.168.1.5"
+    assert network_address() not in ("0.0.0.0", "127.0.0.1")
+
+
+def test_the_data_are_loaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = []
+    monkeypatch.setattr(
+        "zo_core.data.load_dataset", lambda *a, **k: loaded.append(a) or load_dataset(*a, **k)
+    )
+    arguments = parsed("--dir", str(tmp_path), "--clients", "2", "--split", "50/50")
+    with closing(serve._store(tmp_path)) as store, RoundTable(Console(quiet=True)) as table:
+        serve._server(arguments, serve._rules(arguments), store, table)
+    assert len(loaded) == 1
