@@ -19,7 +19,7 @@ def check_embedded(arguments: argparse.Namespace) -> None:
     """Refuse what makes the broker and its server miss each other, or leaves the network plainly.
 
     Raises:
-        ValueError: TLS is asked for in part, or is not and the broker would be open to others.
+        ValueError: TLS or passwords are asked for in part, or a plain broker would be open to all.
     """
     names = ("ca", "certificate", "key")
     given = [f"--{name}" for name in names if getattr(arguments, name) is not None]
@@ -27,6 +27,11 @@ def check_embedded(arguments: argparse.Namespace) -> None:
         raise ValueError(
             "TLS of serve's own broker takes --ca, --certificate and --key together, got "
             f"{' and '.join(given)} alone; give all three (docs/federation.md makes them), or none"
+        )
+    if (arguments.passwords is None) != (arguments.username is None):
+        raise ValueError(
+            "serve's own broker takes --passwords and --username together: the file of all users, "
+            "and which of them the server is"
         )
     security_of(arguments).require_private(arguments.listen)
 
@@ -55,7 +60,7 @@ def start_embedded(
         arguments.listen,
         port_of(arguments),
         topics,
-        identity,
+        arguments.username or identity,  # a broker with passwords knows its users by name
         certificate=arguments.certificate,
         key=arguments.key,
         passwords=arguments.passwords,

@@ -87,9 +87,25 @@ def test_a_server_reaches_its_own_broker_that_listens_everywhere() -> None:
     connect_to_itself("--listen", "0.0.0.0", "--port", str(free_port()), "--insecure")
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_server_reaches_its_own_broker_by_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("amqtt")
+    pytest.importorskip("paho.mqtt.client")
+    from pwdlib import PasswordHash  # amqtt brings it
+    from pwdlib.hashers.argon2 import Argon2Hasher
+
+    (tmp_path / "users").write_text(f"me:{PasswordHash((Argon2Hasher(),)).hash('secret')}\n")
+    monkeypatch.setenv("ZOBENCH_MQTT_PASSWORD", "secret")
+    words = ("--passwords", str(tmp_path / "users"), "--username", "me")
+    connect_to_itself("--port", str(free_port()), *words)
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
+        (["--passwords", "users"], "--passwords and --username together"),
         (["--certificate", "a.pem", "--key", "a.key"], "got --certificate and --key alone"),
         (["--ca", "ca.pem"], "got --ca alone; give all three"),
         (["--listen", "192.0.2.1"], "without TLS"),
