@@ -94,6 +94,24 @@ def frontier_cells(variant: str, dataset: str, seeds: int) -> list[Cell]:
     return [Cell(config=TrainConfig(**chosen, run_seed=seed)) for seed in range(seeds)]
 
 
+def check_frontier(options: Options) -> None:
+    """Make sure that the frontier can be trained on the data set of files in the data folder.
+
+    Raises:
+        ValueError, FileNotFoundError: it cannot; the message says why.
+        ImportError: the library that reads the files is not installed.
+    """
+    from zo_core.data import require_dataset
+
+    if options.engine != "local":
+        raise ValueError(
+            f"the frontier is trained by processes of this machine, got --engine {options.engine};"
+            " leave that out, or run the tables alone by it (--only tables)"
+        )
+    folder = str(options.data_dir)
+    require_dataset(dataset_in(folder), data_dir=Path(folder), verify=options.verify)
+
+
 def dataset_in(data_dir: str) -> str:
     """Name the first of FRONTIER_DATASETS that has a folder in a data folder.
 

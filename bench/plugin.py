@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import pytest
 
+from bench.commands import EXIT_ENVIRONMENT
 from bench.table_options import TABLE_OPTIONS, option_of
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     except (ValueError, OSError) as error:
         raise pytest.UsageError(str(error)) from error
+    except ImportError as error:
+        pytest.exit(str(error), returncode=EXIT_ENVIRONMENT)
     config.stash[_SUITE] = suite
     config.args = [str(path) for path in cases_files(suite.groups)]
     suite.progress.is_quiet = config.option.verbose < 0

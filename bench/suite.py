@@ -10,11 +10,12 @@ from typing import Any, TextIO
 
 import devices
 from bench.emulation import once, without_untrue
+from bench.frontier_runs import check_frontier
 from bench.model_choice import check_model, choose_device
 from bench.model_names import with_input_shape
 from bench.progress import Progress
 from bench.record import Metric, Record, provenance
-from bench.replication.campaign import NAMES, Options, check, names_at
+from bench.replication.campaign import NAMES, Options, check, check_data, names_at
 from bench.scales import Scale, scale_named
 from bench.store import StoreError, open_store, read_records, write_record
 
@@ -62,13 +63,18 @@ class Suite:
             campaign: options of the paper's tables, see bench.replication.campaign.Options.
 
         Raises:
-            ValueError: an unknown scale, group, table, model or device.
+            ValueError: an unknown scale, group, table, model or device, or a damaged data file.
+            FileNotFoundError: a data file is missing.
             StoreError: the output folder cannot be written.
+            ImportError: the library that reads the data files is not installed.
         """
         chosen = _scale(scale, model, input_shape)
         device_type = choose_device(device)
         groups, tables = (GROUPS, ()) if only is None else parse_groups(only, scale)
         options = Options(**{**(campaign or {}), "device": device_type})
+        check_data(tables, scale, options)
+        if "frontier" in groups and chosen.frontier_trains and options.data_dir is not None:
+            check_frontier(options)
         folder = open_store(Path(out) if out else new_folder())
         profile = devices.detect().to_json()
         if profile["emulator"]:

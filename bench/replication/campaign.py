@@ -19,6 +19,7 @@ from bench.replication.search import SEARCHES, StageTrace, budget_rounds, run_se
 from bench.replication.spec import PaperTable, Row, TableScale, cells_of, splits_of
 from bench.replication.summary import details_of, metrics_of, places_of
 from bench.store import open_store
+from zo_core.data import require_dataset
 
 Tell = Callable[[str], None]
 SEARCH = "search"
@@ -41,7 +42,7 @@ class Options:
     began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        for name in ("seeds", "per_process", "minutes"):
+        for name in ("workers", "seeds", "per_process", "minutes"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{name} must be > 0, got {value}")
@@ -237,6 +238,25 @@ def check(name: str, scale: str) -> None:
         )
     chosen = table_scale(scale)
     list(cells_of(table, chosen, read_rates(chosen.rates), runs=1))
+
+
+def check_data(names: Sequence[str], scale: str, options: Options) -> None:
+    """Make sure that the files are there which tables train on at a scale.
+
+    Raises:
+        ValueError, FileNotFoundError: they are not, or damaged; the message names them.
+        ImportError: the library that reads them is not installed.
+    """
+    folder = None if options.data_dir is None else Path(options.data_dir)
+    for dataset in dict.fromkeys(name for table in names for name in _datasets(table, scale)):
+        require_dataset(dataset, data_dir=folder, verify=options.verify)
+
+
+def _datasets(name: str, scale: str) -> set[str]:
+    base = str(table_scale(scale).base["dataset"])
+    if name == SEARCH:
+        return {base}
+    return {row.fields.get("dataset", base) for row in TABLES[name].rows}
 
 
 def _words(result: CellResult) -> str:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.commands import EXIT_ENVIRONMENT
 from bench.record import Record
-from bench.store import StoreError, read_records
+from bench.store import read_records
 from bench.suite import Suite
 
 OWN = """
@@ -18,6 +19,7 @@ from torch import nn
 def tiny():
     return nn.Sequential(nn.Flatten(), nn.Linear(12, 7))
 """
+FOLDER = {"campaign": {"data_dir": "."}}  # that holds no data set
 MODEL = "own-tiny-3x2x2"
 
 
@@ -96,16 +98,23 @@ def test_a_users_mistake_is_a_usage_error_without_a_traceback(tmp_path: Path) ->
         ({"model": "no_such:thing"}, "cannot be imported"),
         ({"input_shape": "3,2,2"}, "add --model"),
         ({"device": "tpu"}, "auto, cpu, cuda"),
+        ({"campaign": {"workers": 0}}, "workers must be > 0, got 0"),
+        ({"scale": "laptop", "only": "table2"}, "cifar10 needs a data folder"),
+        ({"scale": "laptop", "only": "search"}, "cifar10 needs a data folder"),
+        ({"scale": "laptop", "only": "table2", **FOLDER}, "put cifar-10-batches-py/data_batch_1"),
+        ({"scale": "paper", "only": "table2-imagenet32", **FOLDER}, "put train_data_batch_1"),
+        ({"scale": "laptop", "only": "frontier", **FOLDER}, "must hold FashionMNIST or"),
+        ({"scale": "laptop", "campaign": {"engine": "ray", "data_dir": "."}}, "got --engine ray"),
     ],
 )
 def test_each_mistake_is_told_before_anything_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: dict[str, str], expected: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: dict[str, object], expected: str
 ) -> None:
     """The plug-in makes usage errors of these two kinds of exception."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
     options: dict[str, str | None] = {"scale": "smoke", "only": None, "out": None}
-    with pytest.raises((ValueError, StoreError), match=expected):
+    with pytest.raises((ValueError, OSError), match=expected):
         Suite.from_options(**(options | words))  # type: ignore[arg-type]
     assert not (tmp_path / "zobench-results").exists()
 
@@ -117,3 +126,14 @@ def test_the_plug_in_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_library_that_is_not_installed_is_told_without_a_traceback(tmp_path: Path) -> None:
+    blocked = "import sys; sys.modules['torchvision.datasets'] = None\n"
+    code = f"{blocked}from bench.__main__ import main\nsys.exit(main())"
+    words = ["run", "--scale", "laptop", "--only", "table2", "--data-dir", "."]
+    command = [sys.executable, "-c", code, *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == EXIT_ENVIRONMENT
+    assert "torchvision" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr

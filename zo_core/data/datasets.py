@@ -8,9 +8,14 @@ from typing import Final
 
 from zo_core.data.dataset import Dataset
 from zo_core.data.digits import digits
-from zo_core.data.downloaded import cifar10, fashion_mnist
+from zo_core.data.downloaded import (
+    cifar10,
+    fashion_mnist,
+    prepare_cifar10,
+    prepare_fashion_mnist,
+)
 from zo_core.data.files import Source
-from zo_core.data.imagenet32 import imagenet32
+from zo_core.data.imagenet32 import imagenet32, prepare_imagenet32
 from zo_core.data.synthetic import synthetic_blobs
 
 DATASETS: Final[dict[str, Callable[[Source], Dataset]]] = {
@@ -19,6 +24,11 @@ DATASETS: Final[dict[str, Callable[[Source], Dataset]]] = {
     "cifar10": cifar10,
     "imagenet32": imagenet32,
     "synthetic": lambda source: synthetic_blobs(),
+}
+_OF_FILES: Final[dict[str, Callable[[Source], object]]] = {
+    "fashion-mnist": prepare_fashion_mnist,
+    "cifar10": prepare_cifar10,
+    "imagenet32": prepare_imagenet32,
 }
 
 
@@ -45,3 +55,18 @@ def load_dataset(
     if name not in DATASETS:
         raise ValueError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}")
     return DATASETS[name](Source(data_dir=data_dir, download=download, verify=verify))
+
+
+def require_dataset(name: str, *, data_dir: Path | None, verify: bool = True) -> None:
+    """Check that a data set's files are there, and their checksums, without reading them.
+
+    Args:
+        name: a name in :data:`DATASETS`; nothing is checked of one without files.
+        data_dir: folder of the files.
+        verify: compare their checksums.
+
+    Raises:
+        ValueError, FileNotFoundError, ImportError: as :func:`load_dataset`.
+    """
+    if name in _OF_FILES:
+        _OF_FILES[name](Source(data_dir=data_dir, verify=verify))

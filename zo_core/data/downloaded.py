@@ -33,9 +33,7 @@ def fashion_mnist(source: Source) -> Dataset:
         FileNotFoundError: files are missing; the message says which, and where they belong.
         ConnectionError: the download failed.
     """
-    root = folder_of("fashion-mnist", source)
-    reader = import_torchvision("datasets").FashionMNIST
-    _prepare("fashion-mnist", root, source, reader, FASHION_MNIST_MD5)
+    root, reader = prepare_fashion_mnist(source)
     try:
         train, test = (reader(root, train=train) for train in (True, False))
     except (AssertionError, RuntimeError, LookupError) as error:
@@ -53,15 +51,27 @@ def cifar10(source: Source) -> Dataset:
     Raises:
         ValueError, FileNotFoundError, ConnectionError: as :func:`fashion_mnist`.
     """
-    root = folder_of("cifar10", source)
-    reader = import_torchvision("datasets").CIFAR10
+    root, reader = prepare_cifar10(source)
     batches = [name for name, _ in (*reader.train_list, *reader.test_list)]
-    md5 = {f"{reader.base_folder}/{n}": d for n, d in (*reader.train_list, *reader.test_list)}
-    _prepare("cifar10", root, source, reader, md5)
     folder = root / reader.base_folder
     *train, test = (read_batch(folder / name) for name in batches)
     images, labels = (np.concatenate(parts) for parts in zip(*train, strict=True))
     return standardised("cifar10", (images, labels), test)
+
+
+def prepare_fashion_mnist(source: Source) -> tuple[Path, Any]:
+    """Find and check Fashion-MNIST's files; return their root and torchvision's reader."""
+    root, reader = folder_of("fashion-mnist", source), import_torchvision("datasets").FashionMNIST
+    _prepare("fashion-mnist", root, source, reader, FASHION_MNIST_MD5)
+    return root, reader
+
+
+def prepare_cifar10(source: Source) -> tuple[Path, Any]:
+    """Find and check CIFAR-10's files; return their root and torchvision's reader."""
+    root, reader = folder_of("cifar10", source), import_torchvision("datasets").CIFAR10
+    md5 = {f"{reader.base_folder}/{n}": d for n, d in (*reader.train_list, *reader.test_list)}
+    _prepare("cifar10", root, source, reader, md5)
+    return root, reader
 
 
 def _prepare(name: str, root: Path, source: Source, reader: Any, md5: dict[str, str]) -> None:

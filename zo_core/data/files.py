@@ -40,7 +40,7 @@ def require_files(name: str, root: Path, paths: Iterable[str], *, can_download: 
     if missing:
         raise FileNotFoundError(
             f"{name} is not complete in {root}: put {', '.join(missing)} there"
-            + (", or ask for the download (--download)" if can_download else "")
+            + (", or ask for the download (zobench train --download)" if can_download else "")
         )
 
 

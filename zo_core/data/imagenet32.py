@@ -33,8 +33,7 @@ def imagenet32(source: Source) -> Dataset:
         ValueError: no data folder given, or files that are damaged or not the whole set.
         FileNotFoundError: files are missing; the message says which, and where they belong.
     """
-    root = folder_of("imagenet32", source)
-    require_files("imagenet32", root, [*TRAIN_FILES, *TEST_FILES], can_download=False)
+    root = prepare_imagenet32(source)
     train, test = (_read(root, names) for names in (TRAIN_FILES, TEST_FILES))
     found = (len(train[1]), len(test[1]))
     if source.verify and found != ITEMS:
@@ -44,6 +43,13 @@ def imagenet32(source: Source) -> Dataset:
             "verify=False (--no-verify)"
         )
     return standardised("imagenet32", train, test, num_classes=CLASSES, keep_bytes=True)
+
+
+def prepare_imagenet32(source: Source) -> Path:
+    """Find ImageNet32's files; return their folder."""
+    root = folder_of("imagenet32", source)
+    require_files("imagenet32", root, [*TRAIN_FILES, *TEST_FILES], can_download=False)
+    return root
 
 
 def _read(root: Path, names: tuple[str, ...]) -> Images:
