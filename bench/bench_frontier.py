@@ -14,11 +14,12 @@ from dataclasses import replace
 from typing import Any
 
 import devices
+from bench.client_costs import PLAIN
 from bench.frontier import family_of, moments
 from bench.frontier_runs import Run, accuracy_runs, cell_run, dataset_in
 from bench.frontier_variants import FRONTIER_VARIANTS
 from bench.record import Metric, single
-from bench.store import StoreError, read_records
+from bench.store import StoreError, read_records, remove_record
 from bench.suite import Suite
 
 _TIMEOUT_S = 1800.0
@@ -74,12 +75,13 @@ def test_frontier_of_files(suite: Suite) -> None:
 
 
 def _recorded(suite: Suite) -> dict[str, Mapping[str, str]]:
-    """Tell from which sources each variant has its records."""
+    """Tell from which sources each variant has all its records: the plain way's, written last."""
     try:
         records = [r for r in read_records(suite.folder) if r.group == "frontier"]
     except StoreError:
         return {}
-    return {r.case.rsplit("/", 1)[0]: r.config["sources"] for r in records if r.status == "ok"}
+    done = [r for r in records if r.status == "ok" and r.config["way"] == PLAIN]
+    return {r.case.rsplit("/", 1)[0]: r.config["sources"] for r in done}
 
 
 def _measure(variants: Mapping[str, Mapping[str, Any]], repeats: int) -> devices.IsolatedResult:
@@ -104,9 +106,10 @@ def _measure_of_files(suite: Suite, run: Run) -> devices.IsolatedResult:
 
 
 def _record_variant(suite: Suite, run: Run, result: devices.IsolatedResult) -> None:
+    case = f"frontier/{run.panel}/{run.variant}"
     if result.status != "ok":
         suite.record(
-            case=f"frontier/{run.panel}/{run.variant}",
+            case=case,
             config={"split": run.split, "variant": run.variant},
             metrics={},
             status=result.status,
@@ -114,8 +117,9 @@ def _record_variant(suite: Suite, run: Run, result: devices.IsolatedResult) -> N
             headline="",
         )
         return
+    remove_record(suite.folder, case)  # of an earlier failure
     found = result.value[run.variant]
-    for way, of_way in found["ways"].items():
+    for way, of_way in sorted(found["ways"].items(), key=lambda item: item[0] == PLAIN):
         if "costs" in of_way:
             _record(suite, run, way, found["phase_rounds"], of_way["costs"])
 

@@ -46,6 +46,19 @@ def accuracy_runs(folder: Path) -> list[Run]:
     ]
 
 
+def require_accuracy(folder: Path | None) -> None:
+    """Make sure that a frontier without accuracy cases of its own run has earlier ones.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if folder is None or not accuracy_runs(folder):
+        raise ValueError(
+            "--only frontier joins the run's accuracy records with their costs, and there are none:"
+            " run --only accuracy,frontier, or give the --out folder that holds them"
+        )
+
+
 def cell_run(variant: str, dataset: str, options: Options, folder: Path, tell: Tell) -> Run | None:
     """Train what is missing of a variant on a data set of files.
 

@@ -37,10 +37,15 @@ def open_store(folder: Path) -> Path:
 
 def write_record(folder: Path, record: Record) -> Path:
     """Write a record under a temporary name and rename it, so that no half file ever shows."""
-    path = folder / RECORDS / f"{record.case.replace('/', '-')}.json"
+    path = _path(folder, record.case)
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(record.to_json(), indent=1, allow_nan=False) + "\n")
     return path
+
+
+def remove_record(folder: Path, case: str) -> None:
+    """Remove a case's record, where there is one."""
+    _path(folder, case).unlink(missing_ok=True)
 
 
 def read_records(folder: Path) -> list[Record]:
@@ -64,6 +69,10 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _path(folder: Path, case: str) -> Path:
+    return folder / RECORDS / f"{case.replace('/', '-')}.json"
 
 
 def _read(path: Path) -> Record:

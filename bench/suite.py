@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 import devices
 from bench.emulation import once, without_untrue
-from bench.frontier_runs import check_frontier
+from bench.frontier_runs import check_frontier, require_accuracy
 from bench.model_choice import check_model, choose_device
 from bench.model_names import with_input_shape
 from bench.progress import Progress
@@ -73,8 +73,11 @@ class Suite:
         groups, tables = (GROUPS, ()) if only is None else parse_groups(only, scale)
         options = Options(**{**(campaign or {}), "device": device_type})
         check_data(tables, scale, options)
-        if "frontier" in groups and chosen.frontier_trains and options.data_dir is not None:
-            check_frontier(options)
+        if "frontier" in groups:
+            if chosen.frontier_trains and options.data_dir is not None:
+                check_frontier(options)
+            elif "accuracy" not in groups:
+                require_accuracy(Path(out) if out else None)
         folder = open_store(Path(out) if out else new_folder())
         profile = devices.detect().to_json()
         if profile["emulator"]:

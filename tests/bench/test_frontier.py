@@ -11,6 +11,7 @@ import pytest
 import sample_records as sample
 
 import devices
+from bench import bench_frontier
 from bench.client_costs import measure_variants
 from bench.frontier import (
     Moment,
@@ -25,7 +26,7 @@ from bench.frontier import (
     points_of,
 )
 from bench.frontier_plots import cap_plots, spread
-from bench.frontier_runs import cell_run, dataset_in, frontier_cells
+from bench.frontier_runs import Run, cell_run, dataset_in, frontier_cells
 from bench.frontier_statements import frontier_sentences
 from bench.frontier_tables import frontier_tables
 from bench.frontier_variants import FRONTIER_VARIANTS
@@ -33,6 +34,8 @@ from bench.record import Record, single
 from bench.replication.campaign import Options
 from bench.replication.cell import CellResult, CellStore
 from bench.results import Results
+from bench.store import read_records
+from bench.suite import Suite
 from bench.text import FRONTIER_ALGORITHMS, label
 from zo_core.algorithms import build_algorithm
 
@@ -391,3 +394,71 @@ def test_finished_cells_become_a_run_and_an_unfinished_variant_is_none(
     assert run is not None
     assert (run.variant, run.panel, len(run.curves)) == ("zowarmup", "cifar10-10-90", 2)
     assert set(run.sources.values()) == {cell.key for cell in cells}
+
+
+RUN = Run(
+    panel="cifar10-10-90",
+    split="10-90",
+    variant="zowarmup",
+    config={"clients": 2, "dataset": "cifar10", "model": "cnn"},
+    curves=[
+        [{"rounds_done": 2, "test_accuracy": 0.5, "up_payload_bytes": 1, "down_payload_bytes": 2}]
+    ],
+    sources={"cells/a.json": "a"},
+)
+
+
+def measured(*ways: str) -> devices.IsolatedResult:
+    """What a variant's measurement ends with; of no ways, a failure."""
+    cost = {"phase": 0, "group": "low", "backprop": False, "forwards": True, "peak_bytes": 9}
+    costs = [{**cost, "seconds": [1.0], "joules": None}]
+    found = {"phase_rounds": [2], "ways": {way: {"costs": costs} for way in ways}}
+    return devices.IsolatedResult(
+        status="ok" if ways else "timeout",
+        value={RUN.variant: found} if ways else None,
+        error=None if ways else "slow",
+        phase=None,
+        exit_code=0,
+        signal_name=None,
+        output_tail="",
+        seconds=1.0,
+        limit_bytes=None,
+        limit_method=None,
+        limit_peak_bytes=devices.missing("byte", "no limit was set"),
+    )
+
+
+def cases(suite: Suite) -> dict[str, str]:
+    return {record.case: record.status for record in read_records(suite.folder)}
+
+
+def test_a_variant_that_succeeds_takes_its_failure_back(tmp_path: Path) -> None:
+    suite = Suite.from_options(scale="smoke", only="memory", out=str(tmp_path))
+    bench_frontier._record_variant(suite, RUN, measured())
+    assert cases(suite) == {"frontier/cifar10-10-90/zowarmup": "timeout"}
+    assert bench_frontier._recorded(suite) == {}
+    bench_frontier._record_variant(suite, RUN, measured("plain"))
+    assert cases(suite) == {"frontier/cifar10-10-90/zowarmup/plain": "ok"}
+
+
+def test_a_variant_is_done_when_all_its_ways_are_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GIVEN a kill after each of three ways in turn."""
+    suite = Suite.from_options(scale="smoke", only="memory", out=str(tmp_path))
+    record = bench_frontier._record
+    for kills_after in range(3):
+        written: list[object] = []
+
+        def until(*words: object, most: int = kills_after, so_far: list[object] = written) -> None:
+            if len(so_far) == most:
+                raise KeyboardInterrupt
+            so_far.append(record(*words))  # type: ignore[arg-type]
+
+        monkeypatch.setattr(bench_frontier, "_record", until)
+        with pytest.raises(KeyboardInterrupt):
+            bench_frontier._record_variant(suite, RUN, measured("plain", "least", "by-1"))
+        assert bench_frontier._recorded(suite) == {}
+    monkeypatch.setattr(bench_frontier, "_record", record)
+    bench_frontier._record_variant(suite, RUN, measured("plain", "least", "by-1"))
+    assert bench_frontier._recorded(suite) == {"frontier/cifar10-10-90/zowarmup": RUN.sources}
