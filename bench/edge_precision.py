@@ -38,7 +38,14 @@ _Differences = npt.NDArray[np.float64]
 
 
 def measure_precision(
-    model: str, *, images: int, seeds: int, steps: int, lr: float, micro_batch: int
+    model: str,
+    *,
+    images: int,
+    seeds: int,
+    steps: int,
+    lr: float,
+    micro_batch: int,
+    low_precision: bool,
 ) -> dict[str, Any]:
     """Compare dL of both back ends with float64's, at warmed-up weights.
 
@@ -49,11 +56,12 @@ def measure_precision(
         steps: SGD steps of the warm-up.
         lr: its rate.
         micro_batch: items a forward.
+        low_precision: try forwards of lower precision as well.
 
     Returns:
         Losses before and after the warm-up, and by back end its dL, its error's RMS and the
-        correlation of its dL with float64's; "torch", "onnx", and
-        the experiments "float16", "bfloat16" (torch) and "int8" (ONNX Runtime).
+        correlation of its dL with float64's: "torch", "onnx", and where asked for the experiments
+        "float16", "bfloat16" (torch) and "int8" (ONNX Runtime).
     """
     loaded = load_model(model)
     x, y = enlarged_digits(loaded.input_shape)
@@ -64,8 +72,9 @@ def measure_precision(
     with tempfile.TemporaryDirectory() as folder:
         export_model(loaded.module, Path(folder), example=(x[:2], y[:2]), name=model, grid=grid)
         replicas = {"onnx": load_replica(Path(folder), mode="speed")}
-        write_quantised(Path(folder), Path(folder) / "int8")
-        replicas["int8"] = load_replica(Path(folder) / "int8", mode="speed")
+        if low_precision:
+            write_quantised(Path(folder), Path(folder) / "int8")
+            replicas["int8"] = load_replica(Path(folder) / "int8", mode="speed")
     directions = [
         derive_seed(_RUN_SEED, round_index=0, client_id=0, direction=s) for s in range(seeds)
     ]
@@ -74,9 +83,10 @@ def measure_precision(
     losses: dict[str, Callable[[], float]] = {
         "float64": _float64_loss(module, x, y, micro_batch),
         "torch": by_torch,
-        "float16": partial(_in_half, torch.float16, by_torch),
-        "bfloat16": partial(_in_half, torch.bfloat16, by_torch),
     }
+    if low_precision:
+        halves = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+        losses |= {name: partial(_in_half, kind, by_torch) for name, kind in halves.items()}
     for name, replica in replicas.items():
         losses[name] = partial(replica.mean_loss, x, y, micro_batch=micro_batch)
     found = {
