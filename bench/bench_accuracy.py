@@ -5,7 +5,6 @@ every further method once.
 from __future__ import annotations
 
 import statistics
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import devices
@@ -14,6 +13,7 @@ from bench.scales import Scale
 from bench.suite import Suite
 from bench.text import FURTHER_ALGORITHMS
 from bench.training_metrics import training_metrics
+from bench.workloads import ONE_THREAD
 
 # What is trained, and how its config differs from the default one.
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -37,7 +37,7 @@ def test_accuracy(suite: Suite, split: str, variant: str) -> None:
     seeds = list(range(suite.scale.accuracy_seeds))
     config = _config(suite.scale, split, VARIANTS[variant])
     suite.progress.tell(f"{variant} {split}: {len(seeds)} seeds, {config['rounds']} rounds")
-    with ThreadPoolExecutor(_WORKERS) as pool:
+    with devices.SideBySide(_WORKERS) as pool:
         runs = list(pool.map(lambda seed: _train(config | {"run_seed": seed}), seeds))
     _record(suite, variant, split, config, runs)
 
@@ -48,7 +48,7 @@ def test_further_methods(suite: Suite) -> None:
     rounds = {"rounds": suite.scale.further_rounds, "pivot": suite.scale.further_pivot}
     configs = [_config(suite.scale, split, {"algorithm": name, **rounds}) for name in FURTHER]
     suite.progress.tell(f"{len(FURTHER)} further methods {split}, {rounds['rounds']} rounds")
-    with ThreadPoolExecutor(_WORKERS) as pool:
+    with devices.SideBySide(_WORKERS) as pool:
         for name, config, run in zip(FURTHER, configs, pool.map(_train, configs), strict=True):
             _record(suite, name, split, config, [run])
 
@@ -94,8 +94,9 @@ def _record(
 
 
 def _train(config: dict[str, Any]) -> devices.IsolatedResult:
-    threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    return devices.run_isolated("bench.workloads:train", config, timeout_s=_TIMEOUT_S, env=threads)
+    return devices.run_isolated(
+        "bench.workloads:train", config, timeout_s=_TIMEOUT_S, env=ONE_THREAD
+    )
 
 
 def _details(seeds: list[int], records: list[dict[str, Any]]) -> dict[str, Any]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import devices
 from bench import paper
 from bench.bench_bytes import round_payloads
 from bench.bench_memory import processes_at_once
-from bench.cases import side_by_side
 from bench.model_names import SUITE_SHAPES
 from bench.paper import BATCH, COHORT, DIRECTIONS
 from bench.record import single
@@ -45,7 +43,7 @@ def test_table1(suite: Suite) -> None:
     assert round(cost_model.mem_full(parameters, listed, BATCH) / paper.MB, 1) == 533.2
     assert round(2 * cost_model.comm_full(parameters) / paper.MB, 1) == 89.4
     rows = [*_communication_rows(parameters), *_memory_rows(suite, parameters)]
-    with side_by_side(processes_at_once()) as pool:
+    with devices.SideBySide(processes_at_once()) as pool:
         begun = {method: _begin_residual(suite, method, pool) for method in ("fedavg", "zo")}
         residuals = {method: end() for method, end in begun.items()}
     suite.record(
@@ -87,7 +85,7 @@ _NOTES = [
 
 
 def _begin_residual(
-    suite: Suite, method: str, pool: ThreadPoolExecutor
+    suite: Suite, method: str, pool: devices.SideBySide
 ) -> Callable[[], dict[str, Any]]:
     """Start to split the difference between formula and measurement into terms.
 

@@ -9,7 +9,6 @@ time and joules are measured here, in each way that the variant's steps can be t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +20,7 @@ from bench.frontier_variants import FRONTIER_VARIANTS
 from bench.record import Metric, single
 from bench.store import StoreError, read_records, remove_record
 from bench.suite import Suite
+from bench.workloads import ONE_THREAD
 
 _TIMEOUT_S = 1800.0
 _WORKERS = 2  # variants side by side, one thread each
@@ -28,7 +28,6 @@ _MOST_REPEATS = 3  # of a client's round, which is some tens of forwards
 _REPEATS_OF_FILES = 2  # of a client's round over hundreds of images
 _WAYS_OF_FILES = ("layerwise", "least", "by-1")  # beside the plain one: the least of each kind
 _MEMORY = "live tensors at the peak of a client's round, weights and its data included"
-_PROCESS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 def test_frontier(suite: Suite) -> None:
@@ -41,7 +40,7 @@ def test_frontier(suite: Suite) -> None:
     suite.progress.tell(f"a client's round of {len(variants)} variants, in all their ways")
     repeats = min(_MOST_REPEATS, suite.scale.time_repeats)
     parts = [dict(list(variants.items())[start::_WORKERS]) for start in range(_WORKERS)]
-    with ThreadPoolExecutor(_WORKERS) as pool:
+    with devices.SideBySide(_WORKERS) as pool:
         ended = pool.map(lambda part: _measure(part, repeats), parts)
         measured = {
             name: result for part, result in zip(parts, ended, strict=True) for name in part
@@ -68,7 +67,7 @@ def test_frontier_of_files(suite: Suite) -> None:
     def tell(text: str) -> None:
         suite.progress.tell(f"frontier: {text}")
 
-    with ThreadPoolExecutor(options.workers or _WORKERS) as pool:
+    with devices.SideBySide(options.workers or _WORKERS) as pool:
         for ended in pool.map(of_variant, FRONTIER_VARIANTS):
             if ended is not None:
                 _record_variant(suite, *ended)
@@ -88,7 +87,7 @@ def _measure(variants: Mapping[str, Mapping[str, Any]], repeats: int) -> devices
     return devices.run_isolated(
         *("bench.client_costs:measure_variants", variants, repeats),
         timeout_s=_TIMEOUT_S,
-        env=_PROCESS,
+        env=ONE_THREAD,
     )
 
 
@@ -101,7 +100,7 @@ def _measure_of_files(suite: Suite, run: Run) -> devices.IsolatedResult:
         verify=suite.campaign.verify,
         ways=_WAYS_OF_FILES,
         timeout_s=_TIMEOUT_S,
-        env=_PROCESS,
+        env=ONE_THREAD,
     )
 
 

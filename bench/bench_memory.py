@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 import devices
-from bench.cases import side_by_side, with_parameters
+from bench.cases import with_parameters
 from bench.frugal_steps import FRUGAL_METHODS, LEAST
 from bench.model_names import model_label
 from bench.paper import BATCH, CLIENT_IMAGES
@@ -87,7 +87,7 @@ def _measure(
     def tensors(*some: str) -> devices.IsolatedResult:
         return _run("measure_tensor_peaks", (model, list(some), batch, images, suite.device_type))
 
-    with side_by_side(processes_at_once()) as pool:
+    with devices.SideBySide(processes_at_once()) as pool:
         begun = pool.submit(tensors, *methods)
         runs = {
             method: [pool.submit(_run, "measure_step_memory", of(method)) for _ in range(count)]

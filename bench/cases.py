@@ -1,10 +1,8 @@
-"""How a case gets its parameters from the scale of the run, and runs processes side by side."""
+"""How a case gets its parameters from the scale of the run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from bench.scales import Scale
@@ -25,17 +23,3 @@ def with_parameters(names: str, values: Callable[[Scale], Sequence[Any]]) -> Cal
         return case
 
     return mark
-
-
-@contextmanager
-def side_by_side(workers: int) -> Iterator[ThreadPoolExecutor]:
-    """Give threads that each wait for a process; on Ctrl-C none is begun that has not been.
-
-    Take the results within the context, where Ctrl-C ends the waiting.
-    """
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            yield pool
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise

@@ -20,6 +20,8 @@ STEP_METHODS = ("inference", "zo", "fedavg")
 # back to the system. By default it learns to keep blocks of up to 32 MiB for later, a third of a
 # step's peak and different at each run, which would hide what the step itself needs.
 RETURN_BLOCKS = {"MALLOC_MMAP_THRESHOLD_": "65536"}
+# Environment of a process that has one core to itself, beside others.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 _RUN_SEED = 2509_03503  # any number; the directions follow from it
 EPSILON, TAU, LR = 1e-4, 0.75, 1e-3
 # Of a whole client set all items are held, so many micro-batches are worked through: each gives

@@ -19,6 +19,7 @@ from devices.outcome import IsolatedResult
 from devices.peaks import SampledRss, best_peak_meter
 from devices.reading import Reading, missing
 from devices.spec import Accelerator, DeviceSpec
+from devices.together import SideBySide
 from devices.traffic import Traffic, count_traffic, network_pair
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "MeterInfo",
     "Reading",
     "SampledRss",
+    "SideBySide",
     "Traffic",
     "best_peak_meter",
     "count_traffic",

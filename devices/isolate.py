@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -19,6 +18,7 @@ from devices import child, heap
 from devices.limits import Limit, open_limit
 from devices.outcome import Ended, IsolatedResult, judge
 from devices.reading import missing
+from devices.together import kill_group, waited_for
 
 _TAIL_BYTES = 4096
 
@@ -36,7 +36,8 @@ def run_isolated(
 
     Whatever the function does, hang, crash, print or eat memory, the caller goes on, and no
     process of the child's process group outlives the call. Should the caller itself be killed,
-    the child dies with it (Linux); processes that the child started do not.
+    the child dies with it (Linux); processes that the child started do not. In a thread of
+    `SideBySide` it raises KeyboardInterrupt where the children of all threads were ended.
 
     Args:
         fn: "module:qualified.name", or a function defined at the top of a module.
@@ -166,19 +167,15 @@ def _run(
 
 def _wait(process: subprocess.Popen[bytes], timeout_s: float | None) -> bool:
     """Wait for the child; whatever happens, leave nothing of its process group alive."""
-    try:
-        process.wait(timeout_s)
-        return False
-    except subprocess.TimeoutExpired:
-        return True
-    finally:
-        _kill_group(process.pid)
-        process.wait()
-
-
-def _kill_group(group: int) -> None:
-    with contextlib.suppress(ProcessLookupError):  # all of it has ended by itself
-        os.killpg(group, signal.SIGKILL)
+    with waited_for.get().holding(process.pid):
+        try:
+            process.wait(timeout_s)
+            return False
+        except subprocess.TimeoutExpired:
+            return True
+        finally:
+            kill_group(process.pid)
+            process.wait()
 
 
 def _read(report: Path) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -128,7 +127,7 @@ def _cells(
 
 def _try_all(cells: Sequence[Cell], workers: int, tell: Callable[[str], None]) -> list[Cell]:
     tried = []
-    with ThreadPoolExecutor(workers) as pool:
+    with devices.SideBySide(workers) as pool:
         for cell, trial in zip(cells, pool.map(try_cell, cells), strict=True):
             done = replace(cell, trial=trial)
             tried.append(done)

@@ -10,7 +10,7 @@ import os
 import platform
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -18,9 +18,9 @@ from typing import Any, Protocol
 import devices
 from bench.record import source_commit
 from bench.replication.cell import Cell, CellResult, CellStore
+from bench.workloads import ONE_THREAD
 
 ENGINES = ("local", "ray")
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class Engine(Protocol):
         """Wait for the task that ends first; never raises for what the task did."""
 
     def close(self) -> None:
-        """Let go of what it holds, after the tasks that still run."""
+        """Let go of what it holds; a task that still runs is given up."""
 
 
 def open_engine(name: str, *, workers: int | None, address: str | None, device: str) -> Engine:
@@ -129,7 +129,7 @@ class LocalEngine:
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
-        self._pool = ThreadPoolExecutor(slots)
+        self._pool = devices.SideBySide(slots)
         self._running: set[Future[list[CellResult]]] = set()
 
     @property
@@ -149,8 +149,8 @@ class LocalEngine:
         return first.result()
 
     def close(self) -> None:
-        """Wait for the tasks that still run."""
-        self._pool.shutdown(cancel_futures=True)
+        """End the tasks that still run, which is after Ctrl-C or an error alone."""
+        self._pool.close()
 
 
 def execute(task: Task) -> list[CellResult]:
@@ -165,7 +165,7 @@ def execute(task: Task) -> list[CellResult]:
         checkpoints=around.checkpoints,
         keys=[cell.key for cell in task.cells],
         timeout_s=around.timeout_s,
-        env=_ONE_THREAD,
+        env=ONE_THREAD,
     )
     if run.status != "ok":
         return failed(task, run.status, run.error or "no reason was given")
