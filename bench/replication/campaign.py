@@ -15,7 +15,13 @@ from bench.replication.definitions import TABLES
 from bench.replication.engines import Surroundings, Workplace, open_engine
 from bench.replication.rates import rates_origin, read_rates
 from bench.replication.scales import RUNGS, TABLE_SCALES
-from bench.replication.search import SEARCHES, StageTrace, budget_rounds, run_search
+from bench.replication.search import (
+    SEARCHES,
+    StageTrace,
+    UnfinishedError,
+    budget_rounds,
+    run_search,
+)
 from bench.replication.spec import PaperTable, Row, TableScale, cells_of, splits_of
 from bench.replication.summary import details_of, metrics_of, places_of
 from bench.store import open_store
@@ -126,6 +132,9 @@ class Campaign:
                     traces[method] = run_search(search, scale, rungs, workplace)
                 except ValueError as error:  # the other methods go on
                     failures.append(f"{method}: {error}")
+                except UnfinishedError as error:
+                    failures.append(f"{method}: {error}")
+                    break
         chosen = {m: {k: v for t in ts for k, v in t.chosen.items()} for m, ts in traces.items()}
         return Outcome(
             config={

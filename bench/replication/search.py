@@ -93,6 +93,10 @@ class StageTrace:
     chosen: Candidate
 
 
+class UnfinishedError(Exception):
+    """A rung's runs were not all begun in time, so that nothing can be chosen from it."""
+
+
 def run_search(
     search: Search, scale: TableScale, rungs: Sequence[Rung], workplace: Workplace
 ) -> list[StageTrace]:
@@ -100,6 +104,7 @@ def run_search(
 
     Raises:
         ValueError: every candidate of a last rung diverged or failed.
+        UnfinishedError: time ran out; the message says how to go on.
     """
     chosen: dict[str, float] = {}
     traces = []
@@ -155,8 +160,13 @@ def _scores(
     missing = workplace.store.missing(cell for row in cells for cell in row)
     share = -(-len(missing) // (2 * workplace.engine.slots)) or 1  # a process starts in seconds
     shares = [missing[start : start + share] for start in range(0, len(missing), share)]
-    for _ in workplace.run(shares):
-        pass
+    ended = {result.key for result in workplace.run(shares)}
+    if len(ended) < len(missing):
+        raise UnfinishedError(
+            f"{len(missing) - len(ended)} runs of a rung of {rounds} rounds were not begun in"
+            " --minutes, and nothing is chosen from a part of it; the same command with the same"
+            " --out goes on"
+        )
     return [_score(row, workplace.store) for row in cells]
 
 

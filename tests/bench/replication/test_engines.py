@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tiny import result, task, tiny_cell
+from tiny import InstantEngine, task, tiny_cell
 
 from bench.replication.cell import CellResult, CellStore
 from bench.replication.engines import (
@@ -19,26 +19,6 @@ from bench.replication.engines import (
 )
 
 CELLS = (tiny_cell(0), tiny_cell(1, algorithm="high-res-only"))
-
-
-class InstantEngine:
-    """Ends tasks last come, first served; remembers how many ran side by side."""
-
-    slots = 2
-
-    def __init__(self) -> None:
-        self.running: list[Task] = []
-        self.most = 0
-
-    def start(self, task: Task) -> None:
-        self.running.append(task)
-        self.most = max(self.most, len(self.running))
-
-    def next_ended(self) -> list[CellResult]:
-        return [result(cell, 0.5) for cell in self.running.pop().cells]
-
-    def close(self) -> None:
-        self.running.clear()
 
 
 def test_every_task_is_run_and_no_more_at_a_time_than_there_are_slots() -> None:
