@@ -6,7 +6,7 @@ They take and give plain JSON, and import torch only when they run.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from zo_core.federation.training import Training
@@ -78,9 +78,3 @@ def _training(model: str, *, clients: int, images: int, directions: int, rounds:
         forward="auto",
     )
     return Training(config, data)
-
-
-def describe_forward(model: str, images: int) -> dict[str, Any]:
-    """Try the ways to run a model's forward on this device; see zo_core.loss.forward_mode."""
-    record = _training(model, clients=2, images=images, directions=1, rounds=1).record
-    return {"forward": record.forward, "seconds": record.forward_trial_s}

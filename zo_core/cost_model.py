@@ -129,19 +129,6 @@ def comm_elastic_up(directions: int, trained: int) -> int:
     return comm_zo_up(directions) + comm_full(trained)
 
 
-def mem_partial(parameters: int, trained: int, activations: ActivationCounts, batch: int) -> int:
-    """Memory of backprop through the last layers: (P + P_trained + BS * theirs) * 32 bit.
-
-    Args:
-        parameters: P, of the whole network.
-        trained: of the layers that are trained, which alone have gradients.
-        activations: total: what those layers keep; largest: of any layer, alive in the forward.
-        batch: BS.
-    """
-    kept = max(activations.total, activations.largest)
-    return FLOAT_BYTES * (parameters + trained + batch * kept)
-
-
 def zo_forwards(directions: int, *, one_sided: bool) -> int:
     """Forwards of a ZO step: two a direction, or one and one more for all."""
     return directions + 1 if one_sided else 2 * directions

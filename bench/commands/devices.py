@@ -14,7 +14,7 @@ from bench.commands import add_command, print_json
 EXAMPLES = """\
   zobench devices                what this machine is, its meters and kernels
   zobench devices --catalogue    the known devices as well
-  zobench devices --json         the profile that each record carries
+  zobench devices --json         the profile that each record carries (and the catalogue)
 """
 
 
@@ -29,7 +29,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the device profile and the kernels."""
     profile = devices.detect().to_json()
     if arguments.json:
-        print_json(profile)
+        known = {name: spec.to_json() for name, spec in devices.CATALOG.items()}
+        print_json(profile | ({"catalogue": known} if arguments.catalogue else {}))
         return 0
     console = Console(highlight=False)
     console.print(_profile_table(profile))

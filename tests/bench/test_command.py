@@ -77,7 +77,12 @@ def test_a_run_that_leaves_the_grid_is_the_record_diverged(tmp_path: Path) -> No
 
 def test_devices_prints_this_machine_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["devices", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["arch"]
+    profile = json.loads(capsys.readouterr().out)
+    assert profile["arch"]
+    assert main(["devices", "--catalogue", "--json"]) == 0
+    both = json.loads(capsys.readouterr().out)
+    assert both["catalogue"]["pi-zero-2"]["memory_bytes"] == 512 << 20
+    assert profile.keys() == both.keys() - {"catalogue"}
 
 
 def test_report_of_a_folder_without_records_says_what_to_do(

@@ -16,6 +16,7 @@ from torch import nn
 from zo_core.config import TrainConfig
 from zo_core.data import Dataset
 from zo_core.federation import ForkError, Replica, RoundLog, RoundRecord, run_round, sample_cohort
+from zo_core.federation.catch_up import choose, pack
 from zo_core.federation.training import Training
 from zo_core.payload import DenseWeights, Payload, RoundResult
 
@@ -187,13 +188,16 @@ def test_results_are_appended_in_their_order_and_once(index: int) -> None:
 
 def test_catching_up_costs_the_tail_or_a_snapshot_whichever_is_fewer_bytes() -> None:
     run, log, records = logged()
-    bodies = [len(record.result.encode()) for record in records[2:]]
+    bodies = [record.result.encode() for record in records[2:]]
     assert run.snapshot is not None
-    snapshot = len(run.snapshot.encode())
-    tails = [sum(bodies[i:]) for i in range(7)]
-    assert tails[0] > snapshot > tails[5] > 0
-    assert [log.catch_up_bytes(r) for r in range(2, 9)] == [min(t, snapshot) for t in tails]
-    assert log.catch_up_bytes(0) == log.catch_up_bytes(1) == snapshot
+    snapshot = run.snapshot.encode()
+    tails = [sum(len(body) for body in bodies[i:]) for i in range(7)]
+    assert tails[0] > len(snapshot) > tails[5] > 0
+    for i, tail in enumerate(tails):
+        assert log.tail_bytes(2 + i) == tail
+        fewer = [snapshot] if tail > len(snapshot) else bodies[i:]
+        assert choose(log, from_round=2 + i, snapshot=snapshot) == pack(fewer)
+    assert choose(log, from_round=None, snapshot=snapshot) == pack([snapshot])
 
 
 # --- the replica ---------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Tokenizers from local files: bytes, GPT-2's BPE whole or cut short, a model's own."""
+"""Tokenizers from local files: bytes, GPT-2's BPE whole or cut short."""
 
 from __future__ import annotations
 
@@ -105,27 +105,6 @@ def gpt2_tokenizer(vocabulary: Path, merges: Path, *, first: int | None = None) 
     tokenizer.decoder = tokenizers.decoders.ByteLevel()
     tokenizer.add_special_tokens(["<|endoftext|>"])
     return FileTokenizer(tokenizer, size=len(tokens) + 1, end_id=len(tokens))
-
-
-def model_tokenizer(folder: Path) -> FileTokenizer:
-    """Read the tokenizer that stands beside a checkpoint (tokenizer.json).
-
-    Raises:
-        ValueError: there is none, or none that names the token that ends a text.
-        ImportError: the tokenizers package is not installed.
-    """
-    path, config = folder / "tokenizer.json", folder / "config.json"
-    try:
-        tokenizer = _import_tokenizers().Tokenizer.from_file(str(path))
-        end = json.loads(config.read_text()).get("eos_token_id")
-    except ImportError:
-        raise
-    except Exception as error:  # the package raises bare Exceptions
-        raise ValueError(f"no tokenizer can be read from {path}: {error}") from error
-    end_id = end[0] if isinstance(end, list) and end else end
-    if not isinstance(end_id, int):
-        raise ValueError(f"{config} must name the end token (eos_token_id), got {end!r}")
-    return FileTokenizer(tokenizer, size=tokenizer.get_vocab_size(), end_id=end_id)
 
 
 def require_matching(tokenizer: Tokenizer, vocabulary: int) -> None:

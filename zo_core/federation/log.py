@@ -160,16 +160,6 @@ class RoundLog:
         """Count the bytes of the results from a round on."""
         return self._sums[-1] - self._sums[from_round - self.first_round]
 
-    def catch_up_bytes(self, from_round: int) -> int:
-        """Count what a replica that holds the weights before from_round must download.
-
-        The log's tail, or a snapshot of now, whichever is fewer bytes; a snapshot where the log
-        does not reach back.
-        """
-        if from_round < self.first_round:
-            return self.snapshot_bytes
-        return min(self.tail_bytes(from_round), self.snapshot_bytes)
-
     def replay_(self, method: Method, replica: Replica, *, from_round: int | None = None) -> None:
         """Bring a replica to the newest round.
 

@@ -11,7 +11,6 @@ from zo_core.data.instructions import Instance, Task, encode_tasks, read_task, r
 from zo_core.data.tokens import (
     ByteTokenizer,
     gpt2_tokenizer,
-    model_tokenizer,
     require_matching,
 )
 from zo_core.loss.module_loss import UNLABELLED
@@ -143,8 +142,6 @@ def test_files_that_are_no_bpe_are_named(tmp_path: Path) -> None:
         gpt2_tokenizer(vocabulary, other)
     with pytest.raises(ValueError, match="is no vocabulary"):
         gpt2_tokenizer(merges, merges)
-    with pytest.raises(ValueError, match="no tokenizer can be read"):
-        model_tokenizer(tmp_path)
 
 
 def test_a_tokenizer_of_another_model_is_refused() -> None:
