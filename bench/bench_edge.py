@@ -15,7 +15,7 @@ from bench.paper import CLIENT_IMAGES, DIRECTIONS
 from bench.record import Metric, mean, median, single, unmeasured
 from bench.scales import Scale
 from bench.suite import Suite
-from bench.workloads import RETURN_BLOCKS
+from bench.workloads import ONE_THREAD, RETURN_BLOCKS
 
 _MIB = 2**20
 _TIMEOUT_S = 1800.0
@@ -236,8 +236,7 @@ def _run(function: str, *arguments: Any) -> devices.IsolatedResult:
 
 
 def _train(function: str, config: dict[str, Any]) -> devices.IsolatedResult:
-    threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    return devices.run_isolated(f"bench.{function}", config, timeout_s=_TIMEOUT_S, env=threads)
+    return devices.run_isolated(f"bench.{function}", config, timeout_s=_TIMEOUT_S, env=ONE_THREAD)
 
 
 def _peaks(memory: dict[str, Any]) -> dict[str, Metric]:
