@@ -73,6 +73,10 @@ class EdgeClients:
         """As the method's own."""
         return self.inner.message_for(replica, result, slot)
 
+    def client_state_bytes(self, replica: Replica) -> int:
+        """As the method's own."""
+        return self.inner.client_state_bytes(replica)
+
     def apply_(self, replica: Replica, result: Payload, context: RoundContext) -> ApplyReport:
         """As the method's own."""
         return self.inner.apply_(replica, result, context)
