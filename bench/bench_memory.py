@@ -57,12 +57,10 @@ def test_step_memory(suite: Suite, model: str, batch: int, images: int | None) -
 def test_frugal_memory(suite: Suite, model: str) -> None:
     """Measure the frugal ways at the paper's batch: all at tensor level.
 
-    At process level too, those of each kind that need the least, or all of them.
+    In one process each as well, those of each kind that need the least, or all of them.
     """
-    scale = suite.scale
-    measured = FRUGAL_METHODS if scale.frugal_timed else LEAST
-    processes = scale.memory_processes if scale.frugal_timed else 1
-    _measure(suite, (model, BATCH, None), FRUGAL_METHODS, dict.fromkeys(measured, processes))
+    measured = FRUGAL_METHODS if suite.scale.frugal_timed else LEAST
+    _measure(suite, (model, BATCH, None), FRUGAL_METHODS, dict.fromkeys(measured, 1))
 
 
 def _measure(
