@@ -15,7 +15,7 @@ import psutil
 
 import devices
 from bench.cases import with_parameters
-from bench.frugal_steps import FRUGAL_METHODS, LEAST
+from bench.frugal_steps import FRUGAL_METHODS
 from bench.model_names import model_label
 from bench.paper import BATCH, CLIENT_IMAGES
 from bench.record import Metric, median, single
@@ -55,12 +55,8 @@ def test_step_memory(suite: Suite, model: str, batch: int, images: int | None) -
 
 @with_parameters("model", lambda scale: scale.frugal_models)
 def test_frugal_memory(suite: Suite, model: str) -> None:
-    """Measure the frugal ways at the paper's batch: all at tensor level.
-
-    In one process each as well, those of each kind that need the least, or all of them.
-    """
-    measured = FRUGAL_METHODS if suite.scale.frugal_timed else LEAST
-    _measure(suite, (model, BATCH, None), FRUGAL_METHODS, dict.fromkeys(measured, 1))
+    """Measure the frugal ways at the paper's batch, in one process each."""
+    _measure(suite, (model, BATCH, None), FRUGAL_METHODS, dict.fromkeys(FRUGAL_METHODS, 1))
 
 
 def _measure(

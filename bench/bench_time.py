@@ -56,11 +56,7 @@ def _cases(scale: Scale) -> list[tuple[str, str, int]]:
         for model in scale.time_models
         for batch in scale.time_batches
         for method in STEP_METHODS
-    ] + [
-        (model, method, paper.BATCH)
-        for model in (scale.frugal_models if scale.frugal_timed else ())
-        for method in FRUGAL_METHODS
-    ]
+    ] + [(model, method, paper.BATCH) for model in scale.frugal_models for method in FRUGAL_METHODS]
 
 
 @with_parameters("model, method, batch", _cases)

@@ -31,8 +31,6 @@ _BACKPROP = {  # name -> name in BACKPROP, items a forward
 _PARTS = {"backprop-last": "last-1", "backprop-bias-norm": "bias-norm"}  # -> zo_core.trained
 _ZO = {"zo-by-8": 8, "zo-by-1": 1}  # name -> items a forward
 FRUGAL_METHODS = (*_BACKPROP, *_PARTS, *_ZO)
-# Those of which a process's peak is measured at every scale: the least of each kind.
-LEAST = ("backprop-least", "backprop-layerwise", "zo-by-8")
 
 
 def bind_frugal(module: Any, x: Any, y: Any, method: str, *, lr: float) -> Callable[[], object]:

@@ -15,8 +15,7 @@ class Scale:
     memory_batches: tuple[int, ...]
     full_set_models: tuple[str, ...]  # measured over a client's whole set, in micro-batches
     full_set_micro_batches: tuple[int, ...]
-    frugal_models: tuple[str, ...]  # of which the frugal ways are measured, at batch 64
-    frugal_timed: bool  # in time as well, and in every way's process memory
+    frugal_models: tuple[str, ...]  # of which the frugal ways are measured and timed, at batch 64
     edge_models: tuple[str, ...]  # of which a client's round is measured with and without torch
     edge_clients: tuple[str, ...]  # names in edge_workloads.CLIENTS
     edge_batches: tuple[int, ...]
@@ -59,7 +58,6 @@ SCALES: dict[str, Scale] = {
             full_set_models=(),
             full_set_micro_batches=(),
             frugal_models=(),
-            frugal_timed=False,
             edge_models=(),
             edge_clients=(),
             edge_batches=(),
@@ -90,7 +88,6 @@ SCALES: dict[str, Scale] = {
             full_set_models=(),
             full_set_micro_batches=(),
             frugal_models=(),
-            frugal_timed=False,
             edge_models=("resnet18",),
             edge_clients=("onnx-memory", "torch"),
             edge_batches=(8,),
@@ -127,7 +124,6 @@ SCALES: dict[str, Scale] = {
             full_set_models=("resnet18", "vit", "cnn"),
             full_set_micro_batches=(8, 64),
             frugal_models=("resnet18", "vit"),
-            frugal_timed=True,
             edge_models=("resnet18", "vit", "cnn", "small_resnet"),
             edge_clients=("onnx-memory", "onnx-speed", "torch", "fedavg"),
             edge_batches=(1, 8, 64),
