@@ -134,10 +134,26 @@ def _claim(claim: Claim, record: Record) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for comparison, split, told in found:
         yield _row(record, comparison, split, told)
+    if ended := _diverged(record, found):
+        yield from ("", f"Diverged, so that the last good model counts: {ended}.")
     if claim.spread:
         yield from ("", *_spread(claim, record))
     if claim.remark:
         yield from ("", claim.remark)
+
+
+def _diverged(
+    record: Record, found: Sequence[tuple[Comparison, str, PairedDifference | None]]
+) -> str:
+    """Name the places of the comparisons whose runs diverged, and how many did."""
+    places = dict.fromkeys((c.row, split) for c, split, _ in found)
+    told = []
+    for row, split in places:
+        place = place_of(record, row, split)
+        outcomes = place["outcomes"] if place else []
+        if count := outcomes.count("diverged"):
+            told.append(f"{label_of(record, row)} at {split} ({count} of {len(outcomes)} runs)")
+    return "; ".join(told)
 
 
 def _differences(
