@@ -77,8 +77,8 @@ SCALES: dict[str, Scale] = {
             accuracy_splits=("10/90",),
             accuracy_rounds=60,
             accuracy_pivot=20,
-            further_rounds=60,
-            further_pivot=20,
+            further_rounds=20,
+            further_pivot=8,
         ),
         Scale(
             name="default",
