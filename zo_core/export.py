@@ -2,8 +2,9 @@
 
 The graph computes (x, y, tensors) -> (loss summed over the batch, items correct) for any batch
 size.  Norm layers are in evaluation mode; every parameter and buffer is an input, so that none is
-folded into another and a perturbation reaches all of them.  Scores are turned into the cross
-entropy in float64: there the difference of two nearly equal losses would lose digits.
+folded into another and a perturbation reaches all of them.  The last layer and the cross entropy of
+its scores are computed in float64: in float32 the difference of two nearly equal losses would lose
+digits, most of them in that layer's sums, which no later one averages out.
 """
 
 from __future__ import annotations
@@ -151,17 +152,40 @@ def _write_graph(
             program.save(str(path), external_data=False)  # type: ignore[union-attr]
     except Exception as error:  # of many classes, none of them public
         raise ExportError(_reason(error)) from error
-    _strip(path)
-
-
-def _strip(path: Path) -> None:
-    """Take out where each operator stood in the source: nine tenths of the file."""
     onnx: Any = import_module("onnx")
     model = onnx.load(path)
-    for part in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input):
+    _strip(model.graph)
+    _score_in_float64(model.graph, onnx)
+    onnx.save(model, path)
+
+
+def _strip(graph: Any) -> None:
+    """Take out where each operator stood in the source: nine tenths of the file."""
+    for part in (graph, *graph.node, *graph.value_info, *graph.input):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
-    onnx.save(model, path)
+
+
+def _score_in_float64(graph: Any, onnx: Any) -> None:
+    """Where the scores are a linear layer's, cast what it takes instead of what it gives."""
+    double = onnx.TensorProto.DOUBLE
+    makers = {node.output[0]: node for node in graph.node}
+    softmax = [node for node in graph.node if node.op_type == "LogSoftmax"][-1]
+    cast = makers.get(softmax.input[0])
+    layer = makers.get(cast.input[0]) if cast is not None and cast.op_type == "Cast" else None
+    if layer is None or layer.op_type != "Gemm":
+        return
+    scores = layer.output[0]
+    position = list(graph.node).index(layer)
+    softmax.input[0] = scores
+    graph.node.remove(cast)
+    for number, name in enumerate(layer.input):
+        layer.input[number] = f"{name}.float64"
+        wider = onnx.helper.make_node("Cast", [name], [layer.input[number]], to=double)
+        graph.node.insert(position, wider)
+    for value in graph.value_info:
+        if value.name == scores:
+            value.type.tensor_type.elem_type = double
 
 
 def _reason(error: BaseException) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from zo_core import perturb_, snap_
@@ -91,6 +92,19 @@ def test_the_graphs_loss_is_the_modules_at_any_batch(exported: Exported, items: 
     for micro_batch in (None, 1, 3):
         ours = edge.mean_loss(x.numpy(), y.numpy(), micro_batch=micro_batch)
         assert ours == pytest.approx(torch_side.mean_loss(x, y), rel=1e-6)
+
+
+def test_the_last_layer_is_summed_in_float64(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    module = nn.Linear(6, 2)
+    with torch.no_grad():
+        module.weight.copy_(torch.tensor([1.0, 0.0])[:, None].expand(2, 6))
+        module.bias.zero_()
+    x = torch.tensor([[1e8, 0.5, 0.5, 0.5, 0.5, -1e8]])  # float32 would lose the four halves
+    y = torch.tensor([0])
+    export_model(module, tmp_path / "sum", example=(torch.ones(1, 6), y), name="sum")
+    exact = F.cross_entropy(torch.tensor([[2.0, 0.0]], dtype=torch.float64), y)
+    assert load_replica(tmp_path / "sum").mean_loss(x, y) == pytest.approx(float(exact), abs=1e-12)
 
 
 def test_a_perturbation_reaches_every_trainable_tensor(exported: Exported) -> None:
