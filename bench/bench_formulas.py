@@ -16,7 +16,7 @@ from bench.record import single
 from bench.residual import Evidence, residual
 from bench.store import StoreError, read_records
 from bench.suite import Suite
-from bench.workloads import build
+from bench.workloads import BESIDE_OTHERS, build
 from zo_core import cost_model
 from zo_core.models import count_parameters
 
@@ -100,7 +100,8 @@ def _begin_residual(
     process = measured - weights
     functions = ["bench.tensor_census:take_census"]
     functions += ["bench.workloads:measure_step_memory"] * suite.scale.memory_processes
-    runs = [pool.submit(devices.run_isolated, f, "resnet18", method, BATCH) for f in functions]
+    step = ("resnet18", method, BATCH)
+    runs = [pool.submit(devices.run_isolated, f, *step, env=BESIDE_OTHERS) for f in functions]
     return lambda: _residual(method, process, *(run.result() for run in runs))
 
 

@@ -21,7 +21,7 @@ from bench.paper import BATCH, CLIENT_IMAGES
 from bench.record import Metric, median, single
 from bench.scales import Scale
 from bench.suite import Suite
-from bench.workloads import MICRO_BATCHES_SEEN, RETURN_BLOCKS, STEP_METHODS
+from bench.workloads import BESIDE_OTHERS, RETURN_BLOCKS, STEP_METHODS, worked_through
 
 _FULL_SET_PROCESSES = 3  # their median moves little
 _FULL_SET_METHODS = ("inference", "zo")
@@ -125,7 +125,7 @@ def _record(
             "method": method,
             "batch": batch,
             "images": images or batch,
-            "worked_through": min(images, MICRO_BATCHES_SEEN * batch) if images else batch,
+            "worked_through": worked_through(images or batch, batch),
             "processes": len(runs),
             "device": suite.device_type,
             "environment": RETURN_BLOCKS,
@@ -141,7 +141,10 @@ def _record(
 
 def _run(function: str, arguments: Sequence[Any]) -> devices.IsolatedResult:
     return devices.run_isolated(
-        f"bench.workloads:{function}", *arguments, timeout_s=_TIMEOUT_S, env=RETURN_BLOCKS
+        f"bench.workloads:{function}",
+        *arguments,
+        timeout_s=_TIMEOUT_S,
+        env=RETURN_BLOCKS | BESIDE_OTHERS,
     )
 
 

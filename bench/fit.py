@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import devices
-from bench.workloads import RETURN_BLOCKS
+from bench.workloads import BESIDE_OTHERS, RETURN_BLOCKS
 
 NEAR = 0.3  # a prediction within this share of the limit is a close one
 _GENEROUS_BYTES = 64 << 30  # a limit only for its counter
@@ -158,7 +158,7 @@ def try_cell(cell: Cell) -> Trial:
         *(cell.model, cell.method, cell.batch, cell.images),
         limit_bytes=cell.limit_bytes,
         timeout_s=_TIMEOUT_S,
-        env=RETURN_BLOCKS,
+        env=RETURN_BLOCKS | BESIDE_OTHERS,
     )
     return Trial(
         status=run.status,

@@ -77,8 +77,8 @@ SCALES: dict[str, Scale] = {
             accuracy_splits=("10/90",),
             accuracy_rounds=60,
             accuracy_pivot=20,
-            further_rounds=20,
-            further_pivot=8,
+            further_rounds=10,
+            further_pivot=4,
         ),
         Scale(
             name="default",
@@ -107,8 +107,8 @@ SCALES: dict[str, Scale] = {
             accuracy_splits=("10/90", "50/50"),
             accuracy_rounds=100,
             accuracy_pivot=40,
-            further_rounds=20,
-            further_pivot=8,
+            further_rounds=10,
+            further_pivot=4,
         ),
         Scale(
             name="laptop",

@@ -20,13 +20,22 @@ STEP_METHODS = ("inference", "zo", "fedavg")
 # back to the system. By default it learns to keep blocks of up to 32 MiB for later, a third of a
 # step's peak and different at each run, which would hide what the step itself needs.
 RETURN_BLOCKS = {"MALLOC_MMAP_THRESHOLD_": "65536"}
+# And of one that runs beside another on the same cores: threads that wait for work do not spin,
+# which would take the other's time. It changes no byte.
+BESIDE_OTHERS = {"OMP_WAIT_POLICY": "PASSIVE"}
 # Environment of a process that has one core to itself, beside others.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 _RUN_SEED = 2509_03503  # any number; the directions follow from it
 EPSILON, TAU, LR = 1e-4, 0.75, 1e-3
-# Of a whole client set all items are held, so many micro-batches are worked through: each gives
-# back what it took before the next begins.
-MICRO_BATCHES_SEEN = 3
+_MICRO_BATCHES_SEEN = 3
+
+
+def worked_through(items: int, micro_batch: int) -> int:
+    """Count the items, of those held, over which memory is measured.
+
+    A few micro-batches tell the peak: each gives back what it took before the next begins.
+    """
+    return min(items, _MICRO_BATCHES_SEEN * micro_batch)
 
 
 def measure_step_memory(
@@ -42,8 +51,8 @@ def measure_step_memory(
         model: as :func:`bench.model_names.parse_model` takes it.
         method: a name in STEP_METHODS.
         batch: items a forward.
-        images: items of a whole client set, held; the first MICRO_BATCHES_SEEN micro-batches of it
-            are worked through. None for one batch.
+        images: items of a whole client set, held; the first few micro-batches of it are worked
+            through. None for one batch.
         device: "cpu" or "cuda".
 
     Returns:
@@ -91,7 +100,7 @@ def measure_tensor_peaks(
 def _tensor_peak(module: Any, x: Any, y: Any, method: str, micro_batch: int) -> dict[str, Any]:
     from devices.tensor_memory import track_tensors
 
-    seen = MICRO_BATCHES_SEEN * micro_batch
+    seen = worked_through(len(x), micro_batch)
     step = bind_step(module, x[:seen], y[:seen], method, micro_batch=micro_batch)
     with track_tensors(parameters=module.parameters(), existing=[*module.buffers(), x, y]) as peak:
         step()
@@ -147,7 +156,7 @@ def _make_steps(
 
     loaded = load_model(model).to(device)
     x, y = (part.to(device) for part in loaded.batch(images or batch))
-    seen = MICRO_BATCHES_SEEN * batch
+    seen = worked_through(len(x), batch)
     step = bind_step(loaded.module, x[:seen], y[:seen], method, micro_batch=batch)
     if images is None:
         return step, step

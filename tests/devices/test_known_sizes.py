@@ -16,7 +16,7 @@ from devices.known_sizes import (
 )
 from devices.peaks import high_water_mark_resets
 
-RUNS = 5
+RUNS = 2  # the campaign, `python -m devices.known_sizes`, does more
 
 needs_high_water_mark = pytest.mark.skipif(
     not high_water_mark_resets(), reason="this kernel does not let VmHWM be reset"
