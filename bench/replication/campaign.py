@@ -12,7 +12,7 @@ from typing import Any
 from bench.record import Metric
 from bench.replication.cell import Cell, CellResult, CellStore
 from bench.replication.definitions import TABLES
-from bench.replication.engines import Surroundings, Workplace, open_engine
+from bench.replication.engines import Surroundings, Workplace, check_engine, open_engine
 from bench.replication.rates import rates_origin, read_rates
 from bench.replication.scales import RUNGS, TABLE_SCALES
 from bench.replication.search import (
@@ -52,6 +52,7 @@ class Options:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{name} must be > 0, got {value}")
+        check_engine(self.engine, self.address)
 
     def out_of_time(self) -> bool:
         """Tell whether no further cell is to be begun."""

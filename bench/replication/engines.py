@@ -73,17 +73,26 @@ def open_engine(name: str, *, workers: int | None, address: str | None, device: 
         ImportError: ray is not installed; the message names the extra.
         ConnectionError: no cluster answers at the address.
     """
-    if name not in ENGINES:
-        raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {name!r}")
+    check_engine(name, address)
     if workers is not None and workers < 1:
         raise ValueError(f"workers must be >= 1, got {workers}")
     if name == "ray":
         from bench.replication.ray_engine import RayEngine
 
         return RayEngine(address, workers=workers, device=device)
-    if address is not None:
-        raise ValueError("--address is a Ray cluster's: add --engine ray")
     return LocalEngine(workers or (1 if device == "cuda" else os.cpu_count() or 1))
+
+
+def check_engine(name: str, address: str | None) -> None:
+    """Refuse an unknown engine, and an address where there is no cluster.
+
+    Raises:
+        ValueError: one of them.
+    """
+    if name not in ENGINES:
+        raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {name!r}")
+    if address is not None and name != "ray":
+        raise ValueError("--address is a Ray cluster's: add --engine ray")
 
 
 def run_tasks(

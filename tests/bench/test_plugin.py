@@ -99,6 +99,8 @@ def test_a_users_mistake_is_a_usage_error_without_a_traceback(tmp_path: Path) ->
         ({"input_shape": "3,2,2"}, "add --model"),
         ({"device": "tpu"}, "auto, cpu, cuda"),
         ({"campaign": {"workers": 0}}, "workers must be > 0, got 0"),
+        ({"campaign": {"engine": "slurm"}}, "one of local, ray, got 'slurm'"),
+        ({"campaign": {"address": "auto"}}, "add --engine ray"),
         ({"scale": "laptop", "only": "table2"}, "cifar10 needs a data folder"),
         ({"scale": "laptop", "only": "search"}, "cifar10 needs a data folder"),
         ({"scale": "laptop", "only": "table2", **FOLDER}, "put cifar-10-batches-py/data_batch_1"),
