@@ -74,6 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     from bench.suite import Suite, cases_files
 
+    _require_one_at_a_time(config)
     try:
         suite = Suite.from_options(
             scale=config.option.scale,
@@ -94,6 +95,15 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.verbose <= 0:
         config.option.verbose = -1  # the suite's own progress takes the place of pytest's
     config.option.benchmark_quiet = True
+
+
+def _require_one_at_a_time(config: pytest.Config) -> None:
+    """Refuse what would leave cases without a time, or measure several at once."""
+    if config.getoption("dist", "no") != "no":
+        raise pytest.UsageError("--benchmark measures one case at a time: leave -n out")
+    for option in ("benchmark_disable", "benchmark_skip"):
+        if config.getoption(option):
+            raise pytest.UsageError(f"leave out --{option.replace('_', '-')}: cases need a time")
 
 
 _SUITE = pytest.StashKey["Suite"]()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -25,7 +26,10 @@ MODEL = "own-tiny-3x2x2"
 
 def run_pytest(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    outside = {name: v for name, v in os.environ.items() if not name.startswith("PYTEST_")}
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False, env=outside
+    )
 
 
 @dataclass(frozen=True)
@@ -81,10 +85,20 @@ def test_plain_pytest_runs_tests_and_no_benchmark(tmp_path: Path) -> None:
     assert not (tmp_path / "zobench-results").exists()
 
 
-def test_a_users_mistake_is_a_usage_error_without_a_traceback(tmp_path: Path) -> None:
-    done = run_pytest(tmp_path, "--benchmark", "--scale", "huge")
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--scale", "huge"], "smoke, default, laptop"),
+        (["-n", "2"], "leave -n out"),
+        (["--benchmark-disable"], "leave out --benchmark-disable"),
+    ],
+)
+def test_a_users_mistake_is_a_usage_error_without_a_traceback(
+    tmp_path: Path, words: list[str], expected: str
+) -> None:
+    done = run_pytest(tmp_path, "--benchmark", *words)
     assert done.returncode == int(pytest.ExitCode.USAGE_ERROR)
-    assert "smoke, default, laptop" in done.stderr
+    assert expected in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert not (tmp_path / "zobench-results").exists()
 
