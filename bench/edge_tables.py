@@ -6,7 +6,7 @@ from bench.edge_workloads import CLIENTS
 from bench.record import Record
 from bench.results import Results
 from bench.tables import Cell, Table, ratio, spread
-from bench.text import MISSING, label, mib, quantity, significant
+from bench.text import MISSING, label, mib, quantity, significant, size
 
 _CLIENTS = {
     "onnx-memory": "ZO, ONNX Runtime, least memory",
@@ -14,19 +14,45 @@ _CLIENTS = {
     "torch": "ZO, torch",
     "fedavg": "FedAvg, torch",
 }
+_SAID = {"onnx-memory": "ZO without torch", "torch": "ZO with torch", "fedavg": "FedAvg"}
+
+
+def edge_sentences(results: Results) -> list[str]:
+    """Say what each client's whole process peaks at in its largest round, model by model."""
+    sentences = []
+    for model in results.models("edge"):
+        rounds = [record for record in _rounds(results) if record.config["model"] == model]
+        images = max((int(record.config["images"]) for record in rounds), default=0)
+        largest = {r.config["client"]: r for r in rounds if r.config["images"] == images}
+        peaks = [
+            f"{size(peak)} by {words}"
+            for client, words in _SAID.items()
+            if client in largest
+            and (peak := largest[client].metrics["process_peak"].value) is not None
+        ]
+        if peaks:
+            sentences.append(
+                f"A client’s whole process in a round of {label(model)} over {images} images peaks"
+                f" at {', '.join(peaks)}."
+            )
+    return sentences
 
 
 def edge_tables(results: Results) -> list[Table]:
     """Tabulate each client's round by model and images, then all other figures of the group."""
-    records = [record for record in results.group("edge") if record.status == "ok"]
-    rounds = sorted((r for r in records if "client" in r.config and "round" in r.metrics), key=_key)
-    others = [record for record in records if record not in rounds]
+    rounds = _rounds(results)
+    others = [r for r in results.group("edge") if r.status == "ok" and r not in rounds]
     tables = []
     if rounds:
         tables.append(_round_table(results, rounds))
     if others:
         tables.append(_figures_table(others))
     return tables
+
+
+def _rounds(results: Results) -> list[Record]:
+    done = (record for record in results.group("edge") if record.status == "ok")
+    return sorted((r for r in done if "client" in r.config and "round" in r.metrics), key=_key)
 
 
 def _key(record: Record) -> tuple[str, int, int]:

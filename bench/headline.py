@@ -17,9 +17,10 @@ def headline(results: Results) -> list[str]:
     """Say in three sentences what a person with this machine wants to know.
 
     Args:
-        results: a run's records; what they do not hold is not guessed.
+        results: a run's records; a sentence that they do not bear out is left out.
     """
-    return [fit_sentence(results), cost_sentence(results), accuracy_sentence(results)]
+    said = (fit_sentence(results), cost_sentence(results), accuracy_sentence(results))
+    return [sentence for sentence in said if sentence is not None]
 
 
 def whole_peak(results: Results, model: str, method: str, batch: int) -> float | None:
@@ -27,11 +28,11 @@ def whole_peak(results: Results, model: str, method: str, batch: int) -> float |
     return results.value(f"memory/{model}/{method}/b{batch}", "peak")
 
 
-def fit_sentence(results: Results) -> str:
+def fit_sentence(results: Results) -> str | None:
     """Say on how small a board a training step fits, by method."""
     models = results.models("memory")
     if not models:
-        return "Whether a model fits was not measured in this run."
+        return None
     model = models[0]
     parts = [
         f"{size(peak)} by {label(method)} with batch {batch}, {_smallest(peak)}"
@@ -49,23 +50,23 @@ def fit_sentence(results: Results) -> str:
     )
 
 
-def cost_sentence(results: Results) -> str:
-    """Say what one step and one round cost by ZO, against backprop."""
+def cost_sentence(results: Results) -> str | None:
+    """Say what one step and one round cost by ZO, against backprop, where both were measured."""
     parts = [
         *_against(results, "memory", "peak_above_baseline", size, "memory above the loaded model"),
         *_against(results, "time", "step", duration, "time a step"),
         *_bytes(results),
     ]
     if not parts:
-        return "What a step costs was not measured by both methods in this run."
+        return None
     return f"At what cost? ZO takes {'; '.join(parts)}."
 
 
-def accuracy_sentence(results: Results) -> str:
+def accuracy_sentence(results: Results) -> str | None:
     """Say what ZOWarmUp reaches, split by split."""
     parts = [part for split in results.splits() if (part := _split(results, split))]
     if not parts:
-        return "What accuracy that buys was not measured in this run."
+        return None
     return f"What does it buy? ZOWarmUp reaches {'; '.join(parts)}."
 
 

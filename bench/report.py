@@ -69,24 +69,26 @@ def write_report(folder: Path) -> Path:
     plots.mkdir(exist_ok=True)
     results = Results.of(records)
     parts = [_part(results, section, plots) for section in SECTIONS]
-    parts = [part for part in parts if not part.is_empty]
+    absent = [p.section for p in parts if p.is_empty and not p.section.optional]
     path = folder / "report.html"
     with replacing(path) as temporary:
-        temporary.write_text(render(records, parts), encoding="utf-8")
+        page = render(records, [part for part in parts if not part.is_empty], absent)
+        temporary.write_text(page, encoding="utf-8")
     return path
 
 
-def render(records: Sequence[Record], parts: Sequence[Part]) -> str:
-    """Fill the page's template."""
+def render(records: Sequence[Record], parts: Sequence[Part], absent: Sequence[Section]) -> str:
+    """Fill the page's template: with sections, and with the names of those without records."""
     newest = max(records, key=lambda record: record.provenance.created).provenance
     return fill(
         "report.html.jinja",
         newest=newest,
         created=instant(newest.created),
         dirty=any(record.provenance.dirty for record in records),
-        answer=headline(Results.of(records)),
+        answer=headline(Results.of(records)) or [part.says[0] for part in parts if part.says],
         device=device_rows(newest.device),
         parts=parts,
+        absent=absent,
         methods=method_table(records),
         definitions={w: how for part in parts for w, how in part.section.definitions.items()},
         origin=origin_rows(records),
@@ -111,14 +113,13 @@ def fill(template: str, **values: Any) -> str:
 def _part(results: Results, section: Section, plots: Path) -> Part:
     records = results.group(section.group)
     made = [plot for make in section.plots for plot in make(results)]
-    nothing = f"This run has no {section.group} cases; {section.made_by} makes them."
     return Part(
         section=section,
         says=[line for say in section.says for line in say(results)] if records else [],
         tables=[table for make in section.tables for table in make(results)],
         plots=[embedded(plot, plots) for plot in made],
         notes=[note for record in records for note in _notes(record.details)],
-        missing=results.missing(section.group) if records or section.optional else [nothing],
+        missing=results.missing(section.group),
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from bench.bench_wire import wire_tables
 from bench.cost_plots import category_plots, time_plots
-from bench.edge_tables import edge_tables
+from bench.edge_tables import edge_sentences, edge_tables
 from bench.fit_tables import board_tables, trial_tables
 from bench.frontier_plots import cap_plots
 from bench.frontier_statements import frontier_sentences
@@ -158,6 +158,7 @@ SECTIONS = (  # in the page's order
             " ONNX Runtime and the engine’s kernels. Its round beside the same round with torch"
             " and beside FedAvg’s, each in a fresh process."
         ),
+        says=(edge_sentences,),
         tables=(edge_tables,),
         definitions={
             "Client’s round": (

@@ -7,7 +7,7 @@ import math
 MIB = 1 << 20
 MISSING = "–"
 
-MODELS = {"resnet18": "ResNet18", "vit": "ViT", "cnn": "CNN"}
+MODELS = {"resnet18": "ResNet18", "vit": "ViT", "cnn": "CNN", "small_resnet": "Small ResNet"}
 METHODS = {"inference": "Inference", "zo": "ZO", "fedavg": "FedAvg"}
 ALGORITHMS = {"zowarmup": "ZOWarmUp", "high-res-only": "High-Res-Only"}
 # What is trained beside them with one seed: a row of the table, no curve.

@@ -159,7 +159,14 @@ def test_a_run_of_one_group_says_what_is_missing(tmp_path: Path) -> None:
     page = page_of(tmp_path, sample.memory_records())
     assert "Not measured" not in page.text["memory"]
     for group in ("bytes", "time", "accuracy", "formulas", "engine"):
-        assert f"zobench run --only {group}" in page.text[group]
+        assert group not in page.text
+        assert f"zobench run --only {group}" in page.text["machine"]
+
+
+def test_the_answer_holds_no_sentence_that_was_not_measured(tmp_path: Path) -> None:
+    page = page_of(tmp_path, sample.memory_records())
+    assert "Does ResNet18 fit?" in page.text["answer"]
+    assert "What does it buy?" not in page.text["answer"]
 
 
 @pytest.mark.parametrize("status", ["error", "timeout", "does not fit"])
