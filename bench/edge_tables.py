@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from bench.edge_workloads import CLIENTS
 from bench.record import Record
 from bench.results import Results
@@ -32,10 +34,15 @@ def edge_sentences(results: Results) -> list[str]:
         ]
         if peaks:
             sentences.append(
-                f"A client’s whole process in a round of {label(model)} over {images} images peaks"
-                f" at {', '.join(peaks)}."
+                f"A client’s whole process in a round of {label(model)} over {images} images"
+                f"{_partly(largest.values())} peaks at {', '.join(peaks)}."
             )
     return sentences
+
+
+def _partly(rounds: Iterable[Record]) -> str:
+    items = {record.config.get("items") for record in rounds} - {None}
+    return f", {min(items)} of them worked through," if items else ""
 
 
 def edge_tables(results: Results) -> list[Table]:
@@ -81,10 +88,11 @@ def _round_row(results: Results, record: Record) -> tuple[Cell, ...]:
     images = f"{config['images']}"
     if config["images"] != config["micro_batch"]:
         images += f" by {config['micro_batch']}, S = {config['directions']}"
+    partly = f"{config['items']} worked through" if config.get("items") else ""
     theirs = results.value(torch, "round") if config["client"] != "fedavg" else None
     return (
         Cell(label(config["model"])),
-        Cell(images),
+        Cell(images, partly),
         Cell(_CLIENTS[config["client"]]),
         *(_memory(record, name) for name in ("process_peak", "peak_above_baseline")),
         Cell(significant(seconds.value or 0.0), spread(seconds, significant)),

@@ -118,7 +118,8 @@ CLAIMS: Final = (
             "1-steps-tau-0.75",
             *_TABLE_3,
         ),
-        remark="Here tau stays at 0.75, so that the number of steps is all that changes.",
+        remark="Here tau stays at 0.75 and the learning rate is the one searched for a single"
+        " step, so that the number of steps is all that changes.",
     ),
     Claim(
         title="Many steps with the paper's falling tau",

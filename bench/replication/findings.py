@@ -122,14 +122,13 @@ def _record_of(claim: Claim, records: dict[str, Record]) -> Record | None:
 def _summary(run: Sequence[tuple[Claim, Record]]) -> Iterator[str]:
     yield from ("| claim | here |", "|---|---|")
     for claim, record in run:
-        found = [told for _, _, told in _differences(claim, record)]
-        yield f"| {claim.title} | {verdict(claim, found)} |"
+        yield f"| {claim.title} | {_verdict(claim, record)} |"
 
 
 def _claim(claim: Claim, record: Record) -> Iterator[str]:
     yield from (f"### {claim.title}", "", f"The paper: {claim.paper}", "")
     found = _differences(claim, record)
-    yield f"**Here: {verdict(claim, [d for _, _, d in found])}.**"
+    yield f"**Here: {_verdict(claim, record)}.**"
     yield from ("", "| high/low | comparison | difference | 95 % interval | n |")
     yield "|---|---|---|---|---|"
     for comparison, split, told in found:
@@ -140,6 +139,30 @@ def _claim(claim: Claim, record: Record) -> Iterator[str]:
         yield from ("", *_spread(claim, record))
     if claim.remark:
         yield from ("", claim.remark)
+
+
+def _verdict(claim: Claim, record: Record) -> str:
+    """Judge by the differences between methods that trained: most runs of neither diverged."""
+    found = _differences(claim, record)
+    trained = [
+        told
+        for comparison, split, told in found
+        if not any(
+            _mostly_diverged(record, row, split) for row in (comparison.row, comparison.other)
+        )
+    ]
+    words = verdict(claim, trained) if trained else "cannot be told"
+    left_out = len(found) - len(trained)
+    return words + (
+        f"; {left_out} of {len(found)} do not count, as most of their runs diverged"
+        if left_out
+        else ""
+    )
+
+
+def _mostly_diverged(record: Record, row: str, split: str) -> bool:
+    outcomes = (place_of(record, row, split) or {}).get("outcomes", ())
+    return 2 * list(outcomes).count("diverged") > len(outcomes)
 
 
 def _diverged(
