@@ -77,7 +77,7 @@ def _words(arguments: argparse.Namespace, folder: Path) -> list[str]:
         value = getattr(arguments, option.replace("-", "_"))
         if value is True:
             words += [f"--{option}"]
-        elif value not in (None, False):
+        elif value is not None and value is not False:  # a 0 is for the suite to refuse
             words += [f"--{option}", str(value)]
     return words + ["-q"] * arguments.quiet + ["-v"] * arguments.verbose
 

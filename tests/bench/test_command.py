@@ -75,6 +75,18 @@ def test_a_run_that_leaves_the_grid_is_the_record_diverged(tmp_path: Path) -> No
     assert "lower lr" in record.error
 
 
+def test_run_hands_a_zero_over_to_be_refused_as_any_wrong_number(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    words: list[str] = []
+    monkeypatch.setattr(pytest, "main", lambda given: words.extend(given) or 4)
+    given = ["--only", "table2", "--seeds", "0", "--workers", "0", "--minutes", "0"]
+    assert main(["run", *given, "--out", str(tmp_path)]) == 2
+    for option in ("--seeds", "--workers", "--minutes"):
+        assert float(words[words.index(option) + 1]) == 0
+    assert "--no-verify" not in words
+
+
 def test_devices_prints_this_machine_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["devices", "--json"]) == 0
     profile = json.loads(capsys.readouterr().out)
