@@ -18,15 +18,32 @@ from bench.table_options import TABLE_OPTIONS, option_of
 if TYPE_CHECKING:
     from bench.suite import Suite
 
+_BENCHMARK = "--benchmark"
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Register the suite's options."""
-    group = parser.getgroup("zobench", "zeroth-order benchmark suite")
-    group.addoption(
-        "--benchmark",
+
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Register --benchmark, and the suite's options only beside it.
+
+    Every pytest of the environment comes by here, and pytest does not start where two register one
+    name: a project's own --device or --model must stay free.
+    """
+    parser.getgroup("zobench", "zeroth-order benchmark suite").addoption(
+        _BENCHMARK,
         action="store_true",
-        help="run the benchmark suite instead of tests, and write a report",
+        help="run the benchmark suite instead of tests, and write a report; its options are in"
+        " pytest --benchmark --help",
     )
+    if _is_asked(pluginmanager.get_plugin("pytestconfig")):
+        _add_options(parser)
+
+
+def _is_asked(config: Any) -> bool:
+    """Tell whether --benchmark was typed; what addopts adds is not known when options are made."""
+    return _BENCHMARK in config.invocation_params.args
+
+
+def _add_options(parser: pytest.Parser) -> None:
+    group = parser.getgroup("zobench")
     group.addoption(
         "--scale", default="default", help="smoke, default, laptop or paper: how much it does"
     )
@@ -60,6 +77,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         tables.addoption(f"--{name}", help=text, **option_of(kind))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Refuse --benchmark from elsewhere before its options, not registered, are found unknown."""
+    if early_config.known_args_namespace.benchmark and not _is_asked(early_config):
+        raise pytest.UsageError(
+            "give --benchmark on the command line: from addopts or PYTEST_ADDOPTS it comes too late"
+            " for the suite's other options"
+        )
+
+
 def _campaign(config: pytest.Config) -> dict[str, Any]:
     """Collect the tables' options that were given."""
     given = {name: config.getoption(f"--{name}") for name in TABLE_OPTIONS}
@@ -70,7 +97,7 @@ def _campaign(config: pytest.Config) -> dict[str, Any]:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Point pytest at the suite's cases where --benchmark is given."""
-    if not config.option.benchmark:
+    if not config.option.benchmark or config.option.help:
         return
     from bench.suite import Suite, cases_files
 

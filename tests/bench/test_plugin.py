@@ -14,6 +14,7 @@ from bench.commands import EXIT_ENVIRONMENT
 from bench.record import Record
 from bench.store import read_records
 from bench.suite import Suite
+from bench.table_options import TABLE_OPTIONS
 
 OWN = """
 from torch import nn
@@ -83,6 +84,36 @@ def test_plain_pytest_runs_tests_and_no_benchmark(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "1 passed" in done.stdout
     assert not (tmp_path / "zobench-results").exists()
+
+
+def test_a_projects_own_options_may_have_the_names_of_the_suites(tmp_path: Path) -> None:
+    names = [f"--{name}" for name in ("device", "model", "out", "scale", "only", *TABLE_OPTIONS)]
+    (tmp_path / "conftest.py").write_text(
+        f"def pytest_addoption(parser):\n    for name in {names}:\n        parser.addoption(name)\n"
+    )
+    (tmp_path / "test_one.py").write_text(
+        "def test_one(pytestconfig):\n    assert pytestconfig.getoption('--device') == 'mine'\n"
+    )
+    done = run_pytest(tmp_path, "--device", "mine")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_help_tells_of_benchmark_alone_and_beside_it_of_all_its_options(tmp_path: Path) -> None:
+    plain, beside = run_pytest(tmp_path, "--help"), run_pytest(tmp_path, "--benchmark", "--help")
+    assert "pytest --benchmark --help" in " ".join(plain.stdout.split())
+    for name in ("scale", "input-shape", *TABLE_OPTIONS):
+        assert f" --{name}" not in plain.stdout
+        assert f" --{name}" in beside.stdout
+    assert not (tmp_path / "zobench-results").exists()
+
+
+@pytest.mark.parametrize("words", [[], ["--scale", "smoke"]], ids=str)
+def test_benchmark_from_an_ini_file_is_a_usage_error(tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --benchmark\n")
+    done = run_pytest(tmp_path, *words)
+    assert done.returncode == int(pytest.ExitCode.USAGE_ERROR)
+    assert "give --benchmark on the command line" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
