@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.gates import Gate, gate_of
 from bench.judge import Judgement, State, judge
-from bench.record import Record
+from bench.record import Metric, Record, unmeasured
 from bench.results import Results
 
 # How often something was measured, not what: two records may differ in it.
@@ -137,28 +137,34 @@ def _gone(old: Sequence[Record], new: Sequence[Record]) -> Iterator[str]:
 
 def _rows(old: Record, new: Record) -> Iterator[Row]:
     elsewhere = profile_difference(old, new)
-    for name, after in new.metrics.items():
-        before = old.metrics.get(name)
-        if before is None or before.unit != after.unit:
-            continue
-        gate = gate_of(new.group, name, after)
-        if gate is Gate.ACCURACY:
-            judgement = judge(gate, before, after, seeds=(_seeds(old), _seeds(new)))
-        else:
-            judgement = judge(gate, before, after, elsewhere=elsewhere)
+    for name, before in old.metrics.items():
+        if name not in new.metrics and _breakage(old, new):
+            continue  # told once, of the case
+        after = _after(before, new.metrics.get(name))
+        gate = gate_of(new.group, name, after if before.value is None else before)
+        seeds = (_seeds(old), _seeds(new))
         yield Row(
             case=new.case,
             metric=name,
-            unit=after.unit,
+            unit=before.unit,
             gate=gate,
             old=before.value,
             new=after.value,
-            judgement=judgement,
+            judgement=judge(gate, before, after, elsewhere=elsewhere, seeds=seeds),
         )
 
 
 def _seeds(record: Record) -> tuple[int, ...]:
     return tuple(record.details.get("seeds", ()))
+
+
+def _after(before: Metric, after: Metric | None) -> Metric:
+    """Return NEW's figure; one without value, which says why, where it is gone or another thing."""
+    if after is None:
+        return unmeasured(before.unit, "gone")
+    if after.unit != before.unit:
+        return unmeasured(before.unit, f"its unit is {after.unit} now, and was {before.unit}")
+    return after
 
 
 def _remarks(old: Sequence[Record], new: Sequence[Record]) -> Iterator[str]:

@@ -36,7 +36,8 @@ def verdict_line(found: Comparison) -> str:
     counts = ", ".join(f"{states[state]} {state.value}" for state in State if states[state])
     failed = len(found.failures) + len(found.broken)
     verdict = f"{failed} gates fail" if failed else "every gate holds"
-    return f"{verdict}: of {sum(states.values())} gated figures, {counts or 'none'}"
+    refused = f"; cases refused: {len(found.refused)}" if found.refused else ""
+    return f"{verdict}: of {sum(states.values())} gated figures, {counts or 'none'}{refused}"
 
 
 def terminal_table(found: Comparison, *, everything: bool) -> RenderableType:

@@ -54,19 +54,24 @@ def judge(
     Args:
         gate: the figure's.
         old: the figure to hold against.
-        new: the figure to judge.
+        new: the figure to judge; without a value it fails a gate that OLD's can be held by.
         elsewhere: in what the two machines differ; None on the same one.
         seeds: of the samples, before and after; for accuracy.
     """
-    if old.value is None or new.value is None:
-        return _missing(old, new)
+    if gate is Gate.TIME and elsewhere is not None:
+        return _skipped(elsewhere)
+    if old.value is None:
+        return _unknown_before(old, new)
+    if new.value is None:
+        state = State.SKIPPED if gate is Gate.NONE else State.FAILS
+        return Judgement(state=state, why=f"not measured in NEW: {new.reason}")
     before, after = old.value, new.value
     slack = max(before * PROCESS_RATIO, before + PROCESS_SLACK_BYTES)
     by_gate: dict[Gate, Callable[[], Judgement]] = {
         Gate.EXACT: lambda: _exact(before, after),
         Gate.TENSOR: lambda: _within(before, after, before * TENSOR_RATIO, "1 %"),
         Gate.PROCESS: lambda: _within(before, after, slack, "5 % and 256 KiB"),
-        Gate.TIME: lambda: _time(old, new) if elsewhere is None else _skipped(elsewhere),
+        Gate.TIME: lambda: _time(old, new),
         Gate.ACCURACY: lambda: _accuracy(old, new, *seeds),
         Gate.NONE: lambda: Judgement(state=_moved(before, after), why="no gate"),
     }
@@ -99,11 +104,10 @@ def ratio_bound(old: Sequence[float], new: Sequence[float]) -> float | None:
     return math.exp(difference - float(t.ppf(CONFIDENCE, freedom)) * math.sqrt(sum(parts)))
 
 
-def _missing(old: Metric, new: Metric) -> Judgement:
-    if old.value is None and new.value is None:
+def _unknown_before(old: Metric, new: Metric) -> Judgement:
+    if new.value is None:
         return Judgement(state=State.SAME, why="not measured on either side")
-    side, metric = ("NEW", new) if new.value is None else ("OLD", old)
-    return _skipped(f"not measured in {side}: {metric.reason}")
+    return _skipped(f"not measured in OLD: {old.reason}")
 
 
 def _skipped(why: str) -> Judgement:

@@ -15,7 +15,7 @@ import sample_records as sample
 
 from bench.__main__ import main
 from bench.compare import Comparison, compare
-from bench.compare_table import markdown_table
+from bench.compare_table import markdown_table, verdict_line
 from bench.gates import Gate, gate_of
 from bench.judge import State, judge, ratio_bound
 from bench.record import Metric, Record, mean, median, single, unmeasured
@@ -135,6 +135,8 @@ def test_two_versions_of_a_case_are_refused() -> None:
     assert found.passes
     assert "case version 1 against 2" in found.refused["bytes/resnet18/zo"]
     assert "bytes/resnet18/zo" not in {row.case for row in found.rows}
+    assert verdict_line(found).endswith("; cases refused: 1")
+    assert "refused" not in verdict_line(compare(records(), records()))
 
 
 def test_nothing_but_refusals_is_a_usage_error(
@@ -183,11 +185,53 @@ def test_a_noisy_loss_of_accuracy_is_no_verdict() -> None:
     assert judge(Gate.ACCURACY, old, new, seeds=seeds).state is State.MOVED
 
 
-def test_what_is_not_measured_is_not_compared() -> None:
-    none = unmeasured("byte", "no counter here")
-    judged = judge(Gate.PROCESS, single(5, "byte", VMHWM), none)
-    assert judged.state is State.SKIPPED
-    assert "no counter here" in judged.why
+@pytest.mark.parametrize(
+    ("gate", "elsewhere", "state", "why"),
+    [
+        *((gate, None, State.FAILS, "no counter") for gate in Gate if gate is not Gate.NONE),
+        (Gate.PROCESS, "other machine", State.FAILS, "no counter"),
+        (Gate.TIME, "other machine", State.SKIPPED, "other machine"),
+        (Gate.NONE, None, State.SKIPPED, "no counter"),
+    ],
+)
+def test_a_held_figure_that_is_no_longer_measured_fails(
+    gate: Gate, elsewhere: str | None, state: State, why: str
+) -> None:
+    old, none = single(5, "byte", VMHWM), unmeasured("byte", "no counter here")
+    judged = judge(gate, old, none, elsewhere=elsewhere)
+    assert judged.state is state
+    assert why in judged.why
+    assert judge(gate, none, old).state is State.SKIPPED
+    assert judge(gate, none, none).state is State.SAME
+
+
+def without(old: list[Record], case: str, metric: str, now: Metric | None = None) -> list[Record]:
+    """Take a figure out of a case, or put another in its place."""
+    kept = [{k: m for k, m in r.metrics.items() if (r.case, k) != (case, metric)} for r in old]
+    put = {metric: now} if now else {}
+    return [
+        replace(r, metrics=metrics | (put if r.case == case else {}))
+        for r, metrics in zip(old, kept, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("now", "why"),
+    [
+        (None, "gone"),
+        (unmeasured("byte", "VmHWM cannot be reset"), "cannot be reset"),
+        (single(300.0, "MB", VMHWM), "its unit is MB now"),
+    ],
+    ids=str,
+)
+def test_a_figure_that_a_case_lost_fails_by_the_gate_that_it_had(
+    now: Metric | None, why: str
+) -> None:
+    found = compare(records(), without(records(), "memory/resnet18/zo/b8", "peak", now))
+    assert failing(found) == [("memory/resnet18/zo/b8", "peak")]
+    (row,) = found.failures
+    assert row.gate is Gate.PROCESS
+    assert why in row.judgement.why
 
 
 def bootstrap_bound(old: Sequence[float], new: Sequence[float]) -> float:
@@ -229,6 +273,7 @@ def test_few_or_equal_samples_have_a_plain_answer() -> None:
     ("group", "name", "metric", "gate"),
     [
         ("bytes", "down_payload", single(1, "byte", "length"), Gate.EXACT),
+        ("bytes", "up_scalars", single(1, "byte", "the paper's count"), Gate.EXACT),
         ("accuracy", "up_payload_bytes", mean([1], "byte", "encoded"), Gate.EXACT),
         ("memory", "tensor_peak", single(1, "byte", TENSOR), Gate.TENSOR),
         ("memory", "peak_above_baseline", single(1, "byte", f"{VMHWM}, minus VmRSS"), Gate.PROCESS),
