@@ -10,9 +10,10 @@ from bench.gates import Gate, gate_of
 from bench.judge import Judgement, State, judge
 from bench.record import Metric, Record, unmeasured
 from bench.results import Results
+from bench.seeds import sample_seeds
 
 # How often something was measured, not what: two records may differ in it.
-_SAMPLING = {"run_seed", "processes", "repeats", "cycles"}
+_SAMPLING = {"run_seed", "runs", "processes", "repeats", "cycles"}
 # What must be the same for times to be of one machine.
 _PROFILE = (
     *("soc", "arch", "logical_cores", "memory_bytes", "accelerator"),
@@ -142,7 +143,7 @@ def _rows(old: Record, new: Record) -> Iterator[Row]:
             continue  # told once, of the case
         after = _after(before, new.metrics.get(name))
         gate = gate_of(new.group, name, after if before.value is None else before)
-        seeds = (_seeds(old), _seeds(new))
+        seeds = (sample_seeds(old, name), sample_seeds(new, name))
         yield Row(
             case=new.case,
             metric=name,
@@ -152,10 +153,6 @@ def _rows(old: Record, new: Record) -> Iterator[Row]:
             new=after.value,
             judgement=judge(gate, before, after, elsewhere=elsewhere, seeds=seeds),
         )
-
-
-def _seeds(record: Record) -> tuple[int, ...]:
-    return tuple(record.details.get("seeds", ()))
 
 
 def _after(before: Metric, after: Metric | None) -> Metric:

@@ -38,7 +38,7 @@ RULES = (
     Rule(gate=Gate.NONE, group="engine", name="torch_signs*"),
     Rule(gate=Gate.NONE, group="engine", name="phase_*"),  # parts of the step, which is held
     Rule(gate=Gate.NONE, name="round_extrapolated"),  # the step once more
-    Rule(gate=Gate.EXACT, name="*_scalars", unit="byte"),
+    Rule(gate=Gate.EXACT, name="*_scalar*", unit="byte"),
     Rule(gate=Gate.EXACT, name="*payload*", unit="byte"),
     Rule(gate=Gate.EXACT, name="*message*", unit="byte"),
     Rule(gate=Gate.EXACT, name="changed", unit="count"),

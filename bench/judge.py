@@ -11,6 +11,7 @@ from enum import Enum
 from bench.gates import Gate
 from bench.paired import paired_bound
 from bench.record import Metric
+from bench.seeds import Seed
 from bench.text import points, significant
 
 TENSOR_RATIO = 1.01
@@ -47,7 +48,7 @@ def judge(
     new: Metric,
     *,
     elsewhere: str | None = None,
-    seeds: tuple[Sequence[int], Sequence[int]] = ((), ()),
+    seeds: tuple[Sequence[Seed], Sequence[Seed]] = ((), ()),
 ) -> Judgement:
     """Hold a figure by its gate.
 
@@ -56,7 +57,7 @@ def judge(
         old: the figure to hold against.
         new: the figure to judge; without a value it fails a gate that OLD's can be held by.
         elsewhere: in what the two machines differ; None on the same one.
-        seeds: of the samples, before and after; for accuracy.
+        seeds: of the samples, before and after, or what else tells them apart; for accuracy.
     """
     if gate is Gate.TIME and elsewhere is not None:
         return _skipped(elsewhere)
@@ -148,7 +149,7 @@ def _time(old: Metric, new: Metric) -> Judgement:
 
 
 def _accuracy(
-    old: Metric, new: Metric, old_seeds: Sequence[int], new_seeds: Sequence[int]
+    old: Metric, new: Metric, old_seeds: Sequence[Seed], new_seeds: Sequence[Seed]
 ) -> Judgement:
     sides = ((old_seeds, old), (new_seeds, new))
     if any(len(seeds) != metric.n for seeds, metric in sides):
@@ -157,8 +158,8 @@ def _accuracy(
     differences = [after[seed] - before[seed] for seed in after if seed in before]
     if not differences:
         return _skipped("no seed in common")
-    mean = statistics.fmean(differences)
-    told = f"{points(mean)} points over {len(differences)} paired seeds"
+    mean, pairs = statistics.fmean(differences), len(differences)
+    told = f"{points(mean)} points over {pairs} pair{'s' if pairs > 1 else ''}"
     worst = paired_bound(differences, CONFIDENCE)
     if worst is None:  # one or two pairs: all must fall, and by more
         fails = mean <= -ACCURACY_LOSS_UNBOUNDED and max(differences) < 0

@@ -19,6 +19,7 @@ from bench.compare_table import markdown_table, verdict_line
 from bench.gates import Gate, gate_of
 from bench.judge import State, judge, ratio_bound
 from bench.record import Metric, Record, mean, median, single, unmeasured
+from bench.store import read_records
 
 TENSOR = "sum of live tensor storage, seen at torch's dispatcher; made in the step"
 VMHWM = "VmHWM reset by clear_refs"
@@ -169,6 +170,58 @@ def test_a_case_that_fails_now_or_is_gone_fails_the_gate() -> None:
     assert compare(two, [r for r in records() if r.group != "bytes"]).passes  # group not run
 
 
+COMMITTED = Path(__file__).parents[2] / "results" / "epyc-2core"
+
+
+def with_accuracies_moved(old: list[Record], by: float) -> list[Record]:
+    def moved(name: str, metric: Metric) -> Metric:
+        if not name.endswith("test_accuracy"):
+            return metric
+        assert metric.value is not None
+        samples = tuple(sample + by for sample in metric.samples)
+        return replace(metric, value=metric.value + by, samples=samples)
+
+    return [replace(r, metrics={n: moved(n, m) for n, m in r.metrics.items()}) for r in old]
+
+
+@pytest.mark.parametrize(
+    "folder", ["default", "tables-digits", "tables-cifar10", "frontier-fashion", "edge"]
+)
+def test_a_loss_fails_every_accuracy_of_the_committed_records(folder: str) -> None:
+    old = read_records(COMMITTED / folder)
+    accuracies = [(r.case, n) for r in old for n in r.metrics if n.endswith("test_accuracy")]
+    assert accuracies
+    assert failing(compare(old, with_accuracies_moved(old, -0.3))) == accuracies
+    assert compare(old, with_accuracies_moved(old, 0.0)).passes
+
+
+def test_one_sample_is_compared_with_that_of_the_same_seed_alone() -> None:
+    def trained(share: float, run_seed: int | None) -> list[Record]:
+        config = {} if run_seed is None else {"run_seed": run_seed}
+        metrics = {"test_accuracy": single(share, "share", "argmax")}
+        return [sample.record("train/zowarmup", config, metrics)]
+
+    assert failing(compare(trained(0.9, 4), trained(0.6, 4)))
+    assert compare(trained(0.9, 4), trained(0.6, 5)).passes
+    assert compare(trained(0.9, None), trained(0.6, None)).passes
+
+
+def test_fewer_runs_of_a_table_are_compared_on_the_seeds_that_both_have() -> None:
+    def table(shares: list[float]) -> list[Record]:
+        place = {"row": "zowarmup", "split": "10/90", "seeds": list(range(len(shares)))}
+        return [
+            sample.record(
+                "tables/table2",
+                {"table": "table2", "runs": len(shares)},
+                {"zowarmup/10-90/test_accuracy": mean(shares, "share", "argmax")},
+                details={"places": [place]},
+            )
+        ]
+
+    assert compare(table([0.7, 0.8, 0.9]), table([0.7, 0.8])).passes
+    assert failing(compare(table([0.7, 0.8, 0.9]), table([0.6, 0.7])))
+
+
 def test_accuracy_is_paired_by_seed_and_by_nothing_else() -> None:
     old = mean([0.5, 0.9, 0.7], "share", "argmax")
     same = mean([0.9, 0.7, 0.5], "share", "argmax")
@@ -274,6 +327,7 @@ def test_few_or_equal_samples_have_a_plain_answer() -> None:
     [
         ("bytes", "down_payload", single(1, "byte", "length"), Gate.EXACT),
         ("bytes", "up_scalars", single(1, "byte", "the paper's count"), Gate.EXACT),
+        ("accuracy", "up_scalar_bytes", mean([1], "byte", "the paper's count"), Gate.EXACT),
         ("accuracy", "up_payload_bytes", mean([1], "byte", "encoded"), Gate.EXACT),
         ("memory", "tensor_peak", single(1, "byte", TENSOR), Gate.TENSOR),
         ("memory", "peak_above_baseline", single(1, "byte", f"{VMHWM}, minus VmRSS"), Gate.PROCESS),
