@@ -170,6 +170,13 @@ def test_a_case_that_fails_now_or_is_gone_fails_the_gate() -> None:
     assert compare(two, [r for r in records() if r.group != "bytes"]).passes  # group not run
 
 
+def test_a_table_that_was_not_asked_for_is_not_gone() -> None:
+    tables = [sample.record(f"tables/{name}", {}, {}) for name in ("table2", "table6")]
+    found = compare([*records(), *tables], [*records(), tables[0]])
+    assert found.passes
+    assert found.alone == ("tables/table6",)
+
+
 COMMITTED = Path(__file__).parents[2] / "results" / "epyc-2core"
 
 
