@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ _PROFILE = (
     *("soc", "arch", "logical_cores", "memory_bytes", "accelerator"),
     *("governor", "power_mode", "threads", "emulator"),
 )
+_MEMORY_TOLERANCE = 0.02  # a kernel keeps more or less of the same memory to itself at each boot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +109,14 @@ def compare(old: Sequence[Record], new: Sequence[Record]) -> Comparison:
 def profile_difference(old: Record, new: Record) -> str | None:
     """Say in what two records' machines differ, as far as it sets time; None where they do not."""
     one, other = old.provenance.device, new.provenance.device
-    found = [name for name in _PROFILE if one.get(name) != other.get(name)]
+    found = [name for name in _PROFILE if not _is_alike(name, one.get(name), other.get(name))]
     return f"other machine: {', '.join(found)} differ" if found else None
+
+
+def _is_alike(name: str, one: Any, other: Any) -> bool:
+    if name == "memory_bytes" and one and other:
+        return math.isclose(one, other, rel_tol=_MEMORY_TOLERANCE)
+    return bool(one == other)
 
 
 def _refusal(old: Record, new: Record) -> str | None:

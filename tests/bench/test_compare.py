@@ -14,7 +14,7 @@ import pytest
 import sample_records as sample
 
 from bench.__main__ import main
-from bench.compare import Comparison, compare
+from bench.compare import Comparison, compare, profile_difference
 from bench.compare_table import markdown_table, verdict_line
 from bench.gates import Gate, gate_of
 from bench.judge import State, judge, ratio_bound
@@ -128,6 +128,19 @@ def test_times_of_two_machines_are_not_compared_and_the_rest_is() -> None:
     skipped = [row for row in found.rows if row.judgement.state is State.SKIPPED]
     assert {row.gate for row in skipped} == {Gate.TIME}
     assert all("soc" in row.judgement.why for row in skipped)
+
+
+def with_memory(memory_bytes: int) -> list[Record]:
+    return [
+        replace(r, provenance=replace(r.provenance, device={"memory_bytes": memory_bytes}))
+        for r in records()
+    ]
+
+
+def test_a_kernel_that_keeps_more_memory_to_itself_makes_no_other_machine() -> None:
+    rebooted, smaller = with_memory(8_280_000_000), with_memory(7_900_000_000)
+    assert profile_difference(with_memory(8_270_000_000)[0], rebooted[0]) is None
+    assert profile_difference(smaller[0], rebooted[0]) == "other machine: memory_bytes differ"
 
 
 def test_two_versions_of_a_case_are_refused() -> None:
