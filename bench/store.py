@@ -78,5 +78,5 @@ def _path(folder: Path, case: str) -> Path:
 def _read(path: Path) -> Record:
     try:
         return Record.from_json(json.loads(path.read_text()))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{path} is no record of this suite: {error}") from error

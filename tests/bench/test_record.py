@@ -90,11 +90,27 @@ def test_an_output_folder_that_is_a_file_is_refused_with_a_way_out(tmp_path: Pat
         open_store(tmp_path / "file" / "out")
 
 
-def test_a_damaged_record_is_named(tmp_path: Path) -> None:
-    folder = open_store(tmp_path)
-    (folder / "records" / "bad.json").write_text('{"schema": "other"}')
-    with pytest.raises(StoreError, match=r"bad\.json"):
-        read_records(folder)
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "[]", "5", "null", "{}"),
+        *('{"schema": "other"}', '{"schema": "zobench-record/1"}'),
+        '{"schema": "zobench-record/1", "provenance": []}',
+        '{"schema": "zobench-record/2", "provenance": {}}',
+    ],
+)
+def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
+    open_store(tmp_path)
+    (tmp_path / "records" / "bad.json").write_text(text)
+    with pytest.raises(StoreError, match=r"bad\.json is no record"):
+        read_records(tmp_path)
+
+
+def test_metrics_that_are_no_object_are_named_with_their_file(tmp_path: Path) -> None:
+    path = write_record(open_store(tmp_path), make_record())
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"metrics": []}))
+    with pytest.raises(StoreError, match=f"{path.name} is no record"):
+        read_records(tmp_path)
 
 
 def test_an_empty_folder_has_no_report(tmp_path: Path) -> None:
