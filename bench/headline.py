@@ -7,7 +7,7 @@ from collections.abc import Callable
 from bench.paired import PairedDifference, compare_on_seeds
 from bench.results import Results
 from bench.statements import STEP_BATCH, verdict
-from bench.text import duration, label, percent, points, size, times
+from bench.text import duration, label, less_or_more, percent, points, size
 
 BOARDS = {"a 512 MiB board": 512 << 20, "a 1 GiB board": 1 << 30, "a 4 GiB board": 4 << 30}
 _TRAINING = ("zo", "fedavg")
@@ -98,7 +98,7 @@ def _against(
             cases = (f"{group}/{model}/{method}/b{batch}" for method in _TRAINING)
             zo, backprop = (results.value(case, metric) for case in cases)
             if zo and backprop:
-                ratio = _times(zo, backprop)
+                ratio = less_or_more(zo, backprop)
                 return [f"{ratio} {words} ({write(zo)} against {write(backprop)}, batch {batch})"]
     return []
 
@@ -113,12 +113,6 @@ def _bytes(results: Results) -> list[str]:
             ours, theirs = (" up and ".join(size(v or 0.0) for v in s) for s in (zo, backprop))
             return [f"{ours} down a round in place of {theirs} down"]
     return []
-
-
-def _times(ours: float, theirs: float) -> str:
-    if ours < theirs:
-        return f"{times(theirs / ours)} times less"
-    return f"{times(ours / theirs)} times more" if ours > theirs else "the same"
 
 
 def _split(results: Results, split: str) -> str | None:

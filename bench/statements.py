@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.paired import PairedDifference, compare_on_seeds
 from bench.record import Record
 from bench.results import Results
-from bench.text import duration, label, percent, points, size, times
+from bench.text import duration, label, less_or_more, percent, points, size
 
 STEP_BATCH = 64  # the paper's batch; the largest measured one stands in where it is missing
 
@@ -21,7 +21,7 @@ def memory_sentence(results: Results) -> str:
     return (
         f"One training step of {label(model)} on {_images(batch)} peaks at {size(zo)} above its"
         f" baseline by ZO and at {size(fedavg)} by FedAvg’s backprop: ZO needs"
-        f" {_less_or_more(zo, fedavg)}.{forwards}"
+        f" {less_or_more(zo, fedavg)}.{forwards}"
         f"{_stand_in(results, 'memory', model, batch, 'peak_above_baseline')}"
     )
 
@@ -34,8 +34,8 @@ def bytes_sentence(results: Results) -> str:
             return (
                 f"In a round of {label(model)} a client sends {size(zo[0])} and receives"
                 f" {size(zo[1])} by ZO; by FedAvg it sends {size(fedavg[0])} and receives"
-                f" {size(fedavg[1])}: ZO sends {_less_or_more(zo[0], fedavg[0])} and receives"
-                f" {_less_or_more(zo[1], fedavg[1])}."
+                f" {size(fedavg[1])}: ZO sends {less_or_more(zo[0], fedavg[0])} and receives"
+                f" {less_or_more(zo[1], fedavg[1])}."
             )
     return _nothing_to_compare("bytes", results)
 
@@ -48,7 +48,7 @@ def time_sentence(results: Results) -> str:
     model, batch, zo, fedavg = found
     return (
         f"On {_images(batch)}, one ZO direction of {label(model)} takes {duration(zo)} and one"
-        f" FedAvg step {duration(fedavg)}: ZO takes {_less_or_more(zo, fedavg)}."
+        f" FedAvg step {duration(fedavg)}: ZO takes {less_or_more(zo, fedavg)}."
         f"{_round_time(results, model, batch)}{_stand_in(results, 'time', model, batch, 'step')}"
     )
 
@@ -62,7 +62,7 @@ def _round_time(results: Results, model: str, batch: int) -> str:
         return ""
     return (
         f" The paper’s round, extrapolated from them, takes a client {duration(zo)} by ZO and"
-        f" {duration(fedavg)} by FedAvg: {_less_or_more(zo, fedavg)} by ZO."
+        f" {duration(fedavg)} by FedAvg: {less_or_more(zo, fedavg)} by ZO."
     )
 
 
@@ -155,14 +155,6 @@ def _payload(results: Results, model: str, method: str) -> tuple[float, float] |
     case = f"bytes/{model}/{method}"
     up, down = results.value(case, "up_payload"), results.value(case, "down_payload")
     return None if up is None or down is None else (up, down)
-
-
-def _less_or_more(ours: float, theirs: float) -> str:
-    if ours <= 0 or theirs <= 0:
-        return "an amount that gives no ratio"
-    ratio = max(ours, theirs) / min(ours, theirs)
-    text = f"about {times(ratio)}" if ratio >= 100 else times(ratio)
-    return "the same" if text == "1.00" else f"{text} times {'less' if theirs > ours else 'more'}"
 
 
 def _nothing_to_compare(group: str, results: Results) -> str:

@@ -134,6 +134,19 @@ def times(ratio: float) -> str:
     return f"{float(f'{ratio:.2g}'):,.0f}" if ratio >= 100 else significant(ratio)
 
 
+def less_or_more(ours: float, theirs: float) -> str:
+    """Write how many times less or more one amount is than another.
+
+    >>> less_or_more(2.0, 7.0), less_or_more(1.002, 1.0), less_or_more(0.0, 1.0)
+    ('3.50 times less', 'the same', 'an amount that gives no ratio')
+    """
+    if ours <= 0 or theirs <= 0:
+        return "an amount that gives no ratio"
+    ratio = max(ours, theirs) / min(ours, theirs)
+    text = f"about {times(ratio)}" if ratio >= 100 else times(ratio)
+    return "the same" if text == "1.00" else f"{text} times {'less' if theirs > ours else 'more'}"
+
+
 def megabytes(value: float | str | None) -> str:
     """Write the paper's MB (10^6 bytes) with one decimal as the paper does; a small one exactly.
 

@@ -7,7 +7,9 @@ import re
 import pytest
 import sample_records as sample
 
+from bench.headline import cost_sentence
 from bench.paired import compare_on_seeds, paired_difference
+from bench.record import single
 from bench.results import Results
 from bench.statements import (
     accuracy_sentences,
@@ -56,6 +58,18 @@ def test_the_ratio_does_not_depend_on_who_wins() -> None:
     assert as_it_is
     assert turned
     assert as_it_is[1] == turned[1]
+
+
+@pytest.mark.parametrize(("factor", "told"), [(1.002, "the same"), (2.0, "2.00 times more")])
+def test_the_headline_and_the_answer_tell_a_ratio_alike(factor: float, told: str) -> None:
+    config = {"model": "cnn", "batch": 64}
+    steps = {"zo": single(factor, "second", "clock"), "fedavg": single(1.0, "second", "clock")}
+    records = [
+        sample.record(f"time/cnn/{method}/b64", config, {"step": step})
+        for method, step in steps.items()
+    ]
+    assert f"ZO takes {told}" in text_of(*records)
+    assert f"ZO takes {told} time a step" in (cost_sentence(Results.of(records)) or "")
 
 
 def test_bytes_that_lose_are_said_to_lose() -> None:
