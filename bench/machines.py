@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.machine_plots import machine_plots
+from bench.provenance_tables import commit_words
 from bench.record import Record
 from bench.report import embedded, fill, require_extra
 from bench.results import Results
@@ -99,7 +100,7 @@ def profile_table(machines: Sequence[Machine]) -> Table:
         (Cell("Accelerator"), *gpus),
         (Cell("Scale"), *(Cell(origin.scale) for origin in origins)),
         (Cell("Division"), *(Cell(_divisions(machine)) for machine in machines)),
-        (Cell("Commit"), *(Cell(_commit(origin.commit, origin.dirty)) for origin in origins)),
+        (Cell("Commit"), *(Cell(commit_words(origin)) for origin in origins)),
     ]
     columns = ("", *(machine.name for machine in machines))
     return Table(caption="Profiles", columns=columns, rows=tuple(rows), labels=1)
@@ -144,7 +145,3 @@ def _cell(machine: Machine, case: str, name: str, version: int) -> Cell:
 def _divisions(machine: Machine) -> str:
     found = {record.provenance.division for record in machine.results.by_case.values()}
     return " and ".join(sorted(found))
-
-
-def _commit(commit: str | None, dirty: bool | None) -> str:
-    return f"{(commit or 'not known')[:12]}{', uncommitted changes' if dirty else ''}"

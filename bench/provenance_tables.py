@@ -79,12 +79,19 @@ def origin_rows(records: Sequence[Record]) -> list[tuple[str, str]]:
     created = sorted(origin.created for origin in origins)
     return [
         ("Suite", _each(origin.suite_version for origin in origins)),
-        ("Commit", _each(_commit(origin) for origin in origins)),
+        ("Commit", _each(commit_words(origin) for origin in origins)),
         ("Scale", _each(origin.scale for origin in origins)),
         ("Created", " to ".join(dict.fromkeys(map(instant, (created[0], created[-1]))))),
         ("Machine", _each(str(origin.device.get("name", MISSING)) for origin in origins)),
         ("Records", str(len(records))),
     ]
+
+
+def commit_words(origin: Provenance) -> str:
+    """Say what source made a record."""
+    if origin.commit is None:
+        return "not known (no checkout)"
+    return f"{origin.commit[:12]}{' with uncommitted changes' if origin.dirty else ''}"
 
 
 def record_links(records: Iterable[Record]) -> list[RecordLink]:
@@ -111,12 +118,6 @@ def _device_cell(value: Any, name: str, notes: Mapping[str, str]) -> Cell:
     if isinstance(value, Mapping):
         return Cell(", ".join(f"{key} {version}" for key, version in value.items()))
     return Cell(str(value))
-
-
-def _commit(origin: Provenance) -> str:
-    if origin.commit is None:
-        return "not known (no checkout)"
-    return f"{origin.commit[:12]}{' with uncommitted changes' if origin.dirty else ''}"
 
 
 def _each(values: Iterable[str]) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 import sample_records as sample
 
 from bench.__main__ import main
-from bench.machines import Machine, figure_tables
+from bench.machines import Machine, figure_tables, profile_table
+from bench.provenance_tables import origin_rows
 from bench.results import Results
 
 
@@ -26,6 +27,13 @@ def test_two_machines_stand_side_by_side(tmp_path: Path) -> None:
     for words in ("one/default", "two/default", "Sample Processor 1", "60.1 MiB", "120 MiB"):
         assert words in html
     assert (tmp_path / "out" / "plots" / "machines-memory.png").is_file()
+
+
+def test_a_commit_has_the_same_words_on_both_pages() -> None:
+    record = sample.record("bytes/cnn/zo", {}, dirty=True)
+    profiles = profile_table([machine("one", [record])])
+    (told,) = (cells[1].text for cells in profiles.rows if cells[0].text == "Commit")
+    assert told == dict(origin_rows([record]))["Commit"] == "0123456789ab with uncommitted changes"
 
 
 def test_another_version_of_a_case_is_not_set_beside() -> None:
