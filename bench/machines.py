@@ -39,7 +39,7 @@ _PROFILE = {
 class Machine:
     """One folder of records as a column."""
 
-    name: str  # the folder's last two parts, as results/ is laid out
+    name: str  # as column_names has it
     results: Results
 
     @property
@@ -64,10 +64,8 @@ def write_machines_page(folders: Sequence[Path], out: Path) -> Path:
     """
     require_extra()
     machines = [
-        Machine(
-            name="/".join(folder.resolve().parts[-2:]), results=Results.of(read_records(folder))
-        )
-        for folder in folders
+        Machine(name=name, results=Results.of(read_records(folder)))
+        for name, folder in column_names(folders).items()
     ]
     plots = out / "plots"
     plots.mkdir(parents=True, exist_ok=True)
@@ -83,6 +81,24 @@ def write_machines_page(folders: Sequence[Path], out: Path) -> Path:
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path
+
+
+def column_names(folders: Sequence[Path]) -> dict[str, Path]:
+    """Name folders by their last two parts, as results/ is laid out; by more where two share them.
+
+    Args:
+        folders: a folder that is given twice is one.
+    """
+    paths = dict.fromkeys(folder.resolve() for folder in folders)
+    return {_shortest_name(path, [p for p in paths if p != path]): path for path in paths}
+
+
+def _shortest_name(path: Path, others: Sequence[Path]) -> str:
+    for length in range(2, len(path.parts)):
+        ending = path.parts[-length:]
+        if all(other.parts[-length:] != ending for other in others):
+            return "/".join(ending)
+    return str(path)
 
 
 def profile_table(machines: Sequence[Machine]) -> Table:

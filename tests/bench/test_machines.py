@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import sample_records as sample
 
 from bench.__main__ import main
-from bench.machines import Machine, figure_tables, profile_table
+from bench.machines import Machine, column_names, figure_tables, profile_table
 from bench.provenance_tables import origin_rows
 from bench.results import Results
 
@@ -27,6 +28,23 @@ def test_two_machines_stand_side_by_side(tmp_path: Path) -> None:
     for words in ("one/default", "two/default", "Sample Processor 1", "60.1 MiB", "120 MiB"):
         assert words in html
     assert (tmp_path / "out" / "plots" / "machines-memory.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("folders", "names"),
+    [
+        (["/r/one/default", "/r/two/default"], ["one/default", "two/default"]),
+        (["/a/epyc/default", "/b/epyc/default"], ["a/epyc/default", "b/epyc/default"]),
+        (["/epyc/default", "/b/epyc/default"], ["/epyc/default", "b/epyc/default"]),
+        (["/a/c/d", "/b/c/d", "/b/c/e"], ["a/c/d", "b/c/d", "c/e"]),
+        (["/a/c/d", "/b/../a/c/d"], ["c/d"]),
+        (["/a", "/b"], ["/a", "/b"]),
+    ],
+)
+def test_a_column_is_named_by_as_much_of_its_path_as_tells_it_apart(
+    folders: list[str], names: list[str]
+) -> None:
+    assert list(column_names([Path(folder) for folder in folders])) == names
 
 
 def test_a_commit_has_the_same_words_on_both_pages() -> None:
