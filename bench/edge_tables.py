@@ -41,7 +41,7 @@ def edge_sentences(results: Results) -> list[str]:
 
 
 def _partly(rounds: Iterable[Record]) -> str:
-    items = {record.config.get("items") for record in rounds} - {None}
+    items = [record.config["items"] for record in rounds if record.config.get("items")]
     return f", {min(items)} of them worked through," if items else ""
 
 
