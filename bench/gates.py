@@ -38,6 +38,9 @@ RULES = (
     Rule(gate=Gate.NONE, group="engine", name="torch_signs*"),
     Rule(gate=Gate.NONE, group="engine", name="phase_*"),  # parts of the step, which is held
     Rule(gate=Gate.NONE, name="round_extrapolated"),  # the step once more
+    Rule(gate=Gate.TENSOR, name="device_allocated*", unit="byte"),
+    # The rest of a GPU's memory moves with the allocator's history, or is the driver's.
+    Rule(gate=Gate.NONE, name="device_*", unit="byte"),
     Rule(gate=Gate.EXACT, name="*_scalar*", unit="byte"),
     Rule(gate=Gate.EXACT, name="*payload*", unit="byte"),
     Rule(gate=Gate.EXACT, name="*message*", unit="byte"),
@@ -51,7 +54,6 @@ RULES = (
     Rule(gate=Gate.PROCESS, unit="byte", method="*ru_maxrss*"),
     Rule(gate=Gate.PROCESS, unit="byte", method="*cgroup*"),
     Rule(gate=Gate.PROCESS, unit="byte", method="*RSS*"),
-    Rule(gate=Gate.PROCESS, unit="byte", method="*NVML*"),
     Rule(gate=Gate.TIME, unit="second"),
     Rule(gate=Gate.TIME, group="engine", name="* / add"),
     Rule(gate=Gate.TIME, group="engine", name="step / forwards"),
