@@ -20,6 +20,7 @@ from bench.model_names import model_label
 from bench.paper import BATCH, CLIENT_IMAGES
 from bench.record import Metric, median, single
 from bench.scales import Scale
+from bench.step_memory import HOST, StepMemory, memory_of
 from bench.suite import Suite
 from bench.workloads import BESIDE_OTHERS, RETURN_BLOCKS, STEP_METHODS, worked_through
 
@@ -135,7 +136,7 @@ def _record(
         status=failed.status if failed else "ok",
         error=failed.error if failed else None,
         case_version=2,
-        headline="" if failed else _headline(metrics),
+        headline="" if failed else _headline(metrics, memory_of(suite.device_type, metrics)),
     )
 
 
@@ -189,14 +190,14 @@ def _categories(tensors: devices.IsolatedResult) -> dict[str, int]:
     return dict(tensors.value["by_category"]) if tensors.status == "ok" else {}
 
 
-def _headline(metrics: dict[str, Metric]) -> str:
+def _headline(metrics: dict[str, Metric], memory: StepMemory) -> str:
     tensors = metrics["tensor_peak_above_baseline"].value or 0.0
-    if "peak" not in metrics:
+    if memory.above not in metrics:
         return f"{tensors / _MIB:7.1f} MiB of tensors made in the step"
-    above, total = metrics["peak_above_baseline"].value, metrics["peak"].value
+    above, total = metrics[memory.above].value, metrics[memory.whole].value
     if above is None or total is None:
         return "no peak: see the record"
     return (
-        f"{above / _MIB:7.1f} MiB above the loaded model (tensors {tensors / _MIB:.1f}), "
-        f"{total / _MIB:6.1f} MiB in all"
+        f"{above / _MIB:7.1f} MiB {'' if memory is HOST else f'of {memory.name} '}above the loaded"
+        f" model (tensors {tensors / _MIB:.1f}), {total / _MIB:6.1f} MiB in all"
     )

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.headline import BOARDS, whole_peak
+from bench.fit_statement import OUT_OF_MEMORY, memories_held_against, whole_peak
 from bench.record import Record
 from bench.results import Results
+from bench.step_memory import HOST, step_memory
 from bench.tables import Cell, Table
 from bench.text import METHODS, MISSING, label, mib, size
 
 
 def board_tables(results: Results) -> list[Table]:
-    """Hold the measured peak of the whole process against the memory of boards."""
-    tables = (_boards(results, model) for model in results.models("memory"))
-    return [table for table in tables if table.rows]
+    """Hold what each step's process takes against boards' memory, or its accelerator's."""
+    memories = memories_held_against(results)
+    tables = (_boards(results, model, memories) for model in results.models("memory"))
+    return [table for table in tables if table.rows] if memories else []
 
 
 def trial_tables(results: Results) -> list[Table]:
@@ -23,26 +25,39 @@ def trial_tables(results: Results) -> list[Table]:
     return [_trials(record) for record in results.group("fit") if record.details.get("cells")]
 
 
-def _boards(results: Results, model: str) -> Table:
+def _boards(results: Results, model: str, memories: Mapping[str, int]) -> Table:
     rows = [
-        (
-            Cell(f"{label(method)}, {batch}"),
-            Cell(mib(peak)),
-            *(_against(peak, memory) for memory in BOARDS.values()),
-        )
+        (Cell(f"{label(method)}, {batch}"), *cells)
         for method in METHODS
         for batch in results.batches("memory", model)
-        if (peak := whole_peak(results, model, method, batch)) is not None
+        if (cells := _step(results, (model, method, batch), memories)) is not None
     ]
-    boards = (board.removeprefix("a ").removesuffix(" board") for board in BOARDS)
+    memory = step_memory(results)
+    whose = "a board’s memory" if memory is HOST else "the accelerator’s"
+    boards = (board.removeprefix("a ").removesuffix(" board") for board in memories)
     return Table(
-        caption=(
-            f"{label(model)}: peak of the whole process, MiB, and its share of a board’s memory"
-        ),
+        caption=f"{label(model)}. {memory.whole_name}, MiB, and its share of {whose}",
         columns=("Method, batch", "Peak", *boards),
         rows=tuple(rows),
         labels=1,
     )
+
+
+def _step(
+    results: Results, step: tuple[str, str, int], memories: Mapping[str, int]
+) -> tuple[Cell, ...] | None:
+    """Make the cells of a model's, method's and batch's step; None where it was not measured.
+
+    A step that did not fit here may fit a larger board, so that none is judged by it.
+    """
+    peak = whole_peak(results, *step)
+    if peak is not None:
+        return (Cell(mib(peak)), *(_against(peak, memory) for memory in memories.values()))
+    model, method, batch = step
+    record = results.by_case.get(f"memory/{model}/{method}/b{batch}")
+    if record is None or record.status not in OUT_OF_MEMORY:
+        return None
+    return (Cell(OUT_OF_MEMORY[record.status], "on this machine"), *[Cell(MISSING)] * len(memories))
 
 
 def _against(peak_bytes: float, memory_bytes: int) -> Cell:

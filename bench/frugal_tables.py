@@ -8,6 +8,7 @@ from bench.frugal_steps import FRUGAL_METHODS
 from bench.paper import BATCH
 from bench.record import Record
 from bench.results import Results
+from bench.step_memory import step_memory
 from bench.tables import Cell, Table, spread
 from bench.text import METHODS, MISSING, label, mib, milliseconds
 
@@ -29,15 +30,16 @@ def _table(results: Results, model: str) -> Table:
         for method in (*METHODS, *FRUGAL_METHODS)
         if (record := results.by_case.get(f"memory/{model}/{method}/b{BATCH}"))
     ]
+    memory = step_memory(results)
     return Table(
         caption=(
             f"Steps at less memory, {label(model)}, batch {BATCH}: tensors at the peak, MiB and"
-            " share by category; peak of the process above its baseline; time of the step. Those of"
+            f" share by category; peak {memory.name} above the baseline; time of the step. Those of"
             " a part change that part alone; all others are FedAvg’s whole step, or ZO’s"
         ),
         columns=(
             *("Way", "Made in the step", "Weights", "Gradients", "Activations"),
-            *("Their gradients", "The rest", "Process, MiB", "Time, ms"),
+            *("Their gradients", "The rest", f"{memory.column}, MiB", "Time, ms"),
         ),
         rows=tuple(_row(results, model, record) for record in records),
         labels=1,
@@ -50,7 +52,7 @@ def _row(results: Results, model: str, record: Record) -> tuple[Cell, ...]:
         Cell(label(method)),
         _figure(results, record.case, "tensor_peak_above_baseline"),
         *_shares(record),
-        _figure(results, record.case, "peak_above_baseline"),
+        _figure(results, record.case, step_memory(results).above),
         _time(results, f"time/{model}/{method}/b{BATCH}"),
     )
 

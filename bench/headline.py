@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from bench.fit_statement import fit_sentence
 from bench.paired import PairedDifference, compare_on_seeds
 from bench.results import Results
 from bench.statements import STEP_BATCH, verdict
-from bench.text import duration, label, less_or_more, percent, points, size
+from bench.step_memory import step_memory
+from bench.text import duration, less_or_more, percent, points, size
 
-BOARDS = {"a 512 MiB board": 512 << 20, "a 1 GiB board": 1 << 30, "a 4 GiB board": 4 << 30}
 _TRAINING = ("zo", "fedavg")
+Pairs = dict[tuple[str, int], tuple[float, float]]  # a figure of model and batch: ZO's, backprop's
 
 
 def headline(results: Results) -> list[str]:
@@ -23,38 +25,18 @@ def headline(results: Results) -> list[str]:
     return [sentence for sentence in said if sentence is not None]
 
 
-def whole_peak(results: Results, model: str, method: str, batch: int) -> float | None:
-    """Return the peak of the whole process in bytes: libraries, weights and step."""
-    return results.value(f"memory/{model}/{method}/b{batch}", "peak")
-
-
-def fit_sentence(results: Results) -> str | None:
-    """Say on how small a board a training step fits, by method."""
-    models = results.models("memory")
-    if not models:
-        return None
-    model = models[0]
-    parts = [
-        f"{size(peak)} by {label(method)} with batch {batch}, {_smallest(peak)}"
-        for method in _TRAINING
-        if (found := _at_paper_batch(results, model, method)) is not None
-        for batch, peak in [found]
-    ]
-    if not parts:
-        return f"No training step of {label(model)} gave a peak in this run."
-    memory = next(iter(results.group("memory"))).provenance.device.get("memory_bytes")
-    here = f" on this machine ({size(memory)})" if memory else ""
-    return (
-        f"Does {label(model)} fit? The whole process of a training step{here} peaks at"
-        f" {'; '.join(parts)}."
-    )
-
-
 def cost_sentence(results: Results) -> str | None:
-    """Say what one step and one round cost by ZO, against backprop, where both were measured."""
+    """Say what one step and one round cost by ZO, against backprop, where both were measured.
+
+    Memory and time are of the same step where both were measured for one; else each of its own.
+    """
+    memory = step_memory(results)
+    of_memory = _pairs(results, "memory", memory.above)
+    of_time = _pairs(results, "time", "step")
+    both = [step for step in of_memory if step in of_time]
     parts = [
-        *_against(results, "memory", "peak_above_baseline", size, "memory above the loaded model"),
-        *_against(results, "time", "step", duration, "time a step"),
+        *_against(of_memory, both, size, f"{memory.name} above the loaded model"),
+        *_against(of_time, both, duration, "time a step"),
         *_bytes(results),
     ]
     if not parts:
@@ -74,32 +56,26 @@ def _reading(found: PairedDifference) -> str:
     return "too few seeds for a verdict" if found.interval is None else verdict(found)
 
 
-def _at_paper_batch(results: Results, model: str, method: str) -> tuple[int, float] | None:
-    """Find a method's peak at the paper's batch, or at the largest one that gave a peak."""
-    batches = sorted(results.batches("memory", model), key=lambda b: (b == STEP_BATCH, b))
-    for batch in reversed(batches):
-        if (peak := whole_peak(results, model, method, batch)) is not None:
-            return batch, peak
-    return None
-
-
-def _smallest(peak_bytes: float) -> str:
-    for board, memory in BOARDS.items():
-        if peak_bytes < memory:
-            return f"less than {board} has"
-    return "more than a 4 GiB board has"
-
-
-def _against(
-    results: Results, group: str, metric: str, write: Callable[[float], str], words: str
-) -> list[str]:
+def _pairs(results: Results, group: str, metric: str) -> Pairs:
+    """Look a figure up for both methods, where both have it; the paper's batch comes first."""
+    pairs = {}
     for model in results.models(group):
         for batch in sorted(results.batches(group, model), key=lambda b: (b != STEP_BATCH, -b)):
             cases = (f"{group}/{model}/{method}/b{batch}" for method in _TRAINING)
             zo, backprop = (results.value(case, metric) for case in cases)
             if zo and backprop:
-                ratio = less_or_more(zo, backprop)
-                return [f"{ratio} {words} ({write(zo)} against {write(backprop)}, batch {batch})"]
+                pairs[model, batch] = zo, backprop
+    return pairs
+
+
+def _against(
+    pairs: Pairs, rather: Sequence[tuple[str, int]], write: Callable[[float], str], words: str
+) -> list[str]:
+    """Compare the two methods in one step, rather in one of those named; none where none is."""
+    for model, batch in [*rather, *pairs][:1]:
+        zo, backprop = pairs[model, batch]
+        ratio = less_or_more(zo, backprop)
+        return [f"{ratio} {words} ({write(zo)} against {write(backprop)}, batch {batch})"]
     return []
 
 

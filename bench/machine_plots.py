@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from bench.plot_style import Plot, look, panel
 from bench.results import Results
 from bench.statements import STEP_BATCH
+from bench.step_memory import HOST, step_memory
 from bench.text import label, quantity
 
 _METHODS = ("zo", "fedavg")
 _AXES = {
-    "memory": ("peak_above_baseline", "byte", "Peak memory above the loaded model"),
-    "time": ("step", "second", "Time of one step"),
+    "memory": ("byte", "Peak memory above the loaded model"),
+    "time": ("second", "Time of one step"),
 }
 
 
@@ -26,12 +27,11 @@ def machine_plots(machines: Mapping[str, Results]) -> list[Plot]:
     return [plot for plot in plots if plot is not None]
 
 
-def _plot(
-    machines: Mapping[str, Results], group: str, metric: str, unit: str, words: str
-) -> Plot | None:
+def _plot(machines: Mapping[str, Results], group: str, unit: str, words: str) -> Plot | None:
     bars = [
-        (name, method, value)
+        (told, method, value)
         for name, results in machines.items()
+        for told, metric in [_figure(name, results, group)]
         for method in _METHODS
         if (value := results.value(f"{group}/resnet18/{method}/b{STEP_BATCH}", metric))
     ]
@@ -57,3 +57,11 @@ def _plot(
         alt="; ".join(told),
         figure=figure,
     )
+
+
+def _figure(name: str, results: Results, group: str) -> tuple[str, str]:
+    """Return a machine's name, marked where its memory is a device's, and the metric drawn."""
+    if group == "time":
+        return name, "step"
+    memory = step_memory(results)
+    return name if memory is HOST else f"{name}, {memory.name}", memory.above

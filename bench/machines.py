@@ -11,14 +11,17 @@ from bench.provenance_tables import commit_words
 from bench.record import Record
 from bench.report import embedded, fill, require_extra
 from bench.results import Results
+from bench.step_memory import DEVICE, HOST
 from bench.store import read_records, replacing
 from bench.tables import Cell, Table
 from bench.text import MISSING, label, quantity, size
 
 # The figures that machines are compared by: group, metric, words.
 _FIGURES = (
-    ("memory", "peak_above_baseline", "Peak memory above the loaded model"),
-    ("memory", "peak", "Peak memory of the whole process"),
+    ("memory", DEVICE.above, "Peak device memory above the loaded model, allocated"),
+    ("memory", DEVICE.whole, DEVICE.whole_name),
+    ("memory", HOST.above, "Peak memory of the host above the loaded model"),
+    ("memory", HOST.whole, "Peak memory of the host, the whole process"),
     ("time", "step", "Time of one step"),
     ("bytes", "up_payload", "Bytes up, a client and round"),
     ("bytes", "down_payload", "Bytes down, a client and round"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from bench.plot_style import Plot, look, panel
 from bench.record import Metric
 from bench.results import Results
+from bench.step_memory import step_memory
 from bench.tables import count_range
 from bench.text import METHODS, MIB, label, size
 from zo_core.cost_model import FLOAT_BYTES, resnet18_parameters
@@ -52,7 +53,9 @@ def _memory_plot(results: Results, model: str) -> Plot | None:
     batches = sorted({batch for series in measured.values() for batch in series})
     if not batches:
         return None
-    with panel(label(model), "Batch (images)", "Peak above baseline (MiB)") as (figure, axes):
+    memory = step_memory(results).name
+    height = f"Peak {memory} above baseline (MiB)"
+    with panel(label(model), "Batch (images)", height) as (figure, axes):
         for method, series in measured.items():
             _draw_measured(axes, method, series)
         has_formulas = model == "resnet18" and _draw_formulas(axes, results, max(batches))
@@ -64,7 +67,7 @@ def _memory_plot(results: Results, model: str) -> Plot | None:
     return Plot(
         name=f"memory-{model}",
         caption=_memory_caption(model, n, has_formulas),
-        alt=f"Peak memory of {label(model)} above the baseline against batch size, by method",
+        alt=f"Peak {memory} of {label(model)} above the baseline against batch size, by method",
         figure=figure,
     )
 
@@ -83,7 +86,7 @@ def _memory_caption(model: str, n: str, has_formulas: bool) -> str:
 
 def _measured(results: Results, model: str, method: str) -> dict[int, Metric]:
     found = {
-        batch: results.metric(f"memory/{model}/{method}/b{batch}", "peak_above_baseline")
+        batch: results.metric(f"memory/{model}/{method}/b{batch}", step_memory(results).above)
         for batch in results.batches("memory", model)
     }
     return {batch: metric for batch, metric in found.items() if metric is not None}

@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.frontier import panels_of, title_of
 from bench.results import Results
+from bench.step_memory import step_memory
 from bench.store import RECORDS, read_records, replacing
 from bench.tables import count_range
 from bench.text import MISSING, duration, percent, size
@@ -72,8 +73,11 @@ def update(repository: Path) -> None:
 
 
 def _device_heading(device: Mapping[str, Any]) -> str:
-    gib = device["memory_bytes"] / 2**30
-    return f"### {device['soc']}, {device['logical_cores']} cores, {gib:.0f} GiB, {device['os']}\n"
+    gib = f"{device['memory_bytes'] / 2**30:.0f} GiB"
+    accelerator = device.get("accelerator")
+    gpu = [accelerator["name"]] if accelerator else []
+    parts = (device["soc"], f"{device['logical_cores']} cores", gib, *gpu, device["os"])
+    return f"### {', '.join(parts)}\n"
 
 
 def _folder_section(folder: Path, link: Path) -> str:
@@ -105,8 +109,8 @@ def _panels(results: Results) -> str:
 
 def _cost_lines(results: Results, link: Path) -> Iterator[str]:
     yield (
-        f"The paper's ResNet18, one step at batch {_BATCH}, memory above the loaded model; bytes a "
-        "client and round with S = 3 and a cohort of 10; medians:"
+        f"The paper's ResNet18, one step at batch {_BATCH}, {step_memory(results).name} above the "
+        "loaded model; bytes a client and round with S = 3 and a cohort of 10; medians:"
     )
     yield ""
     yield "| | peak memory | time | bytes up | bytes down |"
@@ -118,7 +122,8 @@ def _cost_lines(results: Results, link: Path) -> Iterator[str]:
 
 
 def _cost_row(results: Results, method: str) -> str:
-    memory = results.value(f"memory/resnet18/{method}/b{_BATCH}", "peak_above_baseline")
+    case = f"memory/resnet18/{method}/b{_BATCH}"
+    memory = results.value(case, step_memory(results).above)
     step = results.value(f"time/resnet18/{method}/b{_BATCH}", "step")
     ways = (results.value(f"bytes/resnet18/{method}", f"{way}_payload") for way in ("up", "down"))
     cells = [

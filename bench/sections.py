@@ -86,7 +86,8 @@ SECTIONS = (  # in the page's order
         title="Peak memory of one step",
         lead=(
             "The high-water mark of a fresh process during one training step, less what it held"
-            " just before. Inference is two forwards in a row: as many as one ZO direction takes."
+            " just before; on a GPU that of the device’s memory. Inference is two forwards in a"
+            " row: as many as one ZO direction takes."
         ),
         says=(lambda results: [memory_sentence(results)],),
         tables=(memory_tables, frugal_tables),
@@ -98,6 +99,8 @@ SECTIONS = (  # in the page's order
                 " weights, batch and libraries are in it. The C library is told to give freed"
                 " blocks back at once (MALLOC_MMAP_THRESHOLD_); left to itself glibc keeps some,"
                 " which makes figures larger and scatter: the formulas' section shows by how much."
+                " On a GPU the peak is that of live tensors as torch’s CUDA allocator counts them,"
+                " and the whole process is what the driver charges it with at the step’s end."
                 " MiB = 2²⁰ bytes."
             ),
             "Steps at less memory": (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench.paired import PairedDifference, compare_on_seeds
 from bench.record import Record
 from bench.results import Results
+from bench.step_memory import step_memory
 from bench.text import duration, label, less_or_more, percent, points, size
 
 STEP_BATCH = 64  # the paper's batch; the largest measured one stands in where it is missing
@@ -12,17 +13,18 @@ STEP_BATCH = 64  # the paper's batch; the largest measured one stands in where i
 
 def memory_sentence(results: Results) -> str:
     """Compare the peak memory of one step."""
-    found = _step(results, "memory", "peak_above_baseline")
+    memory = step_memory(results)
+    found = _step(results, "memory", memory.above)
     if found is None:
         return _nothing_to_compare("memory", results)
     model, batch, zo, fedavg = found
-    inference = results.value(f"memory/{model}/inference/b{batch}", "peak_above_baseline")
+    inference = results.value(f"memory/{model}/inference/b{batch}", memory.above)
     forwards = "" if inference is None else f" Two forwards alone take {size(inference)}."
     return (
-        f"One training step of {label(model)} on {_images(batch)} peaks at {size(zo)} above its"
-        f" baseline by ZO and at {size(fedavg)} by FedAvg’s backprop: ZO needs"
-        f" {less_or_more(zo, fedavg)}.{forwards}"
-        f"{_stand_in(results, 'memory', model, batch, 'peak_above_baseline')}"
+        f"One training step of {label(model)} on {_images(batch)} peaks at {size(zo)} of"
+        f" {memory.name} above its baseline by ZO and at {size(fedavg)} by FedAvg’s backprop:"
+        f" ZO needs {less_or_more(zo, fedavg)}.{forwards}"
+        f"{_stand_in(results, 'memory', model, batch, memory.above)}"
     )
 
 

@@ -13,6 +13,7 @@ from bench.record import Record
 from bench.results import Results
 from bench.sections import SECTIONS
 from bench.statements import interval_text
+from bench.step_memory import step_memory
 from bench.tables import ratio
 from bench.text import ALGORITHMS, METHODS, MISSING, duration, label, percent, points, size
 
@@ -34,8 +35,9 @@ def summary_table(records: Iterable[Record]) -> RenderableType:
 
 
 def _cost_table(results: Results) -> Table:
+    memory = step_memory(results).name
     table = Table(
-        title="Peak memory above baseline and time of a step; bytes a client and round",
+        title=f"Peak {memory} above baseline and time of a step; bytes a client and round",
         title_justify="left",
     )
     table.add_column("Model")
@@ -51,11 +53,12 @@ def _cost_table(results: Results) -> Table:
 
 
 def _rows(results: Results, model: str) -> Iterator[tuple[str, ...]]:
+    memory = step_memory(results)
     for batch in results.batches("memory", model):
         if batch in _BATCHES:
             case = f"memory/{model}/{{}}/b{batch}"
-            words = f"memory, batch {batch}"
-            yield _row(results, words, case, "peak_above_baseline", size)
+            words = f"{memory.name}, batch {batch}"
+            yield _row(results, words, case, memory.above, size)
     for way in ("up", "down"):
         words, case = f"bytes {way}", f"bytes/{model}/{{}}"
         if any(record.config["model"] == model for record in results.group("bytes")):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.record import Metric, Record
 from bench.results import Results
+from bench.step_memory import HOST, step_memory
 from bench.text import (
     METHODS,
     MISSING,
@@ -23,6 +24,11 @@ _STEP_TIME = "Time of one step, ms: median (smallest–largest)"
 _ROUND_TIME = "Time of the paper’s round, extrapolated from the step, s: median (smallest–largest)"
 _STEP_ENERGY = "Energy of one step, joules: mean over steps in a row"
 _RATIOS = (("fedavg", "zo"), ("zo", "inference"))  # over, under
+# Shown when asked for beside the device's memory that a step on CUDA is judged by.
+_BESIDE_DEVICE = {
+    "device_reserved": "Peak device memory that torch’s allocator held, MiB",
+    "peak_above_baseline": "Peak memory of the host above the baseline, MiB",
+}
 _BYTES_COLUMNS = (
     *("Model", "Method"),
     *("Up, scalars", "Up, payload", "Down, scalars", "Down, payload"),
@@ -59,14 +65,19 @@ class Table:
 
 def memory_tables(results: Results) -> list[Table]:
     """Tabulate peak memory by model, batch and method: above the baseline, and of the process."""
+    memory = step_memory(results)
     captions = {
-        "peak_above_baseline": "Peak above the baseline, MiB: median (smallest–largest)",
-        "peak": "Peak of the whole process, libraries and weights included, MiB",
+        memory.above: f"Peak {memory.name} above the baseline, MiB: median (smallest–largest)",
+        memory.whole: f"{memory.whole_name}, MiB",
         "tensor_peak_above_baseline": "Peak of tensors made in the step, MiB, at the dispatcher",
     }
+    beside = {} if memory is HOST else _BESIDE_DEVICE
+    folded = {metric: caption for metric, caption in beside.items() if metric not in captions}
     tables = [
-        _step_table(results, "memory", metric, mib, caption=caption)
-        for metric, caption in captions.items()
+        replace(
+            _step_table(results, "memory", metric, mib, caption=caption), folded=metric in folded
+        )
+        for metric, caption in (captions | folded).items()
         if any(metric in record.metrics for record in results.group("memory"))
     ]
     return [*tables, *_whole_set_table(results)]
@@ -74,19 +85,23 @@ def memory_tables(results: Results) -> list[Table]:
 
 def _whole_set_table(results: Results) -> list[Table]:
     """Tabulate the cases over a client's whole set, in micro-batches."""
+    memory = step_memory(results)
     records = [r for r in results.group("memory") if r.config.get("images", 0) > r.config["batch"]]
     rows = [
         (
             Cell(label(record.config["model"])),
             Cell(label(record.config["method"])),
             Cell(f"{record.config['images']} by {record.config['batch']}"),
-            _cell(results, record.case, "peak_above_baseline", mib),
-            _cell(results, record.case, "peak", mib),
+            _cell(results, record.case, memory.above, mib),
+            _cell(results, record.case, memory.whole, mib),
         )
         for record in records
     ]
-    columns = ("Model", "Method", "Images", "Above the baseline", "Whole process")
-    caption = "A client's whole set in micro-batches, MiB: median (smallest–largest)"
+    columns = ("Model", "Method", "Images", "Above the baseline", "In all")
+    caption = (
+        f"Peak {memory.name} over a client's whole set in micro-batches, MiB:"
+        " median (smallest–largest)"
+    )
     return [Table(caption=caption, columns=columns, rows=tuple(rows))] if rows else []
 
 

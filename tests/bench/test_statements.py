@@ -7,6 +7,8 @@ import re
 import pytest
 import sample_records as sample
 
+from bench.fit_statement import fit_sentence
+from bench.fit_tables import board_tables
 from bench.headline import cost_sentence
 from bench.paired import compare_on_seeds, paired_difference
 from bench.record import single
@@ -121,6 +123,60 @@ def test_a_failed_case_at_64_is_told_beside_the_batch_that_stands_in() -> None:
     said = text_of(*records.values())
     assert "on 32 images" in said
     assert "FedAvg: does not fit" in said
+
+
+def out_of_memory(*cases: str, status: str = "does not fit") -> Results:
+    """Take the sample, with some cases failed."""
+    records = {record.case: record for record in sample.sample_records()}
+    for case in cases:
+        records[case] = sample.failed(case, dict(records[case].config), status, "limit")
+    return Results.of(records.values())
+
+
+def test_the_answer_says_that_the_step_at_the_papers_batch_does_not_fit() -> None:
+    said = fit_sentence(out_of_memory("memory/resnet18/fedavg/b64"))
+    assert said is not None
+    assert re.search(r"ZO with batch 64 takes 31\d MiB, less than a 512 MiB board has", said)
+    assert "FedAvg with batch 64 does not fit, with batch 32 takes 5" in said
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ("does not fit", "does not fit"),
+        ("killed", "was killed"),
+        ("timeout", "gave no peak (timeout)"),
+    ],
+)
+def test_a_method_whose_every_step_failed_is_still_in_the_answer(status: str, words: str) -> None:
+    cases = [f"memory/resnet18/fedavg/b{batch}" for batch in sample.BATCHES]
+    said = fit_sentence(out_of_memory(*cases, status=status))
+    assert said is not None
+    assert said.endswith(f"FedAvg with batch 64 and 32 and 8 and 1 {words}.")
+
+
+def test_what_does_not_fit_keeps_its_row_and_says_nothing_of_boards() -> None:
+    table = board_tables(out_of_memory("memory/resnet18/fedavg/b64"))[0]
+    rows = {row[0].text: [cell.text for cell in row[1:]] for row in table.rows}
+    assert rows["FedAvg, 64"] == ["does not fit", "–", "–", "–"]
+    assert len(rows) == 3 * len(sample.BATCHES)
+
+
+def test_memory_and_time_are_compared_at_one_batch_where_both_have_it() -> None:
+    said = cost_sentence(out_of_memory("memory/resnet18/fedavg/b64"))
+    assert said is not None
+    assert re.findall(r"batch (\d+)\)", said) == ["1", "1"]
+    whole = cost_sentence(RUN_BY_RUN)
+    assert whole is not None
+    assert re.findall(r"batch (\d+)\)", whole) == ["64", "64"]
+
+
+def test_memory_and_time_without_a_common_batch_each_name_their_own() -> None:
+    cases = [f"memory/resnet18/fedavg/b{batch}" for batch in (64, 1)]
+    cases += [f"memory/cnn/fedavg/b{batch}" for batch in (64, 1)]
+    said = cost_sentence(out_of_memory(*cases))
+    assert said is not None
+    assert re.findall(r"batch (\d+)\)", said) == ["32", "64"]
 
 
 def test_a_peak_of_zero_gives_no_ratio() -> None:

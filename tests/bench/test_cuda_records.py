@@ -1,0 +1,208 @@
+"""Records of steps on a GPU: the device's memory is what is said, tabulated and gated."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sample_records as sample
+from rich.console import Console
+
+from bench import readme
+from bench.bench_memory import _headline as progress_line
+from bench.bench_memory import _metrics
+from bench.fit_tables import board_tables
+from bench.frugal_tables import frugal_tables
+from bench.gates import Gate, gate_of
+from bench.headline import headline
+from bench.machines import Machine, figure_tables
+from bench.plots import memory_plots
+from bench.record import Metric, Record, single, unmeasured
+from bench.results import Results
+from bench.statements import memory_sentence
+from bench.step_memory import ALLOCATOR, DEVICE, HOST, memory_of, step_memory
+from bench.summary import summary_table
+from bench.tables import Table, memory_tables
+from devices.cuda import measure_device
+
+GPU = {"name": "Sample GPU 80", "memory_bytes": 80 << 30, "is_integrated": False, "driver": "1"}
+NVML = "NVML, this process"
+
+
+def on_a_gpu(
+    *, told: bool = True, gpu: dict[str, Any] | None = GPU, factor: float = 0.5
+) -> list[Record]:
+    """Turn the sample's figures into the device's, beside others of the host that say the opposite.
+
+    Args:
+        told: whether the driver tells what the process takes.
+        gpu: the profile's accelerator.
+        factor: multiplies what ZO needs; on the host it needs twice what FedAvg does.
+    """
+    records = []
+    for record in sample.memory_records(factor=factor):
+        above, peak = (record.metrics[name] for name in ("peak_above_baseline", "peak"))
+        host = single(200e6 if record.config["method"] == "zo" else 100e6, "byte", "VmHWM")
+        metrics = {
+            "peak_above_baseline": host,
+            "peak": host,
+            "device_allocated_above_baseline": above,
+            "device_reserved": peak,
+            "device_process": peak if told else unmeasured("byte", "in a container"),
+        }
+        origin = replace(record.provenance, device={**record.provenance.device, "accelerator": gpu})
+        config = {**record.config, "device": "cuda"}
+        records.append(replace(record, config=config, metrics=metrics, provenance=origin))
+    return records
+
+
+RESULTS = Results.of(on_a_gpu())
+ABOVE = {m: RESULTS.value(f"memory/resnet18/{m}/b64", DEVICE.above) for m in ("zo", "fedavg")}
+
+
+def cells(table: Table, row: int = 0) -> list[str]:
+    return [cell.text for cell in table.rows[row]]
+
+
+def test_the_kind_of_memory_is_the_devices_where_the_steps_ran_there() -> None:
+    assert step_memory(RESULTS) is DEVICE
+    assert step_memory(Results.of(on_a_gpu(told=False))) is ALLOCATOR
+    assert step_memory(Results.of(sample.memory_records())) is HOST
+    assert memory_of("cuda", {}) is DEVICE  # a failed record
+
+
+@pytest.mark.parametrize("say", [memory_sentence, lambda results: headline(results)[1]])
+def test_sentences_compare_the_devices_memory_and_say_so(say: Callable[[Results], str]) -> None:
+    zo, fedavg = ABOVE["zo"], ABOVE["fedavg"]
+    assert zo
+    assert fedavg
+    said = say(RESULTS)
+    assert "allocated device memory" in said
+    assert f"{fedavg / zo:.1f} times less" in said
+    assert "more" not in said  # as the host's figures would have it
+
+
+def test_a_process_on_a_gpu_is_held_against_the_gpus_memory_not_a_boards() -> None:
+    said = headline(RESULTS)[0]
+    assert "Device memory of the whole process" in said
+    assert "on Sample GPU 80 (80 GiB): ZO with batch 64 takes 283 MiB, 0.3 % of its memory" in said
+    assert "board" not in said
+    table = board_tables(RESULTS)[0]
+    assert table.columns == ("Method, batch", "Peak", "Sample GPU 80")
+    assert all(row[2].text == "yes" for row in table.rows)
+
+
+@pytest.mark.parametrize("gpu", [None, {**GPU, "memory_bytes": None}])
+def test_where_the_gpus_memory_is_not_known_no_fit_is_claimed(gpu: dict[str, Any] | None) -> None:
+    results = Results.of(on_a_gpu(gpu=gpu))
+    assert not board_tables(results)
+    assert "board" not in headline(results)[0]
+    assert "of a memory not known" in headline(results)[0]
+
+
+def test_where_the_driver_tells_no_process_the_allocators_peak_is_named_as_that() -> None:
+    said = headline(Results.of(on_a_gpu(told=False)))[0]
+    assert "that torch’s allocator held, CUDA context not counted" in said
+    assert "283 MiB" in said
+
+
+def test_tables_show_the_device_and_fold_the_host() -> None:
+    first, whole, *folded = memory_tables(RESULTS)
+    assert first.caption.startswith("Peak allocated device memory above the baseline")
+    assert whole.caption.startswith("Device memory of the whole process")
+    assert not first.folded
+    assert [table.folded for table in folded] == [True, True]
+    assert cells(first, 3)[1:5] == ["64", "59.0", "30.0", "458"]
+    assert "95.4" in cells(folded[1], 3)  # 100 MB of the host
+
+
+def test_the_terminal_the_plot_and_the_frugal_table_show_the_device() -> None:
+    records = on_a_gpu()
+    console = Console(file=io.StringIO(), width=200)
+    console.print(summary_table(records))
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert "Peak allocated device memory above baseline" in text
+    assert re.search(r"allocated device memory, batch 64 +│ +59.0 MiB │ 30.0 MiB", text)
+    plot = memory_plots(RESULTS)[0]
+    (axes,) = plot.figure.axes
+    assert axes.get_ylabel() == "Peak allocated device memory above baseline (MiB)"
+    drawn = {line.get_label(): line for line in axes.lines}
+    assert max(drawn["ZO"].get_ydata()) == pytest.approx((ABOVE["zo"] or 0) / sample.MIB)
+    frugal = replace(records[0], case="memory/resnet18/zo-by-8/b64")
+    (table,) = frugal_tables(Results.of([*records, frugal]))
+    assert table.columns[7] == "Device, allocated, MiB"
+    assert [row[7].text for row in table.rows][:2] == ["59.0", "30.0"]
+
+
+def test_machines_are_compared_by_the_devices_memory_and_the_hosts_is_called_that() -> None:
+    tables = figure_tables([Machine(name="gpu", results=RESULTS)])
+    assert [table.caption for table in tables] == [
+        "Peak device memory above the loaded model, allocated",
+        "Device memory of the whole process, CUDA context and weights included",
+        "Peak memory of the host above the loaded model",
+        "Peak memory of the host, the whole process",
+    ]
+
+
+def test_the_readme_names_the_gpu_and_shows_its_memory(tmp_path: Path) -> None:
+    folder = tmp_path / "results" / "gpu-box" / "default"
+    sample.write(folder, on_a_gpu())
+    text = readme.results_section(tmp_path)
+    assert "### Sample Processor 1, 4 cores, 8 GiB, Sample GPU 80, Sample OS 1" in text
+    assert "allocated device memory above the loaded model" in text
+    assert "| ZO step | 30.0 MiB |" in text
+
+
+def test_a_step_of_the_cpu_among_a_gpus_is_not_set_against_them() -> None:
+    records = {record.case: record for record in on_a_gpu()}
+    alone = next(r for r in sample.memory_records() if r.case == "memory/resnet18/zo/b64")
+    results = Results.of((records | {alone.case: alone}).values())
+    assert "batch 32)" in headline(results)[1]
+    assert cells(memory_tables(results)[0], 3)[3] == "–"
+
+
+class FakeDriver:
+    """A GPU with its own memory, whose region takes 7 MiB of tensors."""
+
+    is_integrated = available_bytes = staticmethod(lambda: False)
+    reset_peaks = staticmethod(lambda: None)
+    allocated_bytes = staticmethod(lambda: (3 << 20, 10 << 20))
+    reserved_bytes = staticmethod(lambda: (4 << 20, 12 << 20))
+    process_bytes = staticmethod(lambda: 500 << 20)
+
+
+def measured() -> dict[str, Metric]:
+    with measure_device(driver=FakeDriver()) as region:  # type: ignore[arg-type]
+        pass
+    host = {
+        name: {"value": 1 << 20, "method": "VmHWM", "reason": None}
+        for name in ("peak_above_baseline_bytes", "peak_bytes", "baseline_bytes")
+    }
+    return _metrics([host | {"device": region.to_json()}] * 3)
+
+
+def test_what_the_device_measured_is_what_the_progress_line_tells() -> None:
+    tensors = {"tensor_peak_above_baseline": single(6 << 20, "byte", "tensors")}
+    line = progress_line(measured() | tensors, memory_of("cuda", measured()))
+    assert "7.0 MiB of allocated device memory above the loaded model (tensors 6.0)" in line
+    assert "500.0 MiB in all" in line
+
+
+def test_gates_on_a_gpus_memory_are_those_of_its_meter() -> None:
+    gates = {
+        name.removeprefix("device_"): gate_of("memory", name, metric)
+        for name, metric in measured().items()
+        if name.startswith("device_")
+    }
+    assert gates == {
+        "allocated": Gate.TENSOR,
+        "allocated_above_baseline": Gate.TENSOR,
+        **dict.fromkeys(["baseline", "reserved", "process", "context"], Gate.NONE),
+        "available_fall": Gate.NONE,
+    }
