@@ -5,20 +5,41 @@ from __future__ import annotations
 import argparse
 import types
 import typing
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from zo_core.config import TrainConfig
 
+# What a field that is None stands for.
+_NONE = {
+    "zo_cohort": "all clients",
+    "micro_batch": "all items at once",
+    "zo_share": "the ZO clients' share of those who took part",
+}
 
-def add_config_options(parser: argparse.ArgumentParser) -> None:
-    """Add an option for each field, and ``--split``."""
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A default that the command works out; the option is None where it was not given."""
+
+    words: str  # what it will be
+
+
+def add_config_options(parser: argparse.ArgumentParser, **own: Any) -> None:
+    """Add an option for each field, and ``--split``.
+
+    Args:
+        parser: of the command.
+        own: the command's defaults where they are not the config's: a value, or Later.
+    """
     hints = typing.get_type_hints(TrainConfig)
     for field in fields(TrainConfig):
+        default = own.get(field.name, field.default)
+        words = default.words if isinstance(default, Later) else default
         parser.add_argument(
             f"--{field.name.replace('_', '-')}",
-            default=field.default,
-            help=f"default: {field.default}",
+            default=None if isinstance(default, Later) else default,
+            help=f"default: {_NONE[field.name] if words is None else words}",
             **_parsing(hints[field.name]),
         )
     parser.add_argument("--split", metavar="HIGH/LOW", help="e.g. 10/90; sets --high-share")

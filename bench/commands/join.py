@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench.commands import EXIT_DONE, EXIT_GATE, add_command, print_json, talk_console, user_errors
 from bench.commands.link_options import add_link_options, port_of, security_of, topics_of
+from bench.commands.threads import checked_threads, use_threads
+from bench.model_choice import choose_device
 
 if TYPE_CHECKING:
     from zo_core.federation.client import Trainer
@@ -47,7 +49,7 @@ def register(commands: Any) -> None:
         "--data", type=Path, metavar="NPZ", help="own data, x and y, not the slot's"
     )
     parser.add_argument("--data-dir", type=Path, help="folder of data sets that are files")
-    parser.add_argument("--device", default="cpu", help="of torch: cpu or cuda")
+    parser.add_argument("--device", default="cpu", help="of torch: auto, cpu (default) or cuda")
     parser.add_argument("--threads", type=int, help="CPU threads; default: the back end's")
     parser.add_argument(
         "--patience", type=float, default=60.0, metavar="SECONDS", help="to wait for the broker"
@@ -116,6 +118,7 @@ def _trainer(arguments: argparse.Namespace) -> tuple[Trainer, bool]:
 
     from zo_core.federation.trainers import OnnxTrainer, TorchTrainer, choose_backend, load_shard
 
+    threads = checked_threads(arguments.threads)
     memory_mib = psutil.virtual_memory().total / 2**20
     backend = arguments.backend
     if backend == "auto":
@@ -126,18 +129,10 @@ def _trainer(arguments: argparse.Namespace) -> tuple[Trainer, bool]:
         high = backend == "torch" and memory_mib >= arguments.high_mib
     own = None if arguments.data is None else load_shard(arguments.data)
     if backend == "torch":
-        _set_threads(arguments.threads)
-        return TorchTrainer(data_dir=arguments.data_dir, device=arguments.device, own=own), high
+        use_threads(threads)
+        device = choose_device(arguments.device)
+        return TorchTrainer(data_dir=arguments.data_dir, device=device, own=own), high
     if arguments.model is None:
         raise ValueError("--backend onnx needs --model DIR, which zobench export writes")
-    trainer = OnnxTrainer(
-        arguments.model, mode=arguments.session, threads=arguments.threads, own=own
-    )
+    trainer = OnnxTrainer(arguments.model, mode=arguments.session, threads=threads, own=own)
     return trainer, high
-
-
-def _set_threads(threads: int | None) -> None:
-    import torch
-
-    if threads is not None:
-        torch.set_num_threads(threads)

@@ -37,6 +37,7 @@ def security_of(arguments: argparse.Namespace) -> Security:
 
     Raises:
         OSError: the password's file cannot be read.
+        ValueError: it holds none.
     """
     return Security(
         ca=arguments.ca,

@@ -22,9 +22,10 @@ from bench.commands import (
     talk_console,
     user_errors,
 )
-from bench.commands.config_options import add_config_options, chosen_config
+from bench.commands.config_options import Later, add_config_options, chosen_config
 from bench.commands.embedded import check_embedded, outer_address, own_address, start_embedded
 from bench.commands.link_options import add_link_options, port_of, security_of, topics_of
+from bench.commands.threads import use_threads
 from zo_core.federation.security import is_loopback
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ EXAMPLES = """  zobench serve --clients 8 --split 50/50     a broker of its own,
   zobench serve --broker hub.example --ca ca.pem --username server --password-file secret
 """
 LOG_FILE = "round.log"
+_WARMUP_COHORT = 10  # of all clients, where that many are there
 
 
 def register(commands: Any) -> None:
@@ -69,10 +71,15 @@ def register(commands: Any) -> None:
     rules.add_argument(
         "--keep-rounds", action="store_true", help="never compact the log into a snapshot"
     )
-    add_config_options(parser)
+    add_config_options(
+        parser,
+        run_seed=Later("fresh and random; an interrupted run's own"),
+        clients=8,
+        warmup_cohort=Later(f"{_WARMUP_COHORT}, or all clients where they are fewer"),
+    )
     parser.add_argument("--data-dir", type=Path, help="folder of data sets that are files")
     parser.add_argument("--threads", type=int, help="CPU threads; default: torch's")
-    parser.set_defaults(run=run, run_seed=None, clients=8, zo_cohort=None, warmup_cohort=None)
+    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -84,6 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
     console = talk_console(arguments)
     with ExitStack() as stack:
         with user_errors():
+            use_threads(arguments.threads)
             topics, security, rules = (
                 topics_of(arguments),
                 security_of(arguments),
@@ -159,13 +167,9 @@ def _server(
     arguments: argparse.Namespace, rules: Rules, store: FileStore, table: RoundTable
 ) -> Server:
     """Go on with the folder's run, or begin one there."""
-    import torch
-
     from zo_core.federation.building import initial_replica
     from zo_core.federation.serving import begin, plan_of, resume
 
-    if arguments.threads is not None:
-        torch.set_num_threads(arguments.threads)
     spool = arguments.dir / "spool"
     earlier = plan_of(store) if len(store) else None
     plan, dataset = _plan(arguments, earlier)
@@ -185,7 +189,9 @@ def _plan(arguments: argparse.Namespace, earlier: Plan | None) -> tuple[Plan, Da
     seed = arguments.run_seed
     if seed is None:
         seed = fresh_id() if earlier is None else earlier.config.run_seed
-    cohort = arguments.warmup_cohort or min(10, arguments.clients)
+    cohort = arguments.warmup_cohort
+    if cohort is None:
+        cohort = min(_WARMUP_COHORT, arguments.clients)
     config = chosen_config(arguments, run_seed=seed, warmup_cohort=cohort)
     dataset = load_dataset(config.dataset, data_dir=arguments.data_dir)
     samples = shard_samples(config, dataset)

@@ -10,6 +10,8 @@ from typing import Any
 import devices
 from bench.commands import EXIT_INTERRUPTED, add_command, print_json, talk_console, user_errors
 from bench.commands.config_options import add_config_options, chosen_config
+from bench.commands.threads import use_threads
+from bench.model_choice import choose_device
 from bench.record import Record, provenance
 from bench.store import open_store, write_record
 from bench.train_progress import describe, showing_progress, stopping_on_interrupt
@@ -26,14 +28,13 @@ EXAMPLES = """\
 def register(commands: Any) -> None:
     """Add the sub-command's parser: one option for each field of the config."""
     parser = add_command(commands, "train", __doc__, EXAMPLES)
-    add_config_options(parser)
-    parser.set_defaults(forward="auto")  # a library's runs are alike; a command's are fast
+    add_config_options(parser, forward="auto")  # a library's runs are alike; a command's are fast
     parser.add_argument("--data-dir", type=Path, help="folder of data sets that are files")
     parser.add_argument("--download", action="store_true", help="fetch a missing data set")
     parser.add_argument(
         "--no-verify", action="store_true", help="read files whose checksums differ, e.g. rebuilt"
     )
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--device", default="cpu", help="auto, cpu (default) or cuda")
     parser.add_argument("--threads", type=int, help="CPU threads; default: torch's")
     parser.add_argument(
         "--checkpoints", type=Path, metavar="DIR", help="save the run in this folder"
@@ -93,23 +94,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _training(arguments: argparse.Namespace) -> Any:
     """Check all that the user chose, before anything runs."""
-    import torch
-
     from zo_core.data import load_dataset
     from zo_core.federation.training import Training
 
     config = chosen_config(arguments)
-    if arguments.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device cuda is not available here; use --device cpu")
-    if arguments.threads is not None:
-        torch.set_num_threads(arguments.threads)
+    device = choose_device(arguments.device)
+    use_threads(arguments.threads)
     dataset = load_dataset(
         config.dataset,
         data_dir=arguments.data_dir,
         download=arguments.download,
         verify=not arguments.no_verify,
     )
-    return Training(config, dataset, device=arguments.device)
+    return Training(config, dataset, device=device)
 
 
 def _prepare_checkpoints(training: Any, arguments: argparse.Namespace) -> None:

@@ -8,16 +8,19 @@ import socket
 import subprocess
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from dataclasses import fields
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from rich.console import Console
 
 from bench.__main__ import main
-from bench.commands import serve
+from bench.commands import serve, train
 from bench.commands.embedded import outer_address, own_address, start_embedded
 from bench.commands.link_options import port_of, topics_of
 from bench.round_table import RoundTable
+from zo_core.config import TrainConfig
 from zo_core.data import load_dataset
 from zo_core.federation.loops import server_link
 
@@ -109,6 +112,7 @@ def test_a_server_reaches_its_own_broker_by_password(
         (["--certificate", "a.pem", "--key", "a.key"], "got --certificate and --key alone"),
         (["--ca", "ca.pem"], "got --ca alone; give all three"),
         (["--listen", "192.0.2.1"], "without TLS"),
+        (["--threads", "0"], "--threads must be in [1, 2^31), got 0"),
     ],
 )
 def test_a_broker_that_its_server_would_miss_is_a_mistake(
@@ -145,3 +149,63 @@ def test_the_data_are_loaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with closing(serve._store(tmp_path)) as store, RoundTable(Console(quiet=True)) as table:
         serve._server(arguments, serve._rules(arguments), store, table)
     assert len(loaded) == 1
+
+
+@pytest.mark.parametrize("content", ["", "\nsecret\n"])
+@pytest.mark.parametrize("command", ["serve", "join"])
+def test_a_password_file_without_a_password_is_a_mistake(
+    command: str, content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "secret").write_text(content)
+    assert main([command, "--username", "me", "--password-file", str(tmp_path / "secret")]) == 2
+    error = capsys.readouterr().err
+    assert "--password-file must hold the password in its first line" in error
+    assert str(tmp_path / "secret") in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--threads", "0"], "--threads must be in [1, 2^31), got 0"),
+        (["--device", "gpu"], "device must be one of auto, cpu, cuda"),
+    ],
+)
+def test_a_client_told_nonsense_is_a_mistake(
+    words: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["join", "--backend", "torch", *words]) == 2
+    error = capsys.readouterr().err
+    assert expected in error
+    assert error.count("\n") == 1
+
+
+def options_of(command: ModuleType) -> dict[str, argparse.Action]:
+    commands = argparse.ArgumentParser().add_subparsers()
+    command.register(commands)
+    (parser,) = commands.choices.values()
+    return {action.dest: action for action in parser._actions}
+
+
+@pytest.mark.parametrize("command", [serve, train])
+def test_help_tells_the_default_that_the_command_uses(command: ModuleType) -> None:
+    options = options_of(command)
+    for field in fields(TrainConfig):
+        option = options[field.name]
+        told = str(option.help).removeprefix("default: ")
+        assert told != "None", field.name
+        if option.default is not None:
+            assert told == str(option.default), field.name
+
+
+def test_defaults_that_serve_works_out_are_as_its_help_says() -> None:
+    options = options_of(serve)
+    assert "random" in str(options["run_seed"].help)
+    assert "10, or all clients where they are fewer" in str(options["warmup_cohort"].help)
+    plans = [serve._plan(parsed("--clients", n, "--split", "50/50"), None)[0] for n in ("4", "20")]
+    assert [plan.config.warmup_cohort for plan in plans] == [4, 10]
+    assert [plan.config.zo_cohort for plan in plans] == [None, None]  # all clients
+    assert plans[0].config.run_seed != plans[1].config.run_seed
+    assert parsed().clients == 8
+    with pytest.raises(ValueError, match="warmup_cohort must be >= 1, got 0"):
+        serve._plan(parsed("--warmup-cohort", "0"), None)

@@ -48,6 +48,9 @@ def damaged_cifar10(folder: Path) -> list[str]:
         (["--clients", "1500"], "clients must be at most the number of training samples, 14"),
         (["--batch-size", "0"], "batch_size must be >= 1, got 0"),
         (["--dataset", "cifar10"], "cifar10 needs a data folder"),
+        (["--device", "gpu"], "device must be one of auto, cpu, cuda, got 'gpu'"),
+        (["--threads", "0"], "--threads must be in [1, 2^31), got 0; leave it out"),
+        (["--threads", "9999999999"], "--threads must be in [1, 2^31)"),
     ],
 )
 def test_a_mistake_is_one_line_with_its_rule_and_exit_code_2(

@@ -73,7 +73,14 @@ def password_from(environment: os._Environ[str] | dict[str, str], file: Path | N
 
     Raises:
         OSError: the file cannot be read.
+        ValueError: its first line is empty.
     """
     if file is not None:
-        return file.read_text().splitlines()[0]
+        password = file.read_text().partition("\n")[0]
+        if not password:
+            raise ValueError(
+                "--password-file must hold the password in its first line, which is empty in "
+                f"{file}; write it there, or set {PASSWORD_VARIABLE} in place of the file"
+            )
+        return password
     return environment.get(PASSWORD_VARIABLE)
