@@ -43,6 +43,11 @@ def write_record(folder: Path, record: Record) -> Path:
     return path
 
 
+def has_record(folder: Path, case: str) -> bool:
+    """Tell whether a folder holds a case's record."""
+    return _path(folder, case).exists()
+
+
 def remove_record(folder: Path, case: str) -> None:
     """Remove a case's record, where there is one."""
     _path(folder, case).unlink(missing_ok=True)

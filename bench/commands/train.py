@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import time
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,8 @@ from bench.commands.config_options import add_config_options, chosen_config
 from bench.commands.threads import use_threads
 from bench.model_choice import choose_device
 from bench.record import Record, provenance
-from bench.store import open_store, write_record
+from bench.store import has_record, open_store, write_record
+from bench.suite import new_folder
 from bench.train_progress import describe, showing_progress, stopping_on_interrupt
 from bench.training_metrics import run_as_json, training_metrics
 
@@ -43,7 +46,12 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="go on from what --checkpoints holds, if anything"
     )
-    parser.add_argument("--out", type=Path, default=Path("zobench-results/train"), metavar="DIR")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="for the record, beside those of other runs; default: zobench-results/<time>",
+    )
     parser.set_defaults(run=run)
 
 
@@ -51,8 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Train, show progress, store the record."""
     with user_errors():
         training = _training(arguments)
-        folder = open_store(arguments.out)
         _prepare_checkpoints(training, arguments)
+        folder = _folder(arguments.out, _case(training.config.to_json()))
     console = talk_console(arguments)
     saving = arguments.checkpoints is not None
     with (
@@ -126,10 +134,33 @@ def _prepare_checkpoints(training: Any, arguments: argparse.Namespace) -> None:
         resume_(training, folder)
 
 
+def _folder(out: Path | None, case: str) -> Path:
+    """Open the folder for a case's record, by default one of its own; never one that holds it."""
+    folder = new_folder() if out is None else out
+    while out is None and folder.exists():  # of a run that began in the same second
+        time.sleep(0.1)
+        folder = new_folder()
+    if has_record(folder, case):
+        raise ValueError(
+            f"--out must hold no record of {case} yet, got {folder}; choose another folder, or "
+            "leave it out for one named by the time"
+        )
+    return open_store(folder)
+
+
+def _case(config: Mapping[str, Any]) -> str:
+    """Name a training by what people vary; what else they chose is in the record's config."""
+    high = 100 * config["high_share"]
+    return (
+        f"train/{config['algorithm']}-{config['dataset']}-{config['model']}/"
+        f"{high:g}-{100 - high:g}/seed-{config['run_seed']}"
+    )
+
+
 def _as_record(run: dict[str, Any]) -> Record:
     config = run["config"]
     return Record(
-        case=f"train/{config['algorithm']}-{config['dataset']}-{config['model']}",
+        case=_case(config),
         group="train",
         case_version=1,
         status="ok" if run["outcome"] == "finished" else run["outcome"],

@@ -168,3 +168,40 @@ def test_a_record_holds_what_the_run_cost(tmp_path: Path) -> None:
     assert len(record.config_hash) == 16
     assert set(record.details["seconds_by_method"]) == set(record.details["passes_by_method"])
     json.dumps(record.to_json(), allow_nan=False)
+
+
+SHORT = ["train", *QUICK, "--rounds", "1", "--pivot", "1", "--eval-every", "1"]
+
+
+def test_every_training_keeps_its_record_without_an_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        assert main([*SHORT, "--client-lr", "0.1"]) == 0
+    assert main([*SHORT, "--client-lr", "0.2"]) == 0
+    folders = [path.parent.parent for path in tmp_path.glob("zobench-results/*/records/*.json")]
+    assert len(set(folders)) == 3
+    rates = [record.config["client_lr"] for f in folders for record in read_records(f)]
+    assert sorted(rates) == [0.1, 0.1, 0.2]
+
+
+def test_a_folder_takes_other_seeds_and_splits_and_never_replaces_a_record(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*SHORT, "--out", str(tmp_path)]
+    assert main(words) == 0
+    assert main([*words, "--run-seed", "3"]) == 0
+    assert main([*words, "--split", "30/70"]) == 0
+    names = ["20-80/seed-0", "20-80/seed-3", "30-70/seed-0"]
+    assert [r.case for r in read_records(tmp_path)] == [
+        f"train/zowarmup-digits-cnn/{n}" for n in names
+    ]
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.json")}
+    capsys.readouterr()
+    assert main([*words, "--client-lr", "0.2"]) == 2
+    error = capsys.readouterr().err
+    assert "--out must hold no record of train/zowarmup-digits-cnn/20-80/seed-0 yet" in error
+    assert "choose another folder" in error
+    assert error.count("\n") == 1
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.json")} == before
