@@ -13,6 +13,7 @@ from bench.headline import headline
 from bench.plot_style import Plot, save
 from bench.provenance_tables import device_rows, method_table, origin_rows, record_links
 from bench.record import Record
+from bench.reproduce import command_lines
 from bench.results import Results
 from bench.sections import SECTIONS, Section
 from bench.store import open_store, read_records, replacing
@@ -89,6 +90,7 @@ def render(records: Sequence[Record], parts: Sequence[Part], absent: Sequence[Se
         device=device_rows(newest.device),
         parts=parts,
         absent=absent,
+        commands=command_lines(records, [part.section for part in parts]),
         methods=method_table(records),
         definitions={w: how for part in parts for w, how in part.section.definitions.items()},
         origin=origin_rows(records),

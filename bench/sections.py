@@ -33,6 +33,7 @@ from bench.statements import (
     time_sentence,
 )
 from bench.tables import Table, bytes_tables, engine_tables, memory_tables, time_tables
+from bench.train_tables import train_sentences, train_tables
 
 TableMaker = Callable[[Results], Sequence[Table]]  # none where nothing was measured
 PlotMaker = Callable[[Results], Sequence[Plot]]  # none where nothing was measured
@@ -196,6 +197,26 @@ SECTIONS = (  # in the page's order
             ),
             "Intervals": "Student’s t on the seeds’ paired differences, 95 %.",
         },
+    ),
+    Section(
+        group="train",
+        title="Trainings",
+        lead=(
+            "One run each: a seed, a partition, a split. Bytes are all that the clients send and"
+            " receive, the hand-over of the base model included, over the number of clients; what"
+            " else was chosen is in the record."
+        ),
+        says=(train_sentences,),
+        tables=(train_tables,),
+        definitions={
+            "Accuracy of a training": (
+                "The share of the test split classified rightly; high and low hold-outs are what"
+                " each group’s clients keep back, pooled; the worst decile is the tenth of the"
+                " clients that fare worst on their own."
+            )
+        },
+        command="zobench train --out DIR",
+        optional=True,
     ),
     Section(
         group="frontier",

@@ -1,0 +1,130 @@
+"""The page of trainings, and of any folder: what it holds, and which commands it names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sample_records as sample
+
+from bench.record import Record
+from bench.report import write_report
+from bench.reproduce import command_lines
+from bench.results import Results
+from bench.sections import SECTIONS
+from bench.train_tables import train_sentences, train_tables
+from bench.training_metrics import training_metrics
+from zo_core.config import TrainConfig
+
+
+def training(seed: int = 0, *, end: float = 0.875, verdict: str = "converged") -> Record:
+    """Make the record of a training of 10 clients with two evaluations; it ends at a share."""
+    config = TrainConfig(run_seed=seed, clients=10, rounds=40, pivot=20).to_json()
+    point = dict.fromkeys(("high_accuracy", "low_accuracy", "worst_decile_accuracy"), None)
+    curve = [
+        {**point, "rounds_done": done, "test_accuracy": share}
+        for done, share in ((20, 0.5), (40, end))
+    ]
+    run = {
+        "curve": curve,
+        "verdict": verdict,
+        "rounds_done": 40,
+        "up_scalar_bytes": 1,
+        "down_scalar_bytes": 1,
+        "up_payload_bytes": 10 * 512,
+        "down_payload_bytes": 10 * 1536,
+        "passes_by_method": {},
+        "seconds_by_method": {"fedavg": 1.5, "zowarmup": 2.0},
+        "memory": {"peak_above_baseline_bytes": {"value": 1e6, "method": "VmHWM"}},
+    }
+    return sample.record(
+        f"train/zowarmup-digits-cnn/10-90/seed-{seed}",
+        config,
+        training_metrics([run]),
+        details=run,
+    )
+
+
+def at_scale(scale: str, records: Iterable[Record]) -> list[Record]:
+    return [replace(r, provenance=replace(r.provenance, scale=scale)) for r in records]
+
+
+def lines_of(records: list[Record]) -> list[str]:
+    return [command for command, _ in command_lines(records, SECTIONS)]
+
+
+def test_the_page_of_a_training_tells_its_accuracy_and_how_to_train_again(tmp_path: Path) -> None:
+    folder = sample.write(tmp_path, at_scale("train", [training(3)]))
+    html = write_report(folder).read_text(encoding="utf-8")
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
+    answer = (
+        "ZOWarmUp on digits with 10/90 high- and low-resource clients, seed 3: 87.5 % test"
+        " accuracy after 40 rounds, 2 KiB a client on the link."
+    )
+    assert text.count(answer) == 2  # as the answer, and in its section
+    assert "Test accuracy by round" in text
+    assert "zobench train --out DIR" in text
+    assert "pytest --benchmark" not in text
+
+
+def test_trainings_stand_side_by_side_and_a_missing_point_is_a_dash() -> None:
+    longer, shorter = training(0), training(1, end=0.75)
+    shorter = replace(shorter, details={**shorter.details, "curve": shorter.details["curve"][1:]})
+    ends, curves = train_tables(Results.of([longer, shorter]))
+    assert [row[3].text for row in ends.rows] == ["87.5 %", "75.0 %"]
+    assert [row[7].text for row in ends.rows] == ["2 KiB", "2 KiB"]
+    assert [[cell.text for cell in row] for row in curves.rows] == [
+        ["20", "50.0 %", "–"],
+        ["40", "87.5 %", "75.0 %"],
+    ]
+
+
+@pytest.mark.parametrize("verdict", ["diverged", "did not converge"])
+def test_how_a_training_failed_is_part_of_its_sentence(verdict: str) -> None:
+    (said,) = train_sentences(Results.of([training(verdict=verdict)]))
+    assert said.endswith(f"; it {verdict}.")
+
+
+@pytest.mark.parametrize("scale", ["smoke", "laptop"])
+def test_a_suites_page_names_the_suite_and_each_group_at_its_scale(scale: str) -> None:
+    records = at_scale(scale, [*sample.bytes_records(), *sample.memory_records()])
+    assert lines_of(records) == [
+        f"pytest --benchmark --scale {scale}",
+        f"zobench run --only memory --scale {scale}",
+        f"zobench run --only bytes --scale {scale}",
+        "zobench report DIR",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("case", "scale", "command"),
+    [
+        ("llm/lm-opt-125m/bytes", "laptop", "zobench run --only llm --scale laptop"),
+        ("llm/instruct", "study", "zobench instruct --out DIR"),
+        ("wire/mqtt/zo", "default", "zobench run --only wire --scale default"),
+        ("tables/table2", "paper", "zobench run --only tables --scale paper"),
+        ("fit/grid", "fit", "zobench fit --grid --out DIR"),
+        ("train/zowarmup-digits-cnn/10-90/seed-0", "train", "zobench train --out DIR"),
+    ],
+)
+def test_what_the_suite_does_not_run_by_itself_names_its_own_command_alone(
+    case: str, scale: str, command: str
+) -> None:
+    assert lines_of(at_scale(scale, [sample.record(case, {})])) == [command, "zobench report DIR"]
+
+
+def test_a_folder_of_suite_and_study_names_what_made_each() -> None:
+    records = at_scale("study", [sample.record("llm/instruct", {})])
+    records += at_scale(
+        "laptop", [sample.record("llm/precision", {}), sample.record("bytes/a", {})]
+    )
+    assert lines_of(records) == [
+        "pytest --benchmark --scale laptop",
+        "zobench run --only bytes --scale laptop",
+        "zobench instruct --out DIR",
+        "zobench run --only llm --scale laptop",
+        "zobench report DIR",
+    ]
