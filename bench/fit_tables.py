@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bench.fit_statement import OUT_OF_MEMORY, memories_held_against, whole_peak
@@ -14,10 +15,16 @@ from bench.text import METHODS, MISSING, label, mib, size
 
 
 def board_tables(results: Results) -> list[Table]:
-    """Hold what each step's process takes against boards' memory, or its accelerator's."""
+    """Hold what each step's process takes against boards' memory, or its accelerator's.
+
+    The first model's table lies open, the others' folded.
+    """
     memories = memories_held_against(results)
-    tables = (_boards(results, model, memories) for model in results.models("memory"))
-    return [table for table in tables if table.rows] if memories else []
+    if not memories:
+        return []
+    made = (_boards(results, model, memories) for model in results.models("memory"))
+    tables = [table for table in made if table.rows]
+    return [replace(table, folded=table is not tables[0]) for table in tables]
 
 
 def trial_tables(results: Results) -> list[Table]:
