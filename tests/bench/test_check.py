@@ -240,6 +240,7 @@ def test_an_emulated_machine_gives_bytes_and_accuracy_but_no_time_and_no_memory(
 def test_what_is_thrown_away_there_is_done_once() -> None:
     scale = once(scale_named("default"))
     assert {scale.memory_processes, scale.time_repeats, scale.engine_repeats} == {1}
+    assert scale.memory_batches == scale.time_batches == (1,)
     assert scale.restore_cycles == scale_named("default").restore_cycles  # bits are kept
 
 
