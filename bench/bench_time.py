@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,8 @@ from bench.suite import Suite
 from bench.workloads import STEP_METHODS, make_step
 from devices.energy import NoEnergy
 
+_TIMED_S = 2.0  # of short steps, so that what disturbs some of them does not disturb all
+_MOST_REPEATS = 30
 _ENERGY_REGION_S = 2.0  # of steps in a row: many periods of any counter or sensor
 
 
@@ -30,6 +33,21 @@ def steps_in_round(method: str, batch: int) -> int | None:
     passes = {"zo": paper.DIRECTIONS, "fedavg": paper.LOCAL_EPOCHS, "backprop": paper.LOCAL_EPOCHS}
     count = passes.get(kind)
     return None if count is None else count * math.ceil(paper.CLIENT_IMAGES / batch)
+
+
+def repeats_of(step: Callable[[], object], least: int) -> int:
+    """Choose how often a step is timed: a short one for two seconds, up to 30 times.
+
+    Args:
+        step: takes one step, and has been taken before.
+        least: the scale's repeats; one is one, whatever the step takes.
+    """
+    if least == 1:
+        return 1
+    started = time.perf_counter()
+    step()
+    seconds = time.perf_counter() - started
+    return max(least, min(_MOST_REPEATS, math.ceil(_TIMED_S / seconds)))
 
 
 def step_energy(step: Callable[[], object], step_s: float) -> Metric:
@@ -61,9 +79,11 @@ def _cases(scale: Scale) -> list[tuple[str, str, int]]:
 
 @with_parameters("model, method, batch", _cases)
 def test_step_time(suite: Suite, benchmark: Any, model: str, method: str, batch: int) -> None:
-    """Time a step after one burn-in, one call a repeat."""
+    """Time a step after a burn-in, one call a repeat."""
     step = make_step(model, method, batch, suite.device_type)
-    benchmark.pedantic(step, rounds=suite.scale.time_repeats, iterations=1, warmup_rounds=1)
+    step()
+    repeats = repeats_of(step, suite.scale.time_repeats)
+    benchmark.pedantic(step, rounds=repeats, iterations=1)
     metric = median(benchmark.stats.stats.data, "second", "pytest-benchmark pedantic, wall time")
     steps = steps_in_round(method, batch)
     metrics = {"step": metric, "energy": step_energy(step, metric.value or _ENERGY_REGION_S)}
