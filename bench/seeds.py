@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.record import Record
+from bench.text import place_key
 
 Seed = int | str  # a run's seed; of a sample made from other runs, what names them
 
@@ -20,7 +21,7 @@ def sample_seeds(record: Record, name: str) -> Sequence[Seed]:
         A seed a sample; nothing where the record does not say.
     """
     for place in record.details.get("places", ()):  # a table, each place with seeds of its own
-        if name.startswith(f"{place['row']}/{place['split'].replace('/', '-')}/"):
+        if name.startswith(f"{place_key(place['row'], place['split'])}/"):
             return tuple(place["seeds"])
     if "sources" in record.config:  # a frontier: one figure of the runs that these hashes name
         return (" ".join(sorted(record.config["sources"].values())),)

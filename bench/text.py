@@ -134,6 +134,21 @@ def times(ratio: float) -> str:
     return f"{float(f'{ratio:.2g}'):,.0f}" if ratio >= 100 else significant(ratio)
 
 
+def split_of(high_share: float) -> str:
+    """Write the clients' shares, high- and low-resource, in per cent; parse_split reads it.
+
+    >>> split_of(0.1), split_of(0.925)
+    ('10/90', '92.5/7.5')
+    """
+    high = 100 * high_share
+    return f"{high:g}/{100 - high:g}"
+
+
+def place_key(row: str, split: str) -> str:
+    """Begin the names of a table's metrics at one row and split."""
+    return f"{row}/{split.replace('/', '-')}"
+
+
 def less_or_more(ours: float, theirs: float) -> str:
     """Write how many times less or more one amount is than another.
 

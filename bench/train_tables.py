@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.record import Record
 from bench.results import Results
 from bench.tables import Cell, Table
-from bench.text import MISSING, duration, label, percent, size
+from bench.text import MISSING, duration, label, percent, size, split_of
 
 _SHARES = ("test_accuracy", "high_accuracy", "low_accuracy", "worst_decile_accuracy")
 
@@ -26,9 +26,10 @@ def _sentence(results: Results, record: Record) -> str:
     if accuracy is None:
         return ""
     config, verdict = record.config, record.details["verdict"]
+    clients = split_of(config["high_share"])
     ending = "" if verdict == "converged" else f"; it {verdict}"
     return (
-        f"{label(config['algorithm'])} on {config['dataset']} with {_clients(record)} high- and"
+        f"{label(config['algorithm'])} on {config['dataset']} with {clients} high- and"
         f" low-resource clients, seed {config['run_seed']}: {percent(accuracy)} test accuracy after"
         f" {record.details['rounds_done']} rounds, {_on_the_link(results, record)} a client on the"
         f" link{ending}."
@@ -75,14 +76,9 @@ def _curves(records: list[Record]) -> Table:
 def _name(record: Record) -> str:
     config = record.config
     return (
-        f"{label(config['algorithm'])}, {config['dataset']}, {_clients(record)},"
+        f"{label(config['algorithm'])}, {config['dataset']}, {split_of(config['high_share'])},"
         f" seed {config['run_seed']}"
     )
-
-
-def _clients(record: Record) -> str:
-    high = 100 * record.config["high_share"]
-    return f"{high:g}/{100 - high:g}"
 
 
 def _on_the_link(results: Results, record: Record) -> str:

@@ -17,6 +17,7 @@ from bench.model_choice import choose_device
 from bench.record import Record, provenance
 from bench.store import has_record, open_store, write_record
 from bench.suite import new_folder
+from bench.text import split_of
 from bench.train_progress import describe, showing_progress, stopping_on_interrupt
 from bench.training_metrics import run_as_json, training_metrics
 
@@ -150,11 +151,9 @@ def _folder(out: Path | None, case: str) -> Path:
 
 def _case(config: Mapping[str, Any]) -> str:
     """Name a training by what people vary; what else they chose is in the record's config."""
-    high = 100 * config["high_share"]
-    return (
-        f"train/{config['algorithm']}-{config['dataset']}-{config['model']}/"
-        f"{high:g}-{100 - high:g}/seed-{config['run_seed']}"
-    )
+    trained = f"{config['algorithm']}-{config['dataset']}-{config['model']}"
+    split = split_of(config["high_share"]).replace("/", "-")
+    return f"train/{trained}/{split}/seed-{config['run_seed']}"
 
 
 def _as_record(run: dict[str, Any]) -> Record:

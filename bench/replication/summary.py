@@ -10,6 +10,7 @@ from typing import Any
 from bench.record import Metric, mean, unmeasured
 from bench.replication.cell import Cell, CellResult, CellStore
 from bench.replication.spec import PaperTable, Row, TableScale, splits_of
+from bench.text import place_key
 from zo_core.loss.passes import Passes
 
 Training = Mapping[str, Any]  # what bench.replication.worker.summary returns
@@ -90,7 +91,7 @@ class Place:
     @property
     def key(self) -> str:
         """Begin of the names of its metrics."""
-        return f"{self.row.name}/{self.split.replace('/', '-')}"
+        return place_key(self.row.name, self.split)
 
     @property
     def trainings(self) -> list[Training]:

@@ -10,7 +10,7 @@ from bench.record import Metric, Record
 from bench.results import Results
 from bench.statements import interval_text
 from bench.tables import Cell, Table
-from bench.text import MISSING, duration, percent, points, size
+from bench.text import MISSING, duration, percent, place_key, points, size
 
 Place = Mapping[str, Any]  # one entry of a record's details["places"]
 
@@ -84,7 +84,7 @@ def search_table(record: Record) -> Table:
 
 def metric_of(record: Record, place: Place, name: str) -> Metric | None:
     """Return a place's metric; None where it does not apply or nothing is done."""
-    metric = record.metrics.get(f"{place['row']}/{place['split'].replace('/', '-')}/{name}")
+    metric = record.metrics.get(f"{place_key(place['row'], place['split'])}/{name}")
     return metric if metric is not None and metric.value is not None else None
 
 
