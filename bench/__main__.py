@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Sequence
 
 from bench import SUITE_VERSION
-from bench.commands import (
+from bench.cli import (
     EXIT_DONE,
     EXIT_ENVIRONMENT,
     EXIT_INTERRUPTED,

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import pytest
 
-from bench.commands import EXIT_ENVIRONMENT
-from bench.table_options import TABLE_OPTIONS, option_of
+from bench.cli import EXIT_ENVIRONMENT
+from bench.suite.table_options import TABLE_OPTIONS, option_of
 
 if TYPE_CHECKING:
-    from bench.suite import Suite
+    from bench.suite.suite import Suite
 
 _BENCHMARK = "--benchmark"
 
@@ -99,7 +99,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Point pytest at the suite's cases where --benchmark is given."""
     if not config.option.benchmark or config.option.help:
         return
-    from bench.suite import Suite, cases_files
+    from bench.suite.suite import Suite, cases_files
 
     _require_one_at_a_time(config)
     try:

@@ -6,6 +6,7 @@ functions that say so, and never imported behind a measured process's back.
 
 from devices.catalog import CATALOG, find_device
 from devices.child import phase
+from devices.child_exit import IsolatedResult
 from devices.clock import now_s, synchronise
 from devices.cuda import DeviceMemory, measure_device
 from devices.detect import detect, environment
@@ -15,11 +16,10 @@ from devices.inventory import MeterInfo, list_meters
 from devices.isolate import run_isolated
 from devices.memory import HostMemory, read_host_memory
 from devices.meter import Measurement, measure
-from devices.outcome import IsolatedResult
 from devices.peaks import SampledRss, best_peak_meter
+from devices.pool import SideBySide
 from devices.reading import Reading, missing
 from devices.spec import Accelerator, DeviceSpec
-from devices.together import SideBySide
 from devices.traffic import Traffic, count_traffic, network_pair
 
 __all__ = [

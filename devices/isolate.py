@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from devices import child, heap
+from devices.child_exit import Ended, IsolatedResult, judge
 from devices.limits import Limit, open_limit
-from devices.outcome import Ended, IsolatedResult, judge
+from devices.pool import kill_group, waited_for
 from devices.reading import missing
-from devices.together import kill_group, waited_for
 
 _TAIL_BYTES = 4096
 

@@ -18,7 +18,7 @@ MODULES = [
 
 
 def test_there_are_examples() -> None:
-    assert {"zo_core.stream", "zo_core.models", "devices.meter", "bench.text"} <= set(MODULES)
+    assert {"zo_core.stream", "zo_core.models", "devices.meter", "bench.format"} <= set(MODULES)
 
 
 @pytest.mark.parametrize("name", MODULES)

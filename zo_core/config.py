@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from zo_core.estimators import estimator_named
-from zo_core.frugal_backprop import check_backprop
+from zo_core.first_order.memory_efficient_backprop import check_backprop
+from zo_core.first_order.trainable_part import check_trained
+from zo_core.first_order.uplink import UPLINKS
 from zo_core.kernels import DISTRIBUTIONS
-from zo_core.payload import MAX_CANDIDATES
-from zo_core.trained import check_trained
-from zo_core.uplink import UPLINKS
+from zo_core.payloads.core import MAX_CANDIDATES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

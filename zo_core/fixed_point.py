@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.round_seeds import check_seeds
+from zo_core.seeds import check_seeds
 
 MAX_DIRECTIONS = 1 << 24  # below it the sum of |a_j| fits int32
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.record import Record
+from bench.records.record import Record
+from bench.records.store import StoreError, read_records, replacing
 from bench.replication.spec import Rates
-from bench.store import StoreError, read_records, replacing
 
 _FOLDER = Path(__file__).with_name("rates")
 SEARCH_CASE = "tables/search"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from bench.replication.halving import Rung
 from bench.replication.spec import TableScale
+from bench.sweeps.halving import Rung
 
 _DIGITS: Final = {"dataset": "digits", "model": "cnn"}
 _PIVOT: Final = 0.4  # 200 of 500 rounds

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
-from bench.replication.cell import Cell, CellStore
-from bench.replication.engines import Workplace
-from bench.replication.halving import Candidate, Rung, Trial, best_of, halve, sample_grid
 from bench.replication.spec import TableScale
+from bench.sweeps.cell import Cell, CellStore
+from bench.sweeps.engines import Workplace
+from bench.sweeps.halving import Candidate, Rung, Trial, best_of, halve, sample_grid
 from zo_core.config import TrainConfig
 from zo_core.data.resources import parse_split
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.replication.cell import Cell
+from bench.sweeps.cell import Cell
 from zo_core.config import TrainConfig
 from zo_core.data.resources import parse_split
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.record import Metric, mean, unmeasured
-from bench.replication.cell import Cell, CellResult, CellStore
+from bench.format import place_key
+from bench.records.record import Metric, mean, unmeasured
 from bench.replication.spec import PaperTable, Row, TableScale, splits_of
-from bench.text import place_key
+from bench.sweeps.cell import Cell, CellResult, CellStore
 from zo_core.loss.passes import Passes
 
-Training = Mapping[str, Any]  # what bench.replication.worker.summary returns
+Training = Mapping[str, Any]  # what bench.sweeps.worker.summary returns
 MAX_POINTS = 21  # of a curve in a record
 
 

@@ -15,9 +15,9 @@ import numpy as np
 
 from zo_core.algorithms.base import ClientData, RoundContext
 from zo_core.algorithms.zeroth_order import ZerothOrderStep
-from zo_core.client import load_replica
-from zo_core.manifest import read_manifest
-from zo_core.payload import ScalarUpdate
+from zo_core.edge.load import load_replica
+from zo_core.edge.manifest import read_manifest
+from zo_core.payloads.core import ScalarUpdate
 
 ROUNDS, DIRECTIONS, ITEMS = 2, 3, 16
 

@@ -19,7 +19,7 @@ def sample_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of all sample records, in a folder with its records and plots; only to look at."""
     import sample_records
 
-    from bench.report import write_report
+    from bench.report.page import write_report
 
     folder = tmp_path_factory.mktemp("sample")
     return write_report(sample_records.write(folder, sample_records.sample_records()))

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bench.record import Metric, Provenance, Record, mean, median, single
-from bench.store import open_store, write_record
+from bench.records.record import Metric, Provenance, Record, mean, median, single
+from bench.records.store import open_store, write_record
 from zo_core import cost_model
 
 MIB = 1 << 20

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bench.bench_accuracy import FURTHER, VARIANTS
-from bench.scales import SCALES
-from bench.text import ALGORITHMS, FRONTIER_ALGORITHMS, FURTHER_ALGORITHMS, label
+from bench.cases.bench_accuracy import FURTHER, VARIANTS
+from bench.format import ALGORITHMS, FRONTIER_ALGORITHMS, FURTHER_ALGORITHMS, label
+from bench.suite.scales import SCALES
 from zo_core.algorithms.registry import ALGORITHMS as REGISTRY
 
 

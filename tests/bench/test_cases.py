@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 import bench
-from bench.scales import SCALES
+from bench.suite.scales import SCALES
 
-FILES = sorted(path.stem for path in Path(bench.__file__).parent.glob("bench_*.py"))
+FILES = sorted(path.stem for path in (Path(bench.__file__).parent / "cases").glob("bench_*.py"))
 
 
 def cases(file: str) -> list[Any]:
-    module = importlib.import_module(f"bench.{file}")
+    module = importlib.import_module(f"bench.cases.{file}")
     return [f for name, f in vars(module).items() if name.startswith("test_")]
 
 

@@ -13,12 +13,12 @@ import sample_records as sample
 
 import devices
 from bench.__main__ import main
-from bench.check import SCHEMA_FILE, check, check_file
-from bench.emulation import once, without_untrue
-from bench.migration import SCHEMA, migrate
-from bench.record import Record, mean, median, provenance, single, unmeasured
-from bench.scales import scale_named
-from bench.store import StoreError, read_records, write_record
+from bench.records.migration import SCHEMA, migrate
+from bench.records.record import Record, mean, median, provenance, single, unmeasured
+from bench.records.store import StoreError, read_records, write_record
+from bench.records.validate import SCHEMA_FILE, check, check_file
+from bench.suite.emulation import once, without_untrue
+from bench.suite.scales import scale_named
 
 REPOSITORY = Path(__file__).parents[2]
 OLDER = REPOSITORY / "tests" / "data" / "records-1"

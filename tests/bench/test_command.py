@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.__main__ import main
-from bench.store import read_records
+from bench.records.store import read_records
 
 QUICK = ["--rounds", "2", "--pivot", "1", "--clients", "10", "--warmup-cohort", "2"]
 QUICK += ["--zo-cohort", "10", "--eval-every", "1", "--high-share", "0.2"]

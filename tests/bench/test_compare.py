@@ -14,12 +14,12 @@ import pytest
 import sample_records as sample
 
 from bench.__main__ import main
-from bench.compare import Comparison, compare, profile_difference
-from bench.compare_table import markdown_table, verdict_line
-from bench.gates import Gate, gate_of
-from bench.judge import State, judge, ratio_bound
-from bench.record import Metric, Record, mean, median, single, unmeasured
-from bench.store import read_records
+from bench.compare.compare import Comparison, compare, profile_difference
+from bench.compare.gate_result import State, judge, ratio_bound
+from bench.compare.table import markdown_table, verdict_line
+from bench.records.gates import Gate, gate_of
+from bench.records.record import Metric, Record, mean, median, single, unmeasured
+from bench.records.store import read_records
 
 TENSOR = "sum of live tensor storage, seen at torch's dispatcher; made in the step"
 VMHWM = "VmHWM reset by clear_refs"

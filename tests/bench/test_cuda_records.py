@@ -13,21 +13,21 @@ import pytest
 import sample_records as sample
 from rich.console import Console
 
-from bench import readme
-from bench.bench_memory import _headline as progress_line
-from bench.bench_memory import _metrics
-from bench.fit_tables import board_tables
-from bench.frugal_tables import frugal_tables
-from bench.gates import Gate, gate_of
-from bench.headline import headline
-from bench.machines import Machine, figure_tables
-from bench.plots import memory_plots
-from bench.record import Metric, Record, single, unmeasured
-from bench.results import Results
-from bench.statements import memory_sentence
-from bench.step_memory import ALLOCATOR, DEVICE, HOST, memory_of, step_memory
-from bench.summary import summary_table
-from bench.tables import Table, memory_tables
+from bench.cases.bench_memory import _headline as progress_line
+from bench.cases.bench_memory import _metrics
+from bench.records.gates import Gate, gate_of
+from bench.records.record import Metric, Record, single, unmeasured
+from bench.records.record_index import Results
+from bench.records.step_memory import ALLOCATOR, DEVICE, HOST, memory_of, step_memory
+from bench.report import readme
+from bench.report.groups.fit import board_tables
+from bench.report.groups.low_memory import frugal_tables
+from bench.report.groups.statements import memory_sentence
+from bench.report.headline import headline
+from bench.report.machines import Machine, figure_tables
+from bench.report.plots.memory import memory_plots
+from bench.report.table import Table, memory_tables
+from bench.report.terminal import summary_table
 from devices.cuda import measure_device
 
 GPU = {"name": "Sample GPU 80", "memory_bytes": 80 << 30, "is_integrated": False, "driver": "1"}

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import sample_records as sample
 
-from bench import edge_limit
 from bench.__main__ import main
-from bench.edge_packaging import closure
-from bench.edge_tables import edge_tables
-from bench.record import single
-from bench.results import Results
+from bench.cases.edge_packaging import closure
+from bench.records.record import single
+from bench.records.record_index import Results
+from bench.report.groups.edge import edge_tables
+from bench.workloads import edge_limit
 
 onnxscript = pytest.importorskip("onnxscript")
 
@@ -23,8 +23,8 @@ def test_low_resource_clients_without_torch_end_with_the_servers_digest() -> Non
     """GIVEN a run whose low-resource clients are on ONNX Runtime WHEN it ends THEN every round's
     result led both back ends to one digest, and the accuracy is the all-torch run's.
     """
-    from bench.edge_training import train_with_edge_clients
-    from bench.workloads import train
+    from bench.workloads.edge_training import train_with_edge_clients
+    from bench.workloads.steps import train
 
     config = {
         "algorithm": "zowarmup",
@@ -70,9 +70,9 @@ def test_experiments_on_a_graph_compute_the_same_model(tmp_path: Path) -> None:
     import numpy as np
     import onnxruntime as ort
 
-    from bench.edge_graphs import write_constant, write_quantised
-    from bench.edge_workloads import export, time_ways
-    from zo_core.client import load_replica
+    from bench.workloads.edge import export, time_ways
+    from bench.workloads.edge_graphs import write_constant, write_quantised
+    from zo_core.edge.load import load_replica
 
     export("cnn", str(tmp_path / "exact"))
     x = np.random.default_rng(0).random((5, 1, 8, 8), dtype=np.float32)

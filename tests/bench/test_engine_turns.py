@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bench import engine_workloads
+from bench.workloads import engine as engine_workloads
 
 
 class Clock:

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from bench import fit
 from bench.__main__ import main
-from bench.fit import Cell, Target, Trial, agreement, find_target, predict_cells, try_cell
-from bench.fit_prediction import predict_tensors
-from bench.fit_record import fit_record
-from bench.record import Record
-from bench.store import read_records
-from bench.workloads import STEP_METHODS, measure_tensor_peaks
+from bench.fit import cells as fit
+from bench.fit.cells import Cell, Target, Trial, agreement, find_target, predict_cells, try_cell
+from bench.fit.prediction import predict_tensors
+from bench.fit.record import fit_record
+from bench.records.record import Record
+from bench.records.store import read_records
+from bench.workloads.steps import STEP_METHODS, measure_tensor_peaks
 
 MIB = 2**20
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux enforces the limit")

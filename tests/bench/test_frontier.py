@@ -11,9 +11,9 @@ import pytest
 import sample_records as sample
 
 import devices
-from bench import bench_frontier
-from bench.client_costs import measure_variants
-from bench.frontier import (
+from bench.cases import bench_frontier
+from bench.format import FRONTIER_ALGORITHMS, label
+from bench.records.frontier import (
     Moment,
     Point,
     best_under,
@@ -25,18 +25,18 @@ from bench.frontier import (
     pareto,
     points_of,
 )
-from bench.frontier_plots import cap_plots, spread
-from bench.frontier_runs import Run, cell_run, dataset_in, frontier_cells
-from bench.frontier_statements import frontier_sentences
-from bench.frontier_tables import frontier_tables
-from bench.frontier_variants import FRONTIER_VARIANTS
-from bench.record import Record, single
-from bench.replication.campaign import Options
-from bench.replication.cell import CellResult, CellStore
-from bench.results import Results
-from bench.store import read_records
-from bench.suite import Suite
-from bench.text import FRONTIER_ALGORITHMS, label
+from bench.records.record import Record, single
+from bench.records.record_index import Results
+from bench.records.store import read_records
+from bench.replication.frontier_runs import Run, cell_run, dataset_in, frontier_cells
+from bench.replication.frontier_variants import FRONTIER_VARIANTS
+from bench.replication.table_run import Options
+from bench.report.groups.frontier import frontier_tables
+from bench.report.groups.frontier_sentences import frontier_sentences
+from bench.report.plots.frontier import cap_plots, spread
+from bench.suite.suite import Suite
+from bench.sweeps.cell import CellResult, CellStore
+from bench.workloads.client_costs import measure_variants
 from zo_core.algorithms import build_algorithm
 
 
@@ -248,7 +248,8 @@ def test_costs_of_a_real_round_tell_the_families_apart() -> None:
         for name in ("fedavg", "high-res-only", "zowarmup", "zowarmup-elastic")
     }
     run = devices.run_isolated(
-        *("bench.client_costs:measure_variants", variants, 1), env={"OMP_NUM_THREADS": "1"}
+        *("bench.workloads.client_costs:measure_variants", variants, 1),
+        env={"OMP_NUM_THREADS": "1"},
     )
     assert run.status == "ok", run.error
     low = {
@@ -376,7 +377,7 @@ def test_the_data_set_is_the_first_whose_folder_is_there(tmp_path: Path) -> None
 def test_finished_cells_become_a_run_and_an_unfinished_variant_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.replication.campaign.fill_cells", lambda *_: None)
+    monkeypatch.setattr("bench.replication.table_run.fill_cells", lambda *_: None)
     options = Options(data_dir=str(tmp_path), seeds=2)
     store, cells = CellStore.below(tmp_path), frontier_cells("zowarmup", "cifar10", 2)
     for cell in cells:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.instruct_data import DataConfig, InstructData, load_data
-from bench.instruct_record import write_study
-from bench.instruct_run import VARIANTS, InstructRun, RunConfig
-from bench.instruct_study import StudyConfig, study
+from bench.instruct.data import DataConfig, InstructData, load_data
+from bench.instruct.record import write_study
+from bench.instruct.run import VARIANTS, InstructRun, RunConfig
+from bench.instruct.study import StudyConfig, study
 from zo_core.models.lm import LM_SHAPES, LanguageModel, LMShape, build_lm
 from zo_core.models.lora import add_lora_
 
@@ -36,7 +36,7 @@ SHAPE = LMShape(
 @pytest.fixture(autouse=True)
 def _small_and_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(LM_SHAPES, "small", SHAPE)
-    monkeypatch.setattr("bench.instruct_run._CHECKPOINT_EVERY", 2)
+    monkeypatch.setattr("bench.instruct.run._CHECKPOINT_EVERY", 2)
 
 
 @pytest.fixture(scope="module")

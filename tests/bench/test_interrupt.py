@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.check import check
+from bench.records.validate import check
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is no signal there")

@@ -6,12 +6,12 @@ import importlib.util
 
 import pytest
 
-from bench.bench_llm import _round_bytes, _step_metrics
-from bench.llm_tables import llm_tables
-from bench.llm_workloads import measure_lm_step, predict_lm_tensors
-from bench.record import Record, provenance, single
-from bench.results import Results
-from bench.suite import GROUPS, parse_groups
+from bench.cases.bench_llm import _round_bytes, _step_metrics
+from bench.records.record import Record, provenance, single
+from bench.records.record_index import Results
+from bench.report.groups.llm import llm_tables
+from bench.suite.suite import GROUPS, parse_groups
+from bench.workloads.llm import measure_lm_step, predict_lm_tensors
 
 needs_transformers = pytest.mark.skipif(
     importlib.util.find_spec("transformers") is None, reason="language models need the extra llm"

@@ -9,9 +9,9 @@ import pytest
 import sample_records as sample
 
 from bench.__main__ import main
-from bench.machines import Machine, column_names, figure_tables, profile_table
-from bench.provenance_tables import origin_rows
-from bench.results import Results
+from bench.records.record_index import Results
+from bench.report.machines import Machine, column_names, figure_tables, profile_table
+from bench.report.provenance import origin_rows
 
 
 def machine(name: str, records: list[sample.Record]) -> Machine:

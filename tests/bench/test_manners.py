@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.__main__ import COMMANDS, build_parser, main
-from bench.commands import LackingError, UsageError
+from bench.cli import LackingError, UsageError
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from bench.model_choice import check_model, choose_device
-from bench.model_names import SUITE_SHAPES, model_label, parse_model, with_input_shape
-from bench.model_source import load_model
+from bench.models.load import load_model
+from bench.models.names import SUITE_SHAPES, model_label, parse_model, with_input_shape
+from bench.suite.preflight import check_model, choose_device
 
 OWN = """
 import torch

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 import sample_records as sample
 
-from bench.plot_style import DARK, LOOKS, Plot, logarithmic_x, panel, save
-from bench.plots import memory_plots
-from bench.results import Results
-from bench.sections import SECTIONS, Section
+from bench.records.record_index import Results
+from bench.report.plots.memory import memory_plots
+from bench.report.plots.style import DARK, LOOKS, Plot, logarithmic_x, panel, save
+from bench.report.sections import SECTIONS, Section
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.commands import EXIT_ENVIRONMENT
-from bench.record import Record
-from bench.store import read_records
-from bench.suite import Suite
-from bench.table_options import TABLE_OPTIONS
+from bench.cli import EXIT_ENVIRONMENT
+from bench.records.record import Record
+from bench.records.store import read_records
+from bench.suite.suite import Suite
+from bench.suite.table_options import TABLE_OPTIONS
 
 OWN = """
 from torch import nn

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.readme import BEGIN, END, reference_folders, results_section
+from bench.report.readme import BEGIN, END, reference_folders, results_section
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -14,7 +14,7 @@ def test_the_readmes_results_are_those_of_the_committed_records() -> None:
         pytest.skip("no reference results are committed")
     readme = (REPOSITORY / "README.md").read_text()
     shown = BEGIN + readme.split(BEGIN)[1].split(END)[0] + END
-    assert shown == results_section(REPOSITORY), "run `python -m bench.readme`"
+    assert shown == results_section(REPOSITORY), "run `python -m bench.report.readme`"
 
 
 def test_every_link_of_the_readme_leads_to_a_file() -> None:

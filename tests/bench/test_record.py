@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.record import Metric, Provenance, Record, mean, median, single, unmeasured
-from bench.store import StoreError, open_store, read_records, replacing, write_record
+from bench.records.record import Metric, Provenance, Record, mean, median, single, unmeasured
+from bench.records.store import StoreError, open_store, read_records, replacing, write_record
 
 
 def make_record(case: str = "memory/cnn/zo/b1") -> Record:

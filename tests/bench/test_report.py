@@ -13,10 +13,10 @@ import pytest
 import sample_records as sample
 from rich.console import Console
 
-from bench.record import unmeasured
-from bench.report import summary_table, write_report
-from bench.results import Results
-from bench.store import StoreError
+from bench.records.record import unmeasured
+from bench.records.record_index import Results
+from bench.records.store import StoreError
+from bench.report.page import summary_table, write_report
 
 
 class Page(HTMLParser):

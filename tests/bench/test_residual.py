@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bench.residual import Evidence, residual
+from bench.cases.residual import Evidence, residual
 from zo_core.cost_model import ActivationCounts
 
 PARAMETERS, BATCH = 1000, 8

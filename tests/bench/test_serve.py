@@ -16,13 +16,13 @@ import pytest
 from rich.console import Console
 
 from bench.__main__ import main
-from bench.commands import serve, train
-from bench.commands.embedded import outer_address, own_address, start_embedded
-from bench.commands.link_options import port_of, topics_of
-from bench.round_table import RoundTable
+from bench.cli import serve, train
+from bench.cli.embedded import outer_address, own_address, start_embedded
+from bench.cli.link_options import port_of, topics_of
+from bench.cli.round_table import RoundTable
 from zo_core.config import TrainConfig
 from zo_core.data import load_dataset
-from zo_core.federation.loops import server_link
+from zo_core.federation.mqtt.loops import server_link
 
 TLS = ("--ca", "ca.pem", "--certificate", "broker.pem", "--key", "broker.key")
 RECIPE = """

@@ -7,18 +7,18 @@ import re
 import pytest
 import sample_records as sample
 
-from bench.fit_statement import fit_sentence
-from bench.fit_tables import board_tables
-from bench.headline import cost_sentence
-from bench.paired import compare_on_seeds, paired_difference
-from bench.record import single
-from bench.results import Results
-from bench.statements import (
+from bench.records.paired import compare_on_seeds, paired_difference
+from bench.records.record import single
+from bench.records.record_index import Results
+from bench.report.groups.fit import board_tables
+from bench.report.groups.fit_statement import fit_sentence
+from bench.report.groups.statements import (
     accuracy_sentences,
     bytes_sentence,
     memory_sentence,
     time_sentence,
 )
+from bench.report.headline import cost_sentence
 
 RUN_BY_RUN = Results.of(sample.sample_records())
 

@@ -8,11 +8,11 @@ import pytest
 import sample_records as sample
 
 import devices
-from bench.bench_time import step_energy
-from bench.record import unmeasured
-from bench.report import write_report
-from bench.results import Results
-from bench.tables import time_tables
+from bench.cases.bench_time import step_energy
+from bench.records.record import unmeasured
+from bench.records.record_index import Results
+from bench.report.page import write_report
+from bench.report.table import time_tables
 from devices.reading import Reading
 
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench import bench_time
-from bench.bench_time import repeats_of
+from bench.cases import bench_time
+from bench.cases.bench_time import repeats_of
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ import pytest
 from rich.console import Console
 
 from bench.__main__ import main
-from bench.store import read_records
-from bench.train_progress import showing_progress, stopping_on_interrupt
+from bench.cli.train_progress import showing_progress, stopping_on_interrupt
+from bench.records.store import read_records
 from zo_core.config import TrainConfig
 from zo_core.federation.record import TrainingRecord
-from zo_core.federation.training import Training
+from zo_core.federation.simulation.training import Training
 
 QUICK = ["--rounds", "4", "--pivot", "2", "--clients", "10", "--warmup-cohort", "2"]
 QUICK += ["--zo-cohort", "3", "--eval-every", "2", "--high-share", "0.2", "--directions", "1"]
@@ -142,7 +142,7 @@ def test_without_a_terminal_a_line_comes_now_and_then(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     times = iter([0.0, 1.0, 16.0, 17.0, 40.0])
-    monkeypatch.setattr("bench.train_progress.time.monotonic", lambda: next(times))
+    monkeypatch.setattr("bench.cli.train_progress.time.monotonic", lambda: next(times))
     config = replace(TrainConfig(), rounds=100, pivot=10)
     record = TrainingRecord(config=config, high=(0,), up_payload_bytes=2_500_000)
     with showing_progress(Console(soft_wrap=True), 100) as show:

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import sample_records as sample
 
-from bench.record import Record
-from bench.report import write_report
-from bench.reproduce import command_lines
-from bench.results import Results
-from bench.sections import SECTIONS
-from bench.train_tables import train_sentences, train_tables
-from bench.training_metrics import training_metrics
+from bench.records.record import Record
+from bench.records.record_index import Results
+from bench.records.training_metrics import training_metrics
+from bench.report.groups.train import train_sentences, train_tables
+from bench.report.page import write_report
+from bench.report.reproduce import command_lines
+from bench.report.sections import SECTIONS
 from zo_core.config import TrainConfig
 
 

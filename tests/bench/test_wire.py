@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bench.wire_measure import measure_wire, message_bytes, mosquitto, why_no_wire
-from bench.wire_scale import lost_messages, measure_fleet
-from bench.wire_workloads import stub_plan
+from bench.cases.wire_measure import measure_wire, message_bytes, mosquitto, why_no_wire
+from bench.workloads.wire import stub_plan
+from bench.workloads.wire_scale import lost_messages, measure_fleet
 
 
 def test_a_zo_round_takes_less_than_a_kilobyte_up_and_down() -> None:

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 import devices
-from bench.frugal_steps import FRUGAL_METHODS
-from bench.tensor_census import take_census
-from bench.workloads import STEP_METHODS, bind_step, measure_tensor_peaks
+from bench.workloads.low_memory_steps import FRUGAL_METHODS
+from bench.workloads.steps import STEP_METHODS, bind_step, measure_tensor_peaks
+from bench.workloads.tensors_alive_at_peak import take_census
 from devices.tensor_memory import TensorPeak, track_tensors
 from zo_core.loss.module_loss import mean_loss
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from devices import cgroup, run_isolated
+from devices.child_exit import Ended, judge
 from devices.limits import open_limit
-from devices.outcome import Ended, judge
 
 MIB = 1 << 20
 LIMIT_BYTES = 200 * MIB

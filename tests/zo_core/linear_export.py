@@ -12,8 +12,7 @@ from onnx import TensorProto, helper
 from safetensors.numpy import save_file
 
 from zo_core.digest import digest
-from zo_core.grid import snap_
-from zo_core.manifest import (
+from zo_core.edge.manifest import (
     GRAPH_FILE,
     WEIGHTS_FILE,
     Manifest,
@@ -21,7 +20,8 @@ from zo_core.manifest import (
     file_digest,
     read_manifest,
 )
-from zo_core.weights_file import read_tensors
+from zo_core.edge.weights_file import read_tensors
+from zo_core.grid import snap_
 
 CLASSES = 10
 

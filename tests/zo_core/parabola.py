@@ -14,7 +14,7 @@ from zo_core.algorithms import build_algorithm
 from zo_core.algorithms.base import Algorithm, ClientData, Method, RoundContext
 from zo_core.config import TrainConfig
 from zo_core.federation import Replica, RoundRecord, run_round, sample_cohort
-from zo_core.payload import Payload, Snapshot
+from zo_core.payloads.core import Payload, Snapshot
 
 DIM = 12
 SAMPLES = (3, 5, 2, 8, 4, 6)  # of each client: unequal

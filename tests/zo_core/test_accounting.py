@@ -6,7 +6,7 @@ import pytest
 
 from zo_core.config import TrainConfig
 from zo_core.data import synthetic_blobs
-from zo_core.federation.training import Training
+from zo_core.federation.simulation.training import Training
 from zo_core.models import count_parameters
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")

@@ -20,7 +20,7 @@ from zo_core.algorithms.fedavg import FedAvg, NonFiniteWeightsError
 from zo_core.algorithms.zeroth_order import ZerothOrderStep
 from zo_core.federation import ForkError, Replica
 from zo_core.grid import Grid
-from zo_core.payload import DenseWeights, Payload, RoundResult, ScalarUpdate
+from zo_core.payloads.core import DenseWeights, Payload, RoundResult, ScalarUpdate
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 ROWS = pytest.mark.parametrize("name", ALGORITHMS)

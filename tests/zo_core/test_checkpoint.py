@@ -15,9 +15,14 @@ import pytest
 
 from zo_core.config import TrainConfig
 from zo_core.data import Dataset, load_dataset
-from zo_core.federation.checkpoint import CHECKPOINT_VERSION, CheckpointError, resume_, save
 from zo_core.federation.record import TrainingRecord
-from zo_core.federation.training import Training
+from zo_core.federation.simulation.run_checkpoint import (
+    CHECKPOINT_VERSION,
+    CheckpointError,
+    resume_,
+    save,
+)
+from zo_core.federation.simulation.training import Training
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -85,8 +90,8 @@ import os, random, signal, sys, torch
 from pathlib import Path
 from zo_core.config import TrainConfig
 from zo_core.data import load_dataset
-from zo_core.federation.checkpoint import resume_
-from zo_core.federation.training import Training
+from zo_core.federation.simulation.run_checkpoint import resume_
+from zo_core.federation.simulation.training import Training
 torch.set_num_threads(1)
 folder, doomed = Path(sys.argv[2]), int(sys.argv[3])
 config = TrainConfig(**eval(sys.argv[1]))

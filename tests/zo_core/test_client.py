@@ -20,10 +20,10 @@ from linear_export import (
 
 import devices
 from zo_core import loss_differences, perturb_
-from zo_core.client import load_replica
+from zo_core.edge.load import load_replica
+from zo_core.edge.manifest import ExportedModelError
+from zo_core.edge.onnx_loss import MODES
 from zo_core.federation import Replica
-from zo_core.loss.onnx import MODES
-from zo_core.manifest import ExportedModelError
 
 MIB = 1 << 20
 
@@ -131,7 +131,7 @@ def test_what_does_not_match_is_refused_by_name(folder: Path, change: str) -> No
 
 
 def test_a_graph_that_is_none_is_refused_even_if_the_manifest_vouches_for_it(folder: Path) -> None:
-    from zo_core.manifest import file_digest
+    from zo_core.edge.manifest import file_digest
 
     (folder / "model.onnx").write_bytes(b"ONNX")
     change_manifest(folder, graph_digest=file_digest(folder / "model.onnx"))

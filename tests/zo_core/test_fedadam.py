@@ -13,15 +13,15 @@ import torch
 from parabola import DIM, Parabola, config, start
 
 from zo_core import rademacher
-from zo_core.adam import adam_on_grid_, empty_state
 from zo_core.algorithms import build_algorithm
 from zo_core.algorithms.base import RoundContext
 from zo_core.algorithms.fedadam import FedAdam
+from zo_core.algorithms.steps.adam import adam_on_grid_, empty_state
 from zo_core.federation import Replica, RoundLog
 from zo_core.fixed_point import FixedPointUpdate, fixed_point
 from zo_core.grid import Grid, GridError, snap_
 from zo_core.parameters import parameters
-from zo_core.payload import DenseWeights, Payload, Snapshot
+from zo_core.payloads.core import DenseWeights, Payload, Snapshot
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -155,7 +155,9 @@ def test_torchs_operations_give_numpys_bits(monkeypatch: pytest.MonkeyPatch) -> 
     states = []
     for params in weights:
         if isinstance(params[0], torch.Tensor):
-            monkeypatch.setattr("zo_core.adam.as_numpy_if_possible", lambda array: array)
+            monkeypatch.setattr(
+                "zo_core.algorithms.steps.adam.as_numpy_if_possible", lambda array: array
+            )
         numbered, grid = parameters(params), snap_(params)
         states.append(empty_state(numbered))
         for update in lists(5):

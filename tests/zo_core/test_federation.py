@@ -16,9 +16,9 @@ from torch import nn
 from zo_core.config import TrainConfig
 from zo_core.data import Dataset
 from zo_core.federation import ForkError, Replica, RoundLog, RoundRecord, run_round, sample_cohort
-from zo_core.federation.catch_up import choose, pack
-from zo_core.federation.training import Training
-from zo_core.payload import DenseWeights, Payload, RoundResult
+from zo_core.federation.protocol.catch_up import choose, pack
+from zo_core.federation.simulation.training import Training
+from zo_core.payloads.core import DenseWeights, Payload, RoundResult
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

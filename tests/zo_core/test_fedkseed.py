@@ -14,13 +14,13 @@ from parabola import DIM, Parabola, config, half_square, start
 from zo_core import rademacher
 from zo_core.algorithms import build_algorithm
 from zo_core.algorithms.base import ClientData, RoundContext
-from zo_core.algorithms.fedkseed import FedKSeed
+from zo_core.algorithms.baselines.fedkseed import FedKSeed
+from zo_core.algorithms.steps.local import LocalSteps, step_items
 from zo_core.federation import ForkError, Replica
 from zo_core.fixed_point import fixed_point
 from zo_core.grid import GridError
-from zo_core.local_zo import LocalSteps, step_items
 from zo_core.optimizer import replay_
-from zo_core.payload import Payload, PayloadError, SeedPool, Snapshot
+from zo_core.payloads.core import Payload, PayloadError, SeedPool, Snapshot
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -118,7 +118,7 @@ def test_torchs_operations_rebuild_the_same_bits(monkeypatch: pytest.MonkeyPatch
     run = start("zowarmup-fedkseed", rounds=8)
     for _ in run.rounds():
         pass
-    for module in ("algorithms.seed_pool", "federation.replica"):
+    for module in ("algorithms.baselines.seed_pool", "replica"):
         monkeypatch.setattr(f"zo_core.{module}.as_numpy_if_possible", lambda array: array)
     other = start("zowarmup-fedkseed", rounds=8)
     for _ in other.rounds():

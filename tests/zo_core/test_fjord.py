@@ -12,12 +12,12 @@ from torch import nn
 
 from zo_core.algorithms import build_algorithm
 from zo_core.algorithms.base import ClientData, RoundContext
-from zo_core.algorithms.fjord import WIDTHS, ordered_dropout_step_
+from zo_core.algorithms.baselines.fjord import WIDTHS, ordered_dropout_step_
 from zo_core.federation import Replica
-from zo_core.local_sgd import sgd_step_
+from zo_core.first_order.sgd import sgd_step_
 from zo_core.models import build_model
 from zo_core.models.narrow import narrow_tensors, narrowed
-from zo_core.payload import SubModel
+from zo_core.payloads.core import SubModel
 from zo_core.stream import Purpose, random_words
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")

@@ -10,8 +10,8 @@ import torch
 
 from zo_core.config import TrainConfig
 from zo_core.data import synthetic_blobs
-from zo_core.federation.checkpoint import resume_
-from zo_core.federation.training import Training
+from zo_core.federation.simulation.run_checkpoint import resume_
+from zo_core.federation.simulation.training import Training
 from zo_core.loss.forward_mode import FORWARD_MODES, fastest_mode, try_forward_modes
 from zo_core.loss.module_loss import mean_loss
 from zo_core.models import build_model
@@ -62,7 +62,7 @@ def test_a_resumed_run_keeps_the_mode_that_its_trial_chose(
 ) -> None:
     # GIVEN a device on which a mode wins the trial, and a run that is saved half way
     monkeypatch.setattr(
-        "zo_core.federation.building.try_forward_modes",
+        "zo_core.federation.build.try_forward_modes",
         lambda module, x: {"contiguous": 1.0, "channels_last": 1.0, "native": 1.0, mode: 0.1},
     )
     config = replace(CONFIG, forward="auto")
@@ -71,7 +71,7 @@ def test_a_resumed_run_keeps_the_mode_that_its_trial_chose(
     Training(config, small_data()).run(checkpoints=tmp_path, checkpoint_every=3)
     # WHEN it goes on where another mode would win
     monkeypatch.setattr(
-        "zo_core.federation.building.try_forward_modes", lambda module, x: {"contiguous": 1.0}
+        "zo_core.federation.build.try_forward_modes", lambda module, x: {"contiguous": 1.0}
     )
     resumed = Training(config, small_data())
     assert resume_(resumed, tmp_path)

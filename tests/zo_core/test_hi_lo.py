@@ -15,11 +15,11 @@ from zo_core.algorithms import build_algorithm
 from zo_core.algorithms.base import ClientData, RoundContext
 from zo_core.algorithms.fedavg import FedAvg
 from zo_core.algorithms.hi_lo import HiLoStep
+from zo_core.algorithms.steps.increment import add_increment_, to_increment
 from zo_core.federation import Replica
 from zo_core.grid import Grid, GridError, snap_
-from zo_core.increment import add_increment_, to_increment
 from zo_core.parameters import parameters
-from zo_core.payload import DenseWeights, MixedResult, Payload, PayloadError, ScalarUpdate
+from zo_core.payloads.core import DenseWeights, MixedResult, Payload, PayloadError, ScalarUpdate
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -172,7 +172,9 @@ def test_an_increment_widens_what_it_outgrows_on_tensors_of_any_layout() -> None
 
 
 def test_torchs_operations_add_the_same_increment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zo_core.increment.as_numpy_if_possible", lambda array: array)
+    monkeypatch.setattr(
+        "zo_core.algorithms.steps.increment.as_numpy_if_possible", lambda array: array
+    )
     tensor = torch.full((2, 3), 0.5)
     numbered, grid = parameters([tensor]), snap_([tensor])
     add_increment_(numbered, np.arange(6, dtype=np.int32), grid)

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from zo_core.algorithms.base import ClientData, Method, RoundContext
-from zo_core.algorithms.fedkseed import FedKSeed
-from zo_core.algorithms.fedkseed_pro import FedKSeedPro
+from zo_core.algorithms.baselines.fedkseed import FedKSeed
+from zo_core.algorithms.baselines.fedkseed_pro import FedKSeedPro
 from zo_core.algorithms.zeroth_order import ZerothOrderStep
-from zo_core.federation.replica import Replica
 from zo_core.federation.rounds import run_round
 from zo_core.models.lm import LMShape, build_lm
-from zo_core.payload import Payload
+from zo_core.payloads.core import Payload
+from zo_core.replica import Replica
 
 if importlib.util.find_spec("transformers") is None:
     pytest.skip("language models need the extra llm", allow_module_level=True)

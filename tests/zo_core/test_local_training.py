@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from zo_core.local_sgd import local_sgd_, sgd_step_
+from zo_core.first_order.sgd import local_sgd_, sgd_step_
 from zo_core.loss.module_loss import correct_items, evaluating, mean_loss, micro_batches
 from zo_core.models import build_model
 from zo_core.stream import Purpose, random_permutations

@@ -11,7 +11,7 @@ from parabola import Parabola, config, start
 from zo_core.algorithms import build_algorithm
 from zo_core.federation import Replica
 from zo_core.optimizer import apply_updates_
-from zo_core.payload import RoundResult
+from zo_core.payloads.core import RoundResult
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

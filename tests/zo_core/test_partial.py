@@ -19,10 +19,10 @@ from zo_core.algorithms.base import ClientData, RoundContext
 from zo_core.algorithms.zeroth_order import ZerothOrderStep
 from zo_core.config import TrainConfig
 from zo_core.federation import ForkError, Replica
+from zo_core.first_order.trainable_part import trained_tensors, training_only
 from zo_core.grid import GridError
 from zo_core.models import build_model
-from zo_core.payload import DenseWeights, ElasticUpdate
-from zo_core.trained import trained_tensors, training_only
+from zo_core.payloads.core import DenseWeights, ElasticUpdate
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 CONTEXT = RoundContext(run_seed=1, run_id=9, round_index=4, cohort=(0, 1), samples=(6, 6))

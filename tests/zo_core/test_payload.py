@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from zo_core_children import extra_bytes_of_payload
 
 import devices
-from zo_core.payload import (
+from zo_core.payloads.core import (
     DenseWeights,
     ElasticUpdate,
     MixedResult,

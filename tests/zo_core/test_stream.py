@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zo_core import stream
-from zo_core.round_seeds import check_seeds, derive_round_seeds
+from zo_core.kernels.whole_direction import whole_direction
+from zo_core.seeds import check_seeds, derive_round_seeds
 from zo_core.stream import Purpose
-from zo_core.whole_direction import whole_direction
 
 SEED = 0xFEDCBA9876543210
 ONES = 0xFFFFFFFF

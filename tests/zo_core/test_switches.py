@@ -17,7 +17,7 @@ from zo_core.algorithms.base import ClientData, RoundContext
 from zo_core.algorithms.registry import SWITCHES
 from zo_core.config import TrainConfig
 from zo_core.federation import Replica
-from zo_core.payload import Payload
+from zo_core.payloads.core import Payload
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

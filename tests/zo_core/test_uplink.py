@@ -13,20 +13,20 @@ from zo_core import cost_model
 from zo_core.algorithms import build_algorithm
 from zo_core.algorithms.base import RoundContext
 from zo_core.federation import Replica
-from zo_core.payload import (
-    DenseWeights,
-    Payload,
-    PayloadError,
-    QuantisedChange,
-    SparseChange,
-)
-from zo_core.uplink import (
+from zo_core.first_order.uplink import (
     UPLINKS,
     change_of,
     compress,
     compress_with_feedback_,
     decompressed,
     largest,
+)
+from zo_core.payloads.core import (
+    DenseWeights,
+    Payload,
+    PayloadError,
+    QuantisedChange,
+    SparseChange,
 )
 
 COMPRESSED = [name for name in UPLINKS if name != "dense"]

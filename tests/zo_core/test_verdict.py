@@ -13,9 +13,9 @@ from zo_core.algorithms import ALGORITHMS
 from zo_core.config import TrainConfig
 from zo_core.data import Dataset
 from zo_core.data.synthetic import synthetic_blobs
-from zo_core.federation.evaluation import guessing_bound
 from zo_core.federation.record import Evaluation, TrainingRecord
-from zo_core.federation.training import Training
+from zo_core.federation.simulation.evaluation import guessing_bound
+from zo_core.federation.simulation.training import Training
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from zo_core.weights_file import WeightsFileError, read_tensors
+from zo_core.edge.weights_file import WeightsFileError, read_tensors
 
 TENSORS = {
     "conv.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 4),

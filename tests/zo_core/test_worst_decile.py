@@ -7,8 +7,8 @@ import pytest
 
 from zo_core.config import TrainConfig
 from zo_core.data import load_dataset
-from zo_core.federation.evaluation import worst_decile
-from zo_core.federation.training import Training
+from zo_core.federation.simulation.evaluation import worst_decile
+from zo_core.federation.simulation.training import Training
 from zo_core.loss.module_loss import correct_items
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")

@@ -22,7 +22,7 @@ def extra_bytes(operation: str, elements: int) -> Any:
 
 def extra_bytes_of_payload(body_hex: str) -> Any:
     """Peak above the baseline of decoding a body that must be refused."""
-    from zo_core.payload import Payload, PayloadError
+    from zo_core.payloads.core import Payload, PayloadError
 
     body = bytes.fromhex(body_hex)
     refused = 0
@@ -57,7 +57,7 @@ def client_round(folder: str, features: int) -> dict[str, Any]:
 
     from zo_core.algorithms.base import ClientData, RoundContext
     from zo_core.algorithms.zeroth_order import ZerothOrderStep
-    from zo_core.client import load_replica
+    from zo_core.edge.load import load_replica
 
     rng = np.random.default_rng(0)
     client = ClientData(

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from zo_core.federation.replica import Replica
-from zo_core.payload import Payload
+from zo_core.payloads.core import Payload
+from zo_core.replica import Replica
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

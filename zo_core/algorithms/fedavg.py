@@ -15,12 +15,12 @@ import numpy.typing as npt
 from zo_core.algorithms.base import Algorithm, ApplyReport, ClientData, Method, Phase, RoundContext
 from zo_core.config import TrainConfig
 from zo_core.cost_model import FLOAT_BYTES
-from zo_core.federation.replica import Replica, gather, scatter_
-from zo_core.frugal_backprop import backprop_step
-from zo_core.local_sgd import SGDStep, local_sgd_
+from zo_core.first_order.memory_efficient_backprop import backprop_step
+from zo_core.first_order.sgd import SGDStep, local_sgd_
+from zo_core.first_order.uplink import compress_with_feedback_, decompressed
 from zo_core.loss.module_loss import Criterion, cross_entropy
-from zo_core.payload import DenseWeights, Payload
-from zo_core.uplink import compress_with_feedback_, decompressed
+from zo_core.payloads.core import DenseWeights, Payload
+from zo_core.replica import Replica, gather, scatter_
 
 if TYPE_CHECKING:
     from torch import nn

@@ -17,15 +17,15 @@ import numpy.typing as npt
 
 from zo_core.algorithms.base import Algorithm, ApplyReport, ClientData, RoundContext
 from zo_core.algorithms.fedavg import FedAvg, SampleMean, fedavg_method
-from zo_core.algorithms.mixed_step import MixedStep, mixed_step_
+from zo_core.algorithms.steps.increment import Increment, to_increment
+from zo_core.algorithms.steps.mixed import MixedStep, mixed_step_
 from zo_core.algorithms.zeroth_order import zeroth_order_fields
 from zo_core.algorithms.zowarmup import two_phases
 from zo_core.config import TrainConfig
-from zo_core.federation.replica import Replica, gather
 from zo_core.fixed_point import FixedPointUpdate, fixed_point
 from zo_core.grid import Grid
-from zo_core.increment import Increment, to_increment
-from zo_core.payload import DenseWeights, MixedResult, Payload, ScalarUpdate
+from zo_core.payloads.core import DenseWeights, MixedResult, Payload, ScalarUpdate
+from zo_core.replica import Replica, gather
 
 _NOTHING: Increment = np.empty(0, np.int32)
 

@@ -24,10 +24,10 @@ import numpy.typing as npt
 from zo_core.algorithms.base import ApplyReport, ClientData, RoundContext
 from zo_core.algorithms.zo_client import ZerothOrderClient, zo_client_fields
 from zo_core.config import TrainConfig
-from zo_core.federation.replica import Replica
 from zo_core.optimizer import ReplayReport, apply_updates_
-from zo_core.payload import Payload, RoundResult, ScalarUpdate
-from zo_core.round_seeds import derive_round_seeds
+from zo_core.payloads.core import Payload, RoundResult, ScalarUpdate
+from zo_core.replica import Replica
+from zo_core.seeds import derive_round_seeds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from zo_core.algorithms.base import ClientData, RoundContext
+from zo_core.algorithms.steps.local import LocalSteps, step_items
 from zo_core.config import TrainConfig
-from zo_core.federation.replica import Replica
 from zo_core.fixed_point import coefficients, fixed_point
-from zo_core.local_zo import LocalSteps, step_items
-from zo_core.payload import Payload
+from zo_core.payloads.core import Payload
+from zo_core.replica import Replica
 from zo_core.spsa import loss_differences, radius
 from zo_core.stream import derive_seeds
 

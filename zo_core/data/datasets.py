@@ -8,15 +8,15 @@ from typing import Final
 
 from zo_core.data.dataset import Dataset
 from zo_core.data.digits import digits
-from zo_core.data.downloaded import (
+from zo_core.data.files import Source
+from zo_core.data.imagenet32 import imagenet32, prepare_imagenet32
+from zo_core.data.synthetic import synthetic_blobs
+from zo_core.data.torchvision_sets import (
     cifar10,
     fashion_mnist,
     prepare_cifar10,
     prepare_fashion_mnist,
 )
-from zo_core.data.files import Source
-from zo_core.data.imagenet32 import imagenet32, prepare_imagenet32
-from zo_core.data.synthetic import synthetic_blobs
 
 DATASETS: Final[dict[str, Callable[[Source], Dataset]]] = {
     "digits": lambda source: digits(),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.data.words import Use, to_uniform
+from zo_core.data.partition_stream import Use, to_uniform
 from zo_core.stream import Purpose, philox4x32, split_seed
 
 Floats = npt.NDArray[np.float64]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from zo_core.data.words import Use
+from zo_core.data.partition_stream import Use
 from zo_core.stream import Purpose, random_permutation
 
 

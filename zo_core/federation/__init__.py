@@ -1,12 +1,12 @@
 """Federated rounds: replicas, the round log, one round, a whole run.
 
-Importing this package needs NumPy alone; a whole run, in :mod:`zo_core.federation.training`, needs
-torch.
+Importing this package needs NumPy alone; a whole run, in
+:mod:`zo_core.federation.simulation.training`, needs torch.
 """
 
 from zo_core.federation.log import RoundLog
-from zo_core.federation.replica import ForkError, Replica
 from zo_core.federation.rounds import LinkBytes, RoundRecord, run_round, sample_cohort
+from zo_core.replica import ForkError, Replica
 
 __all__ = [
     "ForkError",

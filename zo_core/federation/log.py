@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
 from typing import TYPE_CHECKING, cast
 
-from zo_core.federation.replica import Replica
 from zo_core.federation.store import MemoryStore, Store, StoreError
-from zo_core.payload import Payload, Snapshot
+from zo_core.payloads.core import Payload, Snapshot
+from zo_core.replica import Replica
 
 if TYPE_CHECKING:  # that package imports this one
     from zo_core.algorithms.base import Method, RoundContext

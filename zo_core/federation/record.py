@@ -70,7 +70,7 @@ class TrainingRecord:
         """Tell how the run ended: without hold-outs, one that did not diverge has converged.
 
         A run did not converge where its last accuracy over all hold-outs is no better than
-        guessing; see :func:`zo_core.federation.evaluation.guessing_bound`.
+        guessing; see :func:`zo_core.federation.simulation.evaluation.guessing_bound`.
         """
         if self.outcome == "diverged":
             return "diverged"

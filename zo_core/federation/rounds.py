@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from zo_core.federation.replica import Replica
-from zo_core.payload import (
+from zo_core.payloads.core import (
     DenseWeights,
     ElasticUpdate,
     MixedResult,
@@ -23,6 +22,7 @@ from zo_core.payload import (
     SparseChange,
     SubModel,
 )
+from zo_core.replica import Replica
 from zo_core.stream import Purpose, random_permutation
 
 if TYPE_CHECKING:  # that package imports this one

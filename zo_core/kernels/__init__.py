@@ -18,9 +18,9 @@ import numpy.typing as npt
 from zo_core.fixed_point import FixedPointUpdate
 from zo_core.kernels.numpy_ref import Direction, ReplayStats
 from zo_core.kernels.selection import Group, describe, groups_of, module_of, only
+from zo_core.kernels.whole_direction import whole_direction
 from zo_core.parameters import CHUNK, Parameters, Piece
 from zo_core.stream import gaussian, rademacher, sphere, sphere_factor
-from zo_core.whole_direction import whole_direction
 
 __all__ = [
     "DISTRIBUTIONS",

@@ -14,8 +14,8 @@ from typing import Any, Final
 import torch
 from torch import nn
 
+from zo_core.compat.transformers import import_transformers
 from zo_core.models.init import init_weights_
-from zo_core.transformers_import import import_transformers
 
 DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 

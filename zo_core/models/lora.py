@@ -10,9 +10,9 @@ from typing import Final
 
 from torch import nn
 
+from zo_core.compat.transformers import import_peft
 from zo_core.models.init import init_weights_
 from zo_core.models.lm import LanguageModel
-from zo_core.transformers_import import import_peft
 
 TARGETS: Final = ("q_proj", "v_proj")  # as in the paper; LLaMA and OPT name them alike
 

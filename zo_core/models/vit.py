@@ -6,8 +6,8 @@ from typing import Final, cast
 
 from torch import nn
 
+from zo_core.compat.torchvision import import_torchvision
 from zo_core.models.config import ModelConfig
-from zo_core.torchvision_compat import import_torchvision
 
 PATCH_SIZE: Final = 4
 HIDDEN_DIM: Final = 512

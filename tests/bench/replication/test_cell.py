@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from tiny import result, tiny_cell
 
-from bench.replication.cell import Cell, CellStore
-from bench.store import StoreError
+from bench.records.store import StoreError
+from bench.sweeps.cell import Cell, CellStore
 from zo_core.config import TrainConfig
 
 

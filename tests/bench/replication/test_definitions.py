@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from bench.replication.campaign import check, names_at
-from bench.replication.cell import Cell
 from bench.replication.definitions import TABLES
 from bench.replication.printed import TABLE_2
 from bench.replication.rates import read_rates
 from bench.replication.scales import TABLE_SCALES
 from bench.replication.search import FIRST_SEED
 from bench.replication.spec import Row, cells_of
+from bench.replication.table_run import check, names_at
+from bench.sweeps.cell import Cell
 from zo_core.algorithms import ALGORITHMS
 from zo_core.data import DATASETS
 from zo_core.models import MODELS

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from tiny import InstantEngine, task, tiny_cell
 
-from bench.replication.cell import CellResult, CellStore
-from bench.replication.engines import (
+from bench.sweeps.cell import CellResult, CellStore
+from bench.sweeps.engines import (
     LocalEngine,
     Surroundings,
     Task,
@@ -96,7 +96,7 @@ def test_a_ray_cluster_of_two_nodes_gives_the_local_engines_numbers(
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'zobench[cluster]'")
     from ray.cluster_utils import Cluster
 
-    from bench.replication.ray_engine import RayEngine
+    from bench.sweeps.ray_engine import RayEngine
 
     cluster = Cluster(
         initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from bench.replication.halving import Candidate, Rung, best_of, halve, sample_grid
 from bench.replication.scales import RUNGS
 from bench.replication.search import FIRST_SEED, SEARCHES, budget_rounds, holdout_accuracy
+from bench.sweeps.halving import Candidate, Rung, best_of, halve, sample_grid
 
 RUNGS_OF_THREE = (
     Rung(candidates=9, rounds=1),

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from tiny import InstantEngine
 
-from bench.replication.campaign import Campaign, Options
-from bench.replication.cell import CellStore
-from bench.replication.engines import Surroundings, Workplace
-from bench.replication.halving import Rung
 from bench.replication.scales import TABLE_SCALES
 from bench.replication.search import SEARCHES, StageTrace, UnfinishedError, run_search
+from bench.replication.table_run import Campaign, Options
+from bench.sweeps.cell import CellStore
+from bench.sweeps.engines import Surroundings, Workplace
+from bench.sweeps.halving import Rung
 
 RUNGS = (Rung(candidates=3, rounds=5), Rung(candidates=2, rounds=10))
 
@@ -51,7 +51,7 @@ def test_wherever_time_runs_out_nothing_is_chosen_and_the_rest_gives_the_same(
 def test_a_search_out_of_time_stops_at_its_first_method_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.replication.campaign.open_engine", lambda *_, **__: InstantEngine())
+    monkeypatch.setattr("bench.replication.table_run.open_engine", lambda *_, **__: InstantEngine())
     outcome = Campaign(Options(minutes=1e-9), tmp_path, "smoke").search(lambda text: None)
     (failure,) = outcome.failures
     assert failure.startswith("high-res-only: ")

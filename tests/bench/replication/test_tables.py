@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 from tiny import result
 
-from bench.paired import paired_difference
-from bench.record import Record, provenance
-from bench.replication.campaign import Campaign, Options
-from bench.replication.claims import CLAIMS
+from bench.records.paired import paired_difference
+from bench.records.record import Record, provenance
+from bench.records.record_index import Results
 from bench.replication.definitions import TABLES
-from bench.replication.findings import PAGE, findings_page, table_folders, verdict
-from bench.replication.plots import replication_plots
 from bench.replication.rates import read_rates
 from bench.replication.scales import TABLE_SCALES
 from bench.replication.spec import cells_of
 from bench.replication.summary import curve_of
-from bench.replication.tables import accuracy_table, cost_table, difference, place_of
-from bench.results import Results
+from bench.replication.table_run import Campaign, Options
+from bench.report.groups.paper_claims import CLAIMS
+from bench.report.groups.replication import accuracy_table, cost_table, difference, place_of
+from bench.report.paper_results import PAGE, findings_page, table_folders, verdict
+from bench.report.plots.replication import replication_plots
 
 REPOSITORY = Path(__file__).parents[3]
 SCALE = TABLE_SCALES["default"]
@@ -133,4 +133,4 @@ def test_the_findings_are_those_of_the_committed_records() -> None:
     if not table_folders(REPOSITORY):
         pytest.skip("no tables are committed")
     page = (REPOSITORY / PAGE).read_text()
-    assert page == findings_page(REPOSITORY), "run `python -m bench.replication.findings`"
+    assert page == findings_page(REPOSITORY), "run `python -m bench.report.paper_results`"

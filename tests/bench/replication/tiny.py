@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench.replication.cell import Cell, CellResult
-from bench.replication.engines import Surroundings, Task
+from bench.sweeps.cell import Cell, CellResult
+from bench.sweeps.engines import Surroundings, Task
 from zo_core.config import TrainConfig
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from zo_core.data import Partition, dirichlet_partition
 from zo_core.data.dirichlet import dirichlet_shares
 from zo_core.data.partition import draw_labels
-from zo_core.data.words import Use, client_words
+from zo_core.data.partition_stream import Use, client_words
 from zo_core.stream import Purpose, random_permutation, random_uniform, random_words
 
 

@@ -19,7 +19,7 @@ if __name__ == "__main__":
 
 from network import Network, plan_of
 
-from zo_core.payload import Payload, PayloadError, ScalarUpdate
+from zo_core.payloads.core import Payload, PayloadError, ScalarUpdate
 
 
 def corpus(folder: Path, round_index: int) -> tuple[Network, list[bytes]]:

@@ -25,8 +25,8 @@ from brokers import Mosquitto  # noqa: E402
 
 from zo_core.config import TrainConfig  # noqa: E402
 from zo_core.data import load_dataset  # noqa: E402
+from zo_core.federation.simulation.training import Training  # noqa: E402
 from zo_core.federation.store import FileStore  # noqa: E402
-from zo_core.federation.training import Training  # noqa: E402
 
 CLIENTS, ROUNDS, LONGEST_S = 4, 500, 14.0
 CONFIG = TrainConfig(

@@ -14,14 +14,14 @@ from parabola import client as data_of
 
 from zo_core.algorithms.base import ClientData, RoundContext
 from zo_core.federation import Replica, run_round
-from zo_core.federation.actions import Action, Compute, Stop
-from zo_core.federation.client import Client
-from zo_core.federation.plan import Plan, Rules
-from zo_core.federation.server import RoundNote, Server
-from zo_core.federation.serving import begin, resume
+from zo_core.federation.protocol.actions import Action, Compute, Stop
+from zo_core.federation.protocol.client import Client
+from zo_core.federation.protocol.compute_update import compute
+from zo_core.federation.protocol.plan import Plan, Rules
+from zo_core.federation.protocol.server import RoundNote, Server
+from zo_core.federation.protocol.serving import begin, resume
 from zo_core.federation.store import MemoryStore, Store
-from zo_core.federation.work import compute
-from zo_core.payload import Payload
+from zo_core.payloads.core import Payload
 
 ITEMS = 4  # of every client: shards are equal over a network
 RUN_ID = 0xABCDEF

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from zo_core.federation.loops import serve, server_link
-from zo_core.federation.mqtt import SERVER, Topics
-from zo_core.federation.plan import Plan, Rules
-from zo_core.federation.replica import Replica
-from zo_core.federation.security import Security
-from zo_core.federation.serving import begin, resume
+from zo_core.federation.mqtt.link import SERVER, Topics
+from zo_core.federation.mqtt.loops import serve, server_link
+from zo_core.federation.mqtt.security import Security
+from zo_core.federation.protocol.plan import Plan, Rules
+from zo_core.federation.protocol.serving import begin, resume
 from zo_core.federation.store import FileStore
+from zo_core.replica import Replica
 
 DIM = 12  # a parabola's
 

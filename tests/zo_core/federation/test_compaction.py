@@ -10,13 +10,13 @@ import pytest
 from network import Network, Packet, Rules, plan_of, reference
 from parabola import Parabola
 
-from zo_core.federation import catch_up
 from zo_core.federation import store as store_module
 from zo_core.federation.log import RoundLog
-from zo_core.federation.messages import Resync
-from zo_core.federation.replica import Replica
+from zo_core.federation.protocol import catch_up
+from zo_core.federation.protocol.messages import Resync
 from zo_core.federation.store import FileStore, MemoryStore
-from zo_core.payload import Payload, Snapshot
+from zo_core.payloads.core import Payload, Snapshot
+from zo_core.replica import Replica
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 OpenStore = Callable[[Path], FileStore]

@@ -21,16 +21,16 @@ import pytest
 from network import Network, Packet, Rules, plan_of, reference
 from parabola import Parabola
 
-from zo_core.federation import catch_up
 from zo_core.federation import store as store_module
 from zo_core.federation.log import RoundLog
-from zo_core.federation.messages import Hello, Reason
-from zo_core.federation.replica import Replica
-from zo_core.federation.serving import plan_of as plan_in
-from zo_core.federation.serving import replay_
+from zo_core.federation.protocol import catch_up
+from zo_core.federation.protocol.messages import Hello, Reason
+from zo_core.federation.protocol.serving import plan_of as plan_in
+from zo_core.federation.protocol.serving import replay_
+from zo_core.federation.protocol.transfer import Chunk, Purpose
 from zo_core.federation.store import FileStore, StoreError
-from zo_core.federation.transfer import Chunk, Purpose
-from zo_core.payload import Payload, RoundResult, ScalarUpdate
+from zo_core.payloads.core import Payload, RoundResult, ScalarUpdate
+from zo_core.replica import Replica
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 PLAN = plan_of()

@@ -17,7 +17,7 @@ pytest.importorskip("flwr", reason='flwr is not installed (pip install -e ".[flo
 def test_a_run_by_flowers_deployment_engine_is_the_run_in_one_process(tmp_path: Path) -> None:
     from zo_core.config import TrainConfig
     from zo_core.data import load_dataset
-    from zo_core.federation.training import Training
+    from zo_core.federation.simulation.training import Training
 
     outcome = run_by_flower(tmp_path)
     config = TrainConfig(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zo_core.federation.messages import (
+from zo_core.federation.protocol.messages import (
     MAX_CONFIG_BYTES,
     Announce,
     Hello,
@@ -16,8 +16,8 @@ from zo_core.federation.messages import (
     Resync,
     Welcome,
 )
-from zo_core.federation.transfer import Assembly, Chunk, Purpose, check_of, cut
-from zo_core.payload import Payload, PayloadError, ScalarUpdate
+from zo_core.federation.protocol.transfer import Assembly, Chunk, Purpose, check_of, cut
+from zo_core.payloads.core import Payload, PayloadError, ScalarUpdate
 
 RUN = {"run_id": (1 << 64) - 1, "round_index": 7}
 CHUNK = Chunk(

@@ -15,16 +15,16 @@ from brokers import Mosquitto, free_port
 from network import ParabolaTrainer, plan_of, reference
 from parabola import SAMPLES, Parabola
 
-from zo_core.federation.client import Client
-from zo_core.federation.loops import client_link, join, serve, server_link
-from zo_core.federation.messages import Reason
-from zo_core.federation.mqtt import SERVER, LinkError, Topics
-from zo_core.federation.plan import Rules
-from zo_core.federation.replica import Replica
-from zo_core.federation.security import InsecureError, Security, is_loopback
-from zo_core.federation.server import Server
-from zo_core.federation.serving import begin
+from zo_core.federation.mqtt.link import SERVER, LinkError, Topics
+from zo_core.federation.mqtt.loops import client_link, join, serve, server_link
+from zo_core.federation.mqtt.security import InsecureError, Security, is_loopback
+from zo_core.federation.protocol.client import Client
+from zo_core.federation.protocol.messages import Reason
+from zo_core.federation.protocol.plan import Rules
+from zo_core.federation.protocol.server import Server
+from zo_core.federation.protocol.serving import begin
 from zo_core.federation.store import MemoryStore
+from zo_core.replica import Replica
 
 pytest.importorskip("paho.mqtt.client")
 pytestmark = [
@@ -45,7 +45,7 @@ def broker(kind: str, folder: Path) -> Iterator[int]:
             own.stop()
         return
     pytest.importorskip("amqtt")
-    from zo_core.federation.broker import EmbeddedBroker
+    from zo_core.federation.mqtt.broker import EmbeddedBroker
 
     embedded = EmbeddedBroker("127.0.0.1", port := free_port(), TOPICS, SERVER)
     embedded.start()

@@ -16,10 +16,10 @@ from network import ParabolaTrainer, plan_of, reference
 from parabola import SAMPLES
 from server_process import write_plan
 
-from zo_core.federation.client import Client
-from zo_core.federation.loops import client_link, join
-from zo_core.federation.mqtt import Topics
-from zo_core.federation.security import Security
+from zo_core.federation.mqtt.link import Topics
+from zo_core.federation.mqtt.loops import client_link, join
+from zo_core.federation.mqtt.security import Security
+from zo_core.federation.protocol.client import Client
 
 pytest.importorskip("paho.mqtt.client")
 pytestmark = pytest.mark.usefixtures("one_torch_thread")

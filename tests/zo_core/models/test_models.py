@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from zo_core.compat.torchvision import import_torchvision
 from zo_core.models import MODELS, ModelConfig, build_model, count_parameters, skeleton
-from zo_core.torchvision_compat import import_torchvision
 
 SHAPE = {"in_channels": 3, "image_size": 32}
 RGB = {**SHAPE, "run_seed": 1}

@@ -1,0 +1,1 @@
+"""The cases that pytest collects, one file per group."""

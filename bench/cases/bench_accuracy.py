@@ -1,0 +1,111 @@
+"""What the resources buy: ZOWarmUp against High-Res-Only on the digits, same total of rounds, and
+every further method once.
+"""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+import devices
+from bench.format import FURTHER_ALGORITHMS
+from bench.records.training_metrics import training_metrics
+from bench.suite.parametrize import with_parameters
+from bench.suite.scales import Scale
+from bench.suite.suite import Suite
+from bench.workloads.steps import ONE_THREAD
+
+# What is trained, and how its config differs from the default one.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "high-res-only": {"algorithm": "high-res-only"},
+    "zowarmup": {"algorithm": "zowarmup"},
+    "zowarmup-plain": {"algorithm": "zowarmup", "grid": False},  # does the grid cost accuracy?
+}
+# The dearest first, those that train from scratch by forwards, so that no worker waits for one.
+FURTHER = tuple(name for name in reversed(FURTHER_ALGORITHMS) if name not in VARIANTS)
+_WORKERS = 2  # cells side by side, one thread each
+_TIMEOUT_S = 3600.0
+
+
+def _cases(scale: Scale) -> list[tuple[str, str]]:
+    return [(split, name) for split in scale.accuracy_splits for name in scale.accuracy_variants]
+
+
+@with_parameters("split, variant", _cases)
+def test_accuracy(suite: Suite, split: str, variant: str) -> None:
+    """Train once a seed, each in a fresh process, and evaluate on the fixed test split."""
+    seeds = list(range(suite.scale.accuracy_seeds))
+    config = _config(suite.scale, split, VARIANTS[variant])
+    suite.progress.tell(f"{variant} {split}: {len(seeds)} seeds, {config['rounds']} rounds")
+    with devices.SideBySide(_WORKERS) as pool:
+        runs = list(pool.map(lambda seed: _train(config | {"run_seed": seed}), seeds))
+    _record(suite, variant, split, config, runs)
+
+
+def test_further_methods(suite: Suite) -> None:
+    """Train every other method with one seed, at the first split; no comparison rests on these."""
+    split = suite.scale.accuracy_splits[0]
+    rounds = {"rounds": suite.scale.further_rounds, "pivot": suite.scale.further_pivot}
+    configs = [_config(suite.scale, split, {"algorithm": name, **rounds}) for name in FURTHER]
+    suite.progress.tell(f"{len(FURTHER)} further methods {split}, {rounds['rounds']} rounds")
+    with devices.SideBySide(_WORKERS) as pool:
+        for name, config, run in zip(FURTHER, configs, pool.map(_train, configs), strict=True):
+            _record(suite, name, split, config, [run])
+
+
+def _config(scale: Scale, split: str, changes: dict[str, Any]) -> dict[str, Any]:
+    from zo_core.data import parse_split
+
+    return {
+        "dataset": "digits",
+        "model": "cnn",
+        "high_share": parse_split(split),
+        "rounds": scale.accuracy_rounds,
+        "pivot": scale.accuracy_pivot,
+        "run_seed": 0,
+        **changes,
+    }
+
+
+def _record(
+    suite: Suite,
+    variant: str,
+    split: str,
+    config: dict[str, Any],
+    runs: list[devices.IsolatedResult],
+) -> None:
+    """Store what the runs of seeds 0, 1, ... ended with; a run that failed spoils the case."""
+    seeds = list(range(len(runs)))
+    failed = [run for run in runs if run.status != "ok"]
+    records = [run.value for run in runs if run.status == "ok"]
+    accuracies = [record["curve"][-1]["test_accuracy"] for record in records]
+    suite.record(
+        case=f"accuracy/{variant}/{split.replace('/', '-')}",
+        config=records[0]["config"] | {"run_seed": seeds} if records else config,
+        metrics={} if failed else training_metrics(records),
+        details={} if failed else _details(seeds, records),
+        status=failed[0].status if failed else "ok",
+        error=failed[0].error if failed else None,
+        headline=""
+        if failed
+        else f"{100 * statistics.fmean(accuracies):5.1f} % test accuracy "
+        f"(mean of {len(seeds)}: {', '.join(f'{100 * a:.1f}' for a in accuracies)})",
+    )
+
+
+def _train(config: dict[str, Any]) -> devices.IsolatedResult:
+    return devices.run_isolated(
+        "bench.workloads.steps:train", config, timeout_s=_TIMEOUT_S, env=ONE_THREAD
+    )
+
+
+def _details(seeds: list[int], records: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "seeds": seeds,
+        "curves": [record["curve"] for record in records],
+        "outcomes": [record["outcome"] for record in records],
+        "reasons": [record["reason"] for record in records],
+        "seconds_by_method": [record["seconds_by_method"] for record in records],
+        "passes_by_method": [record["passes_by_method"] for record in records],
+        "digests": [record["digest"] for record in records],
+    }

@@ -1,0 +1,287 @@
+"""A client's ZO round with torch and without it, and FedAvg's beside: memory, time, exactness."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import devices
+from bench.cases.edge_packaging import packaging_metrics
+from bench.models.names import model_label
+from bench.paper import CLIENT_IMAGES, DIRECTIONS
+from bench.records.record import Metric, mean, median, single, unmeasured
+from bench.suite.parametrize import with_parameters
+from bench.suite.scales import Scale
+from bench.suite.suite import Suite
+from bench.workloads.edge_limit import completes, smallest_limit
+from bench.workloads.edge_settings import make_plan, settings_to_try
+from bench.workloads.steps import ONE_THREAD, RETURN_BLOCKS
+
+_MIB = 2**20
+_TIMEOUT_S = 1800.0
+_WHOLE_SET = (CLIENT_IMAGES, 8, DIRECTIONS)  # images, micro-batch, S
+_COMPUTED = {"vit": 72}  # of a client's images, where all would take a quarter of an hour
+_WARM_UPS = {"cnn": (300, 0.1), "resnet18": (40, 0.05), "vit": (60, 0.02)}  # steps, rate
+_PRECISION_IMAGES, _PRECISION_SEEDS = {"cnn": 64, "resnet18": 64, "vit": 16}, 20
+_LOW_PRECISION = {"cnn"}  # where 40 forwards in bfloat16 on x86 take seconds, not half an hour
+_LIMIT_ITEMS = 16  # computed over in a trial of a limit; all images are held
+_LOW_BYTES, _HIGH_BYTES = 48 << 20, 640 << 20
+_SCALARS = "dL along the same directions at the same weights, less that of a float64 forward"
+
+
+Size = tuple[int, int, int]  # images, micro-batch, directions
+
+
+def _rounds(scale: Scale) -> list[tuple[str, str, Size]]:
+    """List model, client and size."""
+    steps = [(m, (batch, batch, 1)) for m in scale.edge_models for batch in scale.edge_batches]
+    whole = [(m, _WHOLE_SET) for m in scale.edge_full_set_models]
+    return [(model, client, size) for model, size in steps + whole for client in scale.edge_clients]
+
+
+@with_parameters("model, client, size", _rounds)
+def test_round(suite: Suite, model: str, client: str, size: Size) -> None:
+    """Measure a client's round in memory, and in time: one batch in a process of its own."""
+    images, micro_batch, _ = size
+    whole_set = images != micro_batch
+    plan = make_plan(model, client, size) | {"items": _COMPUTED.get(model) if whole_set else None}
+    memory = _run("measure_round_memory", plan)
+    timed = None if whole_set else _run("time_round", plan, suite.scale.time_repeats)
+    failed = next((run for run in (memory, timed) if run and run.status != "ok"), None)
+    name = f"{images}-by-{micro_batch}" if whole_set else f"b{images}"
+    metrics = {}
+    if not failed:
+        seconds = _batch_seconds(timed.value) if timed else _set_seconds(memory.value, plan)
+        metrics = _peaks(memory.value) | {"round": seconds}
+    suite.record(
+        case=f"edge/{model_label(model)}/{client}/{name}",
+        config={
+            **plan,
+            "source": model,
+            "model": model_label(model),
+            "environment": RETURN_BLOCKS,
+        },
+        metrics=metrics,
+        details={"measurement": memory.value},
+        status=failed.status if failed else "ok",
+        error=failed.error if failed else None,
+        headline="" if failed else _round_words(metrics),
+    )
+
+
+@with_parameters("model", lambda scale: scale.edge_trial_models)
+def test_settings(suite: Suite, model: str) -> None:
+    """Try session settings, and ways to give weights, one by one: what each gives."""
+    tried = settings_to_try()
+    plan = make_plan(model, "onnx-speed", (64, 64, 1))
+    runs = {name: _run("try_settings", plan, asdict(settings)) for name, settings in tried.items()}
+    metrics: dict[str, Metric] = {}
+    for name, run in runs.items():
+        key = name.replace(" ", "_")
+        if run.status != "ok":
+            metrics[f"{key}_round"] = unmeasured("second", run.error or run.status)
+            continue
+        metrics[f"{key}_round"] = single(run.value["seconds"], "second", "fastest of three rounds")
+        metrics[f"{key}_peak"] = _bytes(run.value["process_peak_bytes"], "VmHWM of the process")
+    ways = _run("time_ways", plan["source"], 64, suite.scale.time_repeats)
+    failed = next((run for run in (*runs.values(), ways) if run.status != "ok"), None)
+    for name, seconds in (ways.value or {}).items():
+        metrics[f"weights_{name}_forward"] = median(seconds, "second", "turn by turn, one process")
+    suite.record(
+        case=f"edge/{model_label(model)}/settings",
+        config={**plan, "source": model, "model": model_label(model)},
+        metrics=metrics,
+        details={"settings": {name: asdict(settings) for name, settings in tried.items()}},
+        status=failed.status if failed else "ok",
+        error=failed.error if failed else None,
+        headline=", ".join(f"{n} {r.value['seconds']:.3f} s" for n, r in runs.items() if r.value),
+    )
+
+
+@with_parameters("model", lambda scale: scale.edge_precision_models)
+def test_precision(suite: Suite, model: str) -> None:
+    """Compare both back ends' scalars with those of a float64 forward, after a warm-up."""
+    steps, lr = _WARM_UPS[model]
+    config: dict[str, Any] = {
+        "model": model,
+        "images": _PRECISION_IMAGES[model],
+        "seeds": _PRECISION_SEEDS,
+        "steps": steps,
+        "lr": lr,
+        "micro_batch": 32,
+        "low_precision": model in _LOW_PRECISION,
+    }
+    run = devices.run_isolated(
+        "bench.workloads.edge_precision:measure_precision", **config, timeout_s=_TIMEOUT_S
+    )
+    metrics = {}
+    if run.status == "ok":
+        errors = run.value["error_rms"]
+        for name, error in errors.items():
+            metrics[f"{name}_error"] = single(error / run.value["rms"], "share", _SCALARS)
+        for name, correlation in run.value["correlation"].items():
+            metrics[f"{name}_correlation"] = single(correlation, "ratio", "of dL with float64's")
+        ratio = errors["onnx"] / errors["torch"]
+        metrics["onnx_over_torch"] = single(ratio, "ratio", "RMS errors")
+    suite.record(
+        case=f"edge/{model_label(model)}/precision",
+        config=config,
+        metrics=metrics,
+        details=dict(run.value or {}) | {"limits": {"onnx_error": 0.01, "onnx_over_torch": 2.0}},
+        status=run.status,
+        error=run.error,
+        headline=", ".join(f"{name} {m.value:.2e}" for name, m in metrics.items()),
+    )
+
+
+@with_parameters("model", lambda scale: scale.edge_trial_models)
+def test_limit(suite: Suite, model: str) -> None:
+    """Find the largest limit that kills the torch client, and let the other finish under it."""
+    plans = {client: make_plan(model, client, _WHOLE_SET) for client in ("onnx-memory", "torch")}
+    try:
+        found = {
+            client: smallest_limit(plan | {"items": _LIMIT_ITEMS}, _LOW_BYTES, _HIGH_BYTES)
+            for client, plan in plans.items()
+        }
+    except (OSError, RuntimeError) as error:
+        suite.record(
+            case=f"edge/{model_label(model)}/limit",
+            config={"model": model_label(model)},
+            metrics={"limit": unmeasured("byte", str(error))},
+            status="ok" if isinstance(error, OSError) else "error",
+            error=None if isinstance(error, OSError) else str(error),
+            headline=str(error),
+        )
+        return
+    limit = found["torch"].fails_bytes
+    whole = completes(plans["onnx-memory"], limit)
+    how = f"{found['torch'].method}, swap included; found to 2 MiB"
+    suite.record(
+        case=f"edge/{model_label(model)}/limit",
+        config={
+            "model": model_label(model),
+            "plans": {client: {**plan, "source": model} for client, plan in plans.items()},
+            "environment": RETURN_BLOCKS,
+        },
+        metrics={
+            "torch_fails": single(limit, "byte", how),
+            "torch_completes": single(found["torch"].completes_bytes, "byte", how),
+            "onnx_completes": single(found["onnx-memory"].completes_bytes, "byte", how),
+            "onnx_peak_there": _bytes(
+                whole.value["process_peak_bytes"] if whole.value else None, "VmHWM"
+            ),
+        },
+        details={
+            "tried": {client: list(one.tried) for client, one in found.items()},
+            "whole_round_without_torch": whole.status,
+            "notes": [
+                "A control group is charged with file pages that it reads first: libraries that "
+                "another process holds in the page cache count for nobody here, so on a machine "
+                "of that size each client needs its libraries' resident pages on top."
+            ],
+        },
+        status=whole.status,
+        error=whole.error,
+        headline=f"torch is killed at {limit / _MIB:.0f} MiB, where the other completes; the "
+        f"other needs {found['onnx-memory'].completes_bytes / _MIB:.0f} MiB",
+    )
+
+
+@with_parameters("seeds", lambda scale: scale.edge_training_seeds)
+def test_training(suite: Suite, seeds: int) -> None:
+    """Train on the digits with all low-resource clients on ONNX Runtime, and with none."""
+    config = {
+        "algorithm": "zowarmup",
+        "dataset": "digits",
+        "model": "cnn",
+        "high_share": 0.1,
+        "rounds": suite.scale.accuracy_rounds,
+        "pivot": suite.scale.accuracy_pivot,
+    }
+    functions = ("edge_training:train_with_edge_clients", "workloads:train")
+    sides = [[_train(name, config | {"run_seed": s}) for s in range(seeds)] for name in functions]
+    failed = next((run for side in sides for run in side if run.status != "ok"), None)
+    metrics = {} if failed else _training_metrics(*sides)
+    suite.record(
+        case="edge/cnn/training",
+        config=config | {"run_seed": list(range(seeds))},
+        metrics=metrics,
+        details={} if failed else {"digests": [[r.value["digest"] for r in s] for s in sides]},
+        status=failed.status if failed else "ok",
+        error=failed.error if failed else None,
+        headline=", ".join(f"{name} {m.value:.3f}" for name, m in metrics.items()),
+    )
+
+
+@with_parameters("name", lambda scale: ["packaging"] if scale.edge_trial_models else [])
+def test_packaging(suite: Suite, name: str) -> None:
+    """Weigh what a client needs to have installed, and time its import."""
+    metrics, details = packaging_metrics()
+    suite.record(
+        case=f"edge/{name}",
+        config={"model": "none"},
+        metrics=metrics,
+        details=details,
+        headline=", ".join(
+            f"{key} {metric.value:.3g}"
+            for key, metric in metrics.items()
+            if metric.value is not None
+        ),
+    )
+
+
+def _run(function: str, *arguments: Any) -> devices.IsolatedResult:
+    target = f"bench.workloads.edge:{function}"
+    return devices.run_isolated(target, *arguments, timeout_s=_TIMEOUT_S, env=RETURN_BLOCKS)
+
+
+def _train(function: str, config: dict[str, Any]) -> devices.IsolatedResult:
+    return devices.run_isolated(f"bench.{function}", config, timeout_s=_TIMEOUT_S, env=ONE_THREAD)
+
+
+def _peaks(memory: dict[str, Any]) -> dict[str, Metric]:
+    peak, above = memory["process_peak_bytes"], memory["peak_above_baseline_bytes"]
+    how = memory["peak_bytes"]["method"]
+    return {
+        "process_peak": _bytes(peak, f"{how}, since the process began"),
+        "peak_above_baseline": _bytes(above["value"], f"{how}, in the round"),
+    }
+
+
+def _batch_seconds(seconds: list[float]) -> Metric:
+    return median(seconds, "second", "wall time in another process, after a round")
+
+
+def _set_seconds(memory: dict[str, Any], plan: dict[str, Any]) -> Metric:
+    """Take the measured round's own time: against minutes the meter's work is nothing."""
+    images, items = plan["images"], plan["items"] or plan["images"]
+    part = "" if items == images else f" over {items} images, times {images} / {items}"
+    return single(memory["seconds"]["value"] * images / items, "second", f"wall time{part}")
+
+
+def _bytes(value: float | None, method: str) -> Metric:
+    if value is None:
+        return unmeasured("byte", "this system keeps no high-water mark")
+    return single(value, "byte", method)
+
+
+def _round_words(metrics: dict[str, Metric]) -> str:
+    peak, above = metrics["process_peak"].value, metrics["peak_above_baseline"].value
+    memory = "no peak" if peak is None else f"{peak / _MIB:6.1f} MiB in all"
+    more = "" if above is None else f", {above / _MIB:6.1f} above the loaded model"
+    return f"{memory}{more}, {metrics['round'].value:.3f} s"
+
+
+def _training_metrics(
+    edge: list[devices.IsolatedResult], torch: list[devices.IsolatedResult]
+) -> dict[str, Metric]:
+    how = "argmax on the fixed test split"
+    accuracies = [[r.value["curve"][-1]["test_accuracy"] for r in side] for side in (edge, torch)]
+    equal = [float(r.value["digest"] == r.value["edge_digest"]) for r in edge]
+    checked = [float(r.value["rounds_checked"]) for r in edge]
+    return {
+        "onnx_test_accuracy": mean(accuracies[0], "share", how),
+        "torch_test_accuracy": mean(accuracies[1], "share", how),
+        "one_digest": mean(equal, "share", "runs whose replicas ended with one digest"),
+        "rounds_checked": mean(checked, "count", "results after which digests were compared"),
+    }

@@ -1,0 +1,247 @@
+"""The engine against its limits: passes over the weights, exactness, extra memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import devices
+from bench.records.record import Metric, median, single
+from bench.suite.parametrize import with_parameters
+from bench.suite.scales import Scale
+from bench.suite.suite import Suite
+
+_TIMEOUT_S = 900.0
+_HOW = (
+    "perf_counter, operations turn by turn in one fresh process, adds and perturbations the fastest"
+    " of five calls a turn; median of per-turn ratios"
+)
+_PASSES_VERSION = 2  # 1: one call a turn
+_MIB = 2**20
+
+
+def _cores() -> int:
+    return devices.detect().logical_cores or 1
+
+
+def _pass_cases(scale: Scale) -> list[tuple[int, int]]:
+    return [(size, threads) for size in scale.engine_parameters for threads in {1, _cores()}]
+
+
+@with_parameters("parameters, threads", _pass_cases)
+def test_passes(suite: Suite, parameters: int, threads: int) -> None:
+    """Hold perturb, fused restore-and-perturb and replay against an in-place scalar add."""
+    repeats = suite.scale.engine_repeats
+    run = _run("time_passes", parameters, threads, repeats)
+    seconds = run.value or {}
+    metrics = _ratios(seconds, "add") | _rates(seconds, 8 * parameters) if seconds else {}
+    _record(
+        suite,
+        f"engine/passes/{parameters // 10**6}M-{threads}-threads",
+        {"parameters": parameters, "threads": threads, "repeats": repeats},
+        run,
+        metrics,
+        limits={"perturb / add": 1.3} if parameters >= 10**8 and threads == _cores() else {},
+        case_version=_PASSES_VERSION,
+    )
+
+
+def test_model_passes(suite: Suite) -> None:
+    """Hold ours over ResNet18's 62 tensors against one scalar add and the ways of others."""
+    repeats = suite.scale.engine_repeats
+    run = _run("time_model_passes", repeats)
+    metrics = {}
+    if run.status == "ok":
+        seconds = run.value
+        peers = {name: seconds[name] for name in ("mezo", "torch_signs")}
+        peers["perturb"] = seconds.pop("perturb_once")
+        metrics = _ratios(seconds, "add") | _ratios(peers, "perturb")
+    _record(
+        suite,
+        "engine/resnet18-passes",
+        {"model": "resnet18", "repeats": repeats},
+        run,
+        metrics,
+        limits={"perturb / add": 1.6, "replay_30 / add": 16.0, "replay_150 / add": 70.0},
+        floors={"mezo / perturb": 25.0},
+        case_version=_PASSES_VERSION,
+    )
+
+
+@with_parameters("batch", lambda scale: scale.step_share_batches)
+def test_step_share(suite: Suite, batch: int) -> None:
+    """Hold a whole ZO step of ResNet18 against its two bare forwards, phase by phase."""
+    repeats = suite.scale.engine_repeats
+    run = _run("time_step_share", batch, repeats)
+    metrics = {}
+    if run.status == "ok":
+        seconds = {name: run.value[name] for name in ("forwards", "step")}
+        metrics = _ratios(seconds, "forwards") | {
+            name: median(samples, "second", "perf_counter within the step")
+            for name, samples in run.value.items()
+            if name.startswith("phase_")
+        }
+    _record(
+        suite,
+        f"engine/resnet18-step/b{batch}",
+        {"model": "resnet18", "batch": batch, "repeats": repeats},
+        run,
+        metrics,
+        limits={1: {"step / forwards": 1.30}, 64: {"step / forwards": 1.04}}.get(batch, {}),
+    )
+
+
+def _simulation_cases(scale: Scale) -> list[str]:
+    return ["small_resnet", "resnet18"] if scale.restore_cycles >= 1000 else ["small_resnet"]
+
+
+@with_parameters("model", _simulation_cases)
+def test_simulation(suite: Suite, model: str) -> None:
+    """Hold a whole simulated round of phase two against the bare forwards of its samples."""
+    config = {
+        "model": model,
+        "clients": 6,
+        "images": 16,
+        "directions": 3,
+        "repeats": suite.scale.time_repeats,
+    }
+    run = _run("time_simulation", *config.values(), module="bench.workloads.simulation")
+    _record(
+        suite,
+        f"engine/simulation/{model}",
+        config,
+        run,
+        _ratios(run.value, "forwards") if run.status == "ok" else {},
+        limits={"round / forwards": 1.10},
+    )
+
+
+def test_meter_overhead(suite: Suite) -> None:
+    """Say what the meters cost at worst, a step of one image, so that nobody times under them."""
+    config = {"model": "resnet18", "batch": 1, "repeats": suite.scale.time_repeats}
+    run = devices.run_isolated("bench.workloads.meter_overhead:time_meters", *config.values())
+    metrics = _ratios(run.value, "off") if run.status == "ok" else {}
+    _record(suite, "engine/meter-overhead", config, run, metrics, limits={})
+
+
+def test_extra_memory(suite: Suite) -> None:
+    """Measure what the passes need beside the weights."""
+    parameters = suite.scale.engine_parameters[-1]
+    run = _run("measure_extra_memory", parameters)
+    metrics = {}
+    if run.status == "ok":
+        for name, region in run.value.items():
+            reading = region["peak_above_baseline_bytes"]
+            metrics[name] = single(reading["value"], "byte", reading["method"])
+    _record(
+        suite,
+        "engine/extra-memory",
+        {"parameters": parameters, "directions": 30},
+        run,
+        metrics,
+        limits=dict.fromkeys(metrics, float(_MIB)),
+        headline=", ".join(f"{n} {(m.value or 0) / 1024:.0f} KiB" for n, m in metrics.items()),
+    )
+
+
+def _exact_cases(scale: Scale) -> list[str]:
+    return ["resnet18", "vit"] if scale.restore_cycles >= 1000 else ["resnet18"]
+
+
+@with_parameters("model", _exact_cases)
+def test_exact_restore(suite: Suite, model: str) -> None:
+    """Count the weights that perturb and restore changed on the grid: none; keep a digest."""
+    cycles = suite.scale.restore_cycles
+    run = _run("count_changed_bits", model, cycles)
+    changed = run.value["changed"] if run.status == "ok" else None
+    metrics = {} if changed is None else {"changed": single(changed, "count", "bits compared")}
+    _record(
+        suite,
+        f"engine/exact-restore/{model}",
+        {"model": model, "cycles": cycles},
+        run,
+        metrics,
+        limits={"changed": 0.0},
+        details={} if changed is None else {"digest": run.value["digest"]},
+        headline=f"{changed} weights changed after {cycles} cycles on the grid",
+    )
+
+
+@with_parameters("dtype", lambda scale: ["float64", "float32", "bfloat16", "float16"])
+def test_plain_restore(suite: Suite, dtype: str) -> None:
+    """Say how far plain weights drift when no grid holds them."""
+    config = {"dtype": dtype, "cycles": 50, "parameters": 300_000}
+    run = _run("plain_restore_error", *config.values())
+    units = {"changed": "share", "relative_l2": "ratio", "effect": "share"}
+    metrics = {}
+    if run.status == "ok":
+        metrics = {n: single(run.value[n], u, "against the origin") for n, u in units.items()}
+    _record(
+        suite,
+        f"engine/plain-restore/{dtype}",
+        config,
+        run,
+        metrics,
+        limits={},
+        headline=""
+        if not metrics
+        else f"{100 * run.value['changed']:.0f} % of weights differ "
+        f"after 50 cycles, one perturbation reaches {100 * run.value['effect']:.0f} %",
+    )
+
+
+def _run(
+    function: str, *arguments: Any, module: str = "bench.workloads.engine"
+) -> devices.IsolatedResult:
+    return devices.run_isolated(f"{module}:{function}", *arguments, timeout_s=_TIMEOUT_S)
+
+
+def _ratios(seconds: Mapping[str, Sequence[float]], base: str) -> dict[str, Metric]:
+    """Divide each operation's turns by the base's of the same turn."""
+    return {
+        f"{name} / {base}": median(
+            [a / b for a, b in zip(samples, seconds[base], strict=True)], "ratio", _HOW
+        )
+        for name, samples in seconds.items()
+        if name != base
+    }
+
+
+def _rates(seconds: Mapping[str, Sequence[float]], moved_bytes: int) -> dict[str, Metric]:
+    """Bytes read and written a second by the operations that pass once over the weights."""
+    return {
+        f"{name} rate": median(
+            [moved_bytes / s / 1e9 for s in seconds[name]], "GB/s", "weights read and written"
+        )
+        for name in ("add", "perturb", "restore_perturb")
+    }
+
+
+def _words(metrics: Mapping[str, Metric]) -> str:
+    return ", ".join(f"{name} {m.value:.2f}" for name, m in metrics.items() if "/" in name)
+
+
+def _record(
+    suite: Suite,
+    case: str,
+    config: Mapping[str, Any],
+    run: devices.IsolatedResult,
+    metrics: Mapping[str, Metric],
+    *,
+    limits: Mapping[str, float],
+    floors: Mapping[str, float] | None = None,
+    details: Mapping[str, Any] | None = None,
+    case_version: int = 1,
+    headline: str = "",
+) -> None:
+    """Store a case with the bars it is held to: at most its limits, at least its floors."""
+    suite.record(
+        case=case,
+        config=config,
+        metrics=metrics,
+        details={"limits": dict(limits), "floors": dict(floors or {}), **(details or {})},
+        status=run.status,
+        error=run.error,
+        case_version=case_version,
+        headline=headline or _words(metrics),
+    )

@@ -1,0 +1,106 @@
+"""Time, by pytest-benchmark, and energy of one step: inference, ZO, FedAvg on the same batch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import devices
+from bench import paper
+from bench.models.names import model_label
+from bench.records.record import Metric, median, single, unmeasured
+from bench.suite.parametrize import with_parameters
+from bench.suite.scales import Scale
+from bench.suite.suite import Suite
+from bench.workloads.low_memory_steps import FRUGAL_METHODS
+from bench.workloads.steps import STEP_METHODS, make_step
+from devices.energy import NoEnergy
+
+_TIMED_S = 2.0  # of short steps, so that what disturbs some of them does not disturb all
+_MOST_REPEATS = 30
+_ENERGY_REGION_S = 2.0  # of steps in a row: many periods of any counter or sensor
+
+
+def steps_in_round(method: str, batch: int) -> int | None:
+    """Count the timed steps that a client of the paper does in one round; None for inference.
+
+    A ZO client takes the difference of S directions over its whole shard, a FedAvg client three
+    epochs over it.
+    """
+    kind = method.split("-", maxsplit=1)[0]  # a frugal way does as many
+    passes = {"zo": paper.DIRECTIONS, "fedavg": paper.LOCAL_EPOCHS, "backprop": paper.LOCAL_EPOCHS}
+    count = passes.get(kind)
+    return None if count is None else count * math.ceil(paper.CLIENT_IMAGES / batch)
+
+
+def repeats_of(step: Callable[[], object], least: int) -> int:
+    """Choose how often a step is timed: a short one for two seconds, up to 30 times.
+
+    Args:
+        step: takes one step, and has been taken before.
+        least: the scale's repeats; one is one, whatever the step takes.
+    """
+    if least == 1:
+        return 1
+    started = time.perf_counter()
+    step()
+    seconds = time.perf_counter() - started
+    return max(least, min(_MOST_REPEATS, math.ceil(_TIMED_S / seconds)))
+
+
+def step_energy(step: Callable[[], object], step_s: float) -> Metric:
+    """Measure the joules of one step over many in a row, none of which is timed.
+
+    Args:
+        step: takes one step, and has been taken before.
+        step_s: about how long it takes, in seconds.
+    """
+    meter = devices.energy_meter()
+    repeats = 0 if isinstance(meter, NoEnergy) else math.ceil(_ENERGY_REGION_S / step_s)
+    meter.start()
+    for _ in range(repeats):
+        step()
+    joules = meter.stop()
+    if joules.value is None:
+        return unmeasured("joule", joules.reason or "the meter gave none")
+    return single(joules.value / repeats, "joule", f"{joules.method}, mean of {repeats} steps")
+
+
+def _cases(scale: Scale) -> list[tuple[str, str, int]]:
+    return [
+        (model, method, batch)
+        for model in scale.time_models
+        for batch in scale.time_batches
+        for method in STEP_METHODS
+    ] + [(model, method, paper.BATCH) for model in scale.frugal_models for method in FRUGAL_METHODS]
+
+
+@with_parameters("model, method, batch", _cases)
+def test_step_time(suite: Suite, benchmark: Any, model: str, method: str, batch: int) -> None:
+    """Time a step after a burn-in, one call a repeat."""
+    step = make_step(model, method, batch, suite.device_type)
+    step()
+    repeats = repeats_of(step, suite.scale.time_repeats)
+    benchmark.pedantic(step, rounds=repeats, iterations=1)
+    metric = median(benchmark.stats.stats.data, "second", "pytest-benchmark pedantic, wall time")
+    steps = steps_in_round(method, batch)
+    metrics = {"step": metric, "energy": step_energy(step, metric.value or _ENERGY_REGION_S)}
+    if steps is not None:
+        rounds = [steps * seconds for seconds in metric.samples]
+        metrics["round_extrapolated"] = median(
+            rounds, "second", f"step, times the {steps} steps of the paper's round"
+        )
+    suite.record(
+        case=f"time/{model_label(model)}/{method}/b{batch}",
+        config={
+            "model": model_label(model),
+            "source": model,
+            "method": method,
+            "batch": batch,
+            "device": suite.device_type,
+        },
+        metrics=metrics,
+        headline=f"{metric.value:7.3f} s a step (median of {metric.n})",
+    )

@@ -1,0 +1,150 @@
+"""Bytes of one round on a real wire, one client alone on a virtual cable; a growing fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from bench.cases.bench_bytes import round_payloads
+from bench.cases.wire_measure import (
+    LEVELS,
+    NO_BROKER,
+    measure_wire,
+    message_bytes,
+    mosquitto,
+    why_no_wire,
+)
+from bench.paper import COHORT
+from bench.records.record import Record, median, single, unmeasured
+from bench.records.record_index import Results
+from bench.report.table import Cell, Table
+from bench.suite.parametrize import with_parameters
+from bench.suite.scales import Scale
+from bench.suite.suite import Suite
+from bench.workloads.wire_scale import lost_messages, measure_fleet, rounds_per_s
+from zo_core.federation.rounds import scalar_bytes
+
+_WEIGHTS = {"zo": 1000, "fedavg": 11_173_962}  # ZO's bytes do not depend on the model
+_COHORTS = {"zo": COHORT, "fedavg": 2}  # FedAvg's do not depend on the cohort
+_ROUNDS = {"zo": (20, 60), "fedavg": (1, 3)}  # before the count, and counted
+_FLEET_ROUNDS = 30
+_HOW_FLEET = "median of the rounds after five, from one result to the next, at the server"
+_HOW = {
+    "scalars": "4 bytes a number",
+    "payload": "length of the encoded payload",
+    "message": "length of the PUBLISH packets",
+    "wire": "the client's interface counters, frames and acknowledgements included",
+}
+
+
+def _cases(scale: Scale) -> list[tuple[str, bool]]:
+    return [("zo", False), ("zo", True), ("fedavg", False)]
+
+
+@with_parameters("method, tls", _cases)
+def test_wire_bytes(suite: Suite, method: str, tls: bool) -> None:
+    """Count a client's bytes, a round, at all four levels."""
+    up, down = round_payloads("resnet18", method)
+    reason, (first, rounds) = why_no_wire(tls=tls), _ROUNDS[method]
+    wire = (
+        None
+        if reason
+        else measure_wire(
+            method,
+            cohort=_COHORTS[method],
+            weights=_WEIGHTS[method],
+            first=first,
+            rounds=rounds,
+            tls=tls,
+        )
+    )
+    sizes: dict[str, float | None] = {}
+    for way, payload in (("up", up), ("down", down)):
+        sizes[f"{way}_scalars"] = scalar_bytes(payload)
+        sizes[f"{way}_payload"] = payload.num_bytes
+        sizes[f"{way}_message"] = message_bytes(payload.num_bytes, method, way)
+        sizes[f"{way}_wire"] = None if wire is None else wire[way]
+    suite.record(
+        case=f"wire/{'mqtt-tls' if tls else 'mqtt'}/{method}",
+        config={"transport": "mqtt", "tls": tls, "method": method, "cohort": _COHORTS[method]}
+        | {"rounds": rounds, "mtu": 1500, "segmentation_offload": False},
+        metrics={
+            name: unmeasured("byte", reason or "not measured")
+            if size is None
+            else single(size, "byte", _HOW[name.partition("_")[2]])
+            for name, size in sizes.items()
+        },
+        details=wire or {},
+        headline=reason
+        or f"{sizes['up_wire']:,.0f} bytes up, {sizes['down_wire']:,.0f} down on the wire",
+    )
+
+
+@with_parameters("clients", lambda scale: scale.fleets)
+def test_fleet(suite: Suite, clients: int) -> None:
+    """Time rounds of a whole fleet by one broker, and see that no message is lost."""
+    if mosquitto() is None:
+        pytest.skip(NO_BROKER)
+    done = measure_fleet(clients, rounds=_FLEET_ROUNDS)
+    lost = lost_messages(done, clients)
+    metrics = {
+        "round": median(done["round_s"], "second", _HOW_FLEET),
+        "server_cpu": median(done["round_cpu_s"], "second", "the server's CPU time a round"),
+        "rounds_per_s": single(rounds_per_s(done), "round/second", _HOW_FLEET),
+        "lost": single(
+            lost, "message", "updates that did not count, refusals, clients left behind"
+        ),
+    }
+    for part in ("server", "broker", "fleet"):
+        metrics[f"{part}_peak"] = single(done[f"{part}_peak_mib"] * 2**20, "byte", "VmHWM")
+    suite.record(
+        case=f"wire/fleet/{clients}",
+        config={"transport": "mqtt", "clients": clients, "cohort": clients, "rounds": _FLEET_ROUNDS}
+        | {"directions": 3, "broker": "mosquitto"},
+        metrics=metrics,
+        details={key: done[key] for key in ("refused", "events", "fleet_cpu_s", "load_average")},
+        status="ok" if lost == 0 else "failed",
+        error=None if lost == 0 else f"{lost} messages were lost",
+        headline=f"{rounds_per_s(done):.1f} rounds a second, server {done['server_peak_mib']:.0f} "
+        f"MiB, {lost} messages lost",
+    )
+
+
+def wire_tables(results: Results) -> Sequence[Table]:
+    """Tabulate a client's bytes a round by level."""
+    records = [record for record in results.group("wire") if record.status == "ok"]
+    tables = []
+    if counted := [record for record in records if "method" in record.config]:
+        tables.append(_bytes_table(counted))
+    if fleets := [record for record in records if "clients" in record.config]:
+        tables.append(_fleet_table(fleets))
+    return tables
+
+
+def _bytes_table(records: Sequence[Record]) -> Table:
+    rows = []
+    for record in records:
+        name = record.config["method"] + (" by TLS" if record.config["tls"] else "")
+        for way in ("up", "down"):
+            values = [record.metrics[f"{way}_{level}"].value for level in LEVELS]
+            cells = [Cell("–" if value is None else f"{value:,.0f}") for value in values]
+            rows.append((Cell(f"{name}, {way}"), *cells))
+    columns = ("MQTT", *LEVELS)
+    caption = "Bytes for each client and round, by level"
+    return Table(caption=caption, columns=columns, rows=tuple(rows), labels=1)
+
+
+def _fleet_table(records: Sequence[Record]) -> Table:
+    rows = []
+    for record in sorted(records, key=lambda record: int(record.config["clients"])):
+        value = {name: metric.value or 0.0 for name, metric in record.metrics.items()}
+        peaks = [Cell(f"{value[f'{part}_peak'] / 2**20:.1f}") for part in ("server", "broker")]
+        clients = Cell(str(record.config["clients"]))
+        per_s = Cell(f"{value['rounds_per_s']:.1f}")
+        times = [Cell(f"{1e3 * value[name]:.0f}") for name in ("round", "server_cpu")]
+        rows.append((clients, per_s, *times, *peaks))
+    names = ("clients, all in each round", "rounds/s", "round, ms", "server's CPU, ms")
+    columns = (*names, "server, MiB", "broker, MiB")
+    caption = "Simulated clients of one server and broker; nothing was lost"
+    return Table(caption=caption, columns=columns, rows=tuple(rows), labels=1)

@@ -1,0 +1,50 @@
+"""``zobench check``: whether records are valid by their schema, and what to know of them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bench.cli import EXIT_DONE, EXIT_GATE, add_command, print_json, user_errors
+
+EXAMPLES = """\
+  zobench check results/my-board          all records below a folder
+  zobench check records/bytes-cnn-zo.json
+"""
+
+
+def register(commands: Any) -> None:
+    """Add the sub-command's parser."""
+    parser = add_command(commands, "check", __doc__, EXAMPLES)
+    parser.add_argument("path", type=Path, nargs="+", help="a record, or a folder above records")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check, explain; a gate fails where a record is not valid."""
+    from bench.records.validate import check
+
+    with user_errors():
+        found = [checked for path in arguments.path for checked in check(path)]
+    wrong = [checked for checked in found if checked.problems]
+    if arguments.json:
+        print_json([checked.to_json() for checked in found])
+    else:
+        _show(Console(highlight=False, soft_wrap=True), found, arguments)
+    return EXIT_GATE if wrong else EXIT_DONE
+
+
+def _show(console: Console, found: list[Any], arguments: argparse.Namespace) -> None:
+    for checked in found:
+        for problem in checked.problems:
+            console.print(f"{checked.path}: {problem}", markup=False)
+        if not arguments.quiet:
+            for remark in checked.remarks:
+                console.print(f"{checked.path}: note: {remark}", markup=False)
+        if arguments.verbose and not checked.problems:
+            console.print(f"{checked.path}: valid", markup=False)
+    wrong = sum(bool(checked.problems) for checked in found)
+    console.print(f"{len(found) - wrong} of {len(found)} records are valid")

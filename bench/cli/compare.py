@@ -1,0 +1,45 @@
+"""``zobench compare``: two sets of records, each figure held by a gate of its own."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bench.cli import EXIT_DONE, EXIT_GATE, add_command, print_json, user_errors
+
+EXAMPLES = """\
+  zobench compare results/epyc-2core/default zobench-results/2026-01-01T120000Z
+  zobench compare base head --markdown >> "$GITHUB_STEP_SUMMARY"
+  zobench compare base head --verbose     every figure, also what did not move
+"""
+
+
+def register(commands: Any) -> None:
+    """Add the sub-command's parser."""
+    parser = add_command(commands, "compare", __doc__, EXAMPLES)
+    parser.add_argument("old", type=Path, metavar="OLD", help="output folder to hold against")
+    parser.add_argument("new", type=Path, metavar="NEW", help="output folder to judge")
+    parser.add_argument("--markdown", action="store_true", help="print GitHub's Markdown")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compare and show; a gate that fails is the exit code."""
+    from bench.compare.compare import compare
+    from bench.compare.table import markdown_table, terminal_table, verdict_line
+    from bench.records.store import read_records
+
+    with user_errors():
+        found = compare(read_records(arguments.old), read_records(arguments.new))
+    if arguments.json:
+        print_json(found.to_json())
+    elif arguments.markdown:
+        print(markdown_table(found, everything=arguments.verbose))
+    elif arguments.quiet:
+        print(verdict_line(found))
+    else:
+        Console(highlight=False).print(terminal_table(found, everything=arguments.verbose))
+    return EXIT_DONE if found.passes else EXIT_GATE

@@ -1,0 +1,70 @@
+"""``zobench export``: write a model as a folder from which a client trains without torch.
+
+The folder holds the graph (ONNX, every weight an input), the weights (safetensors) and a manifest
+that vouches for both. The client needs the base install and its [edge] extra.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.cli import add_command, print_json, talk_console, user_errors
+from bench.format import size
+from bench.models.names import model_label, with_input_shape
+
+if TYPE_CHECKING:
+    from zo_core.edge.manifest import Manifest
+
+EXAMPLES = """\
+  zobench export --model cnn --out exported/cnn                a model of the suite
+  zobench export --model torchvision:mobilenet_v3_small --input-shape 3,64,64 --out exported/mobile
+  zobench export --model my.models:tiny --input-shape 3,32,32 --out exported/tiny
+"""
+
+
+def register(commands: Any) -> None:
+    """Add the sub-command's parser."""
+    parser = add_command(commands, "export", __doc__, EXAMPLES)
+    parser.add_argument("--model", required=True, help="NAME, torchvision:NAME or module:factory")
+    parser.add_argument("--input-shape", metavar="SHAPE", help="of one input, e.g. 3,224,224")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--plain", action="store_true", help="leave the weights as they are, off the grid"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Build the model, export it, say what was written."""
+    console = talk_console(arguments)
+    with user_errors(), console.status(f"exporting {arguments.model}"):
+        manifest = _export(arguments)
+    files = {path.name: path.stat().st_size for path in sorted(arguments.out.iterdir())}
+    if arguments.json:
+        print_json({"folder": str(arguments.out), "digest": manifest.digest, "files": files})
+        return 0
+    for name, count in files.items():
+        console.print(f"{name:<22}{size(count):>10}")
+    print(
+        f"{arguments.out}: {len(manifest.parameters)} trainable tensors, digest "
+        f"{manifest.digest[:16]}"
+    )
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> Manifest:
+    from bench.models.load import load_model
+    from zo_core import snap_
+    from zo_core.edge.export import export_model
+
+    model = with_input_shape(arguments.model, arguments.input_shape)
+    loaded = load_model(model)
+    return export_model(
+        loaded.module,
+        arguments.out,
+        example=loaded.batch(2),
+        name=model_label(model),
+        grid=None if arguments.plain else snap_(loaded.module),
+    )

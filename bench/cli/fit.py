@@ -1,0 +1,210 @@
+"""``zobench fit``: which training steps fit in a device's memory, predicted and tried."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+import devices
+from bench.cli import add_command, print_json, talk_console, user_errors
+from bench.fit.cells import (
+    Agreement,
+    Cell,
+    Target,
+    agreement,
+    find_target,
+    predict_cells,
+    try_cell,
+)
+from bench.fit.record import fit_record
+from bench.models.names import model_label, with_input_shape
+from bench.records.store import open_store, write_record
+from bench.suite.preflight import check_model
+from bench.workloads.steps import RETURN_BLOCKS, STEP_METHODS
+
+EXAMPLES = """\
+  zobench fit --device pi-zero-2                         the suite's models, predicted
+  zobench fit --device 512MB --model resnet18 --measure  tried under that limit
+  zobench fit --device 1GiB --model my.models:tiny --input-shape 3,32,32 --batches 1,16
+  zobench fit --grid --out results/fit                   5 models x 5 batches x 3 methods x
+                                                         3 devices, all tried: a quarter of an hour
+"""
+GRID_MODELS = (
+    "resnet18",
+    "vit",
+    "cnn",
+    "torchvision:mobilenet_v3_small",
+    "torchvision:resnet18",
+)
+GRID_DEVICES = ("pi-zero-2", "pi-4-1gb", "pi-4-4gb")  # 512 MiB, 1 GiB, 4 GiB
+GRID_BATCHES = (1, 8, 32, 64, 128)
+_GRID_WORKERS = 2  # trials side by side: a third of each is a library's import, on one core
+_MIB = 2**20
+
+
+def register(commands: Any) -> None:
+    """Add the sub-command's parser."""
+    parser = add_command(commands, "fit", __doc__, EXAMPLES)
+    parser.add_argument("--device", help="of the catalogue, or a size such as 512MB or 1GiB")
+    parser.add_argument("--model", help="NAME, torchvision:NAME or package.module:factory")
+    parser.add_argument("--input-shape", metavar="SHAPE", help="of --model, e.g. 3,224,224")
+    parser.add_argument("--batches", default="1,8,32,64", help="default: 1,8,32,64")
+    parser.add_argument(
+        "--images", type=int, help="work through so many items, e.g. 900, in micro-batches"
+    )
+    parser.add_argument("--measure", action="store_true", help="try each under the kernel's limit")
+    parser.add_argument("--grid", action="store_true", help="the fixed grid, measured")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="store a record there")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Predict, try if asked to, show."""
+    with user_errors():
+        targets, models, batches = _chosen(arguments)
+        folder = open_store(arguments.out) if arguments.out else None
+    console = talk_console(arguments)
+    cells = _cells(targets, models, batches, arguments, console)
+    case = "fit/grid" if arguments.grid else _case(targets[0], models, arguments.images)
+    if arguments.json:
+        print_json([cell.to_json() for cell in cells])
+    else:
+        _show(Console(highlight=False), cells)
+    if folder is not None:
+        path = write_record(folder, fit_record(case, cells, devices.detect().to_json()))
+        console.print(f"record {path}", soft_wrap=True)
+    return 0
+
+
+def _chosen(arguments: argparse.Namespace) -> tuple[list[Target], list[str], list[int]]:
+    """Check all that the user chose, before anything runs."""
+    if arguments.grid:
+        if arguments.device or arguments.model:
+            raise ValueError("--grid is fixed: leave out --device and --model")
+        return [find_target(name) for name in GRID_DEVICES], list(GRID_MODELS), list(GRID_BATCHES)
+    if not arguments.device:
+        raise ValueError("--device is missing: a name of `zobench devices --catalogue`, or a size")
+    if arguments.model is None and arguments.input_shape is not None:
+        raise ValueError("--input-shape is the shape of --model's input: add --model")
+    models = list(GRID_MODELS)
+    if arguments.model is not None:
+        models = [check_model(with_input_shape(arguments.model, arguments.input_shape))]
+    if arguments.images is not None and arguments.images < 1:
+        raise ValueError(f"--images must be >= 1, got {arguments.images}")
+    return [find_target(arguments.device)], models, _parse_batches(arguments.batches)
+
+
+def _parse_batches(text: str) -> list[int]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise ValueError(f"--batches must be whole numbers > 0, e.g. 1,8,32, got {text!r}")
+    return sorted({int(part) for part in parts})
+
+
+def _cells(
+    targets: Sequence[Target],
+    models: Sequence[str],
+    batches: Sequence[int],
+    arguments: argparse.Namespace,
+    console: Console,
+) -> list[Cell]:
+    cells = []
+    for model in models:
+        with user_errors(), console.status(f"counting {model}"):
+            found = predict_cells(targets, model, STEP_METHODS, batches, arguments.images)
+        if arguments.measure or arguments.grid:
+            workers = _GRID_WORKERS if arguments.grid else 1
+            found = _try_all(found, workers, lambda words: console.print(words, soft_wrap=True))
+        cells += found
+    return cells
+
+
+def _try_all(cells: Sequence[Cell], workers: int, tell: Callable[[str], None]) -> list[Cell]:
+    tried = []
+    with devices.SideBySide(workers) as pool:
+        for cell, trial in zip(cells, pool.map(try_cell, cells), strict=True):
+            done = replace(cell, trial=trial)
+            tried.append(done)
+            tell(
+                f"{done.device}, {done.model}, {done.method}, batch {done.batch}: "
+                f"predicted {done.predicted_bytes / _MIB:.0f} MiB; fits: {_trial_words(done)}"
+            )
+    return tried
+
+
+def _case(target: Target, models: Sequence[str], images: int | None) -> str:
+    model = f"/{model_label(models[0])}" if len(models) == 1 else ""
+    return f"fit/{target.name}{model}" + (f"/{images}-images" if images else "")
+
+
+def _show(console: Console, cells: Sequence[Cell]) -> None:
+    is_tried = any(cell.trial for cell in cells)
+    for device, model in dict.fromkeys((cell.device, cell.model) for cell in cells):
+        chosen = [cell for cell in cells if (cell.device, cell.model) == (device, model)]
+        console.print(_table(chosen, is_tried))
+    console.print(
+        "Predicted: the runtime, measured here, and the tensors, counted. The limit is all of the "
+        "device's memory; its system takes a share of it.\nTried: the peak, or the phase in which "
+        "it was out of memory; trials run with "
+        f"{' '.join(f'{k}={v}' for k, v in RETURN_BLOCKS.items())}: set it on the device too."
+    )
+    if is_tried:
+        console.print(_agreement_words(agreement(cells)))
+
+
+def _table(cells: Sequence[Cell], is_tried: bool) -> Table:
+    limit = cells[0].limit_bytes / _MIB
+    title = f"{cells[0].model} on {cells[0].device}, {limit:.0f} MiB (all figures in MiB)"
+    table = Table(title=title, title_justify="left")
+    table.add_column("method")
+    for name in ("batch", "runtime", "tensors", "eq. 4, 5", "in all"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("fits")
+    if is_tried:
+        table.add_column("tried")
+    for cell in cells:
+        table.add_row(*_row(cell), *([_trial_words(cell)] if is_tried else []))
+    return table
+
+
+def _row(cell: Cell) -> list[str]:
+    sizes = (cell.runtime_bytes, cell.tensors_bytes, cell.formula_bytes, cell.predicted_bytes)
+    figures = [f"{size / _MIB:.0f}" for size in sizes]
+    return [
+        *(cell.method, str(cell.batch), *figures),
+        "yes" if cell.predicted_fits else "no",
+    ]
+
+
+def _trial_words(cell: Cell) -> str:
+    trial = cell.trial
+    if trial is None:
+        return "not tried"
+    if trial.fits:
+        return "yes" if trial.peak_bytes is None else f"yes, {trial.peak_bytes / _MIB:.0f}"
+    if trial.fits is False:
+        return f"no: {trial.phase}"
+    return f"{trial.status}: {trial.error}"
+
+
+def _agreement_words(found: Agreement) -> str:
+    lines = [f"prediction and trial agree in {found.agreeing} of {found.cells} cells"]
+    if found.share is not None:
+        lines[0] += f" ({100 * found.share:.1f} %)"
+    if found.near_share is not None:
+        lines.append(
+            f"within 30 % of the limit: {found.near_agreeing} of {found.near_cells} "
+            f"({100 * found.near_share:.1f} %)"
+        )
+    lines += [
+        f"  not so: {c.device}, {c.model}, {c.method}, batch {c.batch}: predicted "
+        f"{c.predicted_bytes / _MIB:.0f} of {c.limit_bytes / _MIB:.0f} MiB; fits: {_trial_words(c)}"
+        for c in found.disagreeing
+    ]
+    return "\n".join(lines)

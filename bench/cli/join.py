@@ -1,0 +1,143 @@
+"""``zobench join``: a client of a training over a network.
+
+A device with torch and memory enough also trains by backprop in the warm-up; others train by
+forwards alone, with torch or with an exported model and onnxruntime.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import socket
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.cli import EXIT_DONE, EXIT_GATE, add_command, print_json, talk_console, user_errors
+from bench.cli.link_options import add_link_options, port_of, security_of, topics_of
+from bench.cli.threads import checked_threads, use_threads
+from bench.suite.preflight import choose_device
+
+if TYPE_CHECKING:
+    from zo_core.federation.protocol.client import Trainer
+
+EXAMPLES = """  zobench join                                          the server on this machine
+  zobench join hub.example --ca ca.pem --username pi4 --password-file secret
+  zobench join 192.168.1.5 --insecure --model exported  without torch, on a network of your own
+"""
+
+
+def register(commands: Any) -> None:
+    """Add the sub-command's parser."""
+    from zo_core.federation.protocol.trainers import HIGH_MEMORY_MIB
+
+    parser = add_command(commands, "join", __doc__, EXAMPLES)
+    parser.add_argument("broker", nargs="?", default="127.0.0.1", metavar="HOST", help="the broker")
+    parser.add_argument("--name", help="this client's identity; default: the host's name")
+    parser.add_argument("--slot", type=int, help="the slot to ask for; default: any")
+    parser.add_argument("--backend", choices=("auto", "torch", "onnx"), default="auto")
+    parser.add_argument("--model", type=Path, metavar="DIR", help="what zobench export wrote")
+    parser.add_argument("--session", choices=("memory", "speed"), default="memory", help="of onnx")
+    parser.add_argument(
+        "--high-mib",
+        type=float,
+        default=HIGH_MEMORY_MIB,
+        help=f"memory from which this device trains by backprop too; default {HIGH_MEMORY_MIB}",
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="NPZ", help="own data, x and y, not the slot's"
+    )
+    parser.add_argument("--data-dir", type=Path, help="folder of data sets that are files")
+    parser.add_argument("--device", default="cpu", help="of torch: auto, cpu (default) or cuda")
+    parser.add_argument("--threads", type=int, help="CPU threads; default: the back end's")
+    parser.add_argument(
+        "--patience", type=float, default=60.0, metavar="SECONDS", help="to wait for the broker"
+    )
+    add_link_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Take part until the run is over."""
+    from zo_core.federation.mqtt.loops import client_link, join
+    from zo_core.federation.protocol.client import Client
+    from zo_core.federation.protocol.messages import ANY_SLOT
+
+    console = talk_console(arguments)
+    with ExitStack() as stack:
+        with user_errors():
+            topics, security, name = topics_of(arguments), security_of(arguments), _name(arguments)
+            trainer, high = _trainer(arguments)
+            spool = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="zobench-")))
+            slot = ANY_SLOT if arguments.slot is None else arguments.slot
+            client = Client(trainer, high=high, slot=slot, spool=spool)
+            link = client_link(topics, name)
+            stack.callback(link.close)
+            link.open(arguments.broker, port_of(arguments), security, patience_s=arguments.patience)
+        kind = type(trainer).__name__
+        console.print(
+            f"{name}: {kind}, {'high' if high else 'low'}-resource; waiting for the server"
+        )
+        stop = join(client, link, topics)
+    outcome = {
+        "name": name,
+        "slot": client.slot,
+        "rounds": client.next_round,
+        "digest": client.replica.digest().hex() if client.replica else None,
+        "events": dict(client.events),
+        "reason": stop.reason,
+    }
+    if arguments.json:
+        print_json(outcome)
+    else:
+        print(f"{name}: slot {client.slot}, {client.next_round} rounds, digest {outcome['digest']}")
+    if stop.reason is not None:
+        console.print(stop.reason)
+    return EXIT_DONE if stop.reason is None else EXIT_GATE
+
+
+def _name(arguments: argparse.Namespace) -> str:
+    from zo_core.federation.protocol.roster import IDENTITY
+
+    name = (
+        arguments.name
+        or arguments.username
+        or re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())
+    )
+    if not IDENTITY.fullmatch(name):
+        raise ValueError(
+            f"--name must be 1 to 64 letters, digits, dots, dashes or underscores, got {name!r}"
+        )
+    return str(name)
+
+
+def _trainer(arguments: argparse.Namespace) -> tuple[Trainer, bool]:
+    """Choose how this device takes part."""
+    import psutil
+
+    from zo_core.federation.protocol.trainers import (
+        OnnxTrainer,
+        TorchTrainer,
+        choose_backend,
+        load_shard,
+    )
+
+    threads = checked_threads(arguments.threads)
+    memory_mib = psutil.virtual_memory().total / 2**20
+    backend = arguments.backend
+    if backend == "auto":
+        backend, high = choose_backend(
+            model=arguments.model, memory_mib=memory_mib, high_mib=arguments.high_mib
+        )
+    else:
+        high = backend == "torch" and memory_mib >= arguments.high_mib
+    own = None if arguments.data is None else load_shard(arguments.data)
+    if backend == "torch":
+        use_threads(threads)
+        device = choose_device(arguments.device)
+        return TorchTrainer(data_dir=arguments.data_dir, device=device, own=own), high
+    if arguments.model is None:
+        raise ValueError("--backend onnx needs --model DIR, which zobench export writes")
+    trainer = OnnxTrainer(arguments.model, mode=arguments.session, threads=threads, own=own)
+    return trainer, high

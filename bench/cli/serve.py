@@ -1,0 +1,218 @@
+"""``zobench serve``: the server of a training over a network.
+
+Clients join with ``zobench join``. What the run needs to go on is in --dir: the same command line
+takes it up again after a crash.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.cli import (
+    EXIT_DONE,
+    EXIT_GATE,
+    LackingError,
+    add_command,
+    print_json,
+    talk_console,
+    user_errors,
+)
+from bench.cli.config_options import Later, add_config_options, chosen_config
+from bench.cli.embedded import check_embedded, outer_address, own_address, start_embedded
+from bench.cli.link_options import add_link_options, port_of, security_of, topics_of
+from bench.cli.threads import use_threads
+from zo_core.federation.mqtt.security import is_loopback
+
+if TYPE_CHECKING:
+    from bench.cli.round_table import RoundTable
+    from zo_core.data import Dataset
+    from zo_core.federation.protocol.plan import Plan, Rules
+    from zo_core.federation.protocol.server import Server
+    from zo_core.federation.store import FileStore
+
+EXAMPLES = """  zobench serve --clients 8 --split 50/50     a broker of its own, on this machine
+  zobench serve --broker 127.0.0.1 --clients 8  by the Mosquitto that runs here
+  zobench serve --broker hub.example --ca ca.pem --username server --password-file secret
+"""
+LOG_FILE = "round.log"
+_WARMUP_COHORT = 10  # of all clients, where that many are there
+
+
+def register(commands: Any) -> None:
+    """Add the sub-command's parser."""
+    parser = add_command(commands, "serve", __doc__, EXAMPLES)
+    parser.add_argument("--dir", type=Path, default=Path("zobench-results/served"), help="the run")
+    parser.add_argument("--transport", choices=("mqtt",), default="mqtt", help="default: mqtt")
+    parser.add_argument("--broker", metavar="HOST", help="default: one inside this process")
+    parser.add_argument(
+        "--listen",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="of that one: where clients reach it",
+    )
+    parser.add_argument(
+        "--passwords", type=Path, metavar="FILE", help="of that one: amqtt's password file"
+    )
+    add_link_options(parser)
+    rules = parser.add_argument_group("rounds")
+    rules.add_argument("--deadline", type=float, default=60.0, metavar="SECONDS")
+    rules.add_argument("--warmup-deadline", type=float, default=600.0, metavar="SECONDS")
+    rules.add_argument("--quorum", type=float, default=0.5, help="share of a cohort; default 0.5")
+    rules.add_argument("--clip", type=float, default=10.0, help="largest |dL| believed; default 10")
+    rules.add_argument(
+        "--wait-for", type=int, metavar="CLIENTS", help="online before rounds begin; default: all"
+    )
+    rules.add_argument("--chunk-kib", type=int, default=64, help="of a long body; default 64")
+    rules.add_argument(
+        "--keep-rounds", action="store_true", help="never compact the log into a snapshot"
+    )
+    add_config_options(
+        parser,
+        run_seed=Later("fresh and random; an interrupted run's own"),
+        clients=8,
+        warmup_cohort=Later(f"{_WARMUP_COHORT}, or all clients where they are fewer"),
+    )
+    parser.add_argument("--data-dir", type=Path, help="folder of data sets that are files")
+    parser.add_argument("--threads", type=int, help="CPU threads; default: torch's")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve a run to its end."""
+    from bench.cli.round_table import RoundTable, refusals
+    from zo_core.federation.mqtt.link import SERVER
+    from zo_core.federation.mqtt.loops import serve, server_link
+
+    console = talk_console(arguments)
+    with ExitStack() as stack:
+        with user_errors():
+            use_threads(arguments.threads)
+            topics, security, rules = (
+                topics_of(arguments),
+                security_of(arguments),
+                _rules(arguments),
+            )
+            if arguments.broker is None:
+                check_embedded(arguments)
+            store = stack.enter_context(closing(_store(arguments.dir)))
+            table = stack.enter_context(RoundTable(console))
+            server = _server(arguments, rules, store, table)
+            table.server = server
+            identity, host, outer = SERVER, arguments.broker, arguments.broker
+            if host is None:
+                identity = f"{SERVER}-{secrets.token_hex(8)}"
+                host, outer = own_address(arguments.listen), outer_address(arguments.listen)
+                security = start_embedded(arguments, topics, identity, stack)
+            link = server_link(topics, identity)
+            stack.callback(link.close)
+            link.open(host, port_of(arguments), security)
+        console.print(
+            f"run {server.plan.run_id:016x}, round {server.next_round} of {server.plan.rounds}, "
+            f"log {arguments.dir / LOG_FILE}; broker {host}:{port_of(arguments)}, topics "
+            f"{topics.prefix}/#; clients: {_join_words(arguments, outer)}"
+        )
+        try:
+            stop = serve(server, link, topics, refresh=table.refresh)
+        except OSError as error:  # a full disk, most likely
+            raise LackingError(
+                f"the server stopped ({error}); the log in {arguments.dir} is whole: mend the "
+                "cause and give the same command again"
+            ) from error
+    outcome = _outcome(server, stop.reason)
+    (arguments.dir / "outcome.json").write_text(json.dumps(outcome, indent=1))
+    console.print(refusals(server))
+    if arguments.json:
+        print_json(outcome)
+    else:
+        print(f"{outcome['rounds']} rounds, digest {outcome['digest']}")
+    if stop.reason is not None:
+        console.print(stop.reason)
+    return EXIT_DONE if stop.reason is None else EXIT_GATE
+
+
+def _join_words(arguments: argparse.Namespace, host: str) -> str:
+    """Write the command line by which another device joins."""
+    words = f"zobench join {host} --port {port_of(arguments)}"
+    if arguments.ca is not None:
+        return f"{words} --ca {arguments.ca}"
+    return words if is_loopback(host) else f"{words} --insecure"
+
+
+def _rules(arguments: argparse.Namespace) -> Rules:
+    from zo_core.federation.protocol.plan import Rules
+
+    return Rules(
+        deadline_s=arguments.deadline,
+        warmup_deadline_s=arguments.warmup_deadline,
+        quorum=arguments.quorum,
+        clip=arguments.clip,
+        wait_for=arguments.clients if arguments.wait_for is None else arguments.wait_for,
+        keep_rounds=arguments.keep_rounds,
+    )
+
+
+def _store(folder: Path) -> FileStore:
+    from zo_core.federation.store import FileStore
+
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileStore(folder / LOG_FILE)
+
+
+def _server(
+    arguments: argparse.Namespace, rules: Rules, store: FileStore, table: RoundTable
+) -> Server:
+    """Go on with the folder's run, or begin one there."""
+    from zo_core.federation.build import initial_replica
+    from zo_core.federation.protocol.serving import begin, plan_of, resume
+
+    spool = arguments.dir / "spool"
+    earlier = plan_of(store) if len(store) else None
+    plan, dataset = _plan(arguments, earlier)
+    replica = initial_replica(plan.config, dataset, "cpu")
+    if earlier is not None:
+        return resume(rules, lambda _: replica, store, spool, on_round=table.note)
+    return begin(plan, rules, replica, store, spool, on_round=table.note)
+
+
+def _plan(arguments: argparse.Namespace, earlier: Plan | None) -> tuple[Plan, Dataset]:
+    """Make the plan that was asked for, and load its data; one that was begun must be the same."""
+    from zo_core.data import load_dataset
+    from zo_core.federation.build import shard_samples
+    from zo_core.federation.protocol.plan import Plan
+    from zo_core.federation.protocol.serving import fresh_id
+
+    seed = arguments.run_seed
+    if seed is None:
+        seed = fresh_id() if earlier is None else earlier.config.run_seed
+    cohort = arguments.warmup_cohort
+    if cohort is None:
+        cohort = min(_WARMUP_COHORT, arguments.clients)
+    config = chosen_config(arguments, run_seed=seed, warmup_cohort=cohort)
+    dataset = load_dataset(config.dataset, data_dir=arguments.data_dir)
+    samples = shard_samples(config, dataset)
+    run_id = fresh_id() if earlier is None else earlier.run_id
+    plan = Plan(config, run_id=run_id, samples=samples, chunk_bytes=1024 * arguments.chunk_kib)
+    if earlier is not None and plan != earlier:
+        was, asked = earlier.config.to_json(), config.to_json()
+        other = [name for name in asked if asked[name] != was[name]] or ["--chunk-kib"]
+        raise ValueError(
+            f"{arguments.dir} holds a run with other {', '.join(other)}; serve it with its own "
+            "options, or choose another --dir"
+        )
+    return plan, dataset
+
+
+def _outcome(server: Server, reason: str | None) -> dict[str, Any]:
+    return {
+        "run_id": f"{server.plan.run_id:016x}",
+        "rounds": server.next_round,
+        "digest": server.replica.digest().hex(),
+        "clients": dict(sorted(server.log.roster.items())),
+        "refused": {reason.name: count for reason, count in sorted(server.refused.items())},
+        "reason": reason,
+    }

@@ -1,0 +1,175 @@
+"""``zobench train``: one training run with its accounting, by any algorithm, model and data set."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import devices
+from bench.cli import EXIT_INTERRUPTED, add_command, print_json, talk_console, user_errors
+from bench.cli.config_options import add_config_options, chosen_config
+from bench.cli.threads import use_threads
+from bench.cli.train_progress import describe, showing_progress, stopping_on_interrupt
+from bench.format import split_of
+from bench.records.record import Record, provenance
+from bench.records.store import has_record, open_store, write_record
+from bench.records.training_metrics import run_as_json, training_metrics
+from bench.suite.preflight import choose_device
+from bench.suite.suite import new_folder
+
+EXAMPLES = """\
+  zobench train                                     ZOWarmUp on the digits, 10 % high-resource
+  zobench train --algorithm high-res-only --split 50/50
+  zobench train --rounds 100 --pivot 40 --run-seed 3 --out my-run
+  zobench train --checkpoints saved --resume        go on after an interruption
+"""
+
+
+def register(commands: Any) -> None:
+    """Add the sub-command's parser: one option for each field of the config."""
+    parser = add_command(commands, "train", __doc__, EXAMPLES)
+    add_config_options(parser, forward="auto")  # a library's runs are alike; a command's are fast
+    parser.add_argument("--data-dir", type=Path, help="folder of data sets that are files")
+    parser.add_argument("--download", action="store_true", help="fetch a missing data set")
+    parser.add_argument(
+        "--no-verify", action="store_true", help="read files whose checksums differ, e.g. rebuilt"
+    )
+    parser.add_argument("--device", default="cpu", help="auto, cpu (default) or cuda")
+    parser.add_argument("--threads", type=int, help="CPU threads; default: torch's")
+    parser.add_argument(
+        "--checkpoints", type=Path, metavar="DIR", help="save the run in this folder"
+    )
+    parser.add_argument("--checkpoint-every", type=int, default=20, metavar="ROUNDS")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from what --checkpoints holds, if anything"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="for the record, beside those of other runs; default: zobench-results/<time>",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, show progress, store the record."""
+    with user_errors():
+        training = _training(arguments)
+        _prepare_checkpoints(training, arguments)
+        folder = _folder(arguments.out, _case(training.config.to_json()))
+    console = talk_console(arguments)
+    saving = arguments.checkpoints is not None
+    with (
+        showing_progress(console, training.algorithm.rounds) as show,
+        stopping_on_interrupt(console.print) if saving else nullcontext(_never) as stop,
+        devices.measure() as region,
+    ):
+        record = training.run(
+            show,
+            checkpoints=arguments.checkpoints,
+            checkpoint_every=arguments.checkpoint_every,
+            stop=stop,
+        )
+    if record.outcome == "finished" and not training.is_done:
+        console.print(
+            f"stopped after round {record.rounds_done} and saved; the same command with --resume "
+            "goes on from there"
+        )
+        return EXIT_INTERRUPTED
+    made = _as_record(run_as_json(record, region.to_json()))
+    path = write_record(folder, made)
+    if arguments.json:
+        print_json(made.to_json())
+    else:
+        print(describe(record))
+    for warning in record.warnings:
+        console.print(f"warning: {warning}", soft_wrap=True)
+    if record.reason is not None:
+        console.print(f"diverged: {record.reason}")
+    if record.verdict == "did not converge":
+        console.print(
+            f"did not converge: {100 * record.holdout_accuracy:.1f} % over the clients' hold-outs, "
+            f"where guessing stays below {100 * record.guessing:.1f} %",
+            soft_wrap=True,
+        )
+    console.print(f"digest {record.digest}\nrecord {path}", soft_wrap=True)
+    return 0
+
+
+def _training(arguments: argparse.Namespace) -> Any:
+    """Check all that the user chose, before anything runs."""
+    from zo_core.data import load_dataset
+    from zo_core.federation.simulation.training import Training
+
+    config = chosen_config(arguments)
+    device = choose_device(arguments.device)
+    use_threads(arguments.threads)
+    dataset = load_dataset(
+        config.dataset,
+        data_dir=arguments.data_dir,
+        download=arguments.download,
+        verify=not arguments.no_verify,
+    )
+    return Training(config, dataset, device=device)
+
+
+def _prepare_checkpoints(training: Any, arguments: argparse.Namespace) -> None:
+    """Resume where that is asked for; refuse to replace a run that is not being resumed."""
+    from zo_core.federation.simulation.run_checkpoint import resume_
+
+    if arguments.checkpoint_every < 1:
+        raise ValueError(f"checkpoint_every must be >= 1, got {arguments.checkpoint_every}")
+    folder = arguments.checkpoints
+    if arguments.resume and folder is None:
+        raise ValueError("--resume needs --checkpoints DIR, the folder of the run to go on with")
+    if folder is None:
+        return
+    if not arguments.resume and any(folder.glob("checkpoint.json")):
+        raise ValueError(f"{folder} holds a run already; add --resume, or choose another folder")
+    if arguments.resume:
+        resume_(training, folder)
+
+
+def _folder(out: Path | None, case: str) -> Path:
+    """Open the folder for a case's record, by default one of its own; never one that holds it."""
+    folder = new_folder() if out is None else out
+    while out is None and folder.exists():  # of a run that began in the same second
+        time.sleep(0.1)
+        folder = new_folder()
+    if has_record(folder, case):
+        raise ValueError(
+            f"--out must hold no record of {case} yet, got {folder}; choose another folder, or "
+            "leave it out for one named by the time"
+        )
+    return open_store(folder)
+
+
+def _case(config: Mapping[str, Any]) -> str:
+    """Name a training by what people vary; what else they chose is in the record's config."""
+    trained = f"{config['algorithm']}-{config['dataset']}-{config['model']}"
+    split = split_of(config["high_share"]).replace("/", "-")
+    return f"train/{trained}/{split}/seed-{config['run_seed']}"
+
+
+def _as_record(run: dict[str, Any]) -> Record:
+    config = run["config"]
+    return Record(
+        case=_case(config),
+        group="train",
+        case_version=1,
+        status="ok" if run["outcome"] == "finished" else run["outcome"],
+        config=config,
+        metrics=training_metrics([run]),
+        details=run,
+        error=run["reason"],
+        provenance=provenance("train", devices.detect().to_json()),
+    )
+
+
+def _never() -> bool:
+    return False

@@ -1,0 +1,183 @@
+"""What a step will need, without having the memory: tensors counted on torch's meta device.
+
+A step on meta tensors makes every tensor's shape and none of its memory, so the largest sum of live
+tensors is known for any batch in a second.  To it come the copies that a convolution makes inside
+its kernel (the dispatcher does not see them), and what a process needs before it holds a model.
+These functions run in a fresh process; see :mod:`bench.fit.cells`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import devices
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.models.load import LoadedModel
+
+_CONVOLUTIONS = ("Conv1d", "Conv2d", "Conv3d")
+
+
+def predict_tensors(
+    model: str, methods: Sequence[str], batches: Sequence[int], images: int | None
+) -> list[dict[str, Any]]:
+    """Predict the tensors of steps at their peak, weights and inputs included.
+
+    Args:
+        model: as :func:`bench.models.names.parse_model` takes it.
+        methods: names in STEP_METHODS.
+        batches: items a forward.
+        images: items of a whole set worked through in micro-batches; None for one batch.
+
+    Returns:
+        One dict a step: "method", "batch", "bytes", "how" ("meta tensors", or "closed form" with
+        "reason" where the model does not run on meta), and "formula_bytes", the paper's closed form
+        over the module's counts.
+    """
+    from bench.models.load import load_model
+
+    loaded = load_model(model)
+    formulas = _ClosedForms(loaded)
+    loaded.module.to("meta")
+    return [
+        _predict(loaded, formulas, method, batch, images) for batch in batches for method in methods
+    ]
+
+
+def measure_runtime(model: str) -> dict[str, int]:
+    """Hold all that a process of this model needs beside its tensors: libraries and their state.
+
+    The model is built and a small one takes a step by each method, so that everything is loaded.
+
+    Returns:
+        "weights_bytes" of the model, and "peak_rss_bytes" of this process.
+    """
+    import torch
+
+    from bench.models.load import load_model
+    from bench.workloads.steps import STEP_METHODS, bind_step
+
+    loaded = load_model(model)
+    for method in STEP_METHODS:
+        small = torch.nn.Sequential(
+            *(torch.nn.Conv2d(3, 16, 3), torch.nn.Conv2d(16, 16, 3), torch.nn.GroupNorm(4, 16)),
+            *(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(16, 10)),
+        )
+        x, y = torch.zeros(2, 3, 16, 16), torch.zeros(2, dtype=torch.long)
+        bind_step(small, x, y, method, micro_batch=2)()
+    return {
+        "weights_bytes": _bytes_of([*loaded.module.parameters(), *loaded.module.buffers()]),
+        "peak_rss_bytes": devices.read_host_memory().peak_rss_bytes or 0,
+    }
+
+
+def _predict(
+    loaded: LoadedModel, formulas: _ClosedForms, method: str, batch: int, images: int | None
+) -> dict[str, Any]:
+    formula = formulas.of(method, batch)
+    found: dict[str, Any] = {"method": method, "batch": batch, "formula_bytes": formula}
+    try:
+        return found | {"bytes": _on_meta(loaded, method, batch, images), "how": "meta tensors"}
+    except (RuntimeError, NotImplementedError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        return found | {"bytes": formula, "how": "closed form", "reason": reason}
+
+
+def _on_meta(loaded: LoadedModel, method: str, batch: int, images: int | None) -> int:
+    """Take one forward, or one step of backprop, on meta tensors; return the tracked peak.
+
+    A ZO step holds what its forward holds: its passes over the weights are in place.
+    """
+    import torch
+
+    from devices.tensor_memory import track_tensors
+    from zo_core.first_order.sgd import sgd_step_
+    from zo_core.loss.module_loss import cross_entropy, evaluating
+
+    module = loaded.module
+    whole_x, whole_y = (part.to("meta") for part in loaded.batch(images or batch))
+    x, y = whole_x[:batch], whole_y[:batch]
+    existing = [*module.buffers(), whole_x, whole_y]
+    copies = _stand_in_for_copies(module)
+    try:
+        with track_tensors(parameters=module.parameters(), existing=existing) as tracker:
+            if method == "fedavg":
+                module.train()
+                sgd_step_(module, x, y, lr=1e-3)
+            else:
+                with torch.inference_mode(), evaluating(module):
+                    cross_entropy(module(x), y).sum(dtype=torch.float64)
+    finally:
+        for hook in copies:
+            hook.remove()
+    return tracker.result().peak_bytes
+
+
+def _stand_in_for_copies(module: torch.nn.Module) -> list[Any]:
+    """Have each convolution hold a copy of its input and weight while its output is made.
+
+    oneDNN computes in a blocked layout: input, weight and output are reordered into buffers of
+    their own, of which the input's and the weight's are there beside the plain output.
+    """
+    import torch
+
+    def copy(layer: torch.nn.Module, inputs: tuple[torch.Tensor, ...], _: torch.Tensor) -> None:
+        for tensor in (inputs[0], layer.weight):
+            torch.empty_like(tensor)  # type: ignore[arg-type]
+
+    return [
+        layer.register_forward_hook(copy)
+        for layer in module.modules()
+        if type(layer).__name__ in _CONVOLUTIONS
+    ]
+
+
+class _ClosedForms:
+    """The paper's formulas over a module's counts: parameters, and outputs of layers with them."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        from zo_core.cost_model import ActivationCounts
+
+        self.parameters = sum(parameter.numel() for parameter in loaded.module.parameters())
+        outputs = count_layer_outputs(loaded)
+        self.activations = ActivationCounts(total=sum(outputs), largest=max(outputs))
+
+    def of(self, method: str, batch: int) -> int:
+        """Bytes by eq. 4 for backprop; by eq. 5 with one copy of the weights else."""
+        from zo_core.cost_model import mem_full, mem_zero
+
+        if method == "fedavg":
+            return mem_full(self.parameters, self.activations, batch)
+        return mem_zero(self.parameters, self.activations, batch, copies=1)
+
+
+def count_layer_outputs(loaded: LoadedModel) -> list[int]:
+    """Count the floats an item that each layer with parameters of its own puts out."""
+    import torch
+
+    from zo_core.loss.module_loss import evaluating
+
+    counts: list[int] = []
+
+    def count(_layer: torch.nn.Module, _inputs: Any, output: Any) -> None:
+        counts.extend(part.numel() for part in _tensors(output))
+
+    layers = [m for m in loaded.module.modules() if list(m.parameters(recurse=False))]
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    with torch.inference_mode(), evaluating(loaded.module):
+        loaded.module(loaded.batch(1)[0])
+    for hook in hooks:
+        hook.remove()
+    return counts
+
+
+def _tensors(output: Any) -> list[torch.Tensor]:
+    parts = output if isinstance(output, tuple | list) else [output]
+    return [part for part in parts if hasattr(part, "numel")]
+
+
+def _bytes_of(tensors: Sequence[torch.Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

@@ -1,0 +1,59 @@
+"""A fit's cells as a record of the suite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.fit.cells import NEAR, Cell, agreement
+from bench.records.record import Metric, Record, provenance, single, unmeasured
+from bench.workloads.steps import RETURN_BLOCKS
+
+
+def fit_record(case: str, cells: Sequence[Cell], device: Mapping[str, Any]) -> Record:
+    """Make the record of some cells.
+
+    Args:
+        case: e.g. "fit/grid" or "fit/512MB/resnet18".
+        cells: predicted, tried or not.
+        device: the machine that it ran on, devices.DeviceSpec as JSON.
+    """
+    return Record(
+        case=case,
+        group="fit",
+        case_version=1,
+        status="ok",
+        config={
+            "devices": _distinct(cell.device for cell in cells),
+            "models": _distinct(cell.model for cell in cells),
+            "methods": _distinct(cell.method for cell in cells),
+            "batches": _distinct(cell.batch for cell in cells),
+            "images": cells[0].images,
+            "environment": RETURN_BLOCKS,
+        },
+        metrics=_metrics(cells),
+        details={"cells": [cell.to_json() for cell in cells]},
+        provenance=provenance("fit", device, "closed" if case == "fit/grid" else "open"),
+    )
+
+
+def _metrics(cells: Sequence[Cell]) -> dict[str, Metric]:
+    found = agreement(cells)
+    near = f"the same, of cells predicted within {100 * NEAR:.0f} % of the limit"
+    return {
+        "cells": single(len(cells), "count", "model, batch, method, device"),
+        "tried": single(found.cells, "count", "one step in a fresh process under the limit"),
+        "agreement": _share(found.share, "cells where prediction and trial agree"),
+        "near_tried": single(found.near_cells, "count", near),
+        "near_agreement": _share(found.near_share, near),
+    }
+
+
+def _share(value: float | None, how: str) -> Metric:
+    return (
+        unmeasured("share", "no cell was tried") if value is None else single(value, "share", how)
+    )
+
+
+def _distinct(values: Any) -> list[Any]:
+    return list(dict.fromkeys(values))

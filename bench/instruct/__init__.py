@@ -1,0 +1,1 @@
+"""The language-model study: FedKSeed and MeZO on Natural Instructions."""

@@ -1,0 +1,1 @@
+"""Models by name: what a name means, and how it is loaded."""

@@ -1,0 +1,254 @@
+"""A model and batches for it, from its name: the suite's, torchvision's, a language model, or the
+user's own.
+
+The user's factory takes no arguments and returns a module, or (module, (x, y)) with an example
+batch.  Without an example, inputs are noise of the shape given and labels are drawn for as many
+classes as the module has outputs; the loss is the cross entropy either way.  Imports torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from bench.models.names import ModelName, parse_model
+from zo_core.compat.torchvision import import_torchvision
+from zo_core.loss.module_loss import cross_entropy, evaluating
+from zo_core.models import build_model, init_weights_
+from zo_core.models.lm import (
+    LM_SHAPES,
+    LanguageModel,
+    build_lm,
+    load_lm,
+    outline_lm,
+    require_length,
+)
+from zo_core.models.lora import add_lora_
+
+_RUN_SEED = 2509_03503  # any number; weights and inputs follow from it
+_CLASSES = 10  # of the suite's own models
+_Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedModel:
+    """A module with what it takes to make batches for it."""
+
+    module: nn.Module
+    example: _Batch | None  # (items, ...) and (items,), repeated to any batch; None: noise
+    input_shape: tuple[int, ...]  # of one item
+    num_classes: int
+    is_language: bool = False  # inputs are token ids, targets a token for each of them
+
+    def batch(self, items: int) -> _Batch:
+        """Make inputs (items, *input_shape) and targets (items,), the same at every call."""
+        if self.example is not None:
+            x, y = self.example
+            chosen = torch.arange(items) % len(x)
+            return x[chosen], y[chosen]
+        generator = torch.Generator().manual_seed(_RUN_SEED)
+        if self.is_language:
+            shape = (items, self.input_shape[0] + 1)
+            ids = torch.randint(self.num_classes, shape, generator=generator)
+            return ids[:, :-1], ids[:, 1:]
+        y = torch.randint(self.num_classes, (items,), generator=generator)
+        return torch.randn((items, *self.input_shape), generator=generator), y
+
+    def to(self, device: str) -> LoadedModel:
+        """Move the module, in place; batches are made on the CPU."""
+        self.module.to(device)
+        return self
+
+
+def load_model(model: str) -> LoadedModel:
+    """Build a model by name.
+
+    Args:
+        model: as :func:`bench.models.names.parse_model` takes it.
+
+    Returns:
+        The module, float32 unless the factory's own is not, on the CPU.
+
+    Raises:
+        ValueError: the name is unknown, an import fails, or a factory returns something else than
+            a module, or (module, (x, y)).
+    """
+    name = parse_model(model)
+    if name.kind == "suite":
+        return _noise(_suite_module(name), cast(tuple[int, ...], name.input_shape), _CLASSES)
+    if name.kind == "torchvision":
+        module = _torchvision_module(name.name)
+        return _with_classes(module, cast(tuple[int, ...], name.input_shape), model)
+    if name.kind == "lm":
+        return _language_model(name)
+    return _from_factory(name, model)
+
+
+def outline_model(model: str) -> LoadedModel:
+    """Build a language model's shapes on the meta device, which takes no memory.
+
+    Raises:
+        ValueError: it is no language model by shape.
+    """
+    name = parse_model(model)
+    if name.kind != "lm":
+        raise ValueError(f"an outline is made of lm:NAME alone, got {model!r}")
+    try:
+        module = _with_adapters(outline_lm(name.name, dtype=name.dtype), name)
+    except ImportError as error:
+        raise ValueError(str(error)) from error
+    return _tokens(module, cast(tuple[int, ...], name.input_shape))
+
+
+def _language_model(name: ModelName) -> LoadedModel:
+    try:
+        if name.name in LM_SHAPES:
+            module = build_lm(name.name, dtype=name.dtype, run_seed=_RUN_SEED)
+        else:
+            module = load_lm(name.name, dtype=name.dtype)
+        module = _with_adapters(module, name)
+    except ImportError as error:
+        raise ValueError(str(error)) from error
+    return _tokens(module, cast(tuple[int, ...], name.input_shape))
+
+
+def _with_adapters(module: LanguageModel, name: ModelName) -> LanguageModel:
+    if name.lora_rank is not None:
+        add_lora_(module, rank=name.lora_rank, run_seed=_RUN_SEED)
+    return module
+
+
+def _tokens(module: LanguageModel, shape: tuple[int, ...]) -> LoadedModel:
+    require_length(shape[0], module.positions)
+    return LoadedModel(
+        module=module,
+        example=None,
+        input_shape=shape,
+        num_classes=module.vocabulary,
+        is_language=True,
+    )
+
+
+def _suite_module(name: ModelName) -> nn.Module:
+    channels, size, _ = cast(tuple[int, ...], name.input_shape)
+    return build_model(
+        name.name,
+        num_classes=_CLASSES,
+        in_channels=channels,
+        image_size=size,
+        run_seed=_RUN_SEED,
+    )
+
+
+def _torchvision_module(name: str) -> nn.Module:
+    try:
+        models: Any = import_torchvision("models")
+    except ImportError as error:
+        raise ValueError(str(error)) from error
+    known = models.list_models(module=models)
+    if name not in known:
+        raise ValueError(f"unknown model torchvision:{name}; known: {', '.join(known)}")
+    with torch.random.fork_rng(devices=[]):  # its layers draw default weights
+        module = cast(nn.Module, models.get_model(name, weights=None))
+    init_weights_(module, _RUN_SEED)
+    return module
+
+
+def _from_factory(name: ModelName, model: str) -> LoadedModel:
+    made = _call(name)
+    module, example = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
+    if not isinstance(module, nn.Module):
+        raise ValueError(
+            f"{model} must return a torch module, or (module, (x, y)), got {_describe(made)}"
+        )
+    if example is not None:
+        return _with_example(module, example, model)
+    if name.input_shape is None:
+        raise ValueError(
+            f"{model} gives no example batch: add --input-shape, e.g. --input-shape 3,224,224, "
+            "or return (module, (x, y))"
+        )
+    return _with_classes(module, name.input_shape, model)
+
+
+def _call(name: ModelName) -> Any:
+    """Import the factory, from the current folder too, and call it."""
+    try:
+        factory = getattr(_import(name.module), name.name)
+    except ImportError as error:
+        raise ValueError(f"module {name.module} cannot be imported: {error}") from error
+    except AttributeError as error:
+        raise ValueError(f"module {name.module} has no function {name.name!r}") from error
+    try:
+        return factory()
+    except Exception as error:
+        problem = f"{type(error).__name__}: {error}"
+        raise ValueError(
+            f"{name.module}:{name.name}() failed with {problem}; it is called without arguments"
+        ) from error
+
+
+def _import(module: str) -> ModuleType:
+    here = str(Path.cwd())
+    if here not in sys.path:  # a console script, unlike python -m, leaves it out
+        sys.path.insert(0, here)
+    return importlib.import_module(module)
+
+
+def _with_example(module: nn.Module, example: Any, model: str) -> LoadedModel:
+    x, y = _checked_example(example, model)
+    with torch.inference_mode(), evaluating(module):
+        try:
+            outputs = module(x[:1])
+            cross_entropy(outputs, y[:1])
+        except Exception as error:
+            raise ValueError(f"{model}: no cross entropy of its example batch: {error}") from error
+    return LoadedModel(
+        module=module, example=(x, y), input_shape=tuple(x.shape[1:]), num_classes=outputs.shape[1]
+    )
+
+
+def _checked_example(example: Any, model: str) -> _Batch:
+    is_pair = isinstance(example, tuple | list) and len(example) == 2
+    if not (is_pair and all(isinstance(part, torch.Tensor) for part in example)):
+        raise ValueError(f"{model}: the example batch must be (x, y), got {_describe(example)}")
+    x, y = example
+    if not (x.ndim and y.ndim and 0 < len(x) == len(y)):
+        raise ValueError(
+            f"{model}: x and y must hold as many items, at least one, "
+            f"got shapes {tuple(x.shape)} and {tuple(y.shape)}"
+        )
+    return x, y
+
+
+def _with_classes(module: nn.Module, input_shape: tuple[int, ...], model: str) -> LoadedModel:
+    """Try one input, and take as many classes as there are outputs."""
+    with torch.inference_mode(), evaluating(module):
+        try:
+            outputs = module(torch.zeros((1, *input_shape)))
+        except Exception as error:
+            raise ValueError(
+                f"{model} does not take an input of shape {(1, *input_shape)}: {error}"
+            ) from error
+    if not (isinstance(outputs, torch.Tensor) and outputs.ndim == 2):
+        raise ValueError(f"{model} must return scores (items, classes), got {_describe(outputs)}")
+    return _noise(module, input_shape, outputs.shape[1])
+
+
+def _noise(module: nn.Module, input_shape: tuple[int, ...], num_classes: int) -> LoadedModel:
+    return LoadedModel(
+        module=module, example=None, input_shape=input_shape, num_classes=num_classes
+    )
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, torch.Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
+    return f"a {type(value).__name__}"

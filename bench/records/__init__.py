@@ -1,0 +1,1 @@
+"""What a run leaves: one JSON record per case, its store, its index and its validation."""

@@ -1,0 +1,207 @@
+"""What each way of training costs and reaches, as points: from records alone, and back to records.
+
+A point is one training variant, run in one way of taking its steps.  Its low memory is what the
+clients with the least must have; they take no part where it is 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from string import ascii_lowercase
+from typing import Any
+
+from bench.records.record import Record
+from bench.records.record_index import Results
+
+TARGETS = (0.5, 0.6, 0.7, 0.8, 0.9)  # test accuracies, fixed before anything was run
+FAMILIES = ("left out", "forwards", "both", "backprop")  # what low-resource clients do
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """One evaluation of a run, means over its seeds."""
+
+    accuracy: float  # share of the test split
+    bytes_a_client: float  # payload up and down so far, hand-over and catch-up included
+    seconds: float  # rounds so far, each as long as its slowest client's work
+    joules: float | None  # of one client that takes part in every round
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One variant in one way."""
+
+    number: str  # in the table and on the charts: the variant's, and a letter for the way
+    case: str  # of the record that it stands in
+    variant: str
+    way: str
+    family: str  # one of FAMILIES
+    low_bytes: float  # peak of a low-resource client; 0: takes no part
+    high_bytes: float  # of a high-resource client; 0: is none
+    rounds: int  # of the run
+    moments: tuple[Moment, ...]
+
+    @property
+    def last(self) -> Moment:
+        """The run's end."""
+        return self.moments[-1]
+
+    def reaches(self, target: float) -> Moment | None:
+        """Return the first evaluation at or above a target."""
+        return next((m for m in self.moments if m.accuracy >= target), None)
+
+
+def points_of(results: Results, panel: str) -> list[Point]:
+    """List a panel's points: variants by the least memory of their ways, and so each one's ways."""
+    records = [r for r in results.group("frontier") if r.status == "ok"]
+    chosen = [record for record in records if _panel(record) == panel]
+    chosen.sort(key=lambda r: (r.metrics["low_memory"].value or 0.0, r.case))
+    variants: dict[str, list[Record]] = {}
+    for record in chosen:
+        variants.setdefault(record.config["variant"], []).append(record)
+    return [
+        _point(f"{number}{letter if len(ways) > 1 else ''}", record)
+        for number, ways in enumerate(variants.values(), start=1)
+        for letter, record in zip(ascii_lowercase, ways, strict=False)
+    ]
+
+
+def panels_of(results: Results) -> list[str]:
+    """List what has points of its own: splits of the digits, of other data sets."""
+    return sorted({_panel(r) for r in results.group("frontier") if r.status == "ok"})
+
+
+def title_of(panel: str) -> str:
+    """Write a panel for people.
+
+    >>> title_of("10-90"), title_of("fashion-mnist-10-90")
+    ('10/90', 'Fashion-MNIST, 10/90')
+    """
+    *dataset, high, low = panel.rsplit("-", 2)
+    names = {"fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
+    return ", ".join([*(names[name] for name in dataset), f"{high}/{low}"])
+
+
+def family_of(costs: Sequence[Mapping[str, Any]]) -> str:
+    """Tell what low-resource clients do, from a client's costs of all phases."""
+    low = [cost for cost in costs if cost["group"] == "low"]
+    left_out, forwards, both, backprop = FAMILIES
+    if not low:
+        return left_out
+    if not any(cost["backprop"] for cost in low):
+        return forwards
+    return both if any(cost["forwards"] for cost in low) else backprop
+
+
+def _panel(record: Record) -> str:
+    return record.case.split("/")[1]
+
+
+def best_under(points: Iterable[Point], cap: float) -> Point | None:
+    """Return the point with the best final accuracy whose low memory a cap admits.
+
+    Of equal accuracies (the same steps, taken in other ways) the faster counts.
+    """
+    fitting = [point for point in points if point.low_bytes <= cap]
+    return max(fitting, key=lambda p: (p.last.accuracy, -p.last.seconds), default=None)
+
+
+def memory_steps(points: Sequence[Point]) -> list[tuple[float, Point]]:
+    """List each memory cap from which on another point is the best, ascending."""
+    steps: list[tuple[float, Point]] = []
+    for cap in sorted({point.low_bytes for point in points}):
+        best = best_under(points, cap)
+        if best is not None and (not steps or best.number != steps[-1][1].number):
+            steps.append((cap, best))
+    return steps
+
+
+def byte_steps(points: Sequence[Point]) -> list[tuple[float, float, Point]]:
+    """List each byte budget from which on a higher accuracy can be had: bytes, accuracy, point."""
+    moments = [(m.bytes_a_client, m.accuracy, p) for p in points for m in p.moments]
+    steps: list[tuple[float, float, Point]] = []
+    for spent, accuracy, point in sorted(moments, key=lambda step: (step[0], -step[1])):
+        if not steps or accuracy > steps[-1][1]:
+            steps.append((spent, accuracy, point))
+    return steps
+
+
+def pareto(points: Sequence[Point], costs: Callable[[Point], tuple[float, ...]]) -> set[str]:
+    """Number the points that no other is better than: less of each cost, and more accuracy."""
+
+    def key(point: Point) -> tuple[float, ...]:
+        return (*costs(point), -point.last.accuracy)
+
+    def beaten(point: Point) -> bool:
+        mine = key(point)
+        return any(
+            all(a <= b for a, b in zip(key(other), mine, strict=True)) and key(other) != mine
+            for other in points
+        )
+
+    return {point.number for point in points if not beaten(point)}
+
+
+def moments(
+    curves: Sequence[Sequence[Mapping[str, Any]]],
+    *,
+    clients: int,
+    phase_rounds: Sequence[int],
+    round_s: Sequence[float],
+    round_joules: Sequence[float | None],
+) -> list[dict[str, Any]]:
+    """Join a run's curves with the cost of its rounds.
+
+    Args:
+        curves: evaluations by seed, as an accuracy record holds them.
+        clients: of the run.
+        phase_rounds: rounds of each phase.
+        round_s: what a round of each phase takes its slowest client.
+        round_joules: what it takes a client in joules; None where that is not known.
+
+    Returns:
+        Fields of :class:`Moment` for each evaluation that all seeds have.
+    """
+    found = []
+    for column in zip(*curves, strict=False):
+        rounds = column[0]["rounds_done"]
+        spent = [_mean([p[f"{way}_payload_bytes"] for p in column]) for way in ("up", "down")]
+        known = [joules for joules in round_joules if joules is not None]
+        whole = len(known) == len(round_joules)
+        found.append(
+            {
+                "accuracy": _mean([point["test_accuracy"] for point in column]),
+                "bytes_a_client": sum(spent) / clients,
+                "seconds": _so_far(rounds, phase_rounds, round_s),
+                "joules": _so_far(rounds, phase_rounds, known) if whole else None,
+            }
+        )
+    return found
+
+
+def _so_far(rounds: int, phase_rounds: Sequence[int], each: Sequence[float]) -> float:
+    starts = [0, *accumulate(phase_rounds)]
+    return sum(
+        cost * min(max(rounds - start, 0), length)
+        for cost, start, length in zip(each, starts, phase_rounds, strict=False)
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _point(number: str, record: Record) -> Point:
+    return Point(
+        number=number,
+        case=record.case,
+        variant=record.config["variant"],
+        way=record.config["way"],
+        family=record.details["family"],
+        low_bytes=record.metrics["low_memory"].value or 0.0,
+        high_bytes=record.metrics["high_memory"].value or 0.0,
+        rounds=sum(record.details["phase_rounds"]),
+        moments=tuple(Moment(**moment) for moment in record.details["moments"]),
+    )

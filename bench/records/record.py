@@ -1,0 +1,177 @@
+"""One case's result as data: metrics with unit, method, n and spread, and where they come from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import statistics
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from bench import SUITE_VERSION
+from bench.records.migration import SCHEMA, migrate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One figure of a case; value is None, with a reason, where it could not be measured."""
+
+    value: float | None  # the median or mean of the samples, as `statistic` says
+    unit: str  # "byte", "second", "ratio", "share" and the like
+    method: str  # how each sample was had
+    statistic: str = "single"  # "single", "median" or "mean"
+    samples: tuple[float, ...] = ()  # all of them, in order
+    reason: str | None = None  # why value is None
+
+    @property
+    def n(self) -> int:
+        """Number of samples."""
+        return len(self.samples)
+
+    @property
+    def spread(self) -> tuple[float, float] | None:
+        """Smallest and largest sample; None for fewer than two."""
+        return (min(self.samples), max(self.samples)) if self.n > 1 else None
+
+    @property
+    def std(self) -> float | None:
+        """Sample standard deviation; None for fewer than two samples."""
+        return statistics.stdev(self.samples) if self.n > 1 else None
+
+
+def single(value: float, unit: str, method: str) -> Metric:
+    """Make the metric of one exact or unrepeated figure."""
+    return Metric(value=value, unit=unit, method=method, samples=(value,))
+
+
+def median(samples: Sequence[float], unit: str, method: str) -> Metric:
+    """Make the metric of repeated measurements, by their median."""
+    return Metric(
+        value=statistics.median(samples),
+        unit=unit,
+        method=method,
+        statistic="median",
+        samples=tuple(samples),
+    )
+
+
+def mean(samples: Sequence[float], unit: str, method: str) -> Metric:
+    """Make the metric of independent runs, by their mean."""
+    return Metric(
+        value=statistics.fmean(samples),
+        unit=unit,
+        method=method,
+        statistic="mean",
+        samples=tuple(samples),
+    )
+
+
+def unmeasured(unit: str, reason: str) -> Metric:
+    """Make the metric of a figure that this device does not give."""
+    return Metric(value=None, unit=unit, method="none", reason=reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """What produced a record."""
+
+    suite_version: str
+    commit: str | None  # of the suite's own source; None outside of a checkout
+    dirty: bool | None  # the checkout had uncommitted changes
+    scale: str
+    created: str  # ISO 8601, UTC
+    device: Mapping[str, Any]  # the device profile, devices.DeviceSpec as JSON
+    division: str = "open"  # "closed": the suite's fixed cases; "open": anything, as config says
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One case's result."""
+
+    case: str  # e.g. "memory/resnet18/zo/64"
+    group: str  # "memory", "bytes", "time", "formulas", "accuracy", "engine"
+    case_version: int  # raised when the case measures something else than before
+    status: str  # "ok", or what went wrong: "error", "timeout", "killed", "does not fit"
+    config: Mapping[str, Any]  # all that was chosen
+    metrics: Mapping[str, Metric]
+    details: Mapping[str, Any] = field(default_factory=dict)  # curves and tables, plain JSON
+    error: str | None = None
+    provenance: Provenance
+
+    @property
+    def config_hash(self) -> str:
+        """The hash of the record's config."""
+        return config_hash(self.config)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as plain JSON data, derived figures included."""
+        data = asdict(self)
+        data["schema"] = SCHEMA
+        data["config_hash"] = self.config_hash
+        for name, metric in self.metrics.items():
+            data["metrics"][name] |= {"n": metric.n, "spread": metric.spread, "std": metric.std}
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Record:
+        """Rebuild a record from :meth:`to_json`'s data, or that of an older version.
+
+        Raises:
+            ValueError: the data is of another schema.
+        """
+        data = migrate(data)
+        fields = {key: data[key] for key in cls.__dataclass_fields__}
+        fields["provenance"] = Provenance(**data["provenance"])
+        fields["metrics"] = {name: _metric(m) for name, m in data["metrics"].items()}
+        return cls(**fields)
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """Return the first 16 hex digits of a config's SHA-256 over its canonical JSON."""
+    canonical = json.dumps(config, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def _metric(data: Mapping[str, Any]) -> Metric:
+    fields = {key: data[key] for key in Metric.__dataclass_fields__}
+    return Metric(**(fields | {"samples": tuple(fields["samples"])}))
+
+
+def provenance(scale: str, device: Mapping[str, Any], division: str = "open") -> Provenance:
+    """Say what produces records now."""
+    commit, dirty = source_commit()
+    return Provenance(
+        suite_version=SUITE_VERSION,
+        commit=commit,
+        dirty=dirty,
+        scale=scale,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        device=device,
+        division=division,
+    )
+
+
+@cache
+def source_commit() -> tuple[str | None, bool | None]:
+    """Say the commit of the checkout that this file lies in, and whether it has changes.
+
+    Returns:
+        Hash and dirty flag; None for both outside of a checkout.
+    """
+    folder = Path(__file__).parent
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        return commit, bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.CalledProcessError):
+        return None, None
+
+
+def _git(folder: Path, *command: str) -> str:
+    return subprocess.run(
+        ["git", *command], cwd=folder, capture_output=True, text=True, check=True
+    ).stdout.strip()

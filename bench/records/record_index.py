@@ -1,0 +1,88 @@
+"""The records of a run, looked up by case, with the reason wherever a figure is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from bench.format import MODELS
+from bench.records.record import Metric, Record
+
+_NO_REASON = "no reason was recorded"
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Hold the records of one folder by case."""
+
+    by_case: Mapping[str, Record]
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> Results:
+        """Index records by case."""
+        return cls({record.case: record for record in records})
+
+    def group(self, name: str) -> list[Record]:
+        """Return a group's records, failed ones included."""
+        return [record for record in self.by_case.values() if record.group == name]
+
+    def metric(self, case: str, name: str) -> Metric | None:
+        """Return a metric that has a value; None where there is none."""
+        record = self.by_case.get(case)
+        metric = record.metrics.get(name) if record else None
+        return metric if metric is not None and metric.value is not None else None
+
+    def value(self, case: str, name: str) -> float | None:
+        """Return a metric's value; None where there is none."""
+        metric = self.metric(case, name)
+        return metric.value if metric else None
+
+    def reason(self, case: str, name: str) -> str:
+        """Say in a few words why a metric has no value."""
+        record = self.by_case.get(case)
+        if record is None:
+            return "not run"
+        if record.status != "ok":
+            return record.status
+        return "not measured"
+
+    def missing(self, group: str) -> list[str]:
+        """Say which figures the records lack and why; a line serves all that lack one alike."""
+        cases: dict[str, list[str]] = {}
+        for record in self.group(group):
+            for what in _missing_of(record):
+                cases.setdefault(what, []).append(record.case)
+        return [f"{_cases(names)}{what}" for what, names in cases.items()]
+
+    def models(self, group: str) -> list[str]:
+        """List a group's models: ours in their order, ResNet18 of Table 1 first, then others."""
+        names = {str(record.config["model"]) for record in self.group(group)}
+        return [*(name for name in MODELS if name in names), *sorted(names - MODELS.keys())]
+
+    def batches(self, group: str, model: str) -> list[int]:
+        """List the batch sizes that a group has of a model."""
+        records = [r for r in self.group(group) if r.config["model"] == model]
+        return sorted({int(record.config["batch"]) for record in records})
+
+    def splits(self) -> list[str]:
+        """List the accuracy cases' splits, e.g. "10-90"."""
+        return sorted({record.case.split("/")[2] for record in self.group("accuracy")})
+
+    def algorithms(self) -> list[str]:
+        """List the accuracy cases' algorithms, ZOWarmUp first."""
+        names = {record.case.split("/")[1] for record in self.group("accuracy")}
+        return sorted(names, key=lambda name: (name != "zowarmup", name))
+
+
+def _missing_of(record: Record) -> list[str]:
+    if record.status != "ok":
+        return [f": {record.status}: {record.error or _NO_REASON}"]
+    return [
+        f", {name}: not measured: {metric.reason or _NO_REASON}"
+        for name, metric in record.metrics.items()
+        if metric.value is None
+    ]
+
+
+def _cases(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{len(names)} cases, {names[0]} to {names[-1]}"

@@ -1,0 +1,69 @@
+"""Which metrics of the memory cases tell what a step takes: the host's, or on CUDA the device's.
+
+A step on a GPU takes the GPU's memory; what its process holds of the host's is libraries, and says
+nothing of the step.  Whatever is said, tabulated or drawn of a step's memory asks here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from bench.records.record import Metric
+from bench.records.record_index import Results
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepMemory:
+    """A kind of memory: its metrics, bytes, and the words for them."""
+
+    name: str  # in the middle of a sentence
+    column: str  # at the head of a column
+    above: str  # metric: the peak, less what was there before the step
+    whole: str  # metric: all that the process takes
+    whole_name: str  # at the beginning of a caption
+
+
+HOST = StepMemory(
+    name="memory",
+    column="Process",
+    above="peak_above_baseline",
+    whole="peak",
+    whole_name="Peak of the whole process, libraries and weights included",
+)
+DEVICE = StepMemory(
+    name="allocated device memory",
+    column="Device, allocated",
+    above="device_allocated_above_baseline",
+    whole="device_process",
+    whole_name="Device memory of the whole process, CUDA context and weights included",
+)
+# For a driver that tells nothing of processes, as in a container or on unified memory.
+ALLOCATOR = replace(
+    DEVICE,
+    whole="device_reserved",
+    whole_name="Peak device memory that torch’s allocator held, CUDA context not counted",
+)
+
+
+def memory_of(device: str, metrics: Mapping[str, Metric]) -> StepMemory:
+    """Return the kind of memory that one record's step is judged by.
+
+    Args:
+        device: "cpu" or "cuda", where the step ran.
+        metrics: of the record; none of a failed one.
+    """
+    if device != "cuda":
+        return HOST
+    process = metrics.get(DEVICE.whole)
+    return ALLOCATOR if process is not None and process.value is None else DEVICE
+
+
+def step_memory(results: Results) -> StepMemory:
+    """Return the one kind of memory that a folder's steps are compared by.
+
+    Where only some of its steps ran on a GPU, those of the CPU have no figure of that kind: they
+    show as not measured, and are never set against the others.
+    """
+    kinds = [memory_of(r.config.get("device", "cpu"), r.metrics) for r in results.group("memory")]
+    return next((kind for kind in (ALLOCATOR, DEVICE) if kind in kinds), HOST)

@@ -1,0 +1,87 @@
+"""Records on disk: one JSON file a case, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.records.record import Record
+
+RECORDS = "records"
+
+
+class StoreError(OSError):
+    """The output folder cannot be used."""
+
+
+def open_store(folder: Path) -> Path:
+    """Create an output folder and make sure that it can be written to.
+
+    Raises:
+        StoreError: it cannot; nothing is left behind.
+    """
+    try:
+        (folder / RECORDS).mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder / RECORDS):
+            pass
+    except OSError as error:
+        raise StoreError(
+            f"output folder {folder} cannot be written ({error.strerror}); choose another by --out"
+        ) from error
+    return folder
+
+
+def write_record(folder: Path, record: Record) -> Path:
+    """Write a record under a temporary name and rename it, so that no half file ever shows."""
+    path = _path(folder, record.case)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(record.to_json(), indent=1, allow_nan=False) + "\n")
+    return path
+
+
+def has_record(folder: Path, case: str) -> bool:
+    """Tell whether a folder holds a case's record."""
+    return _path(folder, case).exists()
+
+
+def remove_record(folder: Path, case: str) -> None:
+    """Remove a case's record, where there is one."""
+    _path(folder, case).unlink(missing_ok=True)
+
+
+def read_records(folder: Path) -> list[Record]:
+    """Read all records of an output folder, in the order of their names.
+
+    Raises:
+        StoreError: there is none, or a file is no record; the message names it.
+    """
+    paths = sorted((folder / RECORDS).glob("*.json"))
+    if not paths:
+        raise StoreError(f"{folder} holds no records; run `zobench run --out {folder}` first")
+    return [_read(path) for path in paths]
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside path, and put it in path's place when the context ends well."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _path(folder: Path, case: str) -> Path:
+    return folder / RECORDS / f"{case.replace('/', '-')}.json"
+
+
+def _read(path: Path) -> Record:
+    try:
+        return Record.from_json(json.loads(path.read_text()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(f"{path} is no record of this suite: {error}") from error

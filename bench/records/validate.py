@@ -1,0 +1,153 @@
+"""Checks of record files: the schema, then what one field must be because of another."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from bench.records.migration import SCHEMA, migrate
+from bench.records.record import Record, config_hash
+from bench.records.store import RECORDS, StoreError
+
+SCHEMA_FILE = Path(__file__).with_name("record.schema.json")
+_STATISTICS: Mapping[str, Callable[[Sequence[float]], float]] = {
+    "single": lambda samples: samples[0],
+    "median": statistics.median,
+    "mean": statistics.fmean,
+}
+_TOLERANCE = 1e-9  # relative, of a mean that another program computes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What a check found in one file."""
+
+    path: Path
+    problems: tuple[str, ...]  # each names the place and the rule; none: the record is valid
+    remarks: tuple[str, ...]  # what a reader must know of a valid record
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the findings as plain JSON data."""
+        found = {"problems": list(self.problems), "remarks": list(self.remarks)}
+        return {"path": str(self.path), "valid": not self.problems} | found
+
+
+def check(path: Path) -> list[Checked]:
+    """Check a record, or all records below a folder.
+
+    Raises:
+        StoreError: there is nothing to check.
+    """
+    if path.is_file():
+        return [check_file(path)]
+    files = sorted(path.glob(f"**/{RECORDS}/*.json"))
+    if not files:
+        raise StoreError(f"{path} holds no records: give a file, or a folder above {RECORDS}/")
+    return [check_file(file) for file in files]
+
+
+def check_file(path: Path) -> Checked:
+    """Check one record's file.
+
+    Args:
+        path: a JSON file of this schema or of an older one, which is migrated first.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+        older = data.get("schema")
+        data = migrate(data)
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        return Checked(path=path, problems=(f"no record: {error}",), remarks=())
+    problems = list(_schema_problems(data))
+    if not problems:
+        problems = [*_sum_problems(data), *_name_problems(data, path)]
+    remarks = () if problems else tuple(_remarks(data, older))
+    return Checked(path=path, problems=tuple(problems), remarks=remarks)
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is no JSON number; what is not measured is null with a reason")
+
+
+@cache
+def _validator() -> Any:
+    try:
+        from jsonschema import Draft202012Validator
+    except ImportError as error:
+        raise ModuleNotFoundError(
+            "checking records needs jsonschema; run: pip install 'zobench[bench]'"
+        ) from error
+    return Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
+
+
+def _schema_problems(data: Any) -> Iterator[str]:
+    for error in sorted(_validator().iter_errors(data), key=lambda error: _place(error.path)):
+        rule = error.schema.get("description", "") if isinstance(error.schema, Mapping) else ""
+        yield f"{_place(error.path)}: {error.message}{f' ({rule})' if rule else ''}"
+
+
+def _place(path: Any) -> str:
+    return ".".join(map(str, path)) or "the record"
+
+
+def _sum_problems(data: Mapping[str, Any]) -> Iterator[str]:
+    """Say which derived figures do not follow from what they are derived from."""
+    if data["config_hash"] != config_hash(data["config"]):
+        yield f"config_hash: must be {config_hash(data['config'])}, the hash of config"
+    for name, metric in data["metrics"].items():
+        for key, expected in _expected(metric).items():
+            if not _is_same(metric[key], expected):
+                yield f"metrics.{name}.{key}: must be {expected}, as the samples say"
+
+
+def _expected(metric: Mapping[str, Any]) -> dict[str, Any]:
+    samples = metric["samples"]
+    several = len(samples) > 1
+    expected: dict[str, Any] = {
+        "n": len(samples),
+        "spread": [min(samples), max(samples)] if several else None,
+        "std": statistics.stdev(samples) if several else None,
+    }
+    if metric["value"] is not None:
+        expected["value"] = _STATISTICS[metric["statistic"]](samples)
+    return expected
+
+
+def _is_same(found: Any, expected: Any) -> bool:
+    if isinstance(found, float | int) and isinstance(expected, float | int):
+        return math.isclose(found, expected, rel_tol=_TOLERANCE, abs_tol=1e-12)
+    return bool(found == expected)
+
+
+def _name_problems(data: Mapping[str, Any], path: Path) -> Iterator[str]:
+    case, device = data["case"], data["provenance"]["device"]
+    if case.split("/")[0] != data["group"]:
+        yield f"group: must be {case.split('/')[0]}, the first part of case"
+    if path.name != f"{case.replace('/', '-')}.json":
+        yield f"the file must be named {case.replace('/', '-')}.json after its case"
+    for name, value in device.items():
+        if value is None and name not in device["notes"]:
+            yield f"provenance.device.notes: must say why {name} is null"
+
+
+def _remarks(data: Mapping[str, Any], older: str) -> Iterator[str]:
+    record = Record.from_json(data)
+    origin = record.provenance
+    if older != SCHEMA:
+        yield f"written as {older}, read as {SCHEMA}"
+    if origin.dirty:
+        yield "made with uncommitted changes: its commit does not say what ran"
+    if origin.commit is None:
+        yield "made outside of a checkout: no commit says what ran"
+    if origin.division == "open":
+        yield "open division: not one of the suite's fixed cases"
+    if origin.device["emulator"]:
+        yield f"emulated by {origin.device['emulator']}: it has no time and no memory"
+    if record.status != "ok":
+        yield f"{record.status}: {record.error}"

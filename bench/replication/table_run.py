@@ -1,0 +1,281 @@
+"""Run a table or the search with what is missing, and make its record of what is there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.records.record import Metric
+from bench.records.store import open_store
+from bench.replication.definitions import TABLES
+from bench.replication.rates import rates_origin, read_rates
+from bench.replication.scales import RUNGS, TABLE_SCALES
+from bench.replication.search import (
+    SEARCHES,
+    StageTrace,
+    UnfinishedError,
+    budget_rounds,
+    run_search,
+)
+from bench.replication.spec import PaperTable, Row, TableScale, cells_of, splits_of
+from bench.replication.summary import details_of, metrics_of, places_of
+from bench.sweeps.cell import Cell, CellResult, CellStore
+from bench.sweeps.engines import Surroundings, Workplace, check_engine, open_engine
+from zo_core.data import require_dataset
+
+Tell = Callable[[str], None]
+SEARCH = "search"
+NAMES = (SEARCH, *TABLES)  # what --only takes, in the order in which they run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How tables are run."""
+
+    engine: str = "local"
+    address: str | None = None  # of a Ray cluster
+    workers: int | None = None  # tasks at a time; None: as many as the engine has room for
+    data_dir: str | None = None  # folder of data sets that are files
+    verify: bool = True  # compare their checksums
+    device: str = "cpu"
+    seeds: int | None = None  # runs of a cell; None: the scale's
+    per_process: int = 1  # cells that a process trains one after the other
+    minutes: float | None = None  # after which no further cell is begun
+    began: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "seeds", "per_process", "minutes"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"{name} must be > 0, got {value}")
+        check_engine(self.engine, self.address)
+
+    def out_of_time(self) -> bool:
+        """Tell whether no further cell is to be begun."""
+        minutes = self.minutes
+        return minutes is not None and time.monotonic() - self.began > 60 * minutes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A table's record, apart from what every record has."""
+
+    config: Mapping[str, Any]
+    metrics: Mapping[str, Metric]
+    details: Mapping[str, Any]
+    headline: str
+    failures: tuple[str, ...] = ()  # of cells, in words
+
+
+class Campaign:
+    """One stretch of work on some tables: an engine, a store, a deadline."""
+
+    def __init__(self, options: Options, folder: Path, scale: str) -> None:
+        self.options = options
+        self.scale = table_scale(scale)
+        self.store = CellStore.below(open_store(folder))
+        self._folder = folder
+
+    def fill(self, name: str, tell: Tell) -> None:
+        """Run a table's missing cells; one that fails is stored as such and the rest go on.
+
+        Args:
+            name: a name in TABLES.
+            tell: is told of each cell that has ended.
+        """
+        cells = [cell for _, _, cell in self._cells(name)]
+        saved = self._checkpoints()
+        fill_cells(cells, self.store, self.options, lambda text: tell(f"{name}: {text}"), saved)
+
+    def outcome(self, name: str) -> Outcome:
+        """Make a table's record from the cells that are there."""
+        table, scale, rates = TABLES[name], self.scale, read_rates(self.scale.rates)
+        places = places_of(table, scale, self._cells(name), self.store)
+        used = {row.rates: dict(rates[row.rates]) for row in table.rows}
+        done, asked = sum(len(p.runs) for p in places), sum(p.asked for p in places)
+        failures = sorted({_words(result) for place in places for result in place.failures})
+        return Outcome(
+            config={
+                "table": table.name,
+                "base": dict(scale.base) | {"pivot_share": scale.pivot_share},
+                "rates": used,
+                "rates_origin": rates_origin(scale.rates),
+                "rows": {row.name: dict(row.fields) for row in table.rows},
+                "splits": list(splits_of(table, scale)),
+                "runs": self._runs(table),
+            },
+            metrics={name: m for place in places for name, m in metrics_of(place).items()},
+            details={
+                "title": table.title,
+                "baseline": table.baseline,
+                "quantity": table.quantity,
+                "x_label": table.x_label,
+                "notes": [note for note in (*table.notes, scale.note) if note],
+                "places": [details_of(place) for place in places],
+            },
+            headline=f"{done} of {asked} runs done, {len(failures)} failed",
+            failures=tuple(failures),
+        )
+
+    def search(self, tell: Tell) -> Outcome:
+        """Search the rates of every method that a table of this scale uses."""
+        scale, rungs = self.scale, RUNGS[self.scale.name]
+        traces: dict[str, list[StageTrace]] = {}
+        failures: list[str] = []
+        with open_workplace(self.store, self.options, self._checkpoints()) as workplace:
+            for method, search in SEARCHES.items():
+                tell(f"search: {method}")
+                try:
+                    traces[method] = run_search(search, scale, rungs, workplace)
+                except ValueError as error:  # the other methods go on
+                    failures.append(f"{method}: {error}")
+                except UnfinishedError as error:
+                    failures.append(f"{method}: {error}")
+                    break
+        chosen = {m: {k: v for t in ts for k, v in t.chosen.items()} for m, ts in traces.items()}
+        return Outcome(
+            config={
+                "rates": scale.rates,
+                "base": dict(scale.base) | {"pivot_share": scale.pivot_share},
+                "rungs": [asdict(rung) for rung in rungs],
+            },
+            metrics={},
+            details={
+                "title": "Learning-rate search",
+                "budget_rounds": {m: budget_rounds(SEARCHES[m], rungs) for m in traces},
+                "methods": {m: [asdict(t) for t in ts] for m, ts in traces.items()},
+            },
+            headline="; ".join(f"{m}: {_rates(fields)}" for m, fields in chosen.items()),
+            failures=tuple(failures),
+        )
+
+    def _runs(self, table: PaperTable) -> int:
+        return self.options.seeds or self.scale.runs(table.paper_runs)
+
+    def _cells(self, name: str) -> list[tuple[Row, str, Cell]]:
+        table = TABLES[name]
+        rates = read_rates(self.scale.rates)
+        return list(cells_of(table, self.scale, rates, runs=self._runs(table)))
+
+    def _checkpoints(self) -> Path | None:
+        return self._folder / "checkpoints" if self.scale.checkpointed else None
+
+
+def fill_cells(
+    cells: Sequence[Cell],
+    store: CellStore,
+    options: Options,
+    tell: Tell,
+    checkpoints: Path | None = None,
+) -> None:
+    """Run the cells that a store lacks; one that fails is stored as such and the rest go on.
+
+    Args:
+        cells: what there shall be, in the order in which they are run.
+        store: where results are kept.
+        options: engine, data folder, deadline.
+        tell: is told of each cell that has ended.
+        checkpoints: folder in which long runs are saved.
+    """
+    missing = store.missing(cells)
+    tell(f"{len(missing)} of {len({cell.key for cell in cells})} runs are missing")
+    if not missing:
+        return
+    share = options.per_process
+    shares = [missing[start : start + share] for start in range(0, len(missing), share)]
+    with open_workplace(store, options, checkpoints) as workplace:
+        for done, result in enumerate(workplace.run(shares), 1):
+            tell(f"{done} of {len(missing)} runs, {_words(result)}")
+
+
+@contextmanager
+def open_workplace(
+    store: CellStore, options: Options, checkpoints: Path | None
+) -> Iterator[Workplace]:
+    """Open the engine for some cells."""
+    engine = open_engine(
+        options.engine,
+        workers=options.workers,
+        address=options.address,
+        device=options.device,
+    )
+    around = Surroundings(
+        data_dir=options.data_dir,
+        verify=options.verify,
+        device=options.device,
+        checkpoints=None if checkpoints is None else str(checkpoints.absolute()),
+    )
+    try:
+        yield Workplace(engine=engine, store=store, around=around, stop=options.out_of_time)
+    finally:
+        engine.close()
+
+
+def table_scale(name: str) -> TableScale:
+    """Return a scale of the tables by name.
+
+    Raises:
+        ValueError: the name is unknown.
+    """
+    if name not in TABLE_SCALES:
+        raise ValueError(f"tables have scales {', '.join(TABLE_SCALES)}, got {name!r}")
+    return TABLE_SCALES[name]
+
+
+def names_at(scale: str) -> tuple[str, ...]:
+    """List the tables that can be run at a scale."""
+    return tuple(n for n, t in TABLES.items() if t.scales is None or scale in t.scales)
+
+
+def check(name: str, scale: str) -> None:
+    """Make sure that a table can be run at a scale: its cells' configs, their rates.
+
+    Raises:
+        ValueError: it cannot; the message says where it can.
+    """
+    if name == SEARCH:
+        table_scale(scale)
+        return
+    table = TABLES[name]
+    if table.scales is not None and scale not in table.scales:
+        raise ValueError(
+            f"{name} is run at scale {' or '.join(table.scales)} alone, got {scale}."
+            f" {' '.join(table.notes)}"
+        )
+    chosen = table_scale(scale)
+    list(cells_of(table, chosen, read_rates(chosen.rates), runs=1))
+
+
+def check_data(names: Sequence[str], scale: str, options: Options) -> None:
+    """Make sure that the files are there which tables train on at a scale.
+
+    Raises:
+        ValueError, FileNotFoundError: they are not, or damaged; the message names them.
+        ImportError: the library that reads them is not installed.
+    """
+    folder = None if options.data_dir is None else Path(options.data_dir)
+    for dataset in dict.fromkeys(name for table in names for name in _datasets(table, scale)):
+        require_dataset(dataset, data_dir=folder, verify=options.verify)
+
+
+def _datasets(name: str, scale: str) -> set[str]:
+    base = str(table_scale(scale).base["dataset"])
+    if name == SEARCH:
+        return {base}
+    return {row.fields.get("dataset", base) for row in TABLES[name].rows}
+
+
+def _words(result: CellResult) -> str:
+    what = f"{result.config['algorithm']}, seed {result.config['run_seed']}"
+    if result.training is None:
+        return f"{what}: {result.status}: {result.error}"
+    last = result.training["curve"][-1]
+    return f"{what}: {100 * last['test_accuracy']:.1f} %"
+
+
+def _rates(fields: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in fields.items())

@@ -1,0 +1,49 @@
+"""The report's tables of the language models."""
+
+from __future__ import annotations
+
+from bench.format import mib, significant
+from bench.records.record import Metric, Record
+from bench.records.record_index import Results
+from bench.report.table import Cell, Table
+
+
+def llm_tables(results: Results) -> list[Table]:
+    """Tabulate every figure of the group; a step that does not fit is a row of its own."""
+    rows = [
+        row
+        for record in results.group("llm")
+        for row in (_rows(record) if record.status == "ok" else [_failed(record)])
+    ]
+    columns = ("Case", "Figure", "Value", "Unit")
+    caption = "Language models: steps, what fits, bytes of a round, fine-tuning"
+    return [Table(caption=caption, columns=columns, rows=tuple(rows))] if rows else []
+
+
+def _rows(record: Record) -> list[tuple[Cell, ...]]:
+    return [
+        (Cell(record.case.removeprefix("llm/")), Cell(name), *_value(metric))
+        for name, metric in record.metrics.items()
+        if metric.value is not None
+    ]
+
+
+def _value(metric: Metric) -> tuple[Cell, Cell]:
+    value = metric.value or 0.0
+    if metric.unit == "byte" and value >= 1 << 20:
+        return Cell(mib(value)), Cell("MiB")
+    spread = metric.spread
+    detail = "" if spread is None else f"{significant(spread[0])}–{significant(spread[1])}"
+    return Cell(significant(value), detail), Cell(metric.unit)
+
+
+def _failed(record: Record) -> tuple[Cell, ...]:
+    limit = record.config.get("limit_bytes")
+    under = "" if limit is None else f"under {mib(limit)} MiB"
+    phase = record.details.get("phase") or "no phase"
+    return (
+        Cell(record.case.removeprefix("llm/")),
+        Cell(record.status, f"{under}, {phase}".strip(", ")),
+        Cell("–"),
+        Cell("–"),
+    )

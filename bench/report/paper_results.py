@@ -1,0 +1,245 @@
+"""The page of findings, written from the committed records:
+``python -m bench.report.paper_results``.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from bench.format import MISSING, points
+from bench.records.paired import PairedDifference
+from bench.records.record import Record
+from bench.records.store import RECORDS, read_records, replacing
+from bench.report.groups.paper_claims import CLAIMS, Claim, Comparison
+from bench.report.groups.replication import difference, label_of, metric_of, place_of
+from bench.report.groups.statements import interval_text
+
+PAGE = Path("docs") / "findings.md"
+_QUANTITIES = {
+    "test_accuracy": "test",
+    "gain": "gain over the warm-up",
+    "low_accuracy": "low hold-outs",
+    "worst_decile_accuracy": "worst decile",
+}
+_HEAD = """\
+# Findings: the paper's claims on this suite
+
+Written by `python -m bench.report.paper_results` from the records under `results/`; a test fails if
+the two differ. The paper is Legate, Rish, Belilovsky, arXiv 2509.03503.
+
+Differences are percentage points between two runs of one seed, which share partition, initial
+weights and cohorts: their mean, Student's 95 % interval and the number n of seeds. A difference is
+*told* where the interval leaves 0 out; where it does not, or where n is below 3, these runs cannot
+tell. "The same" can never be confirmed by such an interval, only contradicted; its width says how
+large a difference could hide. Many intervals stand on this page, so about one in twenty misses its
+value by chance. A claim that fails on a small network and small images may well hold on the
+paper's.
+"""
+_SCALES = {
+    "default": (
+        "Digits: scikit-learn's 8x8 images, a CNN of 6,138 parameters with group norm, 50 clients"
+        " of 25 or 26 images, Dirichlet 0.1, 60 rounds with the pivot at 24, S = 3, tau = 0.75,"
+        " epsilon = 1e-4, everyone in each ZO round."
+    ),
+    "laptop": (
+        "CIFAR-10, a CNN of two convolutions with group norm, 50 clients, Dirichlet 0.1, 300 of a"
+        " client's 1,000 images to train on and the others as its hold-out, 100 rounds, pivot"
+        " at 40, S = 3, tau = 0.75, epsilon = 1e-4, everyone in each ZO round: a small network, a"
+        " short schedule, so accuracies are far below the paper's. 93 of the 60,000 images are"
+        " JPEG-derived, since the copy was rebuilt from parts: 73 of the training images and 20 of"
+        " the test images are typically about 8 grey levels off."
+    ),
+}
+
+
+def findings_page(repository: Path) -> str:
+    """Write the page from the committed records."""
+    parts = [_HEAD]
+    for folder in table_folders(repository):
+        records = {record.case: record for record in read_records(folder)}
+        scale = next(iter(records.values())).provenance.scale
+        where = folder.relative_to(repository)
+        parts.append(f"## `{where}`\n\n{_SCALES.get(scale, scale)}\n")
+        origins = {r.config["rates_origin"] for r in records.values() if "rows" in r.config}
+        parts += [f"Learning rates: {origin}.\n" for origin in sorted(origins)]
+        answers = [(claim, _record_of(claim, records)) for claim in CLAIMS]
+        run = [(claim, record) for claim, record in answers if record is not None]
+        parts.append("\n".join(_summary(run)) + "\n")
+        if missing := "; ".join(claim.title for claim, record in answers if record is None):
+            parts.append(f"Not run here: {missing}.\n")
+        parts += ["\n".join(_claim(claim, record)) + "\n" for claim, record in run]
+    return "\n".join(parts)
+
+
+def table_folders(repository: Path) -> list[Path]:
+    """List the folders below ``results`` that hold tables of the paper."""
+    found = (repository / "results").glob(f"*/*/{RECORDS}/tables-*.json")
+    return sorted({path.parents[1] for path in found})
+
+
+def update(repository: Path) -> Path:
+    """Write the page into the docs folder."""
+    path = repository / PAGE
+    with replacing(path) as temporary:
+        temporary.write_text(findings_page(repository))
+    return path
+
+
+def verdict(claim: Claim, found: Sequence[PairedDifference | None]) -> str:
+    """Say in a few words what the differences tell of a claim.
+
+    Args:
+        claim: says which way they should go.
+        found: None where there are no runs.
+    """
+    known = [d for d in found if d is not None and d.sign is not None]
+    if not known:
+        return "not run yet, or too few seeds"
+    wanted = {"more": 1, "less": -1, "same": 0}[claim.expected]
+    held = sum(d.sign == wanted for d in known)
+    if claim.expected == "same":
+        apart = len(known) - held
+        return "no difference told" if not apart else f"a difference in {apart} of {len(known)}"
+    against = sum(d.sign == -wanted for d in known)
+    if held == len(known):
+        return "confirmed" if len(known) == len(found) else f"confirmed in the {held} that were run"
+    if against:
+        return f"confirmed in {held} of {len(known)}, contradicted in {against}"
+    return (
+        f"confirmed in {held} of {len(known)}, the others cannot be told"
+        if held
+        else ("cannot be told")
+    )
+
+
+def _record_of(claim: Claim, records: dict[str, Record]) -> Record | None:
+    found = (records.get(f"tables/{table}") for table in claim.tables)
+    return next((record for record in found if record is not None), None)
+
+
+def _summary(run: Sequence[tuple[Claim, Record]]) -> Iterator[str]:
+    yield from ("| claim | here |", "|---|---|")
+    for claim, record in run:
+        yield f"| {claim.title} | {_verdict(claim, record)} |"
+
+
+def _claim(claim: Claim, record: Record) -> Iterator[str]:
+    yield from (f"### {claim.title}", "", f"The paper: {claim.paper}", "")
+    found = _differences(claim, record)
+    yield f"**Here: {_verdict(claim, record)}.**"
+    yield from ("", "| high/low | comparison | difference | 95 % interval | n |")
+    yield "|---|---|---|---|---|"
+    for comparison, split, told in found:
+        yield _row(record, comparison, split, told)
+    if ended := _diverged(record, found):
+        yield from ("", f"Diverged, so that the last good model counts: {ended}.")
+    if claim.spread:
+        yield from ("", *_spread(claim, record))
+    if claim.remark:
+        yield from ("", claim.remark)
+
+
+def _verdict(claim: Claim, record: Record) -> str:
+    """Judge by the differences between methods that trained: most runs of neither diverged."""
+    found = _differences(claim, record)
+    trained = [
+        told
+        for comparison, split, told in found
+        if not any(
+            _mostly_diverged(record, row, split) for row in (comparison.row, comparison.other)
+        )
+    ]
+    words = verdict(claim, trained) if trained else "cannot be told"
+    left_out = len(found) - len(trained)
+    return words + (
+        f"; {left_out} of {len(found)} do not count, as most of their runs diverged"
+        if left_out
+        else ""
+    )
+
+
+def _mostly_diverged(record: Record, row: str, split: str) -> bool:
+    outcomes = (place_of(record, row, split) or {}).get("outcomes", ())
+    return 2 * list(outcomes).count("diverged") > len(outcomes)
+
+
+def _diverged(
+    record: Record, found: Sequence[tuple[Comparison, str, PairedDifference | None]]
+) -> str:
+    """Name the places of the comparisons whose runs diverged, and how many did."""
+    places = dict.fromkeys((c.row, split) for c, split, _ in found)
+    told = []
+    for row, split in places:
+        place = place_of(record, row, split)
+        outcomes = place["outcomes"] if place else []
+        if count := outcomes.count("diverged"):
+            told.append(f"{label_of(record, row)} at {split} ({count} of {len(outcomes)} runs)")
+    return "; ".join(told)
+
+
+def _differences(
+    claim: Claim, record: Record
+) -> list[tuple[Comparison, str, PairedDifference | None]]:
+    return [
+        (comparison, split, _difference(record, comparison, split))
+        for comparison in claim.comparisons
+        for split in comparison.splits
+        if split in record.config["splits"]
+    ]
+
+
+def _difference(record: Record, comparison: Comparison, split: str) -> PairedDifference | None:
+    place = place_of(record, comparison.row, split)
+    if place is None:
+        return None
+    other = place_of(record, comparison.other, split)
+    return difference(record, place, other, comparison.quantity)
+
+
+def _row(record: Record, comparison: Comparison, split: str, told: PairedDifference | None) -> str:
+    ours, theirs = (label_of(record, row) for row in (comparison.row, comparison.other))
+    words = f"{ours} − {theirs}, {_QUANTITIES[comparison.quantity]}"
+    if told is None:
+        return f"| {split} | {words} | {MISSING} | not run | 0 |"
+    return f"| {split} | {words} | {points(told.mean)} | {interval_text(told)} | {told.n} |"
+
+
+def _spread(claim: Claim, record: Record) -> Iterator[str]:
+    """Write the standard deviations whose fall is claimed, and whether so few seeds can tell."""
+    (split,) = {split for comparison in claim.comparisons for split in comparison.splits}
+    samples = {}
+    for row in claim.spread:
+        place = place_of(record, row, split)
+        metric = place and metric_of(record, place, record.details["quantity"])
+        samples[row] = metric.samples if metric else ()
+    told = "; ".join(
+        f"{label_of(record, row)}: {100 * statistics.stdev(values):.1f} (n = {len(values)})"
+        for row, values in samples.items()
+        if len(values) > 1
+    )
+    yield f"Standard deviation over the seeds, points: {told or 'not run'}."
+    first, last = (samples[row] for row in (claim.spread[0], claim.spread[-1]))
+    if min(len(first), len(last)) > 2:
+        low, high = variance_ratio_interval(first, last)
+        holds = "falls" if low > 1 else "rises" if high < 1 else "cannot be told to fall or rise"
+        yield (
+            f"The variance {holds} from the first to the last: ratio"
+            f" {statistics.variance(first) / statistics.variance(last):.2f}, 95 % interval"
+            f" {low:.2f} to {high:.2f} (F, as for independent samples)."
+        )
+
+
+def variance_ratio_interval(first: Sequence[float], last: Sequence[float]) -> tuple[float, float]:
+    """Compute the 95 % interval of var(first) / var(last), both normal and independent."""
+    from scipy.stats import f
+
+    ratio = statistics.variance(first) / statistics.variance(last)
+    degrees = len(first) - 1, len(last) - 1
+    low, high = (float(f.ppf(q, *degrees)) for q in (0.975, 0.025))
+    return ratio / low, ratio / high
+
+
+if __name__ == "__main__":
+    print(update(Path.cwd()))

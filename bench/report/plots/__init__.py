@@ -1,0 +1,1 @@
+"""Every plot of the report, drawn from records."""

@@ -1,0 +1,147 @@
+"""The plots of what is learnt: accuracy over rounds, and over the bytes that it costs a client."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bench.format import FURTHER_ALGORITHMS, MIB, label
+from bench.records.record import Record
+from bench.records.record_index import Results
+from bench.report.plots.style import Plot, logarithmic_x, look, panel
+from bench.report.table import count_range
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Point = Mapping[str, Any]  # one evaluation of a run, as its record has it
+Abscissa = Callable[[Point], float]
+
+
+def accuracy_plots(results: Results) -> list[Plot]:
+    """Draw test accuracy over rounds with the pivot marked, a plot for each split."""
+    plots = (_accuracy_plot(results, split) for split in results.splits())
+    return [plot for plot in plots if plot is not None]
+
+
+def frontier_plots(results: Results) -> list[Plot]:
+    """Draw test accuracy over the cumulative bytes of a client, a plot for each split."""
+    plots = (_frontier_plot(results, split) for split in results.splits())
+    return [plot for plot in plots if plot is not None]
+
+
+def _accuracy_plot(results: Results, split: str) -> Plot | None:
+    records = _with_curves(results, split)
+    if not records:
+        return None
+    pivot = records["zowarmup"].config["pivot"] if "zowarmup" in records else None
+    with panel(_title(split), "Rounds", "Test accuracy (%)") as (figure, axes):
+        for algorithm, record in records.items():
+            _draw_curves(axes, algorithm, record, lambda point: float(point["rounds_done"]))
+        axes.set_xlim(left=0)
+        _finish(axes)
+        if pivot:
+            _mark_pivot(axes, pivot)
+    return Plot(
+        name=f"accuracy-{split}",
+        caption=(
+            f"{_sample(records)}{' Dotted: the pivot, where ZO begins.' if pivot else ''}"
+            f"{_diverged(records)}"
+        ),
+        alt=f"Test accuracy over rounds at {split} high and low clients, by algorithm",
+        figure=figure,
+    )
+
+
+def _frontier_plot(results: Results, split: str) -> Plot | None:
+    records = _with_curves(results, split)
+    if not records:
+        return None
+    axis = "MiB up and down, mean of all clients (logarithmic)"
+    with panel(_title(split), axis, "Test accuracy (%)") as (figure, axes):
+        for algorithm, record in records.items():
+            _draw_curves(axes, algorithm, record, _mib_a_client(record.config["clients"]))
+        logarithmic_x(axes)
+        _finish(axes)
+    return Plot(
+        name=f"frontier-{split}",
+        caption=(
+            "The same runs over what they have cost: all payload bytes so far, the hand-over"
+            f" included, over all clients. {_sample(records)}{_diverged(records)}"
+        ),
+        alt=f"Test accuracy over cumulative bytes a client at {split} high and low clients",
+        figure=figure,
+    )
+
+
+def _with_curves(results: Results, split: str) -> dict[str, Record]:
+    drawn = [name for name in results.algorithms() if name not in FURTHER_ALGORITHMS]
+    cases = {name: f"accuracy/{name}/{split}" for name in drawn}
+    return {
+        name: results.by_case[case]
+        for name, case in cases.items()
+        if case in results.by_case and results.by_case[case].details.get("curves")
+    }
+
+
+def _draw_curves(axes: Axes, algorithm: str, record: Record, x_of: Abscissa) -> None:
+    """Draw mean and band as far as all seeds go; a seed that diverged ends in a cross."""
+    style, curves = look(algorithm), record.details["curves"]
+    columns = list(
+        zip(*curves, strict=False)
+    )  # one evaluation of all seeds; ends with the shortest
+    x = [statistics.fmean(map(x_of, column)) for column in columns]
+    shares = [[100 * point["test_accuracy"] for point in column] for column in columns]
+    axes.plot(
+        x,
+        [statistics.fmean(column) for column in shares],
+        label=label(algorithm),
+        color=style.color,
+        marker=style.marker,
+        markersize=5,
+        linestyle=style.line,
+        linewidth=1.8,
+    )
+    low, high = [min(column) for column in shares], [max(column) for column in shares]
+    axes.fill_between(x, low, high, color=style.color, alpha=0.18, linewidth=0)
+    for curve, outcome in zip(curves, record.details["outcomes"], strict=True):
+        if outcome == "diverged":
+            last = curve[-1]
+            axes.plot(x_of(last), 100 * last["test_accuracy"], "X", color=style.color, ms=9)
+
+
+def _mib_a_client(clients: int) -> Abscissa:
+    def mib_a_client(point: Point) -> float:
+        return float(point["up_payload_bytes"] + point["down_payload_bytes"]) / clients / MIB
+
+    return mib_a_client
+
+
+def _mark_pivot(axes: Axes, pivot: int) -> None:
+    axes.axvline(pivot, color="#555555", linestyle=":", linewidth=1.2)
+    axes.annotate("pivot", (pivot, 0), xytext=(4, 3), textcoords="offset points", color="#555555")
+
+
+def _finish(axes: Axes) -> None:
+    axes.set_ylim(0, 100)  # the same on all plots, so that splits can be compared
+    axes.legend(loc="lower right")
+
+
+def _title(split: str) -> str:
+    high, low = split.split("-")
+    return f"{high} % high-, {low} % low-resource clients"
+
+
+def _sample(records: Mapping[str, Record]) -> str:
+    n = count_range(len(record.details["curves"]) for record in records.values())
+    if n == "1":
+        return "One seed (n = 1)."
+    return f"Mean over n = {n} seeds, band from the smallest to the largest."
+
+
+def _diverged(records: Mapping[str, Record]) -> str:
+    outcomes: Sequence[str] = [o for r in records.values() for o in r.details["outcomes"]]
+    if "diverged" not in outcomes:
+        return ""
+    return " A cross marks where a seed diverged; mean and band end with the first that did."

@@ -1,0 +1,124 @@
+"""Where figures come from: the machine, the source, the method of each metric, the raw records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.format import MISSING, instant, size
+from bench.records.record import Provenance, Record
+from bench.records.store import RECORDS
+from bench.report.table import Cell, Table
+
+# What the page tells of a machine, in order: words, and the profile's field.
+_DEVICE_FIELDS = {
+    "Name": "name",
+    "Processor": "soc",
+    "Architecture": "arch",
+    "Cores": "logical_cores",
+    "Threads used": "threads",
+    "Memory": "memory_bytes",
+    "Swap": "swap_bytes",
+    "Accelerator": "accelerator",
+    "System": "os",
+    "Kernel": "kernel",
+    "C library": "libc",
+    "Python": "python",
+    "Governor": "governor",
+    "Power mode": "power_mode",
+    "Huge pages": "huge_page_mode",
+    "Libraries": "versions",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordLink:
+    """One raw record, as the page links to it."""
+
+    case: str
+    path: str  # relative to the page
+    status: str
+    config_hash: str
+    dirty: bool
+
+
+def device_rows(device: Mapping[str, Any]) -> list[tuple[str, Cell]]:
+    """Describe a machine; what is not known says why."""
+    notes = device.get("notes") or {}
+    return [
+        (words, _device_cell(device.get(name), name, notes))
+        for words, name in _DEVICE_FIELDS.items()
+    ]
+
+
+def method_table(records: Iterable[Record]) -> Table:
+    """List by what method the metrics were had, each method once with its metrics."""
+    found: dict[tuple[str, str, str], dict[str, None]] = {}
+    for record in records:
+        for name, metric in record.metrics.items():
+            if metric.value is not None:
+                names = found.setdefault((record.group, metric.statistic, metric.method), {})
+                names[name.replace("_", " ")] = None
+    return Table(
+        caption="By what method each figure was had",
+        folded=True,
+        columns=("Group", "Figures", "Statistic", "Method"),
+        rows=tuple(
+            (Cell(group), Cell(", ".join(names)), Cell(statistic), Cell(method))
+            for (group, statistic, method), names in found.items()
+        ),
+        labels=3,
+        prose=True,
+    )
+
+
+def origin_rows(records: Sequence[Record]) -> list[tuple[str, str]]:
+    """Say what produced the records; every value once, so that a mixed folder shows as mixed."""
+    origins = [record.provenance for record in records]
+    created = sorted(origin.created for origin in origins)
+    return [
+        ("Suite", _each(origin.suite_version for origin in origins)),
+        ("Commit", _each(commit_words(origin) for origin in origins)),
+        ("Scale", _each(origin.scale for origin in origins)),
+        ("Created", " to ".join(dict.fromkeys(map(instant, (created[0], created[-1]))))),
+        ("Machine", _each(str(origin.device.get("name", MISSING)) for origin in origins)),
+        ("Records", str(len(records))),
+    ]
+
+
+def commit_words(origin: Provenance) -> str:
+    """Say what source made a record."""
+    if origin.commit is None:
+        return "not known (no checkout)"
+    return f"{origin.commit[:12]}{' with uncommitted changes' if origin.dirty else ''}"
+
+
+def record_links(records: Iterable[Record]) -> list[RecordLink]:
+    """Link to the raw records."""
+    return [
+        RecordLink(
+            case=record.case,
+            path=f"{RECORDS}/{record.case.replace('/', '-')}.json",
+            status=record.status,
+            config_hash=record.config_hash,
+            dirty=bool(record.provenance.dirty),
+        )
+        for record in records
+    ]
+
+
+def _device_cell(value: Any, name: str, notes: Mapping[str, str]) -> Cell:
+    if value is None or value == {}:
+        return Cell("not known", str(notes.get(name, "")))
+    if name.endswith("_bytes"):
+        return Cell(size(value))
+    if name == "accelerator":
+        return Cell(str(value["name"]))
+    if isinstance(value, Mapping):
+        return Cell(", ".join(f"{key} {version}" for key, version in value.items()))
+    return Cell(str(value))
+
+
+def _each(values: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(values))

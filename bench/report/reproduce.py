@@ -1,0 +1,38 @@
+"""The command lines that make a page's records again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.records.record import Record
+from bench.report.sections import Section
+from bench.suite.scales import SCALES
+from bench.suite.suite import GROUPS
+
+_STUDY = "zobench instruct --out DIR"  # its record is one of a group that the suite fills as well
+
+
+def command_lines(records: Sequence[Record], sections: Sequence[Section]) -> list[tuple[str, str]]:
+    """List what to type, and what it is for: the whole suite first, where it made any record.
+
+    Args:
+        records: of the page.
+        sections: in the page's order; one without records of its group has no line.
+    """
+    lines = []
+    suite = [r for r in records if r.group in GROUPS and r.provenance.scale in SCALES]
+    if suite:
+        newest = max(suite, key=lambda record: record.provenance.created).provenance
+        lines.append((f"pytest --benchmark --scale {newest.scale}", "the whole suite, this report"))
+    for section in sections:
+        scales = {r.provenance.scale: None for r in records if r.group == section.group}
+        commands = dict.fromkeys(_command(section, scale) for scale in scales)
+        lines += [(command, section.title) for command in commands]
+    return [*lines, ("zobench report DIR", "this page again, from the records in DIR")]
+
+
+def _command(section: Section, scale: str) -> str:
+    if scale == "study":
+        return _STUDY
+    of_suite = section.made_by.startswith("zobench run") and scale in SCALES
+    return f"{section.made_by} --scale {scale}" if of_suite else section.made_by

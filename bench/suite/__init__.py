@@ -1,0 +1,1 @@
+"""One run of the suite: its scale, its groups, its progress and its checks before the start."""

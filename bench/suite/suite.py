@@ -1,0 +1,202 @@
+"""One run of the suite: what it covers, where its records go, what it shows meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+import devices
+from bench.models.names import with_input_shape
+from bench.records.record import Metric, Record, provenance
+from bench.records.store import StoreError, open_store, read_records, write_record
+from bench.replication.frontier_runs import check_frontier, require_accuracy
+from bench.replication.table_run import NAMES, Options, check, check_data, names_at
+from bench.suite.emulation import once, without_untrue
+from bench.suite.preflight import check_model, choose_device
+from bench.suite.progress import Progress
+from bench.suite.scales import Scale, scale_named
+
+TABLES = "tables"  # a group of its own: its cases are whole trainings, run where they are asked for
+# in the order they run
+GROUPS = ("memory", "bytes", "formulas", "time", "edge", "engine", "accuracy", "frontier")
+
+ASKED = ("llm", "wire")  # groups that run only where they are named
+
+
+@dataclass(slots=True, kw_only=True)
+class Suite:
+    """What every case of a run shares."""
+
+    scale: Scale
+    groups: tuple[str, ...]
+    folder: Path
+    device: Mapping[str, Any]  # devices.DeviceSpec as JSON
+    device_type: str = "cpu"  # or "cuda": where the steps run
+    division: str = "closed"  # "open" with a model that is not the scale's own
+    campaign: Options = field(default_factory=Options)  # how the paper's tables are run
+    progress: Progress = field(default_factory=Progress)
+
+    @classmethod
+    def from_options(
+        cls,
+        *,
+        scale: str,
+        only: str | None,
+        out: str | None,
+        model: str | None = None,
+        input_shape: str | None = None,
+        device: str = "cpu",
+        campaign: Mapping[str, Any] | None = None,
+    ) -> Suite:
+        """Build a run from the command line's words.
+
+        Args:
+            scale: a name in SCALES.
+            only: comma-separated groups and tables; None for GROUPS.
+            out: output folder; None for one named by the time.
+            model: in place of the scale's.
+            input_shape: of the model's input.
+            device: "auto", "cpu" or "cuda".
+            campaign: options of the paper's tables, see bench.replication.table_run.Options.
+
+        Raises:
+            ValueError: an unknown scale, group, table, model or device, or a damaged data file.
+            FileNotFoundError: a data file is missing.
+            StoreError: the output folder cannot be written.
+            ImportError: the library that reads the data files is not installed.
+        """
+        chosen = _scale(scale, model, input_shape)
+        device_type = choose_device(device)
+        groups, tables = (GROUPS, ()) if only is None else parse_groups(only, scale)
+        options = Options(**{**(campaign or {}), "device": device_type})
+        check_data(tables, scale, options)
+        if "frontier" in groups:
+            if chosen.frontier_trains and options.data_dir is not None:
+                check_frontier(options)
+            elif "accuracy" not in groups:
+                require_accuracy(Path(out) if out else None)
+        folder = open_store(Path(out) if out else new_folder())
+        profile = devices.detect().to_json()
+        if profile["emulator"]:
+            chosen = once(chosen)
+        return cls(
+            scale=replace(chosen, tables=tables),
+            groups=groups,
+            folder=folder,
+            device=profile,
+            device_type=device_type,
+            division="closed" if model is None else "open",
+            campaign=options,
+        )
+
+    def start(self, cases: int, stream: TextIO) -> None:
+        """Begin to show progress on a stream."""
+        self.progress.start(cases, stream)
+
+    def record(
+        self,
+        *,
+        case: str,
+        config: Mapping[str, Any],
+        metrics: Mapping[str, Metric],
+        details: Mapping[str, Any] | None = None,
+        status: str = "ok",
+        error: str | None = None,
+        case_version: int = 1,
+        headline: str,
+    ) -> None:
+        """Store one case's result and show its headline."""
+        group = case.split("/", maxsplit=1)[0]
+        record = Record(
+            case=case,
+            group=group,
+            case_version=case_version,
+            status=status,
+            config=config,
+            metrics=without_untrue(group, metrics, self.device["emulator"]),
+            details=details or {},
+            error=error,
+            provenance=provenance(self.scale.name, self.device, self.division),
+        )
+        write_record(self.folder, record)
+        self.progress.line(case, headline if status == "ok" else f"{status}: {error}")
+
+    def finish(self) -> None:
+        """Write the report; show the summary and where everything is."""
+        from bench.report.page import summary_table, write_report
+
+        try:
+            records = read_records(self.folder)
+        except StoreError:  # every case failed before it had a result; pytest says why
+            return
+        report = write_report(self.folder)
+        console = self.progress.console
+        console.print(summary_table(records))
+        console.print(f"records  {self.folder / 'records'}", soft_wrap=True)
+        console.print(f"plots    {self.folder / 'plots'}", soft_wrap=True)
+        console.print(f"report   {report}", soft_wrap=True)
+
+
+def _scale(name: str, model: str | None, input_shape: str | None) -> Scale:
+    """Return a scale, with the user's model in place of its own; try to build that first."""
+    scale = scale_named(name)
+    if model is None and input_shape is not None:
+        raise ValueError("--input-shape is the shape of --model's input: add --model")
+    if model is None:
+        return scale
+    chosen = check_model(with_input_shape(model, input_shape))
+    full_set = (chosen,) if scale.full_set_models else ()
+    frugal = (chosen,) if scale.frugal_models else ()
+    return replace(
+        scale,
+        memory_models=(chosen,),
+        time_models=(chosen,),
+        full_set_models=full_set,
+        edge_models=(chosen,) if scale.edge_models else (),
+        edge_full_set_models=(chosen,) if scale.edge_full_set_models else (),
+        edge_trial_models=(),
+        edge_precision_models=(),
+        edge_training_seeds=(),
+        frugal_models=frugal,
+    )
+
+
+def new_folder() -> Path:
+    """Name an output folder by the present time."""
+    return Path("zobench-results") / datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
+
+
+def parse_groups(only: str, scale: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Parse a comma-separated list of groups and of the paper's tables.
+
+    Args:
+        only: names; "tables" stands for all tables that the scale has.
+        scale: a name in SCALES.
+
+    Returns:
+        Groups and tables, each in running order.
+
+    Raises:
+        ValueError: a name is unknown, or a table is not of this scale.
+    """
+    wanted = {name.strip() for name in only.split(",")}
+    unknown = wanted - {*GROUPS, *ASKED, TABLES, *NAMES}
+    if unknown:
+        known = ", ".join((*GROUPS, *ASKED, TABLES, *NAMES))
+        raise ValueError(f"--only takes {known}, got {', '.join(sorted(unknown))}")
+    if TABLES in wanted:
+        wanted |= set(names_at(scale))
+    tables = tuple(name for name in NAMES if name in wanted)
+    for name in tables:
+        check(name, scale)
+    groups = tuple(group for group in (*GROUPS, *ASKED) if group in wanted)
+    return (*groups, TABLES) if tables else groups, tables
+
+
+def cases_files(groups: Sequence[str]) -> list[Path]:
+    """List the files with the cases of some groups."""
+    cases = Path(__file__).parents[1] / "cases"
+    return [cases / f"bench_{group}.py" for group in groups]

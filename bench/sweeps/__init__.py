@@ -1,0 +1,1 @@
+"""Many whole trainings as cached cells: engines, workers, successive halving."""

@@ -1,0 +1,120 @@
+"""One training run of a table: its config, its identity, and what came of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.records.store import StoreError, replacing
+from zo_core.config import TrainConfig
+
+CELLS = "cells"  # folder below a run's output folder
+SCHEMA = "zobench-cell/1"
+_DEFAULTS = TrainConfig().to_json()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One run to be made; tables that hold an equal cell share its run."""
+
+    config: TrainConfig  # the seed is its run_seed
+
+    @property
+    def key(self) -> str:
+        """First 16 hex digits of SHA-256 over the fields that differ from the defaults.
+
+        So a config field that is added later, with a default that changes nothing, leaves earlier
+        runs valid; a default that changes is caught by :meth:`CellStore.read`.
+        """
+        fields = self.config.to_json()
+        chosen = {name: value for name, value in fields.items() if value != _DEFAULTS[name]}
+        canonical = json.dumps(chosen, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellResult:
+    """What came of a cell."""
+
+    key: str
+    config: Mapping[str, Any]  # all fields of the TrainConfig that ran
+    status: str  # "ok" (a run that diverged too), or a status of devices.IsolatedResult
+    error: str | None = None  # why status is not "ok"
+    training: Mapping[str, Any] | None = None  # what bench.sweeps.worker returns of it
+    seconds: float | None = None  # wall time of the process, or its share of it
+    made_by: Mapping[str, Any]  # commit, dirty, created, host, device
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as plain JSON data."""
+        return {"schema": SCHEMA, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> CellResult:
+        """Rebuild a result.
+
+        Raises:
+            ValueError: the data is of another schema.
+        """
+        if data.get("schema") != SCHEMA:
+            raise ValueError(f"schema must be {SCHEMA!r}, got {data.get('schema')!r}")
+        return cls(**{name: data[name] for name in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True, slots=True)
+class CellStore:
+    """Results of cells on disk: one small JSON file each, written whole or not at all."""
+
+    folder: Path
+
+    @classmethod
+    def below(cls, output: Path) -> CellStore:
+        """Open the store of a run's output folder.
+
+        Raises:
+            StoreError: the folder cannot be made.
+        """
+        folder = output / CELLS
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"output folder {output} cannot be written ({error.strerror});"
+                " choose another by --out"
+            ) from error
+        return cls(folder)
+
+    def write(self, result: CellResult) -> None:
+        """Put a result in place; an earlier one of the same cell is replaced."""
+        with replacing(self.folder / f"{result.key}.json") as temporary:
+            temporary.write_text(json.dumps(result.to_json(), allow_nan=False) + "\n")
+
+    def read(self, cell: Cell) -> CellResult | None:
+        """Read a cell's result; None where there is none of this very config.
+
+        Raises:
+            StoreError: the file is no cell's result; the message names it.
+        """
+        path = self.folder / f"{cell.key}.json"
+        if not path.exists():
+            return None
+        try:
+            found = CellResult.from_json(json.loads(path.read_text()))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreError(f"{path} is no cell of this suite: {error}") from error
+        asked = cell.config.to_json()
+        same = all(asked[name] == value for name, value in found.config.items() if name in asked)
+        return found if same else None
+
+    def done(self, cell: Cell) -> CellResult | None:
+        """Read a cell's result where it went well; a failed cell is to be run again."""
+        found = self.read(cell)
+        return found if found is not None and found.status == "ok" else None
+
+    def missing(self, cells: Iterable[Cell]) -> list[Cell]:
+        """List the cells that have yet to be run, in order, each once."""
+        unique = {cell.key: cell for cell in cells}
+        return [cell for cell in unique.values() if self.done(cell) is None]

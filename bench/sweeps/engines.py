@@ -1,0 +1,206 @@
+"""Who runs the cells: this machine's processes, or a Ray cluster where one machine is outgrown.
+
+An engine takes tasks and gives back results in the order in which they end.  Each task runs in a
+fresh process with one thread, here or on a node, so that both engines give the same numbers.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import devices
+from bench.records.record import source_commit
+from bench.sweeps.cell import Cell, CellResult, CellStore
+from bench.workloads.steps import ONE_THREAD
+
+ENGINES = ("local", "ray")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What cells need besides their configs."""
+
+    data_dir: str | None = None  # folder of data sets that are files
+    verify: bool = True  # compare their checksums
+    device: str = "cpu"  # or "cuda"
+    checkpoints: str | None = None  # folder in which long runs are saved
+    timeout_s: float | None = None  # for a task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """Cells that one process runs, one after the other; a table's tasks hold one each."""
+
+    cells: tuple[Cell, ...]
+    surroundings: Surroundings
+
+
+class Engine(Protocol):
+    """Runs tasks side by side."""
+
+    @property
+    def slots(self) -> int:
+        """Tasks that it runs at a time."""
+
+    def start(self, task: Task) -> None:
+        """Begin a task; no more than ``slots`` at a time."""
+
+    def next_ended(self) -> list[CellResult]:
+        """Wait for the task that ends first; never raises for what the task did."""
+
+    def close(self) -> None:
+        """Let go of what it holds; a task that still runs is given up."""
+
+
+def open_engine(name: str, *, workers: int | None, address: str | None, device: str) -> Engine:
+    """Open an engine by name.
+
+    Args:
+        name: one of :data:`ENGINES`.
+        workers: tasks at a time; None for one a core (one on a GPU), or all that a cluster holds.
+        address: of a Ray cluster, "auto" for the one of this machine.
+        device: where cells train, "cpu" or "cuda".
+
+    Raises:
+        ValueError: an unknown name, or an option that it does not take.
+        ImportError: ray is not installed; the message names the extra.
+        ConnectionError: no cluster answers at the address.
+    """
+    check_engine(name, address)
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers must be >= 1, got {workers}")
+    if name == "ray":
+        from bench.sweeps.ray_engine import RayEngine
+
+        return RayEngine(address, workers=workers, device=device)
+    return LocalEngine(workers or (1 if device == "cuda" else os.cpu_count() or 1))
+
+
+def check_engine(name: str, address: str | None) -> None:
+    """Refuse an unknown engine, and an address where there is no cluster.
+
+    Raises:
+        ValueError: one of them.
+    """
+    if name not in ENGINES:
+        raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {name!r}")
+    if address is not None and name != "ray":
+        raise ValueError("--address is a Ray cluster's: add --engine ray")
+
+
+def run_tasks(
+    engine: Engine, tasks: Sequence[Task], stop: Callable[[], bool] = lambda: False
+) -> Iterator[CellResult]:
+    """Run tasks, in order as far as the engine's slots allow; give each cell's result as it ends.
+
+    Args:
+        engine: stays open.
+        tasks: what to run.
+        stop: asked before each start; once it is true no task is started any more.
+    """
+    waiting, running = deque(tasks), 0
+    while waiting or running:
+        while waiting and running < engine.slots and not stop():
+            engine.start(waiting.popleft())
+            running += 1
+        if not running:
+            return
+        yield from engine.next_ended()
+        running -= 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workplace:
+    """Where cells are run and their results kept."""
+
+    engine: Engine
+    store: CellStore
+    around: Surroundings
+    stop: Callable[[], bool]  # true: no further task is begun
+
+    def run(self, shares: Sequence[Sequence[Cell]]) -> Iterator[CellResult]:
+        """Run cells, a process for each share of them; keep each result and give it."""
+        tasks = [Task(cells=tuple(share), surroundings=self.around) for share in shares]
+        for result in run_tasks(self.engine, tasks, self.stop):
+            self.store.write(result)
+            yield result
+
+
+class LocalEngine:
+    """Processes of this machine, each watched by a thread."""
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+        self._pool = devices.SideBySide(slots)
+        self._running: set[Future[list[CellResult]]] = set()
+
+    @property
+    def slots(self) -> int:
+        """Tasks that it runs at a time."""
+        return self._slots
+
+    def start(self, task: Task) -> None:
+        """Begin a task."""
+        self._running.add(self._pool.submit(execute, task))
+
+    def next_ended(self) -> list[CellResult]:
+        """Wait for the task that ends first."""
+        done, _ = wait(self._running, return_when=FIRST_COMPLETED)
+        first = done.pop()
+        self._running.remove(first)
+        return first.result()
+
+    def close(self) -> None:
+        """End the tasks that still run, which is after Ctrl-C or an error alone."""
+        self._pool.close()
+
+
+def execute(task: Task) -> list[CellResult]:
+    """Run a task in a fresh process of this machine with one thread."""
+    around = task.surroundings
+    run = devices.run_isolated(
+        "bench.sweeps.worker:run_cells",
+        [cell.config.to_json() for cell in task.cells],
+        data_dir=around.data_dir,
+        verify=around.verify,
+        device=around.device,
+        checkpoints=around.checkpoints,
+        keys=[cell.key for cell in task.cells],
+        timeout_s=around.timeout_s,
+        env=ONE_THREAD,
+    )
+    if run.status != "ok":
+        return failed(task, run.status, run.error or "no reason was given")
+    return [
+        _result(cell, around.device, status="ok", training=training, seconds=_share(run, task))
+        for cell, training in zip(task.cells, run.value, strict=True)
+    ]
+
+
+def failed(task: Task, status: str, error: str) -> list[CellResult]:
+    """Make the results of a task that gave none."""
+    device = task.surroundings.device
+    return [_result(cell, device, status=status, error=error) for cell in task.cells]
+
+
+def _share(run: devices.IsolatedResult, task: Task) -> float:
+    return run.seconds / len(task.cells)
+
+
+def _result(cell: Cell, device: str, **fields: Any) -> CellResult:
+    commit, dirty = source_commit()
+    made_by = {
+        "commit": commit,
+        "dirty": dirty,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": platform.node(),
+        "device": device,
+    }
+    return CellResult(key=cell.key, config=cell.config.to_json(), made_by=made_by, **fields)

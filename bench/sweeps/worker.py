@@ -1,0 +1,105 @@
+"""The fresh process's side of a cell: train, and say what it took."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zo_core.federation.simulation.training import Training
+
+
+def run_cells(
+    configs: Sequence[Mapping[str, Any]],
+    *,
+    data_dir: str | None = None,
+    verify: bool = True,
+    device: str = "cpu",
+    checkpoints: str | None = None,
+    keys: Sequence[str] = (),
+) -> list[dict[str, Any]]:
+    """Train one config after the other, all of one data set.
+
+    Args:
+        configs: fields of zo_core.config.TrainConfig.
+        data_dir: folder of a data set that is files.
+        verify: compare its checksums.
+        device: a torch device.
+        checkpoints: folder in which long runs are saved, each under its key, and resumed.
+        keys: names of the configs, for that.
+
+    Returns:
+        For each config what :func:`summary` says.
+    """
+    from zo_core.config import TrainConfig
+    from zo_core.data import load_dataset
+    from zo_core.federation.simulation.training import Training
+
+    chosen = [TrainConfig(**config) for config in configs]
+    folder = None if data_dir is None else Path(data_dir)
+    dataset = load_dataset(chosen[0].dataset, data_dir=folder, verify=verify)
+    found = []
+    for index, config in enumerate(chosen):
+        training = Training(config, dataset, device=device)
+        _train(training, None if checkpoints is None else Path(checkpoints) / keys[index])
+        found.append(summary(training))
+    return found
+
+
+def summary(training: Training) -> dict[str, Any]:
+    """Return a finished run's record, small, with the hand-over's hash and a client's peaks."""
+    data = asdict(training.record)
+    shares = data.pop("zero_shares")
+    data.pop("config")
+    data["zero_share"] = sum(shares) / len(shares) if shares else None
+    data["handover_blake2b"] = _handover_hash(training)
+    finished = data["outcome"] == "finished"  # what diverged may have no update to measure
+    data["client_peak_bytes"] = client_peaks(training) if finished else None
+    data["parameters"] = training.replica.params.num_elements
+    return data
+
+
+def client_peaks(training: Training) -> dict[str, int | None]:
+    """Measure the largest sum of live tensors in one client's update, above weights and data.
+
+    Returns:
+        Bytes by group: the most that any phase asks of a high- and of a low-resource client; None
+        for a group that no phase asks anything of.
+    """
+    from devices.tensor_memory import track_tensors
+
+    peaks: dict[str, int | None] = {"high": None, "low": None}
+    first_round = 0
+    for phase in training.algorithm.phases:
+        if not phase.rounds:
+            continue
+        context = training.context_of(first_round)
+        for group, peak in peaks.items():
+            slots = [s for s in phase.pool if (s in training.high) == (group == "high")]
+            if not slots:
+                continue
+            client = training.client_data(slots[0])
+            parameters = training.replica.module.parameters()
+            with track_tensors(parameters=parameters, existing=[client.x, client.y]) as tracker:
+                phase.method.client_update(training.replica, client, context)
+            peaks[group] = max(peak or 0, tracker.result().peak_above_baseline_bytes)
+        first_round += phase.rounds
+    return peaks
+
+
+def _train(training: Training, checkpoints: Path | None) -> None:
+    if checkpoints is not None:
+        from zo_core.federation.simulation.run_checkpoint import resume_
+
+        resume_(training, checkpoints)
+    training.run(checkpoints=checkpoints)
+
+
+def _handover_hash(training: Training) -> str | None:
+    """Hash the warm-up's model, by which runs that share it can be told."""
+    if training.log is None:
+        return None
+    return hashlib.blake2b(training.log.snapshot.encode(), digest_size=16).hexdigest()

@@ -1,0 +1,1 @@
+"""What a fresh process runs and measures, by name."""

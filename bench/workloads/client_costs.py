@@ -1,0 +1,217 @@
+"""What a round costs one client of a training run: tensors at the peak, time, and joules.
+
+A real round of each phase is run on the run's own data, and one client of each group is measured
+while it computes its update and applies the result.  The functions run in a fresh process, take and
+give plain JSON, and import torch only when they run.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import devices
+
+if TYPE_CHECKING:
+    from zo_core.data import Dataset
+    from zo_core.federation.simulation.training import Training
+
+# How the same steps are taken at less memory: name -> fields of the config.
+BACKPROP_WAYS: dict[str, dict[str, Any]] = {
+    "accumulated": {"backprop": "accumulated", "micro_batch": 8},
+    "checkpointed": {"backprop": "checkpointed"},
+    "accumulated-checkpointed": {"backprop": "accumulated-checkpointed", "micro_batch": 8},
+    "least": {"backprop": "accumulated-checkpointed", "micro_batch": 1},
+    "layerwise": {"backprop": "layerwise"},
+}
+FORWARD_WAYS: dict[str, dict[str, Any]] = {"by-8": {"micro_batch": 8}, "by-1": {"micro_batch": 1}}
+PLAIN = "plain"
+
+
+def measure_variants(
+    variants: Mapping[str, Mapping[str, Any]],
+    repeats: int,
+    *,
+    data_dir: str | None = None,
+    verify: bool = True,
+    ways: Sequence[str] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Measure a client's round in each way that a variant can be run.
+
+    Args:
+        variants: fields of TrainConfig, by name.
+        repeats: of the time, at least 1; one more comes first, unmeasured.
+        data_dir: folder of a data set that is files.
+        verify: compare its checksums.
+        ways: names of those to be measured beside the plain one; None for all.
+
+    Returns:
+        By variant: "phase_rounds" and "ways", which is by way either "error" (the model does not
+        admit it) or "costs": a dict for each phase and group that takes part, with "phase",
+        "method", "group" ("high" or "low"), "backprop" (a gradient was made), "forwards" (some were
+        without one), "peak_bytes" (live
+        tensors, weights and the client's data included), "by_category", "seconds" (samples), and
+        "joules" of one round (None with "joules_reason").
+    """
+    from zo_core.data import load_dataset
+
+    folder = None if data_dir is None else Path(data_dir)
+    return {
+        name: _measure(
+            fields, repeats, load_dataset(fields["dataset"], data_dir=folder, verify=verify), ways
+        )
+        for name, fields in variants.items()
+    }
+
+
+def _measure(
+    fields: Mapping[str, Any], repeats: int, dataset: Dataset, chosen: Sequence[str] | None
+) -> dict[str, Any]:
+    from zo_core.config import TrainConfig
+    from zo_core.federation.simulation.training import Training
+
+    phases = Training(TrainConfig(**fields), dataset).algorithm.phases
+    # the first round of each phase is reached at once: what a client does depends on no weight
+    short = {**fields, "rounds": len(phases), "pivot": min(1, fields["pivot"])}
+    training = Training(TrainConfig(**short), dataset)
+    clients = [client for phase in range(len(phases)) for client in _clients(training, phase)]
+
+    def costs(changes: Mapping[str, Any]) -> dict[str, Any]:
+        methods = _methods(TrainConfig(**{**short, **changes}), training.high)
+        try:
+            return {"costs": [client.costs(methods, repeats) for client in clients]}
+        except ValueError as error:
+            return {"error": str(error)}
+
+    ways = {PLAIN: costs({})}
+    low = [cost for cost in ways[PLAIN]["costs"] if cost["group"] == "low"]
+    if low:
+        further = BACKPROP_WAYS if any(cost["backprop"] for cost in low) else FORWARD_WAYS
+        ways |= {
+            way: costs(changes)
+            for way, changes in further.items()
+            if chosen is None or way in chosen
+        }
+    return {"phase_rounds": [phase.rounds for phase in phases], "ways": ways}
+
+
+def _methods(config: Any, high: tuple[int, ...]) -> list[Any]:
+    from zo_core.algorithms import build_algorithm
+
+    return [phase.method for phase in build_algorithm(config, high).phases]
+
+
+def _clients(training: Training, phase_index: int) -> list[_Client]:
+    """Run a phase's first round; return a client of each group, as it was before the round."""
+    phase = training.algorithm.phases[phase_index]
+    training.prepare(phase_index)
+    before = _copy(training.replica)
+    result = training.step(phase_index).result
+    groups = {
+        "high": [slot for slot in phase.pool if slot in training.high],
+        "low": [slot for slot in phase.pool if slot not in training.high],
+    }
+    return [
+        _Client(training, phase_index, group, slots[0], state=(before, result))
+        for group, slots in groups.items()
+        if slots
+    ]
+
+
+class _Client:
+    """One client of one round, as often as it is asked for."""
+
+    def __init__(
+        self, training: Training, phase: int, group: str, slot: int, *, state: tuple[Any, Any]
+    ) -> None:
+        self._phase, self._group = phase, group
+        self._context = training.context_of(phase)
+        self._before, self._result = state
+        shard = training.client_data(slot)  # views: their storage holds all clients' items
+        self._data = replace(shard, x=shard.x.clone(), y=shard.y.clone())
+
+    def costs(self, methods: Sequence[Any], repeats: int) -> dict[str, Any]:
+        self._method = methods[self._phase]
+        about = {"phase": self._phase, "method": self._method.name, "group": self._group}
+        return about | self._tensors() | self._time(repeats)
+
+    def _tensors(self) -> dict[str, Any]:
+        """Take the update's peak of live tensors, and tell whether it made a gradient."""
+        from devices.tensor_memory import track_tensors
+        from zo_core.loss.passes import counting_passes
+
+        replica = _copy(self._before)
+        module = replica.module
+        # whoever trains a copy cut to a width holds that alone, and the tracker sees it made
+        held = [] if self._trains_a_part() else [*module.parameters()]
+        existing = [*module.buffers(), self._data.x, self._data.y]
+        with (
+            counting_passes() as passes,
+            _noting_backward() as seen,
+            track_tensors(parameters=held, existing=existing) as found,
+        ):
+            self._method.client_update(replica, self._data, self._context)
+        peak = found.result()
+        state = self._method.client_state_bytes(replica)  # outside of torch
+        return {
+            "backprop": bool(seen),
+            "forwards": passes.forward_items > passes.backward_items,
+            "peak_bytes": peak.peak_bytes + state,
+            "by_category": {**peak.by_category, "optimiser": peak.by_category["optimiser"] + state},
+        }
+
+    def _trains_a_part(self) -> bool:
+        from zo_core.algorithms.baselines.heterofl import HeteroFL
+
+        return isinstance(self._method, HeteroFL)
+
+    def _time(self, repeats: int) -> dict[str, Any]:
+        """Time the update and the result's application, and take the joules of all repeats."""
+        copies = [_copy(self._before) for _ in range(repeats + 1)]
+        self._round_(copies.pop())
+        seconds: list[float] = []
+        meter = devices.energy_meter()
+        meter.start()
+        for replica in copies:
+            started = time.perf_counter()
+            self._round_(replica)
+            seconds.append(time.perf_counter() - started)
+        joules = meter.stop()
+        each = None if joules.value is None else joules.value / repeats
+        return {"seconds": seconds, "joules": each, "joules_reason": joules.reason}
+
+    def _round_(self, replica: Any) -> None:
+        self._method.client_update(replica, self._data, self._context)
+        self._method.apply_(replica, self._result, self._context)
+
+
+@contextmanager
+def _noting_backward() -> Iterator[list[bool]]:
+    """Give a list that a backward pass within the context leaves a mark in."""
+    import torch
+
+    whole, seen = torch.autograd.backward, list[bool]()
+
+    def backward(*arguments: Any, **options: Any) -> None:
+        seen.append(True)
+        whole(*arguments, **options)
+
+    torch.autograd.backward = backward
+    try:
+        yield seen
+    finally:
+        torch.autograd.backward = whole
+
+
+def _copy(replica: Any) -> Any:
+    """Make another replica of the same state; a deep copy's weights would not be its module's."""
+    from zo_core.replica import Replica
+
+    other = Replica(copy.deepcopy(replica.module))
+    other.restore_(replica.snapshot(run_id=0, round_index=0))
+    return other

@@ -1,0 +1,118 @@
+"""A training whose low-resource clients run on ONNX Runtime, in one process with the server.
+
+All replicas of a run hold the same bits, so one replica without torch stands for all clients that
+have none; it applies every round's result and checks the digest that the server gives.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from zo_core.algorithms.base import ApplyReport, ClientData, RoundContext
+from zo_core.algorithms.zeroth_order import ZerothOrderStep
+from zo_core.config import TrainConfig
+from zo_core.data import load_dataset
+from zo_core.edge.export import export_model
+from zo_core.edge.load import load_replica
+from zo_core.federation.simulation.training import Training
+from zo_core.payloads.core import Payload
+from zo_core.replica import Replica
+
+
+@dataclass(slots=True, kw_only=True)
+class EdgeClients:
+    """A zeroth-order method whose clients of some slots compute without torch."""
+
+    inner: ZerothOrderStep
+    slots: frozenset[int]  # of the clients on ONNX Runtime
+    rounds_checked: int = 0  # results after which both back ends held one digest
+    edge: Replica | None = field(default=None)  # from the first round on
+
+    @property
+    def name(self) -> str:
+        """As the method's own."""
+        return self.inner.name
+
+    @property
+    def downlink_to_everyone(self) -> bool:
+        """As the method's own."""
+        return self.inner.downlink_to_everyone
+
+    @property
+    def needs_grid(self) -> bool:
+        """As the method's own."""
+        return self.inner.needs_grid
+
+    def client_update(self, replica: Replica, client: ClientData, context: RoundContext) -> Payload:
+        """Compute a client's scalars on the back end that it has."""
+        if client.slot not in self.slots:
+            return self.inner.client_update(replica, client, context)
+        if self.edge is None:
+            self.edge = _exported(replica, client)
+        return self.inner.client_update(self.edge, client, context)
+
+    def server_result(
+        self, replica: Replica, updates: Iterable[Payload], context: RoundContext
+    ) -> tuple[Payload, ApplyReport]:
+        """Take the server's step; apply its result without torch.
+
+        Raises:
+            ForkError: the two replicas do not end with one digest.
+        """
+        result, report = self.inner.server_result(replica, updates, context)
+        if self.edge is not None:
+            self.inner.apply_(self.edge, result, context)
+            self.rounds_checked += 1
+        return result, report
+
+    def message_for(self, replica: Replica, result: Payload, slot: int) -> Payload:
+        """As the method's own."""
+        return self.inner.message_for(replica, result, slot)
+
+    def client_state_bytes(self, replica: Replica) -> int:
+        """As the method's own."""
+        return self.inner.client_state_bytes(replica)
+
+    def apply_(self, replica: Replica, result: Payload, context: RoundContext) -> ApplyReport:
+        """As the method's own."""
+        return self.inner.apply_(replica, result, context)
+
+
+def train_with_edge_clients(config: dict[str, Any]) -> dict[str, Any]:
+    """Run one training with every low-resource client on ONNX Runtime in phase two.
+
+    Args:
+        config: fields of zo_core.config.TrainConfig; the algorithm is ZOWarmUp.
+
+    Returns:
+        The training's record as plain data, with "edge_digest" and "rounds_checked".
+    """
+    chosen = TrainConfig(**config)
+    training = Training(chosen, load_dataset(chosen.dataset))
+    warm_up, zeroth_order = training.algorithm.phases
+    inner = zeroth_order.method
+    assert isinstance(inner, ZerothOrderStep)
+    low = frozenset(range(chosen.clients)) - frozenset(training.high)
+    method = EdgeClients(inner=inner, slots=low)
+    phases = (warm_up, replace(zeroth_order, method=method))
+    training.algorithm = replace(training.algorithm, phases=phases)
+    record = training.run()
+    assert method.edge is not None
+    return asdict(record) | {
+        "edge_digest": method.edge.digest().hex(),
+        "rounds_checked": method.rounds_checked,
+    }
+
+
+def _exported(replica: Replica, client: ClientData) -> Replica:
+    """Load the server's model, as it stands, without torch."""
+    example = client.x[:2], client.y[:2]
+    with tempfile.TemporaryDirectory() as folder:
+        export_model(
+            replica.module, Path(folder), example=example, name="server", grid=replica.grid
+        )
+        return load_replica(Path(folder))

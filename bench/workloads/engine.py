@@ -1,0 +1,249 @@
+"""The engine's micro-benchmarks, each run in a fresh process: passes against a scalar add.
+
+A pass over the weights cannot be faster than memory, so each operation is timed beside torch's
+in-place scalar add over as many floats, turn by turn in the same process; the ratio is the figure.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+_SEED, _SCALE = 0x5EED, 1e-4
+_REPLAYED = (30, 150)  # directions: S = 3 with 10 and with 50 clients
+# One pass takes milliseconds, which another process can double: of these calls the fastest counts.
+_SHORT, _CALLS = frozenset({"add", "perturb", "restore_perturb"}), 5
+
+
+def time_passes(parameters: int, threads: int, repeats: int) -> dict[str, list[float]]:
+    """Time each operation over one flat tensor.
+
+    Args:
+        parameters: float32 weights.
+        threads: CPU threads of torch and of the kernels.
+        repeats: turns; one more comes first, unmeasured.
+
+    Returns:
+        Seconds of each turn by operation.
+    """
+    import torch
+
+    from zo_core import kernels
+    from zo_core import parameters as number
+
+    torch.set_num_threads(threads)
+    weights = torch.linspace(-0.05, 0.05, parameters)
+    numbered = number([weights])
+    operations: dict[str, Callable[[], object]] = {
+        "add": lambda: weights.add_(1e-9),
+        "perturb": lambda: kernels.perturb(numbered, [(_SEED, _SCALE)]),
+        "restore_perturb": lambda: kernels.perturb(
+            numbered, [(_SEED, -_SCALE), (_SEED + 1, _SCALE)]
+        ),
+    }
+    for n in _REPLAYED:
+        operations[f"replay_{n}"] = _replay(numbered, n)
+    return take_turns(operations, repeats)
+
+
+def time_model_passes(repeats: int) -> dict[str, list[float]]:
+    """Time one perturbation of ResNet18's 62 tensors by ours, by MeZO's way and by torch's signs.
+
+    "mezo" draws torch.normal for each tensor and builds w + scale * z * eps in a new one;
+    "torch_signs" draws random signs and adds them in place.  "add" is one scalar add over as many
+    floats in one tensor.  "perturb_once" is timed as those two are, by one call a turn.
+    """
+    import torch
+
+    from bench.workloads.steps import build
+    from zo_core import kernels
+    from zo_core import parameters as number
+
+    module = build("resnet18")
+    numbered = number(module)
+    flat = torch.zeros(numbered.num_elements)
+    return take_turns(
+        {
+            "add": lambda: flat.add_(1e-9),
+            "perturb": lambda: kernels.perturb(numbered, [(_SEED, _SCALE)]),
+            "replay_30": _replay(numbered, 30),
+            "replay_150": _replay(numbered, 150),
+            "perturb_once": lambda: kernels.perturb(numbered, [(_SEED, _SCALE)]),
+            "mezo": lambda: _perturb_as_mezo(module),
+            "torch_signs": lambda: _perturb_by_torch_signs(module),
+        },
+        repeats,
+    )
+
+
+def time_step_share(batch: int, repeats: int) -> dict[str, list[float]]:
+    """Time a ZO step of ResNet18, its two bare forwards, and each phase of it."""
+    from bench.workloads.steps import build, images
+    from zo_core import apply_updates_, loss_differences, snap_
+    from zo_core import parameters as number
+    from zo_core.loss.module_loss import mean_loss
+
+    module = build("resnet18").eval()
+    x, y = images("resnet18", batch)
+    numbered, grid = number(module), snap_(module)
+    phases: dict[str, list[float]] = {}
+
+    def step() -> None:
+        started = time.perf_counter()
+
+        def observe(phase: str) -> None:
+            nonlocal started
+            now = time.perf_counter()
+            phases.setdefault(phase, []).append(now - started)
+            started = now
+
+        difference = loss_differences(
+            lambda: mean_loss(module, x, y),
+            numbered,
+            [_SEED],
+            epsilon=1e-4,
+            grid=grid,
+            observe=observe,
+        )
+        apply_updates_(numbered, [(_SEED, float(difference[0]))], 1e-6, epsilon=1e-4, grid=grid)
+        observe("replay")
+
+    timed = take_turns(
+        {"forwards": lambda: [mean_loss(module, x, y) for _ in range(2)], "step": step}, repeats
+    )
+    return timed | {f"phase_{name}": seconds for name, seconds in phases.items()}
+
+
+def measure_extra_memory(parameters: int) -> dict[str, dict[str, Any]]:
+    """Measure what perturb, restore and replay need beside the weights, at process level."""
+    import numpy as np
+
+    import devices
+    from zo_core import apply_updates_, perturb_, snap_
+    from zo_core import parameters as number
+
+    numbered = number([np.linspace(-0.05, 0.05, parameters, dtype=np.float32)])
+    grid = snap_(numbered)
+    updates = [(_SEED + j, 1e-6 * (j + 1)) for j in range(_REPLAYED[0])]
+    operations: dict[str, Callable[[], object]] = {
+        "perturb": lambda: perturb_(numbered, _SEED, grid.radius(1e-4)),
+        "restore": lambda: perturb_(numbered, _SEED, -grid.radius(1e-4)),
+        "replay": lambda: apply_updates_(numbered, updates, 1e-3, epsilon=1e-4, grid=grid),
+    }
+    readings = {}
+    for name, operation in operations.items():
+        with devices.measure() as region:
+            operation()
+        readings[name] = region.to_json()
+    return readings
+
+
+def count_changed_bits(model: str, cycles: int) -> dict[str, Any]:
+    """Perturb and restore a model many times on the grid; count the weights whose bits changed.
+
+    Returns:
+        "changed": that count; "same_digest": whether the digest is the origin's; "digest": in hex,
+        after one more update of 30 fixed scalars. Initial weights, signs and update come from
+        integers and IEEE operations, so every machine must reach that digest.
+    """
+    from bench.workloads.steps import build
+    from zo_core import apply_updates_, derive_seed, digest, perturb_, snap_
+    from zo_core import parameters as number
+
+    numbered = number(build(model))
+    grid = snap_(numbered)
+    before, origin = digest(numbered, grid), [array.clone() for array in numbered.arrays]
+    rho = grid.radius(1e-4, 0.75)
+    for cycle in range(cycles):
+        seed = derive_seed(_SEED, round_index=cycle, client_id=0, direction=0)
+        for scale in (rho, -2 * rho, rho):
+            perturb_(numbered, seed, scale)
+    changed = sum(
+        int((now.view(dtype=_int32()) != then.view(dtype=_int32())).sum())
+        for now, then in zip(numbered.arrays, origin, strict=True)
+    )
+    same = digest(numbered, grid) == before
+    fixed = [(_SEED + j, (-1) ** j * 2.0**-20 * (j + 1)) for j in range(_REPLAYED[0])]
+    apply_updates_(numbered, fixed, 1e-3, epsilon=1e-4, grid=grid)
+    return {"changed": changed, "same_digest": same, "digest": digest(numbered, grid).hex()}
+
+
+def plain_restore_error(dtype: str, cycles: int, parameters: int) -> dict[str, float]:
+    """Perturb and restore plain weights of N(0, 0.02) many times; say how far they drift.
+
+    Returns:
+        "changed": share of weights that differ; "relative_l2": drift relative to their norm;
+        "effect": share of weights that one perturbation changes at all.
+    """
+    import torch
+
+    from zo_core import derive_seed, perturb_
+
+    weights = 0.02 * torch.randn(parameters, generator=torch.Generator().manual_seed(_SEED))
+    weights = weights.to(getattr(torch, dtype))
+    origin = weights.clone()
+    perturb_([weights], _SEED, 1e-4)
+    effect = float((weights != origin).double().mean())
+    weights.copy_(origin)
+    for cycle in range(cycles):
+        seed = derive_seed(_SEED, round_index=cycle, client_id=0, direction=0)
+        for scale in (1e-4, -2e-4, 1e-4):
+            perturb_([weights], seed, scale)
+    drift = (weights.double() - origin.double()).norm() / origin.double().norm()
+    changed = float((weights != origin).double().mean())
+    return {"changed": changed, "relative_l2": float(drift), "effect": effect}
+
+
+def _replay(numbered: Any, n: int) -> Callable[[], object]:
+    """A replay of n directions on the grid, too small a step to widen anything."""
+    from zo_core import kernels
+    from zo_core.fixed_point import fixed_point
+
+    update = fixed_point([_SEED + j for j in range(n)], [1e-6 * (j + 1) / n for j in range(n)])
+    exponents = [-26] * len(numbered.arrays)
+    return lambda: kernels.replay(numbered, update, exponents)
+
+
+def _perturb_as_mezo(module: torch.nn.Module) -> None:
+    import torch
+
+    torch.manual_seed(_SEED)
+    for parameter in module.parameters():
+        z = torch.normal(mean=0.0, std=1.0, size=parameter.size(), dtype=parameter.dtype)
+        parameter.data = parameter.data + 1.0 * z * _SCALE
+
+
+def _perturb_by_torch_signs(module: torch.nn.Module) -> None:
+    import torch
+
+    torch.manual_seed(_SEED)
+    for parameter in module.parameters():
+        signs = torch.randint(0, 2, parameter.size(), dtype=torch.float32).mul_(2).sub_(1)
+        parameter.data.add_(signs, alpha=_SCALE)
+
+
+def take_turns(operations: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+    """Time the operations turn by turn, so that noise meets all of them alike."""
+    seconds: dict[str, list[float]] = {name: [] for name in operations}
+    for turn in range(repeats + 1):
+        for name, operation in operations.items():
+            fastest = min(_timed(operation) for _ in range(_CALLS if name in _SHORT else 1))
+            if turn > 0:
+                seconds[name].append(fastest)
+    return seconds
+
+
+def _timed(operation: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    operation()
+    return time.perf_counter() - started
+
+
+def _int32() -> torch.dtype:
+    import torch
+
+    return torch.int32

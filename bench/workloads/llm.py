@@ -1,0 +1,143 @@
+"""What the suite measures of language models, as functions that a fresh process runs by name."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import devices
+from bench.workloads.steps import RETURN_BLOCKS, bind_step
+
+BACKPROP_WAYS = ("plain", "checkpointed", "layerwise")
+_TURNS = 5
+_M_MMAP_THRESHOLD = -3  # glibc's malloc.h
+
+
+def measure_lm_step(model: str, method: str, batch: int) -> dict[str, Any]:
+    """Measure one step's tensors, then another's resident memory and time, in this process.
+
+    The first step, under the tracker, also loads what a library loads once; the tracker is gone
+    before the second.
+
+    Args:
+        model: ``lm:NAME`` as :func:`bench.models.names.parse_model` takes it.
+        method: a name in bench.workloads.steps.STEP_METHODS.
+        batch: sequences a forward.
+
+    Returns:
+        "region" (devices.Measurement), "tensors" (TensorPeak), "parameters", and of a ZO step
+        "perturb_per_add", the time of a pass over that of an in-place scalar add, turn by turn.
+    """
+    devices.phase("set-up")
+    from bench.models.load import load_model
+    from devices.tensor_memory import track_tensors
+    from zo_core.models import count_parameters
+
+    loaded = load_model(model)
+    x, y = loaded.batch(batch)
+    step = bind_step(loaded.module, x, y, method, micro_batch=batch)
+    _return_blocks()
+    devices.phase("tracked step")
+    existing = [*loaded.module.buffers(), x, y]
+    with track_tensors(parameters=loaded.module.parameters(), existing=existing) as tracker:
+        step()
+    tensors = tracker.result().to_json()
+    del tracker
+    devices.phase("measured step")
+    with devices.measure() as region:
+        step()
+    result = {
+        "region": region.to_json(),
+        "tensors": tensors,
+        "parameters": count_parameters(loaded.module),
+    }
+    if method == "zo":
+        devices.phase("passes")
+        result["perturb_per_add"] = _perturb_per_add(loaded.module)
+    return result
+
+
+def _return_blocks() -> None:
+    """Have glibc give blocks back from here on, as RETURN_BLOCKS has it from a process's start.
+
+    Filling a billion weights by small chunks would take eleven times as long under it.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # another C library keeps what it likes
+        threshold_bytes = int(RETURN_BLOCKS["MALLOC_MMAP_THRESHOLD_"])
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, threshold_bytes)
+
+
+def _perturb_per_add(module: Any) -> list[float]:
+    """Time a perturbation against a scalar add over the same weights, turn by turn."""
+    from zo_core import parameters, perturb_
+
+    params = parameters(module)
+    ratios = []
+    for turn in range(_TURNS):
+        started = time.perf_counter()
+        for array in params.arrays:
+            array.add_(2.0**-20)
+        added = time.perf_counter()
+        perturb_(params, seed=turn, scale=2.0**-20)
+        ratios.append((time.perf_counter() - added) / (added - started))
+    return ratios
+
+
+def predict_lm_tensors(model: str, batches: Sequence[int]) -> list[dict[str, Any]]:
+    """Count the tensors of steps at their peak on the meta device, weights included.
+
+    A ZO step holds what its forward holds; backprop is counted in each of BACKPROP_WAYS, by SGD.
+
+    Returns:
+        One dict a step: "way" ("forward" or of BACKPROP_WAYS), "batch", "bytes", "weights_bytes".
+    """
+    from bench.models.load import outline_model
+    from devices.tensor_memory import track_tensors
+    from zo_core.first_order.memory_efficient_backprop import backprop_step
+
+    found = []
+    for batch in batches:
+        for way in ("forward", *BACKPROP_WAYS):
+            loaded = outline_model(model)
+            module = loaded.module
+            x, y = (part.to("meta") for part in loaded.batch(batch))
+            existing = [*module.buffers(), x, y]
+            with track_tensors(parameters=module.parameters(), existing=existing) as tracker:
+                if way == "forward":
+                    _forward(module, x, y)
+                else:
+                    module.train()
+                    backprop_step(way)(module, x, y, lr=1e-3)
+            peak = tracker.result()
+            weights = sum(p.numel() * p.element_size() for p in module.parameters())
+            found.append(
+                {
+                    "way": way,
+                    "batch": batch,
+                    "bytes": peak.peak_bytes,
+                    "weights_bytes": weights,
+                    "by_category": dict(peak.by_category),
+                }
+            )
+    return found
+
+
+def count_parameters_of(model: str) -> int:
+    """Count a language model's trainable elements, tied ones once, without building them."""
+    from bench.models.load import outline_model
+    from zo_core.models import count_parameters
+
+    return count_parameters(outline_model(model).module)
+
+
+def _forward(module: Any, x: Any, y: Any) -> None:
+    """Take the forward of :func:`mean_loss` without reading the loss, which meta has not."""
+    import torch
+
+    from zo_core.loss.module_loss import cross_entropy, evaluating
+
+    with torch.inference_mode(), evaluating(module):
+        cross_entropy(module(x), y).sum(dtype=torch.float64)

@@ -1,0 +1,80 @@
+"""What a simulated round costs beside its forwards, as functions that a fresh process runs by name.
+
+They take and give plain JSON, and import torch only when they run.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zo_core.federation.simulation.training import Training
+
+_RUN_SEED = 2509_03503
+
+
+def time_simulation(
+    model: str, clients: int, images: int, directions: int, repeats: int
+) -> dict[str, list[float]]:
+    """Time whole zeroth-order rounds, and the bare forwards of the same samples, turn by turn.
+
+    The bare forwards are the module's alone, without a loss, in evaluation and inference mode.
+
+    Args:
+        model: a name in MODELS.
+        clients: all take part in each round.
+        images: 3x32x32, of each client, at once in one forward.
+        directions: S.
+        repeats: turns; one more comes first, unmeasured.
+
+    Returns:
+        Seconds of each turn: "forwards" and "round".
+    """
+    import torch
+
+    training = _training(
+        model, clients=clients, images=images, directions=directions, rounds=repeats + 1
+    )
+    module = training.replica.module
+    seconds: dict[str, list[float]] = {"forwards": [], "round": []}
+    for turn in range(repeats + 1):
+        started = time.perf_counter()
+        training.step(turn)
+        between = time.perf_counter()
+        with torch.inference_mode():
+            for slot in range(clients):
+                x = training.client_data(slot).x
+                for _ in range(2 * directions):
+                    module(x)
+        if turn > 0:
+            seconds["round"].append(between - started)
+            seconds["forwards"].append(time.perf_counter() - between)
+    return seconds
+
+
+def _training(model: str, *, clients: int, images: int, directions: int, rounds: int) -> Training:
+    """Build a run of phase two alone over random images, its steps too small to widen anything."""
+    from zo_core.config import TrainConfig
+    from zo_core.data import synthetic_blobs
+    from zo_core.federation.simulation.training import Training
+
+    data = synthetic_blobs(
+        train_items=clients * images, test_items=10, channels=3, image_size=32, noise=1.0
+    )
+    config = TrainConfig(
+        dataset="synthetic",
+        model=model,
+        run_seed=_RUN_SEED,
+        clients=clients,
+        warmup_cohort=1,
+        high_share=0.5,
+        alpha=1e6,
+        holdout_share=0.0,
+        rounds=rounds,
+        pivot=0,
+        directions=directions,
+        zo_server_lr=1e-6,
+        forward="auto",
+    )
+    return Training(config, data)

@@ -1,0 +1,217 @@
+"""What the suite measures, as functions that a fresh process can be told to run by name.
+
+They take and give plain JSON, and import torch only when they run, so that a measured process holds
+nothing but what the work needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import devices
+from bench.workloads.low_memory_steps import bind_frugal, micro_batch_of
+
+if TYPE_CHECKING:
+    import torch
+
+STEP_METHODS = ("inference", "zo", "fedavg")
+# Environment of a process whose memory is measured: glibc gives each freed block of 64 KiB or more
+# back to the system. By default it learns to keep blocks of up to 32 MiB for later, a third of a
+# step's peak and different at each run, which would hide what the step itself needs.
+RETURN_BLOCKS = {"MALLOC_MMAP_THRESHOLD_": "65536"}
+# And of one that runs beside another on the same cores: threads that wait for work do not spin,
+# which would take the other's time. It changes no byte.
+BESIDE_OTHERS = {"OMP_WAIT_POLICY": "PASSIVE"}
+# Environment of a process that has one core to itself, beside others.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+_RUN_SEED = 2509_03503  # any number; the directions follow from it
+EPSILON, TAU, LR = 1e-4, 0.75, 1e-3
+_MICRO_BATCHES_SEEN = 3
+
+
+def worked_through(items: int, micro_batch: int) -> int:
+    """Count the items, of those held, over which memory is measured.
+
+    A few micro-batches tell the peak: each gives back what it took before the next begins.
+    """
+    return min(items, _MICRO_BATCHES_SEEN * micro_batch)
+
+
+def measure_step_memory(
+    model: str, method: str, batch: int, images: int | None = None, device: str = "cpu"
+) -> dict[str, Any]:
+    """Measure the peak memory of one step in this process, as the system or the driver sees it.
+
+    An unmeasured step comes first, over one batch, so that what a library loads or builds once is
+    no part of the region.  "inference" is two consecutive forwards: as many as a ZO step's
+    direction takes.
+
+    Args:
+        model: as :func:`bench.models.names.parse_model` takes it.
+        method: a name in STEP_METHODS.
+        batch: items a forward.
+        images: items of a whole client set, held; the first few micro-batches of it are worked
+            through. None for one batch.
+        device: "cpu" or "cuda".
+
+    Returns:
+        devices.Measurement as JSON; with "device" (devices.DeviceMemory) on CUDA.
+    """
+    devices.phase("set-up")
+    step, burn_in = _make_steps(model, method, batch, images, device)
+    devices.phase("burn-in")
+    burn_in()
+    devices.phase("region")
+    if device == "cpu":
+        with devices.measure() as region:
+            step()
+        return region.to_json()
+    with devices.measure_device() as on_device, devices.measure() as region:
+        step()
+    return region.to_json() | {"device": on_device.to_json()}
+
+
+def measure_tensor_peaks(
+    model: str, methods: list[str], batch: int, images: int | None = None, device: str = "cpu"
+) -> dict[str, Any]:
+    """Measure the peak of live tensors of one step of each method, on one model, by turns.
+
+    Weights and inputs count, and what the step makes; what the allocator and the system do about
+    it does not matter here, so no step comes before.  Arguments as in :func:`measure_step_memory`.
+
+    Returns:
+        devices.tensor_memory.TensorPeak as JSON, by method; "error" alone where the model's layers
+        do not admit a method.
+    """
+    from bench.models.load import load_model
+
+    loaded = load_model(model).to(device)
+    x, y = (part.to(device) for part in loaded.batch(images or batch))
+    peaks = {}
+    for method in methods:
+        try:
+            peaks[method] = _tensor_peak(loaded.module, x, y, method, batch)
+        except ValueError as error:
+            peaks[method] = {"error": str(error)}
+    return peaks
+
+
+def _tensor_peak(module: Any, x: Any, y: Any, method: str, micro_batch: int) -> dict[str, Any]:
+    from devices.tensor_memory import track_tensors
+
+    seen = worked_through(len(x), micro_batch)
+    step = bind_step(module, x[:seen], y[:seen], method, micro_batch=micro_batch)
+    with track_tensors(parameters=module.parameters(), existing=[*module.buffers(), x, y]) as peak:
+        step()
+    return peak.result().to_json()
+
+
+def make_step(model: str, method: str, batch: int, device: str = "cpu") -> Callable[[], object]:
+    """Build a model and a batch, and return the step to be timed, synchronised with the device."""
+    step, _ = _make_steps(model, method, batch, None, device)
+    if device == "cpu":
+        return step
+
+    def synchronised() -> None:
+        step()
+        devices.synchronise()
+
+    return synchronised
+
+
+def bind_step(
+    module: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, method: str, *, micro_batch: int
+) -> Callable[[], object]:
+    """Return one step of a method over all of x, in micro-batches.
+
+    A ZO step and inference are exact in micro-batches; "fedavg" takes an SGD step for each.  A
+    method of :mod:`bench.workloads.low_memory_steps` cuts x up as its name says.
+    """
+    if method.startswith("backprop-"):
+        return bind_frugal(module, x, y, method, lr=LR)
+    own = micro_batch_of(method)
+    return _METHODS["zo" if own else method](module, x, y, own or micro_batch)
+
+
+def build(model: str) -> torch.nn.Module:
+    """Build a model by name, on the CPU."""
+    from bench.models.load import load_model
+
+    return load_model(model).module
+
+
+def images(model: str, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Make a batch for a model by name."""
+    from bench.models.load import load_model
+
+    return load_model(model).batch(batch)
+
+
+def _make_steps(
+    model: str, method: str, batch: int, images: int | None, device: str
+) -> tuple[Callable[[], object], Callable[[], object]]:
+    """Bind the step, over several micro-batches of a whole set, and its burn-in over one."""
+    from bench.models.load import load_model
+
+    loaded = load_model(model).to(device)
+    x, y = (part.to(device) for part in loaded.batch(images or batch))
+    seen = worked_through(len(x), batch)
+    step = bind_step(loaded.module, x[:seen], y[:seen], method, micro_batch=batch)
+    if images is None:
+        return step, step
+    return step, bind_step(loaded.module, x[:batch], y[:batch], method, micro_batch=batch)
+
+
+def _inference(module: Any, x: Any, y: Any, micro_batch: int) -> Callable[[], object]:
+    from zo_core.loss.module_loss import mean_loss
+
+    return lambda: [mean_loss(module, x, y, micro_batch=micro_batch) for _ in range(2)]
+
+
+def _zo_step(module: Any, x: Any, y: Any, micro_batch: int) -> Callable[[], object]:
+    """One direction of ZOWarmUp on the grid: two forwards, three passes, one replay."""
+    from zo_core import ZOSGD, snap_
+    from zo_core.loss.module_loss import mean_loss
+
+    optimizer = ZOSGD(
+        module, lr=LR, epsilon=EPSILON, tau=TAU, grid=snap_(module), run_seed=_RUN_SEED
+    )
+    return lambda: optimizer.step(lambda: mean_loss(module, x, y, micro_batch=micro_batch))
+
+
+def _fedavg_step(module: Any, x: Any, y: Any, micro_batch: int) -> Callable[[], object]:
+    """FedAvg's local SGD: forward, backward, update, for each batch."""
+    from zo_core.first_order.sgd import sgd_step_
+    from zo_core.loss.module_loss import micro_batches
+
+    def step() -> None:
+        module.train()
+        for inputs, targets in micro_batches(x, y, micro_batch):
+            sgd_step_(module, inputs, targets, lr=LR)
+
+    return step
+
+
+_METHODS = {"inference": _inference, "zo": _zo_step, "fedavg": _fedavg_step}
+
+
+def train(config: dict[str, Any]) -> dict[str, Any]:
+    """Run one whole training in this process.
+
+    Args:
+        config: fields of zo_core.config.TrainConfig.
+
+    Returns:
+        As :func:`bench.records.training_metrics.run_as_json` has it.
+    """
+    from bench.records.training_metrics import run_as_json
+    from zo_core.config import TrainConfig
+    from zo_core.data import load_dataset
+    from zo_core.federation.simulation.training import Training
+
+    chosen = TrainConfig(**config)
+    training = Training(chosen, load_dataset(chosen.dataset))
+    with devices.measure() as region:
+        record = training.run()
+    return run_as_json(record, region.to_json())

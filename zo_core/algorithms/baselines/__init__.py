@@ -1,0 +1,1 @@
+"""Methods that ZOWarmUp is compared with, one per file."""

@@ -1,0 +1,48 @@
+"""FedZO (Fang et al., "Communication-Efficient Stochastic Zeroth-Order Optimization for Federated
+Learning", IEEE TSP 2022, arXiv 2201.09531): local zeroth-order steps along directions on the
+sphere, and dense weights on the link, as in FedAvg.
+
+Local step: w -= lr / S sum_s (dL_s / (2 rho)) z_s with |z_s| = sqrt(d), which is the paper's
+(d / (S mu)) sum_s (...) v_s with |v_s| = 1, mu = rho sqrt(d) and a central difference in place of
+a forward one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from zo_core.algorithms.base import Algorithm, ClientData, RoundContext
+from zo_core.algorithms.fedavg import DenseAveraging
+from zo_core.algorithms.zo_client import ZerothOrderClient, zo_client_fields
+from zo_core.algorithms.zowarmup import from_scratch
+from zo_core.config import TrainConfig
+from zo_core.optimizer import apply_updates_
+from zo_core.replica import Replica
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FedZO(ZerothOrderClient, DenseAveraging):
+    """Local steps along the sphere in plain fp32, averaged by samples at the server."""
+
+    distribution: str = "sphere"
+    name: str = "fedzo"
+
+    def train_(self, replica: Replica, client: ClientData, context: RoundContext) -> None:
+        """Take the client's local steps in place, each over its part of the shard."""
+        for step, part in enumerate(self.parts(client, context)):
+            seeds = self.seeds(context, client.slot, step)
+            differences = self.differences(replica, part, seeds)
+            apply_updates_(
+                replica.params,
+                list(zip(seeds, differences.tolist(), strict=True)),
+                self.lr,
+                epsilon=self.epsilon,
+                tau=self.tau,
+                literal=self.literal_tau,
+                distribution=self.distribution,
+            )
+
+
+def fedzo(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
+    """FedZO from scratch among all clients."""
+    return from_scratch("fedzo", FedZO(**zo_client_fields(config), server_lr=1.0), config)

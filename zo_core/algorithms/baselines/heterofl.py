@@ -1,0 +1,212 @@
+"""HeteroFL (Diao, Ding, Tarokh, "HeteroFL: Computation and Communication Efficient Federated
+Learning for Heterogeneous Clients", ICLR 2021, arXiv 2010.01264): low-resource clients train a
+nested half of the network's channels, and each weight becomes the mean over who trained it.
+
+The paper (ZOWarmUp, arXiv 2509.03503) runs it at widths 1 and 1/2 under a fixed total of bytes on
+the link, and gives no total.  Here it is what FedAvg would spend in the config's rounds with the
+same cohorts, so that there are fewer rounds the more clients are high-resource.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from zo_core.algorithms.base import Algorithm, ApplyReport, ClientData, Phase, RoundContext
+from zo_core.algorithms.fedavg import FedAvg, local_sgd_fields, require_finite
+from zo_core.config import TrainConfig
+from zo_core.loss.module_loss import Criterion, cross_entropy
+from zo_core.payloads.core import DenseWeights, Payload, SubModel
+from zo_core.replica import Replica, gather, scatter_
+
+if TYPE_CHECKING:
+    import torch
+
+    from zo_core.models.narrow import NarrowTensor
+
+LOW_WIDTH = 0.5  # of the channels; paper
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeteroFL(FedAvg):
+    """Local SGD on nested sub-networks; w_i = mean of w_ki over the clients k that train i.
+
+    A label that a client does not have is masked: its output is 0 in the client's loss, and the
+    client does not count for the rows of the last layer that give it.  A weight that nobody trained
+    stays.  Messages hold weights alone: batch norm is static and has no statistics in training.
+    """
+
+    high: tuple[int, ...]  # slots that train at width 1
+    low_width: float = LOW_WIDTH
+    masked: bool = True
+    scaled: bool = True  # norms' inputs divided by the width in training
+    name: str = "heterofl"
+
+    def client_update(self, replica: Replica, client: ClientData, context: RoundContext) -> Payload:
+        """Train a copy of the client's sub-network and return its weights.
+
+        Raises:
+            NonFiniteWeightsError: the training diverged; no message carries such weights.
+        """
+        from zo_core.models.narrow import narrowed
+
+        module = narrowed(replica.module, self.width(client.slot), scaled=self.scaled)
+        labels = self._labels(replica, client)
+        criterion = self.criterion or cross_entropy
+        if labels.size:
+            criterion = mask_absent(criterion, labels)
+        self.train_module_(module, client, context, criterion)
+        values = gather([p for p in module.parameters() if p.requires_grad])
+        require_finite(values, client.slot)
+        return SubModel(
+            run_id=context.run_id,
+            round_index=context.round_index,
+            slot=client.slot,
+            labels=labels,
+            values=values,
+        )
+
+    def server_result(
+        self, replica: Replica, updates: Iterable[Payload], context: RoundContext
+    ) -> tuple[Payload, ApplyReport]:
+        """Fold the sum and the count of each weight, take their means, return the network.
+
+        Raises:
+            ValueError: an update is of another round or cohort, or of another width than its
+                client's.
+        """
+        size = replica.params.num_elements
+        total, count = np.zeros(size), np.zeros(size, np.int32)
+        for payload in updates:
+            self._fold_(total, count, self._checked(payload, replica, context), replica)
+        before = gather(replica.params.arrays)
+        mean = np.where(count > 0, total / np.maximum(count, 1), before)
+        after = self.stepped(replica, before, mean)
+        scatter_(replica.params.arrays, after)
+        replica.changed()
+        result = DenseWeights(
+            run_id=context.run_id,
+            round_index=context.round_index,
+            slot=0,
+            samples=0,
+            values=after,
+        )
+        return result, ApplyReport()
+
+    def apply_(self, replica: Replica, result: Payload, context: RoundContext) -> ApplyReport:
+        """Take over the server's weights; buffers stay."""
+        scatter_(replica.params.arrays, cast(DenseWeights, result).values)
+        replica.changed()
+        return ApplyReport()
+
+    def message_for(self, replica: Replica, result: Payload, slot: int) -> Payload:
+        """Cut the client's sub-network out of a result."""
+        dense = cast(DenseWeights, result)
+        parts = [view.reshape(-1) for _, view in self._views(dense.values, replica, slot)]
+        return replace(dense, values=np.concatenate(parts))
+
+    def _fold_(
+        self,
+        total: npt.NDArray[np.float64],
+        count: npt.NDArray[np.int32],
+        update: SubModel,
+        replica: Replica,
+    ) -> None:
+        start = 0
+        counts = self._views(count, replica, update.slot)
+        for (tensor, sums), (_, times) in zip(
+            self._views(total, replica, update.slot), counts, strict=True
+        ):
+            values = update.values[start : start + sums.size].reshape(sums.shape)
+            rows = update.labels if tensor.is_output and update.labels.size else slice(None)
+            sums[rows] += values[rows]
+            times[rows] += 1
+            start += sums.size
+
+    def _views(
+        self, flat: npt.NDArray[Any], replica: Replica, slot: int
+    ) -> Iterator[tuple[NarrowTensor, npt.NDArray[Any]]]:
+        """Views of a client's weights within all weights, tensor by tensor."""
+        from zo_core.models.narrow import narrow_tensors
+
+        start, params = 0, replica.params
+        tensors = narrow_tensors(replica.module, self.width(slot))
+        for tensor, array, size in zip(tensors, params.arrays, params.sizes, strict=True):
+            yield tensor, flat[start : start + size].reshape(array.shape)[tensor.index]
+            start += size
+
+    def width(self, slot: int) -> float:
+        """Share of the hidden channels that a client holds."""
+        return 1.0 if slot in self.high else self.low_width
+
+    def _labels(self, replica: Replica, client: ClientData) -> npt.NDArray[np.bool_]:
+        """Tell which labels a client has, (classes,); nothing where absent ones are not masked."""
+        from zo_core.models.narrow import narrow_tensors
+
+        outputs = [t for t in narrow_tensors(replica.module, 1.0) if t.is_output]
+        labels = np.zeros(outputs[0].shape[0] if self.masked and outputs else 0, np.bool_)
+        if labels.size:
+            labels[client.y.unique().cpu().numpy()] = True
+        return labels
+
+    def _checked(self, payload: Payload, replica: Replica, context: RoundContext) -> SubModel:
+        update = cast(SubModel, payload)
+        expected = sum(
+            view.size
+            for _, view in self._views(np.empty(replica.params.num_elements), replica, update.slot)
+        )
+        context.require_expected(
+            update, slot=update.slot, count=update.values.size, expected=expected
+        )
+        return update
+
+
+def mask_absent(criterion: Criterion, labels: npt.NDArray[np.bool_]) -> Criterion:
+    """Give a loss that sees 0 in place of the outputs of labels that a client does not have."""
+
+    def loss(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        absent = torch.from_numpy(~labels).to(outputs.device)
+        return criterion(outputs.masked_fill(absent, 0.0), y)
+
+    return loss
+
+
+def heterofl(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
+    """HeteroFL over all clients for as many rounds as FedAvg's bytes in the config's rounds allow.
+
+    Raises:
+        ValueError: the model cannot be narrowed.
+    """
+    method = HeteroFL(**local_sgd_fields(config), server_lr=config.server_lr, high=high)
+    share = (len(high) + (config.clients - len(high)) * size_share(config.model)) / config.clients
+    phase = Phase(
+        method=method,
+        rounds=int(config.rounds / share),
+        pool=tuple(range(config.clients)),
+        cohort_size=config.warmup_cohort,
+    )
+    return Algorithm(name="heterofl", phases=(phase,), statistics_batch=config.batch_size)
+
+
+def size_share(model: str) -> float:
+    """Weights of a model's low-resource sub-network over its own, for RGB images and 10 classes.
+
+    Raises:
+        ValueError: the model is unknown, or cannot be narrowed.
+    """
+    from zo_core.models import ModelConfig, skeleton
+    from zo_core.models.narrow import narrow_tensors
+
+    module = skeleton(model, ModelConfig(num_classes=10, in_channels=3, image_size=32))
+    sizes = [
+        sum(math.prod(tensor.shape) for tensor in narrow_tensors(module, width))
+        for width in (LOW_WIDTH, 1.0)
+    ]
+    return sizes[0] / sizes[1]

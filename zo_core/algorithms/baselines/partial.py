@@ -1,0 +1,55 @@
+"""First-order training of a part of the network: after a warm-up of the whole of it, everyone goes
+on with the last layers, or with biases and norms, and sends those alone.
+
+With a pivot of 0 the part is trained from the initial weights on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from zo_core.algorithms.base import Algorithm, ClientData, RoundContext
+from zo_core.algorithms.fedavg import FedAvg, fedavg_method, local_sgd_fields
+from zo_core.algorithms.zowarmup import two_phases
+from zo_core.config import TrainConfig
+from zo_core.first_order.trainable_part import part_of, trained_tensors, training_only
+from zo_core.loss.module_loss import cross_entropy
+from zo_core.replica import Replica
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartialFedAvg(FedAvg):
+    """FedAvg of some tensors; messages hold nothing else.
+
+    Training is in evaluation mode: whoever has the frozen rest has its running statistics too.
+    """
+
+    trained: str  # a part's name, see zo_core.first_order.trainable_part
+    name: str = "partial"
+    downlink_to_everyone: bool = True
+
+    def state(self, replica: Replica) -> Sequence[Any]:
+        """List the tensors of the part."""
+        return part_of(replica, trained_tensors(replica.module, self.trained)).params.arrays
+
+    def train_(self, replica: Replica, client: ClientData, context: RoundContext) -> None:
+        """Take some epochs of SGD over the shard, on the part alone."""
+        module = replica.module
+        with training_only(module, trained_tensors(module, self.trained)):
+            self.train_module_(
+                module, client, context, self.criterion or cross_entropy, training_mode=False
+            )
+
+
+def partial_method(config: TrainConfig) -> PartialFedAvg:
+    """Build the method that a config describes."""
+    return PartialFedAvg(
+        **local_sgd_fields(config), server_lr=config.server_lr, trained=config.trained
+    )
+
+
+def warmup_partial(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
+    """FedAvg among the high-resource clients until the pivot, then of a part by everyone."""
+    return two_phases("warmup-partial", fedavg_method(config), partial_method(config), config, high)

@@ -1,0 +1,101 @@
+"""One step of two parts, a zeroth-order and a dense one sent as integers, taken whole or not, and
+what the methods share that take such a step.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from zo_core.algorithms.base import ApplyReport, RoundContext
+from zo_core.algorithms.steps.increment import Increment, add_increment_
+from zo_core.algorithms.zeroth_order import ZerothOrderStep
+from zo_core.fixed_point import FixedPointUpdate
+from zo_core.grid import Grid, GridError
+from zo_core.optimizer import replay_
+from zo_core.payloads.core import MixedResult, Payload
+from zo_core.replica import Replica
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MixedStep(ZerothOrderStep):
+    """A round whose result is scalars and the integers of a dense step."""
+
+    def server_step_(
+        self,
+        replica: Replica,
+        context: RoundContext,
+        participates: npt.NDArray[np.bool_],
+        scalars: Mapping[int, npt.NDArray[np.float32]],
+        increment: Increment,
+    ) -> tuple[Payload, ApplyReport]:
+        """Take the server's step and make the message that rebuilds it.
+
+        Args:
+            replica: the server's.
+            context: the round.
+            participates: whose update counts, in the cohort's order.
+            scalars: dL, (S T,), by slot.
+            increment: the dense step on the grid.
+
+        Raises:
+            GridError: the step leaves the grid; no weight has changed.
+        """
+        differences = np.array([scalars[slot] for slot in sorted(scalars)], dtype=np.float32)
+        result = MixedResult(
+            run_id=context.run_id,
+            round_index=context.round_index,
+            digest=bytes(8),
+            participates=participates,
+            differences=differences.reshape(len(scalars), self.scalars),
+            increment=increment,
+        )
+        report = self.mix_(replica, result, context)
+        return replace(result, digest=replica.digest_prefix()), report
+
+    def apply_(self, replica: Replica, result: Payload, context: RoundContext) -> ApplyReport:
+        """Take the mixed step that a result describes and check the digest that it ends at.
+
+        Raises:
+            ForkError: these weights are not the server's; resynchronise.
+        """
+        message = cast(MixedResult, result)
+        report = self.mix_(replica, message, context)
+        replica.require_digest(message.digest)
+        return report
+
+    @abstractmethod
+    def mix_(self, replica: Replica, result: MixedResult, context: RoundContext) -> ApplyReport:
+        """Take the step that a result describes, whatever its digest says."""
+
+
+def mixed_step_(
+    replica: Replica, part: Replica, update: FixedPointUpdate | None, increment: Increment
+) -> ApplyReport:
+    """Take both steps in place, each rounded once, and widen after the second.
+
+    Args:
+        replica: all weights, on a grid.
+        part: those of them that the zeroth-order step moves; the replica itself for all.
+        update: the zeroth-order step; None for none.
+        increment: the other step, of all weights.
+
+    Raises:
+        GridError: the steps leave the grid; no weight has changed.
+    """
+    zero_share = None
+    if update is not None:
+        zero_share = replay_(part.params, update, part.grid, widen=False).zero_share
+    try:
+        widened = add_increment_(replica.params, increment, cast(Grid, replica.grid))
+    except GridError:
+        if update is not None:
+            replay_(part.params, update.negated(), part.grid, widen=False)
+        raise
+    replica.changed()
+    return ApplyReport(zero_share=zero_share, widened=widened)

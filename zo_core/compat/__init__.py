@@ -1,0 +1,1 @@
+"""Workarounds for other libraries, each in one place."""

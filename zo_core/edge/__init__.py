@@ -1,0 +1,1 @@
+"""A client without torch: export, manifest, weights file and ONNX Runtime losses."""

@@ -1,0 +1,66 @@
+"""What a party with torch builds from a config: data, model, and how its forwards run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from zo_core.config import TrainConfig
+from zo_core.data import Dataset, FederatedData, Split, dirichlet_partition, federate
+from zo_core.loss.forward_mode import ForwardMode, fastest_mode, try_forward_modes
+from zo_core.models import build_model
+from zo_core.replica import Replica
+
+
+def federated_data(config: TrainConfig, dataset: Dataset, device: str) -> FederatedData:
+    """Give a data set to the clients of a config."""
+    partition = dirichlet_partition(
+        dataset.train.y.numpy(),
+        clients=config.clients,
+        alpha=config.alpha,
+        holdout_share=config.holdout_share,
+        run_seed=config.run_seed,
+    )
+    data = federate(dataset, partition)
+    return replace(data, items=_to(data.items, device), test=_to(data.test, device))
+
+
+def shard_samples(config: TrainConfig, dataset: Dataset) -> int:
+    """Count the training items of each client; shards are equal."""
+    items = len(dataset.train) // config.clients
+    return items - int(items * config.holdout_share)
+
+
+def initial_replica(config: TrainConfig, dataset: Dataset, device: str) -> Replica:
+    """Build the model of a config at its initial weights."""
+    _, channels, _, size = dataset.train.x.shape
+    module = build_model(
+        config.model,
+        num_classes=dataset.num_classes,
+        in_channels=channels,
+        image_size=size,
+        norm=config.norm,
+        run_seed=config.run_seed,
+    )
+    return Replica(module.to(device))
+
+
+def choose_forward(
+    config: TrainConfig, module: Any, x: torch.Tensor
+) -> tuple[str, dict[str, float]]:
+    """Name the mode that the config names, or the fastest of a trial, with its figures."""
+    if config.forward != "auto":
+        return config.forward, {}
+    seconds = try_forward_modes(module, x)
+    return fastest_mode(seconds), seconds
+
+
+def laid_out(split: Split, mode: ForwardMode) -> Split:
+    """Lay images out as a mode wants them."""
+    return replace(split, x=mode.lay_out(split.x))
+
+
+def _to(split: Split, device: str) -> Split:
+    return replace(split, x=split.x.to(device), y=split.y.to(device))

@@ -1,0 +1,1 @@
+"""The protocol over MQTT: link, broker, security, loops."""

@@ -1,0 +1,1 @@
+"""The round protocol as transport-free state machines of server and client."""

@@ -1,0 +1,100 @@
+"""What the state machines ask of whoever drives them, and how they keep time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from zo_core.algorithms.base import RoundContext
+from zo_core.federation.protocol.transfer import Purpose, cut
+from zo_core.payloads.core import DenseWeights, Payload
+
+MAX_STEP_S = 10.0  # a driver ticks at least this often; what is longer is a jump of the clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    """Send one message."""
+
+    to: str | None  # identity; None: all clients, or the server where a client sends
+    body: bytes
+
+    def bodies(self) -> Iterator[bytes]:
+        """Return the messages one by one."""
+        yield self.body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """Send a long body in chunks, one at a time."""
+
+    to: str | None
+    body: bytes
+    purpose: Purpose
+    run_id: int
+    round_index: int
+    slot: int
+    chunk_bytes: int
+
+    def bodies(self) -> Iterator[bytes]:
+        """Return the messages one by one; each is made when it is asked for."""
+        for chunk in cut(
+            self.body,
+            self.purpose,
+            run_id=self.run_id,
+            round_index=self.round_index,
+            slot=self.slot,
+            chunk_bytes=self.chunk_bytes,
+        ):
+            yield chunk.encode()
+
+
+def reply(update: Payload, chunk_bytes: int) -> Send | Stream:
+    """Say how a client's update is sent: scalars in one message, a model in chunks."""
+    if not isinstance(update, DenseWeights):
+        return Send(to=None, body=update.encode())
+    return Stream(
+        to=None,
+        body=update.encode(),
+        purpose=Purpose.UPDATE,
+        run_id=update.run_id,
+        round_index=update.round_index,
+        slot=update.slot,
+        chunk_bytes=chunk_bytes,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compute:
+    """Compute this client's update of a round and hand it back."""
+
+    context: RoundContext
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """The run is over."""
+
+    reason: str | None  # None: all rounds are done
+
+
+Action = Send | Stream | Compute | Stop
+
+
+class Stopwatch:
+    """Seconds that have passed by a clock that may stand, jump back or jump ahead.
+
+    A step backwards counts nothing and one of more than ``MAX_STEP_S`` counts that, so that a clock
+    that is set, or a machine that slept, ends no round.
+    """
+
+    def __init__(self) -> None:
+        self.elapsed_s = 0.0
+        self.paused = False
+        self._last_s: float | None = None
+
+    def advance(self, now_s: float) -> None:
+        """Note the time."""
+        if self._last_s is not None and not self.paused:
+            self.elapsed_s += min(max(now_s - self._last_s, 0.0), MAX_STEP_S)
+        self._last_s = now_s

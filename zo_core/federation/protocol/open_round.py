@@ -1,0 +1,80 @@
+"""The round in flight at the server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from zo_core.federation.protocol.inbox import DenseInbox, Inbox, ScalarInbox
+from zo_core.federation.protocol.plan import Plan, Rules
+from zo_core.replica import Replica
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundNote:
+    """What is shown of a round that is over."""
+
+    round_index: int
+    method: str
+    cohort: int  # clients
+    counted: int  # of them whose updates count
+    elapsed_s: float  # from its opening
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flight:
+    """A round that waits for updates."""
+
+    inbox: Inbox
+    cohort: frozenset[int]  # slots
+    quorum: int  # clients without which it commits empty
+    opened_s: float  # on the server's stopwatch
+    deadline_s: float
+    served: set[str] = field(default_factory=set)  # identities that its model was sent to
+
+    def lacks(self, slot: int) -> bool:
+        """Whether a slot is of the cohort and has not answered."""
+        return slot in self.cohort and slot not in self.inbox.arrived
+
+    @property
+    def has_quorum(self) -> bool:
+        """Whether the updates there count."""
+        return len(self.inbox.arrived) >= self.quorum
+
+    def is_due(self, now_s: float, online: Iterable[int]) -> bool:
+        """Whether its time is up, or nobody is left who could still answer.
+
+        Asked at every message, it looks at who is online only as far as the first that is missing.
+        """
+        if now_s >= self.deadline_s or len(self.inbox.arrived) == len(self.cohort):
+            return True
+        return self.has_quorum and not any(map(self.lacks, online))
+
+
+def open_flight(
+    plan: Plan, rules: Rules, replica: Replica, *, round_index: int, now_s: float, spool: Path
+) -> Flight:
+    """Open a round.
+
+    Args:
+        plan: the run.
+        rules: deadline, quorum, clip.
+        replica: the model before the round.
+        round_index: which one.
+        now_s: on the server's stopwatch.
+        spool: folder for models on their way.
+    """
+    method, context = plan.method_at(round_index), plan.context_of(round_index)
+    inbox: Inbox
+    if plan.is_dense(round_index):
+        inbox = DenseInbox(context, count=replica.values().size, folder=spool)
+    else:
+        inbox = ScalarInbox(directions=plan.config.directions, clip=rules.clip)
+    return Flight(
+        inbox=inbox,
+        cohort=frozenset(context.cohort),
+        quorum=rules.quorum_of(len(context.cohort)),
+        opened_s=now_s,
+        deadline_s=now_s + rules.deadline_of(method),
+    )

@@ -1,0 +1,173 @@
+"""What every party of a networked run derives alike: schedule, cohorts, seeds; and the rules."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from zo_core.algorithms import build_algorithm
+from zo_core.algorithms.base import Algorithm, Method, RoundContext
+from zo_core.config import TrainConfig
+from zo_core.data.resources import assign_resources
+from zo_core.federation.protocol.transfer import MAX_CHUNK_BYTES, MIN_CHUNK_BYTES
+from zo_core.federation.rounds import sample_cohort
+from zo_core.grid import GRID_VERSION
+from zo_core.stream import STREAM_VERSION
+
+PLAN_VERSION = 1
+SERVED = ("zowarmup", "mezo", "fedavg", "high-res-only")  # algorithms that go over a network
+
+
+class PlanError(ValueError):
+    """A run that this program cannot take part in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """How the server runs rounds.
+
+    Raises:
+        ValueError: a field is out of its range.
+    """
+
+    deadline_s: float = 60.0  # of a ZO round, from its opening
+    warmup_deadline_s: float = 600.0  # of a FedAvg round
+    quorum: float = 0.5  # share of the cohort without which a round commits empty
+    clip: float = 10.0  # largest |dL| that is believed
+    wait_for: int = 1  # clients online before the first round, and after each start
+    resync_every_s: float = 5.0  # a client gets the whole model no more often on its own request
+    keep_rounds: bool = False  # never compact the log: phase two's model at any round stays in it
+
+    def __post_init__(self) -> None:
+        for name in ("deadline_s", "warmup_deadline_s", "clip", "wait_for"):
+            _require(getattr(self, name) > 0, name, "must be > 0", getattr(self, name))
+        _require(0 < self.quorum <= 1, "quorum", "must be in (0, 1]", self.quorum)
+
+    def deadline_of(self, method: Method) -> float:
+        """Seconds that a round by some method is open."""
+        return self.deadline_s if method.downlink_to_everyone else self.warmup_deadline_s
+
+    def quorum_of(self, cohort: int) -> int:
+        """Clients without which a round commits empty."""
+        return math.ceil(self.quorum * cohort)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run's config and what follows from it.
+
+    Raises:
+        PlanError: an algorithm that is not served, or plain mode, which no digest vouches for.
+    """
+
+    config: TrainConfig
+    run_id: int  # names the run in messages; tells nothing about its seed
+    samples: int  # training items of each client: shards are equal
+    chunk_bytes: int = 1 << 16  # of a body too long for one message
+
+    def __post_init__(self) -> None:
+        if self.config.algorithm not in SERVED:
+            raise PlanError(
+                f"algorithm must be one of {', '.join(SERVED)} over a network, got "
+                f"{self.config.algorithm!r}; train others in one process (zobench train)"
+            )
+        if not self.config.grid:
+            raise PlanError("grid must be True over a network: replicas are compared by digest")
+        if self.config.uplink != "dense":
+            raise PlanError(
+                f"uplink must be dense over a network, got {self.config.uplink!r}; train others in "
+                "one process (zobench train)"
+            )
+        if not MIN_CHUNK_BYTES <= self.chunk_bytes <= MAX_CHUNK_BYTES:
+            rule = f"must be in [{MIN_CHUNK_BYTES}, {MAX_CHUNK_BYTES}]"
+            raise PlanError(f"chunk_bytes {rule}, got {self.chunk_bytes}")
+
+    @cached_property
+    def high(self) -> tuple[int, ...]:
+        """Slots of the clients that can do backprop, ascending."""
+        config = self.config
+        return tuple(sorted(assign_resources(config.run_seed, config.clients, config.high_share)))
+
+    @cached_property
+    def algorithm(self) -> Algorithm:
+        """The schedule."""
+        return build_algorithm(self.config, self.high)
+
+    @property
+    def rounds(self) -> int:
+        """Rounds of all phases."""
+        return self.algorithm.rounds
+
+    def method_at(self, round_index: int) -> Method:
+        """Return the method of a round."""
+        return self.algorithm.phase_at(round_index).method
+
+    def is_dense(self, round_index: int) -> bool:
+        """Whether clients of a round send whole models; False beyond the last round."""
+        last = min(round_index, self.rounds - 1)
+        return not self.method_at(last).downlink_to_everyone
+
+    def context_of(self, round_index: int) -> RoundContext:
+        """Derive what every party knows of a round."""
+        phase = self.algorithm.phase_at(round_index)
+        seed = self.config.run_seed
+        cohort = sample_cohort(seed, round_index, phase.pool, phase.cohort_size)
+        return RoundContext(
+            run_seed=seed,
+            run_id=self.run_id,
+            round_index=round_index,
+            cohort=cohort,
+            samples=(self.samples,) * len(cohort),
+        )
+
+    def to_json(self) -> bytes:
+        """Encode all but run seed and run id, which messages carry as numbers."""
+        config = asdict(replace(self.config, run_seed=0))
+        del config["run_seed"]
+        plan = {
+            "version": PLAN_VERSION,
+            "stream": STREAM_VERSION,
+            "grid": GRID_VERSION,
+            "samples": self.samples,
+            "chunk_bytes": self.chunk_bytes,
+            "config": config,
+        }
+        return json.dumps(plan, sort_keys=True, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes, *, run_id: int, run_seed: int) -> Plan:
+        """Rebuild a plan.
+
+        Raises:
+            PlanError: the data is of another version, or no plan.
+        """
+        try:
+            plan = json.loads(data)
+            _require_versions(plan)
+            config = TrainConfig(**plan["config"], run_seed=run_seed)
+            samples, chunk_bytes = int(plan["samples"]), int(plan["chunk_bytes"])
+            return cls(config=config, run_id=run_id, samples=samples, chunk_bytes=chunk_bytes)
+        except PlanError:
+            raise
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise PlanError(
+                f"the server's plan cannot be read ({error}); run the same version at both ends"
+            ) from error
+
+
+def _require_versions(plan: dict[str, Any]) -> None:
+    ours = {"version": PLAN_VERSION, "stream": STREAM_VERSION, "grid": GRID_VERSION}
+    for name, version in ours.items():
+        if plan[name] != version:
+            raise PlanError(
+                f"the server's {name} is {plan[name]!r}, this program's is {version!r}; "
+                "run the same version at both ends"
+            )
+
+
+def _require(holds: bool, name: str, rule: str, value: object) -> None:
+    if not holds:
+        raise ValueError(f"{name} {rule}, got {value}")

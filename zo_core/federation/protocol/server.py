@@ -1,0 +1,300 @@
+"""The server as a state machine: messages and time in, messages out.
+
+It reads no clock and opens no socket.  A result is in the log before it is handed out to be sent.
+States: *waiting* for clients, a round *open*, *over*.  A round's end opens the next one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Set
+from pathlib import Path
+
+from zo_core.federation.log import RoundLog
+from zo_core.federation.protocol import catch_up
+from zo_core.federation.protocol.actions import Action, Send, Stop, Stopwatch
+from zo_core.federation.protocol.inbox import Refused, decode
+from zo_core.federation.protocol.messages import Hello, Reason
+from zo_core.federation.protocol.open_round import Flight, RoundNote, open_flight
+from zo_core.federation.protocol.outbox import Outbox
+from zo_core.federation.protocol.plan import Plan, Rules
+from zo_core.federation.protocol.roster import IDENTITY, free_slot
+from zo_core.federation.protocol.transfer import Chunk
+from zo_core.grid import GridError
+from zo_core.payloads.core import DenseWeights, ScalarUpdate
+from zo_core.payloads.encoding import Payload
+from zo_core.replica import Replica
+
+_HEAD_BYTES = 128  # more than any message's head
+
+
+class Server:
+    """One run's server.
+
+    Args:
+        plan: the run.
+        rules: deadline, quorum, clip.
+        log: the run's, begun or opened by :mod:`zo_core.federation.protocol.serving`.
+        replica: the model before the log's next round.
+        base: first 8 bytes of the digest at the log's snapshot.
+        spool: folder for models on their way; it exists.
+    """
+
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        rules: Rules,
+        log: RoundLog,
+        replica: Replica,
+        base: bytes,
+        spool: Path,
+        on_round: Callable[[RoundNote], None] = lambda note: None,
+    ) -> None:
+        self.plan, self.rules, self.log, self.replica = plan, rules, log, replica
+        self.online: set[str] = set()
+        self.refused: Counter[Reason] = Counter()
+        self.over: Stop | None = None
+        self._base, self._spool, self._on_round = base, spool, on_round
+        self._flight: Flight | None = None
+        self._started = False  # enough clients have been online since the start
+        self._watch = Stopwatch()
+        self._say = Outbox(plan, log, replica)
+        self._most_bytes = max(plan.chunk_bytes, 4 * plan.config.directions) + _HEAD_BYTES
+        self._streamed_s: dict[str, float] = {}  # when a client last got a model at its own request
+
+    @property
+    def next_round(self) -> int:
+        """The round in flight or to be opened."""
+        return self.log.next_round
+
+    @property
+    def arrived(self) -> Set[int]:
+        """Slots whose update of the open round is complete, a view."""
+        return self._flight.inbox.arrived if self._flight else frozenset()
+
+    def start(self, now_s: float) -> list[Action]:
+        """Call the roll; rounds begin when enough clients have answered."""
+        self._watch.advance(now_s)
+        if self.next_round == self.plan.rounds:
+            return self._finish()
+        return [self._say.announcement(left_s=0.0)]
+
+    def receive(self, sender: str, body: bytes, now_s: float) -> list[Action]:
+        """Take a message of the client that the transport says it is from."""
+        self._watch.advance(now_s)
+        try:
+            if not IDENTITY.fullmatch(sender):
+                raise Refused(Reason.UNKNOWN_CLIENT)
+            message = decode(body, most_bytes=self._most_bytes)
+            if isinstance(message, Hello):
+                return self._hello(sender, message)
+            return self._update(sender, message)
+        except Refused as refused:
+            self.refused[refused.reason] += 1
+            return []
+
+    def lost(self, sender: str, now_s: float) -> list[Action]:
+        """Note that a client's connection broke."""
+        self._watch.advance(now_s)
+        self.online.discard(sender)
+        return self._commit_if_due()
+
+    def tick(self, now_s: float) -> list[Action]:
+        """Let time pass; to be called at least every ``MAX_STEP_S`` seconds."""
+        self._watch.advance(now_s)
+        return self._commit_if_due()
+
+    def cut_off(self, now_s: float) -> None:
+        """Note that the transport is down: deadlines stand still."""
+        self._watch.advance(now_s)
+        self._watch.paused = True
+
+    def reconnected(self, now_s: float) -> list[Action]:
+        """Note that the transport is back: call the roll, so that everybody says what it lacks."""
+        self._watch.paused = False
+        return self.start(now_s)
+
+    def left_s(self) -> float | None:
+        """Seconds until the open round's deadline; None where no round is open."""
+        return None if self._flight is None else self._flight.deadline_s - self._watch.elapsed_s
+
+    # --- messages --------------------------------------------------------------------------------
+
+    def _hello(self, sender: str, hello: Hello) -> list[Action]:
+        if hello.run_id not in (0, self.plan.run_id):
+            return self._turned_away(sender, Reason.WRONG_RUN)
+        if sender not in self.log.roster:
+            slot = free_slot(self.plan, self.log.roster, hello)
+            if slot is None:
+                return self._turned_away(sender, Reason.ROSTER_FULL)
+            self.log.enrol(sender, slot)
+        self.online.add(sender)
+        actions: list[Action] = [] if hello.run_id else [self._say.welcome(sender)]
+        if not self.plan.is_dense(self.next_round):
+            actions += self._caught_up(sender, hello)
+        if self._flight is not None or self.over is not None:
+            return [*actions, *self._invite(sender, fresh=hello.fresh)]
+        return [*actions, *self._open_if_due()]
+
+    def _turned_away(self, sender: str, reason: Reason) -> list[Action]:
+        self.refused[reason] += 1
+        return [self._say.refusal(sender, reason)]
+
+    def _caught_up(self, sender: str, hello: Hello) -> list[Action]:
+        """Send what a client lacks, if anything."""
+        from_round = hello.round_index
+        agrees = catch_up.agrees(
+            self.log, base=self._base, from_round=from_round, digest=hello.digest
+        )
+        if agrees and from_round == self.next_round:
+            return []
+        if agrees is False:
+            return self._refork(sender)
+        return self._resync(sender, Reason.BEHIND, from_round if agrees else None)
+
+    def _refork(self, sender: str) -> list[Action]:
+        """Refuse what a client computed on other weights, and give it the run's."""
+        self.refused[Reason.WRONG_DIGEST] += 1
+        return self._resync(sender, Reason.WRONG_DIGEST, None)
+
+    def _resync(self, to: str, reason: Reason, from_round: int | None) -> list[Action]:
+        """Bring a client up to date, unless it was just served."""
+        if not self._may_stream(to):
+            return []
+        return self._say.catch_up(to, reason, from_round=from_round)
+
+    def _may_stream(self, to: str) -> bool:
+        """Whether a client may have a long body at its own request; counts those that may not."""
+        now, last = self._watch.elapsed_s, self._streamed_s.get(to)
+        if last is not None and now - last < self.rules.resync_every_s:
+            self.refused[Reason.TOO_OFTEN] += 1
+            return False
+        self._streamed_s[to] = now
+        return True
+
+    def _invite(self, sender: str, *, fresh: bool = False) -> list[Action]:
+        """Tell one client of the end, or of the open round where that waits for it."""
+        if self._flight is not None and self.log.roster[sender] in self._flight.inbox.arrived:
+            return []
+        actions: list[Action] = [self._say.announcement(self.left_s() or 0.0, to=sender)]
+        return actions + self._models([sender], fresh=fresh)
+
+    def _models(self, names: Iterable[str], *, fresh: bool = False) -> list[Action]:
+        """Send a FedAvg round's weights to those of its cohort that have not had them."""
+        if self._flight is None or not self.plan.is_dense(self.next_round):
+            return []
+        flight, served = self._flight, self._flight.served
+        waited = (name for name in names if flight.lacks(self.log.roster[name]))
+        lacking = [name for name in waited if fresh or name not in served]
+        lacking = [name for name in lacking if name not in served or self._may_stream(name)]
+        served.update(lacking)
+        return [self._say.model(name) for name in lacking]
+
+    def _update(self, sender: str, message: Payload) -> list[Action]:
+        """Take a client's scalars or a piece of its model."""
+        if sender not in self.log.roster:
+            raise Refused(Reason.UNKNOWN_CLIENT)
+        if not isinstance(message, ScalarUpdate | Chunk):
+            raise Refused(Reason.MALFORMED)
+        if message.run_id != self.plan.run_id:
+            raise Refused(Reason.WRONG_RUN)
+        slot = self.log.roster[sender]
+        if message.slot != slot:
+            raise Refused(Reason.WRONG_SLOT)
+        self.online.add(sender)
+        if message.round_index != self.next_round or self._flight is None:
+            stale = message.round_index < self.next_round
+            raise Refused(Reason.STALE if stale else Reason.NOT_OPEN)
+        if slot not in self._flight.cohort:
+            raise Refused(Reason.NOT_IN_COHORT)
+        if isinstance(message, ScalarUpdate) and message.digest != self.replica.digest_prefix():
+            resync = self._refork(sender)
+            return [*resync, *self._invite(sender)] if resync else []
+        self._flight.inbox.add(slot, message)
+        return self._commit_if_due()
+
+    # --- rounds ----------------------------------------------------------------------------------
+
+    def _open_if_due(self) -> list[Action]:
+        """Open the next round where none is, and somebody is there to take part."""
+        self._started = self._started or len(self.online) >= self.rules.wait_for
+        if (
+            self._flight is not None
+            or self.over is not None
+            or not self._started
+            or not self.online
+        ):
+            return []
+        self._open_round()
+        actions: list[Action] = [self._say.announcement(self.left_s() or 0.0)]
+        return actions + self._models(sorted(self.online))
+
+    def _open_round(self) -> None:
+        now_s = self._watch.elapsed_s
+        self._flight = open_flight(
+            self.plan,
+            self.rules,
+            self.replica,
+            round_index=self.next_round,
+            now_s=now_s,
+            spool=self._spool,
+        )
+
+    def _commit_if_due(self) -> list[Action]:
+        """End the round when its time is up, or when nobody is left who could still answer."""
+        online = (self.log.roster[name] for name in self.online)
+        if self._flight is None or not self._flight.is_due(self._watch.elapsed_s, online):
+            return []
+        return self._commit(self._flight)
+
+    def _commit(self, done: Flight) -> list[Action]:
+        """Step the model, keep the result, hand it out, open the next round."""
+        round_index = self.next_round
+        method = self.plan.method_at(round_index)
+        updates = done.inbox.updates() if done.has_quorum else iter(())
+        try:
+            result, _ = method.server_result(
+                self.replica, updates, self.plan.context_of(round_index)
+            )
+        except GridError as error:
+            self.over = Stop(reason=f"diverged in round {round_index}: {error}")
+            return [self.over]
+        note = RoundNote(
+            round_index=round_index,
+            method=method.name,
+            cohort=len(done.cohort),
+            counted=len(done.inbox.arrived) if done.has_quorum else 0,
+            elapsed_s=self._watch.elapsed_s - done.opened_s,
+        )
+        actions = self._kept(result)
+        done.inbox.close()
+        self._flight = None
+        self._on_round(note)
+        if self.next_round == self.plan.rounds:
+            return [*actions, *self._finish()]
+        if isinstance(result, DenseWeights) or not self.online:
+            return [*actions, *self._open_if_due()]
+        self._open_round()  # whoever applies a result has opened the next round by it
+        return actions
+
+    def _kept(self, result: Payload) -> list[Action]:
+        """Put a round's outcome on disk, and only then into a message."""
+        self._say.changed()
+        after = result.round_index + 1
+        if not isinstance(result, DenseWeights):
+            self.log.append(result)
+            if self.log.outweighs_snapshots and not self.rules.keep_rounds:
+                self.log.compact_(self.replica.snapshot(run_id=self.plan.run_id, round_index=after))
+                self._base = self.replica.digest_prefix()
+            return [Send(to=None, body=result.encode())]
+        if after == self.plan.rounds or self.plan.is_dense(after):
+            self.log.rebase_(self.replica.snapshot(run_id=self.plan.run_id, round_index=after))
+            return []
+        self.log.rebase_(self.replica.hand_over_(run_id=self.plan.run_id, round_index=after))
+        self._base = self.replica.digest_prefix()
+        return self._say.catch_up(None, Reason.HAND_OVER)
+
+    def _finish(self) -> list[Action]:
+        self.over = Stop(reason=None)
+        return [self._say.announcement(left_s=0.0), self.over]

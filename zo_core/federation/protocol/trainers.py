@@ -1,0 +1,179 @@
+"""The client's half that knows model and data: with torch, or with an exported model alone."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from zo_core.algorithms.base import ClientData, RoundContext
+from zo_core.federation.protocol.plan import Plan
+from zo_core.payloads.core import Payload
+from zo_core.replica import Replica
+
+Backend = Literal["torch", "onnx"]
+Shard = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
+HIGH_MEMORY_MIB = 2048  # from here on a device is trusted with backprop, unless told otherwise
+
+
+class TorchTrainer:
+    """Trains by backprop and by forwards, on the slot's shard of a data set by name.
+
+    Args:
+        data_dir: folder of data sets that are files.
+        device: a torch device.
+        own: this device's own data in the place of the slot's shard.
+    """
+
+    def __init__(
+        self, *, data_dir: Path | None = None, device: str = "cpu", own: Shard | None = None
+    ) -> None:
+        self._data_dir, self._device, self._own = data_dir, device, own
+
+    def join(self, plan: Plan, slot: int) -> Replica:
+        """Build the model of a run and get the slot's data."""
+        from zo_core.data import Split, load_dataset
+        from zo_core.federation.build import (
+            choose_forward,
+            federated_data,
+            initial_replica,
+            laid_out,
+        )
+        from zo_core.loss.forward_mode import FORWARD_MODES
+
+        dataset = load_dataset(plan.config.dataset, data_dir=self._data_dir)
+        self._plan, self.replica = plan, initial_replica(plan.config, dataset, self._device)
+        shard = federated_data(plan.config, dataset, self._device).client(slot)
+        if self._own is not None:
+            import torch
+
+            x, y = (torch.from_numpy(part).to(self._device) for part in self._own)
+            shard = Split(x=x, y=y)
+        mode, _ = choose_forward(plan.config, self.replica.module, shard.x)
+        self._mode = FORWARD_MODES[mode]
+        shard = laid_out(shard, self._mode)
+        self._client = ClientData(slot=slot, x=shard.x, y=shard.y)
+        return self.replica
+
+    def update(self, context: RoundContext) -> Payload:
+        """Compute what is sent of a round; the replica ends as it was."""
+        method = self._plan.method_at(context.round_index)
+        with self._mode.active():
+            return method.client_update(self.replica, self._client, context)
+
+
+class OnnxTrainer:
+    """Trains by forwards alone, on a model that ``zobench export`` wrote; needs no torch.
+
+    Args:
+        folder: the exported model; its weights are replaced by the run's.
+        mode: "memory" or "speed".
+        threads: within an operator; None for one a core.
+        own: this device's own data in the place of the slot's shard.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        mode: str = "memory",
+        threads: int | None = None,
+        own: Shard | None = None,
+    ) -> None:
+        self._folder, self._mode, self._threads, self._own = folder, mode, threads, own
+
+    def join(self, plan: Plan, slot: int) -> Replica:
+        """Load the model and get the slot's data."""
+        from zo_core.edge.load import load_replica
+        from zo_core.edge.onnx_loss import session_settings
+
+        settings = replace(session_settings(self._mode), threads=self._threads)
+        self._plan, self.replica = plan, load_replica(self._folder, mode=settings)
+        x, y = self._own or shard_arrays(plan, slot)
+        self._client = ClientData(slot=slot, x=x, y=y)
+        return self.replica
+
+    def update(self, context: RoundContext) -> Payload:
+        """Compute what is sent of a round; the replica ends as it was."""
+        method = self._plan.method_at(context.round_index)
+        return method.client_update(self.replica, self._client, context)
+
+
+def choose_backend(
+    *, model: Path | None, memory_mib: float, high_mib: float
+) -> tuple[Backend, bool]:
+    """Choose how a device takes part: by what is installed, and by its memory.
+
+    Args:
+        model: an exported model's folder, if there is one.
+        memory_mib: the device's.
+        high_mib: from which memory on it is asked for backprop.
+
+    Returns:
+        The back end, and whether the device is high-resource.
+
+    Raises:
+        ValueError: neither torch, nor an exported model and onnxruntime.
+    """
+    has_torch = importlib.util.find_spec("torch") is not None
+    if has_torch and memory_mib >= high_mib:
+        return "torch", True
+    if model is not None and importlib.util.find_spec("onnxruntime") is not None:
+        return "onnx", False
+    if has_torch:
+        return "torch", False
+    raise ValueError(
+        "this device can compute no loss: install torch, or onnxruntime and give an exported model "
+        "(zobench export on another machine, then --model DIR)"
+    )
+
+
+def shard_arrays(plan: Plan, slot: int) -> Shard:
+    """Get a slot's training shard without torch; the same bits as with it.
+
+    Raises:
+        ValueError: the data set can be had with torch alone.
+    """
+    from zo_core.data.dataset import channel_scaling
+    from zo_core.data.digits import digit_arrays
+    from zo_core.data.partition import dirichlet_partition
+
+    if plan.config.dataset != "digits":
+        raise ValueError(
+            f"without torch the data set can be digits alone, got {plan.config.dataset!r}; give "
+            "this device's own data (--data FILE.npz)"
+        )
+    (images, labels), _ = digit_arrays()
+    partition = dirichlet_partition(
+        labels,
+        clients=plan.config.clients,
+        alpha=plan.config.alpha,
+        holdout_share=plan.config.holdout_share,
+        run_seed=plan.config.run_seed,
+    )
+    mine = partition.train[slot]
+    return channel_scaling(images).of_array(images[mine]), labels[mine]
+
+
+def load_shard(path: Path) -> Shard:
+    """Read a device's own data: arrays ``x`` (items, ...) and ``y`` (items,) of an .npz file.
+
+    Raises:
+        ValueError: the file has no such arrays, or none of its items.
+        OSError: it cannot be read.
+    """
+    with np.load(path, allow_pickle=False) as arrays:
+        names: list[Any] = list(arrays.files)
+        if "x" not in names or "y" not in names:
+            raise ValueError(f"{path} must hold arrays x and y, got {', '.join(names) or 'none'}")
+        x, y = arrays["x"].astype(np.float32), arrays["y"].astype(np.int64)
+    if len(x) == 0 or y.shape != (len(x),) or not np.isfinite(x).all():
+        raise ValueError(
+            f"{path} must hold finite items x and one label y for each, got shapes {x.shape} and "
+            f"{y.shape}"
+        )
+    return x, y

@@ -1,0 +1,218 @@
+"""A whole training run in one process: phases, hand-over, rounds, evaluation, accounting.
+
+Every replica of a run holds the same bits, so one resident model stands for the server and all
+clients; the log and the digest are what other replicas are checked by.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from zo_core.algorithms import build_algorithm
+from zo_core.algorithms.base import ClientData, Phase, RoundContext
+from zo_core.algorithms.fedavg import NonFiniteWeightsError
+from zo_core.config import TrainConfig
+from zo_core.data import Dataset, assign_resources
+from zo_core.federation.build import (
+    choose_forward,
+    federated_data,
+    initial_replica,
+    laid_out,
+)
+from zo_core.federation.log import RoundLog
+from zo_core.federation.record import Evaluation, TrainingRecord
+from zo_core.federation.rounds import RoundRecord, run_round, sample_cohort
+from zo_core.federation.simulation.evaluation import Evaluator
+from zo_core.federation.simulation.run_checkpoint import save
+from zo_core.grid import GridError
+from zo_core.loss.forward_mode import FORWARD_MODES
+from zo_core.loss.module_loss import micro_batches
+from zo_core.loss.passes import counting_passes
+from zo_core.models.statistics import collect_statistics_
+from zo_core.spsa import NonFiniteLossError
+
+Progress = Callable[[TrainingRecord], None]  # called after each round
+
+
+class Training:
+    """One run: who takes part in it, and the loop over its rounds.
+
+    Args:
+        config: how to train.
+        dataset: what config.dataset names.
+        device: a torch device.
+
+    Raises:
+        ValueError: an unknown algorithm or model, or clients that the data cannot serve.
+    """
+
+    def __init__(self, config: TrainConfig, dataset: Dataset, *, device: str = "cpu") -> None:
+        self.config = config
+        high = assign_resources(config.run_seed, config.clients, config.high_share)
+        self.high = tuple(sorted(high))
+        self.algorithm = build_algorithm(config, self.high)
+        self.data = federated_data(config, dataset, device)
+        self.replica = initial_replica(config, dataset, device)
+        self.log: RoundLog | None = None  # from the hand-over on
+        self.record = TrainingRecord(config=config, high=self.high)
+        self.set_forward(*choose_forward(config, self.replica.module, self.data.client(0).x))
+        self.record.guessing = self._evaluator.guessing()
+
+    def set_forward(self, mode: str, trial_s: dict[str, float]) -> None:
+        """Run forwards in a mode from here on; the data is laid out for it.
+
+        Args:
+            mode: a name in FORWARD_MODES.
+            trial_s: what the choice rests on, kept in the record; empty where there was no trial.
+        """
+        self.record.forward, self.record.forward_trial_s = mode, trial_s
+        self._forward = FORWARD_MODES[mode]
+        self.data = replace(
+            self.data,
+            items=laid_out(self.data.items, self._forward),
+            test=laid_out(self.data.test, self._forward),
+        )
+        self._evaluator = Evaluator(self.data, self.high)
+
+    def run(
+        self,
+        progress: Progress | None = None,
+        *,
+        checkpoints: Path | None = None,
+        checkpoint_every: int = 20,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> TrainingRecord:
+        """Run all rounds that are left; a run that diverges stops there and its record says so.
+
+        Args:
+            progress: called after each round.
+            checkpoints: folder that the run is saved in, see
+                :mod:`zo_core.federation.simulation.run_checkpoint`; None for nowhere.
+            checkpoint_every: rounds between checkpoints; the last round is saved as well.
+            stop: asked after each round; True saves the run and returns its unfinished record.
+        """
+        record = self.record
+        for round_index in range(record.rounds_done, self.algorithm.rounds):
+            try:
+                self.step(round_index)
+            except (GridError, NonFiniteLossError, NonFiniteWeightsError) as error:
+                record.outcome, record.reason = "diverged", f"round {round_index}: {error}"
+                break
+            if record.rounds_done % self.config.eval_every == 0:
+                record.curve.append(self.evaluate())
+            stopping = stop() and not self.is_done
+            due = record.rounds_done % checkpoint_every == 0
+            if checkpoints is not None and (due or stopping or self.is_done):
+                save(self, checkpoints)
+            if progress is not None:
+                progress(record)
+            if stopping:
+                return record
+        if not record.curve or record.curve[-1].rounds_done != record.rounds_done:
+            record.curve.append(self.evaluate())
+        record.digest = self.replica.digest().hex()
+        return record
+
+    @property
+    def is_done(self) -> bool:
+        """No round is left."""
+        return self.record.rounds_done == self.algorithm.rounds
+
+    def step(self, round_index: int) -> RoundRecord:
+        """Run one round, after the hand-over where that is due, and account for it."""
+        phase = self.algorithm.phase_at(round_index)
+        method = phase.method
+        started = time.perf_counter()
+        self.prepare(round_index)
+        with self._forward.active(), counting_passes() as passes:
+            done = run_round(
+                method,
+                self.replica,
+                self.client_data,
+                self.context_of(round_index),
+                roster_size=self.config.clients,
+            )
+        if self.log is not None:
+            self.log.append(done.result)
+        self._account(done, time.perf_counter() - started)
+        self.record.add_passes(done.method, passes)
+        return done
+
+    def prepare(self, round_index: int) -> None:
+        """Hand over to phase two where a round is its first and that has not been done."""
+        phase = self.algorithm.phase_at(round_index)
+        method = phase.method
+        if self.log is None and (method.downlink_to_everyone or method.needs_grid):
+            self._hand_over(phase, round_index)
+
+    def context_of(self, round_index: int) -> RoundContext:
+        """Derive what every party knows of a round."""
+        phase = self.algorithm.phase_at(round_index)
+        cohort = sample_cohort(self.config.run_seed, round_index, phase.pool, phase.cohort_size)
+        return RoundContext(
+            run_seed=self.config.run_seed,
+            run_id=self.config.run_seed,
+            round_index=round_index,
+            cohort=cohort,
+            samples=(self.data.shard_size,) * len(cohort),
+        )
+
+    def client_data(self, slot: int) -> ClientData:
+        """Return a client's training shard, a view."""
+        split = self.data.client(slot)
+        return ClientData(slot=slot, x=split.x, y=split.y)
+
+    def evaluate(self) -> Evaluation:
+        """Measure the model as it stands on the test split and the clients' hold-outs."""
+        with self._forward.active():
+            self._collect_statistics()
+            accuracy = self._evaluator.measure(self.replica.module)
+        return Evaluation(
+            rounds_done=self.record.rounds_done,
+            test_accuracy=accuracy.test,
+            high_accuracy=accuracy.high,
+            low_accuracy=accuracy.low,
+            worst_decile_accuracy=accuracy.worst_decile,
+            up_payload_bytes=self.record.up_payload_bytes,
+            down_payload_bytes=self.record.down_payload_bytes,
+            item_passes=self.record.item_passes,
+            elapsed_s=self.record.elapsed_s,
+        )
+
+    def _collect_statistics(self) -> None:
+        """Query the clients one after the other for static batch norm's statistics."""
+        size = self.algorithm.statistics_batch
+        if size is None:
+            return
+        shards = (self.data.client(slot) for slot in range(self.config.clients))
+        batches = (x for shard in shards for x, _ in micro_batches(shard.x, shard.y, size))
+        collect_statistics_(self.replica.module, batches)
+        self.replica.changed()
+
+    def _hand_over(self, phase: Phase, round_index: int) -> None:
+        """Freeze the warm-up's model as the origin of all replicas and send it to who follows."""
+        everyone = phase.method.downlink_to_everyone
+        snapshot = self.replica.hand_over_(
+            run_id=self.config.run_seed, round_index=round_index, grid=phase.method.needs_grid
+        )
+        self.log = RoundLog(snapshot, self.context_of)
+        receivers = self.config.clients if everyone else len(phase.pool)
+        self.record.handover_bytes = snapshot.num_bytes * receivers
+        self.record.down_payload_bytes += self.record.handover_bytes
+        self.record.down_scalar_bytes += 4 * snapshot.values.size * receivers
+
+    def _account(self, done: RoundRecord, elapsed_s: float) -> None:
+        record = self.record
+        seconds = record.seconds_by_method
+        seconds[done.method] = seconds.get(done.method, 0.0) + elapsed_s
+        record.up_scalar_bytes += done.up_scalar_bytes
+        record.down_scalar_bytes += done.down_scalar_bytes
+        record.up_payload_bytes += done.up_payload_bytes
+        record.down_payload_bytes += done.down_payload_bytes
+        record.rounds_done += 1
+        if done.report.zero_share is not None:
+            record.zero_shares.append(done.report.zero_share)
+        record.widened += [f"{done.round_index}: {name}" for name in done.report.widened]

@@ -1,0 +1,1 @@
+"""Backprop: local SGD, memory-efficient variants, trainable parts, compressed uplinks."""

@@ -1,0 +1,252 @@
+"""One party's copy of the model: weights, their grid, and what else belongs to the state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from zo_core.digest import digest, frozen_state
+from zo_core.grid import Grid, snap_
+from zo_core.parameters import (
+    Parameters,
+    Params,
+    as_numpy_if_possible,
+    is_module,
+    parameters,
+    size_of,
+)
+from zo_core.payloads.core import DIGEST_PREFIX_BYTES, Snapshot
+
+
+class ForkError(RuntimeError):
+    """A replica's weights are not the server's; replay cannot repair a fork."""
+
+
+class Forward(Protocol):
+    """Compute losses at weights that it shares with a replica."""
+
+    def mean_loss(self, x: Any, y: Any, *, micro_batch: int | None = None) -> float:
+        """Compute the mean loss over all items, summed in float64."""
+
+
+class Replica:
+    """A model that takes part in a federation; all replicas of a run hold the same bits.
+
+    Args:
+        params: a torch module, or an ordered list of buffers (a client without torch).
+        frozen: for a list, what else belongs to the model: frozen parameters, then buffers, in
+            model order.  A module knows its own.
+        forward: for a list, what computes a loss at these weights; None for a replica that only
+            replays.
+    """
+
+    def __init__(
+        self, params: Params, *, frozen: Sequence[Any] = (), forward: Forward | None = None
+    ) -> None:
+        self.module: Any = params if is_module(params) else None
+        self._forward = forward
+        self.params: Parameters = parameters(params)
+        self.grid: Grid | None = None
+        # what a method keeps between rounds, flat fp32 buffers: every replica's own copy, in digest
+        # and snapshot, and what the server alone keeps, in neither
+        self.shared_state: Any = None
+        self.server_state: Any = None
+        self.client_states: dict[int, Any] = {}  # what a method's clients keep, by slot; likewise
+        self._frozen = frozen_state(params) if is_module(params) else list(frozen)
+        self._digest: bytes | None = None  # of the state since the last change
+
+    def mean_loss(
+        self, x: Any, y: Any, *, micro_batch: int | None = None, criterion: Any = None
+    ) -> float:
+        """Compute the mean loss over all items at the weights as they stand.
+
+        Args:
+            x: inputs, (items, ...).
+            y: targets, (items, ...).
+            micro_batch: items a forward; None for all at once.
+            criterion: gives a module's loss of each item; None for cross entropy.
+
+        Raises:
+            ValueError: no items, micro_batch < 1, or a replica that has no forward.
+        """
+        if self.module is not None:
+            from zo_core.loss.module_loss import cross_entropy, mean_loss
+
+            criterion = criterion or cross_entropy
+            return mean_loss(self.module, x, y, micro_batch=micro_batch, criterion=criterion)
+        if self._forward is None or criterion is not None:
+            what = "forward" if self._forward is None else "criterion of its own choice"
+            raise ValueError(f"a replica of bare buffers has no {what}: give it one, or a module")
+        return self._forward.mean_loss(x, y, micro_batch=micro_batch)
+
+    def digest(self) -> bytes:
+        """Hash the exact state, 32 bytes; see :func:`zo_core.digest.digest`.
+
+        The hash is kept until :meth:`changed`; perturbing and restoring is no change.
+        """
+        if self._digest is None:
+            self._digest = digest(self.params, self.grid, frozen=[*self._frozen, *self._shared()])
+        return self._digest
+
+    def digest_prefix(self) -> bytes:
+        """Return the digest's first 8 bytes, which messages carry."""
+        return self.digest()[:DIGEST_PREFIX_BYTES]
+
+    def require_digest(self, prefix: bytes) -> None:
+        """Check that the state is the server's.
+
+        Raises:
+            ForkError: it is not.
+        """
+        if self.digest_prefix() != prefix:
+            raise ForkError(
+                f"this replica's digest begins with {self.digest_prefix().hex()}, the server's "
+                f"with {prefix.hex()}; take over a snapshot and replay the log's tail"
+            )
+
+    def require_computed_on(self, slot: int, prefix: bytes) -> None:
+        """Check that a client's update was computed on these weights.
+
+        Raises:
+            ForkError: it was computed on others.
+        """
+        if self.digest_prefix() != prefix:
+            raise ForkError(
+                f"slot {slot} computed on weights whose digest begins with {prefix.hex()}, the "
+                f"server's begins with {self.digest_prefix().hex()}; send it a snapshot and the "
+                "log's tail"
+            )
+
+    def changed(self) -> None:
+        """Forget the digest; called after each write to the state."""
+        self._digest = None
+
+    def snap_(self) -> None:
+        """Put the weights on the grid (hand-over)."""
+        self.grid = snap_(self.params)
+        self.changed()
+
+    def hand_over_(self, *, run_id: int, round_index: int, grid: bool = True) -> Snapshot:
+        """Freeze the model as the origin of all replicas; every one begins from what is returned.
+
+        Args:
+            run_id: the run.
+            round_index: the first round of phase two.
+            grid: put the weights on the grid.
+        """
+        if self.module is not None:
+            self.module.eval()  # buffers are frozen from here on
+        if grid:
+            self.snap_()
+        snapshot = self.snapshot(run_id=run_id, round_index=round_index)
+        self.restore_(snapshot)  # what float32 holds of it
+        return snapshot
+
+    @property
+    def num_values(self) -> int:
+        """Values of a snapshot: weights and what is frozen."""
+        return self.params.num_elements + sum(map(size_of, self._frozen))
+
+    def values(self) -> npt.NDArray[np.float32]:
+        """Copy what training changes, weights and then buffers, into one flat float32 array."""
+        return gather(self.trained_state())
+
+    def load_(self, values: npt.NDArray[np.float32]) -> None:
+        """Write what :meth:`values` gave, in place.
+
+        Raises:
+            ValueError: values has another length than this model's state.
+        """
+        scatter_(self.trained_state(), values)
+        self.changed()
+
+    def snapshot(self, *, run_id: int, round_index: int) -> Snapshot:
+        """Pack the state as it is before round_index: weights, exponents, what is frozen or shared.
+
+        What float32 does not hold is rounded; whoever sends a snapshot restores it as well, so that
+        all replicas begin alike.
+        """
+        exponents = np.empty(0, np.int32) if self.grid is None else self.grid.exponents.copy()
+        return Snapshot(
+            run_id=run_id,
+            round_index=round_index,
+            exponents=exponents,
+            values=gather([*self.params.arrays, *self._frozen]),
+            state=gather(self._shared()),
+        )
+
+    def restore_(self, snapshot: Snapshot) -> None:
+        """Take over a snapshot's state in place.
+
+        Raises:
+            ValueError: the snapshot is of another model.
+        """
+        scatter_([*self.params.arrays, *self._frozen], snapshot.values)
+        self.share(snapshot.state)
+        self.grid = Grid(snapshot.exponents) if snapshot.exponents.size else None
+        self.changed()
+
+    def share(self, values: npt.NDArray[np.float32]) -> None:
+        """Hold a copy of values where the weights lie, as state of every replica; none for none."""
+        first = as_numpy_if_possible(self.params.arrays[0])
+        on_host = isinstance(first, np.ndarray)
+        buffer = np.empty(values.size, np.float32) if on_host else first.new_empty(values.size)
+        write_(buffer, values)
+        self.shared_state = buffer if values.size else None
+        self.changed()
+
+    def _shared(self) -> list[Any]:
+        return [] if self.shared_state is None else [self.shared_state]
+
+    def trained_state(self) -> list[Any]:
+        """List what training changes: weights, then buffers."""
+        buffers = [] if self.module is None else list(self.module.buffers())
+        return [*self.params.arrays, *buffers]
+
+
+def gather(arrays: Sequence[Any]) -> npt.NDArray[np.float32]:
+    """Copy arrays and tensors into one flat float32 array, one after the other."""
+    return np.concatenate([np.empty(0, np.float32), *map(_flat_copy, arrays)])
+
+
+def scatter_(arrays: Sequence[Any], values: npt.NDArray[np.float32]) -> None:
+    """Write what :func:`gather` gave of arrays and tensors of these sizes.
+
+    Raises:
+        ValueError: values has another length.
+    """
+    sizes = [size_of(array) for array in arrays]
+    if values.size != sum(sizes):
+        raise ValueError(
+            f"the model's state has {sum(sizes)} values, got {values.size}; "
+            "both sides must build the same model"
+        )
+    start = 0
+    for array, size in zip(arrays, sizes, strict=True):
+        write_(array, values[start : start + size])
+        start += size
+
+
+def _flat_copy(array: Any) -> npt.NDArray[np.float32]:
+    if not isinstance(array, np.ndarray):
+        array = array.detach().cpu()
+        array = (array.float() if array.is_floating_point() else array).numpy()
+    flat = np.asarray(array, dtype=np.float32).reshape(-1)
+    if array.dtype.kind in "iu" and not np.array_equal(flat, array.reshape(-1)):
+        raise ValueError("an integer buffer exceeds 2^24 and cannot be sent as float32")
+    return flat
+
+
+def write_(array: Any, values: npt.NDArray[np.float32]) -> None:
+    """Write values into an array or tensor of as many elements."""
+    if isinstance(array, np.ndarray):
+        array[...] = values.reshape(array.shape)
+        return
+    import torch
+
+    source = torch.from_numpy(values.copy()).view(array.shape)
+    # The mean of integer counters (batches seen) is no integer; the nearest one stands for it.
+    array.copy_(source if array.is_floating_point() else source.round())
