@@ -2,7 +2,7 @@
 
 To add a group: write functions from :class:`~bench.records.record_index.Results` to tables and to
 plots, and put an entry in ``SECTIONS`` where the page shall have it.  A group that the suite runs
-as well is named in ``bench.suite.suite.GROUPS`` and has its cases in ``bench_<group>.py``.
+as well is named in ``bench.groups.GROUPS`` and has its cases in ``bench_<group>.py``.
 """
 
 from __future__ import annotations
