@@ -14,7 +14,7 @@ def test_the_readmes_results_are_those_of_the_committed_records() -> None:
         pytest.skip("no reference results are committed")
     readme = (REPOSITORY / "README.md").read_text()
     shown = BEGIN + readme.split(BEGIN)[1].split(END)[0] + END
-    assert shown == results_section(REPOSITORY), "run `python -m bench.report.readme`"
+    assert shown == results_section(REPOSITORY), "run `make docs`"
 
 
 def test_every_link_of_the_readme_leads_to_a_file() -> None:
