@@ -5,9 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bench.report.groups.tables import accuracy_table, cost_table
-from bench.report.paper_claims import CLAIMS
-from bench.report.plots.tables import replication_plots
 from tiny import result
 
 from bench.records.paired import paired_difference
@@ -19,8 +16,11 @@ from bench.replication.scales import TABLE_SCALES
 from bench.replication.spec import cells_of
 from bench.replication.summary import curve_of
 from bench.replication.table_run import Campaign, Options
+from bench.report.groups.tables import accuracy_table, cost_table
+from bench.report.paper_claims import CLAIMS
 from bench.report.paper_results import PAGE, results_page, table_folders, verdict
 from bench.report.places import difference, place_of
+from bench.report.plots.tables import replication_plots
 
 REPOSITORY = Path(__file__).parents[3]
 SCALE = TABLE_SCALES["default"]
