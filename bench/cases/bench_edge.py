@@ -9,6 +9,7 @@ import devices
 from bench.cases.edge_packaging import packaging_metrics
 from bench.models.names import model_label
 from bench.paper import CLIENT_IMAGES, DIRECTIONS
+from bench.records.case_name import CaseName
 from bench.records.record import Metric, mean, median, single, unmeasured
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
@@ -48,13 +49,12 @@ def test_round(suite: Suite, model: str, client: str, size: Size) -> None:
     memory = _run("measure_round_memory", plan)
     timed = None if whole_set else _run("time_round", plan, suite.scale.time_repeats)
     failed = next((run for run in (memory, timed) if run and run.status != "ok"), None)
-    name = f"{images}-by-{micro_batch}" if whole_set else f"b{images}"
     metrics = {}
     if not failed:
         seconds = _batch_seconds(timed.value) if timed else _set_seconds(memory.value, plan)
         metrics = _peaks(memory.value) | {"round": seconds}
     suite.record(
-        case=f"edge/{model_label(model)}/{client}/{name}",
+        case=CaseName.edge(model_label(model), client, micro_batch, images if whole_set else None),
         config={
             **plan,
             "source": model,
@@ -88,7 +88,7 @@ def test_settings(suite: Suite, model: str) -> None:
     for name, seconds in (ways.value or {}).items():
         metrics[f"weights_{name}_forward"] = median(seconds, "second", "turn by turn, one process")
     suite.record(
-        case=f"edge/{model_label(model)}/settings",
+        case=CaseName.of("edge", model_label(model), "settings"),
         config={**plan, "source": model, "model": model_label(model)},
         metrics=metrics,
         details={"settings": {name: asdict(settings) for name, settings in tried.items()}},
@@ -124,7 +124,7 @@ def test_precision(suite: Suite, model: str) -> None:
         ratio = errors["onnx"] / errors["torch"]
         metrics["onnx_over_torch"] = single(ratio, "ratio", "RMS errors")
     suite.record(
-        case=f"edge/{model_label(model)}/precision",
+        case=CaseName.of("edge", model_label(model), "precision"),
         config=config,
         metrics=metrics,
         details=dict(run.value or {}) | {"limits": {"onnx_error": 0.01, "onnx_over_torch": 2.0}},
@@ -145,7 +145,7 @@ def test_limit(suite: Suite, model: str) -> None:
         }
     except (OSError, RuntimeError) as error:
         suite.record(
-            case=f"edge/{model_label(model)}/limit",
+            case=CaseName.of("edge", model_label(model), "limit"),
             config={"model": model_label(model)},
             metrics={"limit": unmeasured("byte", str(error))},
             status="ok" if isinstance(error, OSError) else "error",
@@ -157,7 +157,7 @@ def test_limit(suite: Suite, model: str) -> None:
     whole = completes(plans["onnx-memory"], limit)
     how = f"{found['torch'].method}, swap included; found to 2 MiB"
     suite.record(
-        case=f"edge/{model_label(model)}/limit",
+        case=CaseName.of("edge", model_label(model), "limit"),
         config={
             "model": model_label(model),
             "plans": {client: {**plan, "source": model} for client, plan in plans.items()},
@@ -198,12 +198,15 @@ def test_training(suite: Suite, seeds: int) -> None:
         "rounds": suite.scale.accuracy_rounds,
         "pivot": suite.scale.accuracy_pivot,
     }
-    functions = ("edge_training:train_with_edge_clients", "workloads:train")
+    functions = (
+        "bench.workloads.edge_training:train_with_edge_clients",
+        "bench.workloads.steps:train",
+    )
     sides = [[_train(name, config | {"run_seed": s}) for s in range(seeds)] for name in functions]
     failed = next((run for side in sides for run in side if run.status != "ok"), None)
     metrics = {} if failed else _training_metrics(*sides)
     suite.record(
-        case="edge/cnn/training",
+        case=CaseName.of("edge", "cnn", "training"),
         config=config | {"run_seed": list(range(seeds))},
         metrics=metrics,
         details={} if failed else {"digests": [[r.value["digest"] for r in s] for s in sides]},
@@ -218,7 +221,7 @@ def test_packaging(suite: Suite, name: str) -> None:
     """Weigh what a client needs to have installed, and time its import."""
     metrics, details = packaging_metrics()
     suite.record(
-        case=f"edge/{name}",
+        case=CaseName.of("edge", name),
         config={"model": "none"},
         metrics=metrics,
         details=details,
@@ -236,7 +239,7 @@ def _run(function: str, *arguments: Any) -> devices.IsolatedResult:
 
 
 def _train(function: str, config: dict[str, Any]) -> devices.IsolatedResult:
-    return devices.run_isolated(f"bench.{function}", config, timeout_s=_TIMEOUT_S, env=ONE_THREAD)
+    return devices.run_isolated(function, config, timeout_s=_TIMEOUT_S, env=ONE_THREAD)
 
 
 def _peaks(memory: dict[str, Any]) -> dict[str, Metric]:
