@@ -16,8 +16,6 @@ from bench.edge_tables import edge_tables
 from bench.record import single
 from bench.results import Results
 
-onnxscript = pytest.importorskip("onnxscript")
-
 
 def test_low_resource_clients_without_torch_end_with_the_servers_digest() -> None:
     """GIVEN a run whose low-resource clients are on ONNX Runtime WHEN it ends THEN every round's

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import pytest
+from optional import needs
 
 from bench.bench_llm import _round_bytes, _step_metrics
 from bench.llm_tables import llm_tables
@@ -13,9 +12,7 @@ from bench.record import Record, provenance, single
 from bench.results import Results
 from bench.suite import GROUPS, parse_groups
 
-needs_transformers = pytest.mark.skipif(
-    importlib.util.find_spec("transformers") is None, reason="language models need the extra llm"
-)
+needs_transformers = needs("transformers")
 TINY = "lm:tiny-llama@16"
 
 

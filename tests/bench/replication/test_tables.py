@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from optional import needs_results
 from tiny import result
 
 from bench.paired import paired_difference
@@ -12,7 +13,7 @@ from bench.record import Record, provenance
 from bench.replication.campaign import Campaign, Options
 from bench.replication.claims import CLAIMS
 from bench.replication.definitions import TABLES
-from bench.replication.findings import PAGE, findings_page, table_folders, verdict
+from bench.replication.findings import PAGE, findings_page, verdict
 from bench.replication.plots import replication_plots
 from bench.replication.rates import read_rates
 from bench.replication.scales import TABLE_SCALES
@@ -129,8 +130,7 @@ def test_every_claim_speaks_of_rows_that_its_table_has() -> None:
         assert set(claim.spread) <= rows
 
 
+@needs_results
 def test_the_findings_are_those_of_the_committed_records() -> None:
-    if not table_folders(REPOSITORY):
-        pytest.skip("no tables are committed")
     page = (REPOSITORY / PAGE).read_text()
     assert page == findings_page(REPOSITORY), "run `python -m bench.replication.findings`"
