@@ -128,6 +128,16 @@ def test_a_run_over_a_broker_is_the_run_in_one_process(tmp_path: Path, kind: str
     assert server.refused == {}
 
 
+@needs("amqtt")
+def test_a_client_may_subscribe_while_the_broker_sends() -> None:
+    from zo_core.federation.broker import Subscriptions
+
+    held = Subscriptions({"zo-test/all": []})
+    for _, _ in held.items():
+        held["zo-test/down/c1"] = []
+    assert list(held) == ["zo-test/all", "zo-test/down/c1"]
+
+
 @needs("mosquitto")
 def test_a_broker_restarted_mid_round_costs_nothing(tmp_path: Path) -> None:
     server = new_server(tmp_path, rounds=30)
