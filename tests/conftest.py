@@ -12,18 +12,22 @@ sys.path.insert(0, str(Path(__file__).parent / "helpers"))
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--expected-skips", metavar="FILE", help="fail if a test skips that this list lacks"
+        "--expected-skips",
+        action="append",
+        type=Path,
+        metavar="FILE",
+        help="fail if a test skips that is in none of these lists; may be repeated",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     from expected_skips import SkipCheck
 
-    path = config.getoption("--expected-skips")
-    if path is None or hasattr(config, "workerinput"):
+    lists = config.getoption("--expected-skips")
+    if not lists or hasattr(config, "workerinput"):
         return
     try:
-        config.pluginmanager.register(SkipCheck(Path(path)))
+        config.pluginmanager.register(SkipCheck(lists))
     except (OSError, ValueError) as error:
         raise pytest.UsageError(f"--expected-skips: {error}") from error
 

@@ -68,7 +68,8 @@ def other_ways(tree: ast.Module) -> Iterator[str]:
         function = ast.unparse(call.func).rpartition(".")[2]
         first = call.args[0].value if call.args and isinstance(call.args[0], ast.Constant) else None
         named = str(first or "").split(".")[0]
-        is_free = function == "which" and first is not None and first not in TOOLS
+        is_known = first is None or named in EXTRAS or first in TOOLS
+        is_free = function in ("which", "find_spec") and not is_known
         if function in OTHER_WAYS and not is_free:
             yield f"line {call.lineno}: {function}"
         elif function in ("import_module", "__import__") and named in EXTRAS:

@@ -6,6 +6,7 @@ A line is ``TEST: REASON``: the beginning of a test's id and of its reason. Line
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -31,8 +32,9 @@ def read_list(path: Path) -> list[tuple[str, str]]:
 class SkipCheck:
     """The pytest plug-in of one run."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.expected = path, read_list(path)
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = " and ".join(map(str, paths))
+        self.expected = [pair for path in paths for pair in read_list(path)]
         self.unexpected: dict[str, str] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -55,6 +57,6 @@ class SkipCheck:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.unexpected:
-            terminalreporter.section(f"skips that {self.path} does not list", red=True)
+            terminalreporter.section(f"skips that are not in {self.paths}", red=True)
             for test, reason in self.unexpected.items():
                 terminalreporter.write_line(f"{test}: {reason}")
