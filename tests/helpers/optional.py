@@ -64,10 +64,12 @@ def why_missing(name: str) -> str | None:
 def skip_what_is_missing(items: list[pytest.Item]) -> None:
     """Add a skip to each test that names something missing; conftest.py calls this."""
     for item in items:
-        names = {name: None for mark in item.iter_markers("optional") for name in mark.args}
-        for reason in filter(None, map(why_missing, names)):
-            item.add_marker(pytest.mark.skip(reason=reason))
-            break
+        names = {name for mark in item.iter_markers("optional") for name in mark.args}
+        reasons = [
+            reason for name in [*EXTRAS, *TOOLS] if name in names and (reason := why_missing(name))
+        ]
+        if reasons:
+            item.add_marker(pytest.mark.skip(reason=reasons[0]))
 
 
 def optional_imports(node: ast.AST, *, into_functions: bool = True) -> Iterator[str]:
