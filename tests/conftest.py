@@ -26,7 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
     from expected_skips import SkipCheck
 
     if not os.access(config.rootpath, os.W_OK):  # a read-only checkout
-        folder = Path(tempfile.gettempdir()) / "zobench-hypothesis"
+        folder = Path(tempfile.gettempdir()) / f"zobench-hypothesis-{os.getuid()}"
         os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(folder))
     lists = config.getoption("--expected-skips")
     if not lists or hasattr(config, "workerinput"):
