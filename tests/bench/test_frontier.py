@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sample_records as sample
+from bench.report.groups.frontier_sentences import frontier_sentences
 
 import devices
 from bench.cases import bench_frontier
@@ -32,7 +33,6 @@ from bench.replication.frontier_runs import Run, cell_run, dataset_in, frontier_
 from bench.replication.frontier_variants import FRONTIER_VARIANTS
 from bench.replication.table_run import Options
 from bench.report.groups.frontier import frontier_tables
-from bench.report.groups.frontier_sentences import frontier_sentences
 from bench.report.plots.frontier import cap_plots, spread
 from bench.suite.suite import Suite
 from bench.sweeps.cell import CellResult, CellStore
