@@ -9,6 +9,7 @@ from typing import Any
 
 import devices
 from bench.labels import FURTHER_ALGORITHMS
+from bench.records.case_name import CaseName
 from bench.records.training_metrics import training_metrics
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
@@ -80,7 +81,7 @@ def _record(
     records = [run.value for run in runs if run.status == "ok"]
     accuracies = [record["curve"][-1]["test_accuracy"] for record in records]
     suite.record(
-        case=f"accuracy/{variant}/{split.replace('/', '-')}",
+        case=CaseName.accuracy(variant, split),
         config=records[0]["config"] | {"run_seed": seeds} if records else config,
         metrics={} if failed else training_metrics(records),
         details={} if failed else _details(seeds, records),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import devices
+from bench.records.case_name import CaseName, size_part
 from bench.records.record import Metric, median, single
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
@@ -37,7 +38,7 @@ def test_passes(suite: Suite, parameters: int, threads: int) -> None:
     metrics = _ratios(seconds, "add") | _rates(seconds, 8 * parameters) if seconds else {}
     _record(
         suite,
-        f"engine/passes/{parameters // 10**6}M-{threads}-threads",
+        CaseName.of("engine", "passes", f"{parameters // 10**6}M-{threads}-threads"),
         {"parameters": parameters, "threads": threads, "repeats": repeats},
         run,
         metrics,
@@ -58,7 +59,7 @@ def test_model_passes(suite: Suite) -> None:
         metrics = _ratios(seconds, "add") | _ratios(peers, "perturb")
     _record(
         suite,
-        "engine/resnet18-passes",
+        CaseName.of("engine", "resnet18-passes"),
         {"model": "resnet18", "repeats": repeats},
         run,
         metrics,
@@ -83,7 +84,7 @@ def test_step_share(suite: Suite, batch: int) -> None:
         }
     _record(
         suite,
-        f"engine/resnet18-step/b{batch}",
+        CaseName.of("engine", "resnet18-step", size_part(batch)),
         {"model": "resnet18", "batch": batch, "repeats": repeats},
         run,
         metrics,
@@ -108,7 +109,7 @@ def test_simulation(suite: Suite, model: str) -> None:
     run = _run("time_simulation", *config.values(), module="bench.workloads.simulation")
     _record(
         suite,
-        f"engine/simulation/{model}",
+        CaseName.of("engine", "simulation", model),
         config,
         run,
         _ratios(run.value, "forwards") if run.status == "ok" else {},
@@ -121,7 +122,7 @@ def test_meter_overhead(suite: Suite) -> None:
     config = {"model": "resnet18", "batch": 1, "repeats": suite.scale.time_repeats}
     run = devices.run_isolated("bench.workloads.meter_overhead:time_meters", *config.values())
     metrics = _ratios(run.value, "off") if run.status == "ok" else {}
-    _record(suite, "engine/meter-overhead", config, run, metrics, limits={})
+    _record(suite, CaseName.of("engine", "meter-overhead"), config, run, metrics, limits={})
 
 
 def test_extra_memory(suite: Suite) -> None:
@@ -135,7 +136,7 @@ def test_extra_memory(suite: Suite) -> None:
             metrics[name] = single(reading["value"], "byte", reading["method"])
     _record(
         suite,
-        "engine/extra-memory",
+        CaseName.of("engine", "extra-memory"),
         {"parameters": parameters, "directions": 30},
         run,
         metrics,
@@ -157,7 +158,7 @@ def test_exact_restore(suite: Suite, model: str) -> None:
     metrics = {} if changed is None else {"changed": single(changed, "count", "bits compared")}
     _record(
         suite,
-        f"engine/exact-restore/{model}",
+        CaseName.of("engine", "exact-restore", model),
         {"model": model, "cycles": cycles},
         run,
         metrics,
@@ -178,7 +179,7 @@ def test_plain_restore(suite: Suite, dtype: str) -> None:
         metrics = {n: single(run.value[n], u, "against the origin") for n, u in units.items()}
     _record(
         suite,
-        f"engine/plain-restore/{dtype}",
+        CaseName.of("engine", "plain-restore", dtype),
         config,
         run,
         metrics,
@@ -223,7 +224,7 @@ def _words(metrics: Mapping[str, Metric]) -> str:
 
 def _record(
     suite: Suite,
-    case: str,
+    case: CaseName,
     config: Mapping[str, Any],
     run: devices.IsolatedResult,
     metrics: Mapping[str, Metric],

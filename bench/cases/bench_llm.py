@@ -11,6 +11,7 @@ import numpy as np
 import devices
 from bench.models.names import model_label
 from bench.paper import COHORT, DIRECTIONS
+from bench.records.case_name import CaseName, size_part
 from bench.records.record import Metric, median, single
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
@@ -48,7 +49,7 @@ def test_step(suite: Suite, model: str, method: str, batch: int, limit: int | No
     found = run.value or {}
     metrics = _step_metrics(found) if found else {}
     suite.record(
-        case=f"llm/{model_label(model)}/{method}/b{batch}",
+        case=CaseName.of("llm", model_label(model), method, size_part(batch)),
         config={
             "model": model_label(model),
             "source": model,
@@ -113,7 +114,7 @@ def test_precision(suite: Suite) -> None:
     found = run.value or {}
     how = "mean loss of a small model that counts; a run a mode"
     suite.record(
-        case="llm/precision",
+        case=CaseName.of("llm", "precision"),
         config={"model": "lm-tiny-llama", **config},
         metrics={
             f"{mode}: {name}": single(value, "share" if name == "changed" else "nat", how)
@@ -138,7 +139,7 @@ def test_fits(suite: Suite, model: str) -> None:
     steps = run.value or []
     metrics = {f"{s['way']}, b{s['batch']}": single(s["bytes"], "byte", _META) for s in steps}
     suite.record(
-        case=f"llm/{model_label(model)}/fits",
+        case=CaseName.of("llm", model_label(model), "fits"),
         config={"model": model_label(model), "source": model, "batches": list(batches)},
         metrics=metrics,
         details={
@@ -171,7 +172,7 @@ def test_round_bytes(suite: Suite, model: str) -> None:
     run = devices.run_isolated("bench.workloads.llm:count_parameters_of", model)
     sizes = _round_bytes(int(run.value)) if run.status == "ok" else {}
     suite.record(
-        case=f"llm/{model_label(model)}/bytes",
+        case=CaseName.of("llm", model_label(model), "bytes"),
         config={
             "model": model_label(model),
             "source": model,

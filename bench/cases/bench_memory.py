@@ -16,6 +16,7 @@ import psutil
 import devices
 from bench.models.names import model_label
 from bench.paper import BATCH, CLIENT_IMAGES
+from bench.records.case_name import CaseName
 from bench.records.record import Metric, median, single
 from bench.records.step_memory import HOST, StepMemory, memory_of
 from bench.suite.parametrize import with_parameters
@@ -117,9 +118,8 @@ def _record(
     failed = next((run for run in (*runs, tensors) if run.status != "ok"), None)
     measurements = [run.value for run in runs if run.status == "ok"]
     metrics = {} if failed else _metrics(measurements) | _tensor_metrics(tensors.value)
-    size = f"b{batch}" if images is None else f"{images}-by-{batch}"
     suite.record(
-        case=f"memory/{model_label(model)}/{method}/{size}",
+        case=CaseName.memory(model_label(model), method, batch, images),
         config={
             "model": model_label(model),
             "source": model,

@@ -10,6 +10,7 @@ from typing import Any
 import devices
 from bench import paper
 from bench.models.names import model_label
+from bench.records.case_name import CaseName
 from bench.records.record import Metric, median, single, unmeasured
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
@@ -93,7 +94,7 @@ def test_step_time(suite: Suite, benchmark: Any, model: str, method: str, batch:
             rounds, "second", f"step, times the {steps} steps of the paper's round"
         )
     suite.record(
-        case=f"time/{model_label(model)}/{method}/b{batch}",
+        case=CaseName.time(model_label(model), method, batch),
         config={
             "model": model_label(model),
             "source": model,

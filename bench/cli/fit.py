@@ -13,6 +13,7 @@ from rich.table import Table
 
 import devices
 from bench.cli import add_command, print_json, talk_console, user_errors
+from bench.extras import require
 from bench.fit.cells import (
     Agreement,
     Cell,
@@ -22,8 +23,9 @@ from bench.fit.cells import (
     predict_cells,
     try_cell,
 )
-from bench.fit.record import fit_record
+from bench.fit.record import GRID, fit_record
 from bench.models.names import model_label, with_input_shape
+from bench.records.case_name import CaseName
 from bench.records.store import open_store, write_record
 from bench.suite.preflight import check_model
 from bench.workloads.steps import RETURN_BLOCKS, STEP_METHODS
@@ -67,11 +69,12 @@ def register(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Predict, try if asked to, show."""
     with user_errors():
+        require("torch")  # the children that count tensors import it
         targets, models, batches = _chosen(arguments)
         folder = open_store(arguments.out) if arguments.out else None
     console = talk_console(arguments)
     cells = _cells(targets, models, batches, arguments, console)
-    case = "fit/grid" if arguments.grid else _case(targets[0], models, arguments.images)
+    case = GRID if arguments.grid else _case(targets[0], models, arguments.images)
     if arguments.json:
         print_json([cell.to_json() for cell in cells])
     else:
@@ -138,9 +141,10 @@ def _try_all(cells: Sequence[Cell], workers: int, tell: Callable[[str], None]) -
     return tried
 
 
-def _case(target: Target, models: Sequence[str], images: int | None) -> str:
-    model = f"/{model_label(models[0])}" if len(models) == 1 else ""
-    return f"fit/{target.name}{model}" + (f"/{images}-images" if images else "")
+def _case(target: Target, models: Sequence[str], images: int | None) -> CaseName:
+    model = [model_label(models[0])] if len(models) == 1 else []
+    size = [f"{images}-images"] if images else []
+    return CaseName.of("fit", target.name, *model, *size)
 
 
 def _show(console: Console, cells: Sequence[Cell]) -> None:

@@ -105,7 +105,7 @@ def record_links(records: Iterable[Record], folder: Path) -> list[RecordLink]:
     return [
         RecordLink(
             case=record.case,
-            path=(folder / RECORDS / f"{record.case.replace('/', '-')}.json").as_posix(),
+            path=(folder / RECORDS / record.name.file_name).as_posix(),
             status=record.status,
             config_hash=record.config_hash,
             dirty=bool(record.provenance.dirty),

@@ -389,7 +389,7 @@ def cases(suite: Suite) -> dict[str, str]:
 def test_a_variant_that_succeeds_takes_its_failure_back(tmp_path: Path) -> None:
     suite = Suite.from_options(scale="smoke", only="memory", out=str(tmp_path))
     bench_frontier._record_variant(suite, RUN, measured())
-    assert cases(suite) == {"frontier/cifar10-10-90/zowarmup": "timeout"}
+    assert cases(suite) == {"frontier/cifar10-10-90/zowarmup/plain": "timeout"}
     assert bench_frontier._recorded(suite) == {}
     bench_frontier._record_variant(suite, RUN, measured("plain"))
     assert cases(suite) == {"frontier/cifar10-10-90/zowarmup/plain": "ok"}
@@ -415,4 +415,4 @@ def test_a_variant_is_done_when_all_its_ways_are_recorded(
         assert bench_frontier._recorded(suite) == {}
     monkeypatch.setattr(bench_frontier, "_record", record)
     bench_frontier._record_variant(suite, RUN, measured("plain", "least", "by-1"))
-    assert bench_frontier._recorded(suite) == {"frontier/cifar10-10-90/zowarmup": RUN.sources}
+    assert bench_frontier._recorded(suite) == {("cifar10-10-90", "zowarmup"): RUN.sources}

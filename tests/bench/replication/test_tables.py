@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from optional import needs_results
 from tiny import result
 
 from bench.records.paired import paired_difference
@@ -18,7 +19,7 @@ from bench.replication.summary import curve_of
 from bench.replication.table_run import Campaign, Options
 from bench.report.groups.tables import accuracy_table, cost_table
 from bench.report.paper_claims import CLAIMS
-from bench.report.paper_results import PAGE, results_page, table_folders, verdict
+from bench.report.paper_results import PAGE, results_page, verdict
 from bench.report.places import difference, place_of
 from bench.report.plots.tables import replication_plots
 
@@ -130,8 +131,7 @@ def test_every_claim_speaks_of_rows_that_its_table_has() -> None:
         assert set(claim.spread) <= rows
 
 
+@needs_results
 def test_the_papers_results_are_those_of_the_committed_records() -> None:
-    if not table_folders(REPOSITORY):
-        pytest.skip("no tables are committed")
     page = (REPOSITORY / PAGE).read_text()
     assert page == results_page(REPOSITORY), "run `make docs`"
