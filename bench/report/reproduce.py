@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.groups import GROUPS, SCALE_NAMES
 from bench.records.record import Record
-from bench.report.sections import Section
+from bench.report.section import Section
 
 _STUDY = "zobench instruct --out DIR"  # its record is one of a group that the suite fills as well
 
