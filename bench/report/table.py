@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.format import MISSING, times
+from bench.records.case_name import CaseName
 from bench.records.record import Metric
 from bench.records.record_index import Results
 
