@@ -6,6 +6,7 @@ import numpy as np
 
 from bench.models.names import model_label
 from bench.paper import CLIENT_IMAGES, COHORT, DIRECTIONS
+from bench.records.case_name import CaseName
 from bench.records.record import single
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
@@ -33,7 +34,7 @@ def test_round_bytes(suite: Suite, model: str, method: str) -> None:
         "down_payload": len(down.encode()),
     }
     suite.record(
-        case=f"bytes/{model_label(model)}/{method}",
+        case=CaseName.bytes(model_label(model), method),
         config={
             "model": model_label(model),
             "source": model,

@@ -16,6 +16,7 @@ from bench.cases.wire_measure import (
     why_no_wire,
 )
 from bench.paper import COHORT
+from bench.records.case_name import CaseName
 from bench.records.record import Record, median, single, unmeasured
 from bench.records.record_index import Results
 from bench.report.table import Cell, Table
@@ -66,7 +67,7 @@ def test_wire_bytes(suite: Suite, method: str, tls: bool) -> None:
         sizes[f"{way}_message"] = message_bytes(payload.num_bytes, method, way)
         sizes[f"{way}_wire"] = None if wire is None else wire[way]
     suite.record(
-        case=f"wire/{'mqtt-tls' if tls else 'mqtt'}/{method}",
+        case=CaseName.of("wire", "mqtt-tls" if tls else "mqtt", method),
         config={"transport": "mqtt", "tls": tls, "method": method, "cohort": _COHORTS[method]}
         | {"rounds": rounds, "mtu": 1500, "segmentation_offload": False},
         metrics={
@@ -99,7 +100,7 @@ def test_fleet(suite: Suite, clients: int) -> None:
     for part in ("server", "broker", "fleet"):
         metrics[f"{part}_peak"] = single(done[f"{part}_peak_mib"] * 2**20, "byte", "VmHWM")
     suite.record(
-        case=f"wire/fleet/{clients}",
+        case=CaseName.of("wire", "fleet", clients),
         config={"transport": "mqtt", "clients": clients, "cohort": clients, "rounds": _FLEET_ROUNDS}
         | {"directions": 3, "broker": "mosquitto"},
         metrics=metrics,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from bench.format import duration, less_or_more, size
 from bench.labels import METHODS, label
 from bench.paper import BATCH
+from bench.records.case_name import CaseName, size_part
 from bench.records.record_index import Results
 from bench.records.step_memory import step_memory
 from bench.report.table import Cell, Table, count_range, metric_cell, ratio
@@ -29,9 +30,11 @@ class Figure:
     less: str = "lower"  # the word for a smaller value
     more: str = "higher"
 
-    def case(self, model: str, method: str, batch: int | None) -> str:
+    def case(self, model: str, method: str, batch: int | None) -> CaseName:
         """Name the record; batch is None for a figure of a whole round."""
-        return f"{self.group}/{model}/{method}" + ("" if batch is None else f"/b{batch}")
+        return CaseName.of(
+            self.group, model, method, *([] if batch is None else [size_part(batch)])
+        )
 
     def value(self, results: Results, model: str, method: str, batch: int | None) -> float | None:
         """Return the figure in its raw unit; None where there is none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.format import percent, points
 from bench.labels import label
+from bench.records.case_name import CaseName
 from bench.records.paired import compare_on_seeds
 from bench.records.record_index import Results
 from bench.report.costs import DOWN, TIME, UP, Pair, memory_figure, pairs
@@ -61,8 +62,8 @@ def accuracy_sentence(results: Results) -> str | None:
 
 
 def _split(results: Results, split: str) -> str | None:
-    cases = [f"accuracy/{name}/{split}" for name in ("zowarmup", "high-res-only")]
-    first, second = (results.by_case.get(case) for case in cases)
+    cases = [CaseName.accuracy(name, split) for name in ("zowarmup", "high-res-only")]
+    first, second = map(results.record, cases)
     found = compare_on_seeds(first, second, "test_accuracy")
     accuracy = results.value(cases[0], "test_accuracy")
     if found is None or first is None or accuracy is None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.format import MISSING, points
+from bench.records.case_name import CaseName
 from bench.records.paired import PairedDifference
 from bench.records.record import Record
 from bench.records.store import RECORDS, read_records, replacing
@@ -115,7 +116,7 @@ def verdict(claim: Claim, found: Sequence[PairedDifference | None]) -> str:
 
 
 def _record_of(claim: Claim, records: dict[str, Record]) -> Record | None:
-    found = (records.get(f"tables/{table}") for table in claim.tables)
+    found = (records.get(str(CaseName.of("tables", table))) for table in claim.tables)
     return next((record for record in found if record is not None), None)
 
 

@@ -99,7 +99,7 @@ def record_links(records: Iterable[Record]) -> list[RecordLink]:
     return [
         RecordLink(
             case=record.case,
-            path=f"{RECORDS}/{record.case.replace('/', '-')}.json",
+            path=f"{RECORDS}/{record.name.file_name}",
             status=record.status,
             config_hash=record.config_hash,
             dirty=bool(record.provenance.dirty),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.format import MISSING, duration, percent, size
+from bench.records.case_name import CaseName
 from bench.records.frontier import panels_of, title_of
 from bench.records.record_index import Results
 from bench.records.step_memory import step_memory
@@ -29,7 +30,8 @@ _ELSEWHERE = {  # groups whose figures have a page of their own
     ),
     "wire": "Bytes of a round on a real wire, a fleet of 200: [federation](docs/federation.md).",
 }
-_ROUND = "900-by-8"
+_PACKAGING = CaseName.of("edge", "packaging")
+_ROUND = (8, 900)  # images per micro-batch, images
 _CLIENTS = {  # client -> its row's words, whose packages
     "onnx-memory": ("ZO by ONNX Runtime, without torch", "client"),
     "torch": ("ZO by torch", "torch"),
@@ -122,10 +124,11 @@ def _cost_lines(results: Results, link: Path) -> Iterator[str]:
 
 
 def _cost_row(results: Results, method: str) -> str:
-    case = f"memory/resnet18/{method}/b{_BATCH}"
+    case = CaseName.memory("resnet18", method, _BATCH)
     memory = results.value(case, step_memory(results).above)
-    step = results.value(f"time/resnet18/{method}/b{_BATCH}", "step")
-    ways = (results.value(f"bytes/resnet18/{method}", f"{way}_payload") for way in ("up", "down"))
+    step = results.value(CaseName.time("resnet18", method, _BATCH), "step")
+    bytes_case = CaseName.bytes("resnet18", method)
+    ways = (results.value(bytes_case, f"{way}_payload") for way in ("up", "down"))
     cells = [
         MISSING if memory is None else size(memory),
         MISSING if step is None else duration(step),
@@ -139,9 +142,9 @@ def _accuracy_lines(results: Results) -> Iterator[str]:
     for split in results.splits():
         cells = []
         for algorithm in ("high-res-only", "zowarmup"):
-            case = f"accuracy/{algorithm}/{split}"
-            metric = results.metric(case, "test_accuracy")
-            rounds |= {results.by_case[case].config["rounds"]} if metric is not None else set()
+            case = CaseName.accuracy(algorithm, split)
+            record, metric = results.record(case), results.metric(case, "test_accuracy")
+            rounds |= {record.config["rounds"]} if record and metric is not None else set()
             if metric is None or metric.value is None:
                 cells.append(MISSING)
             else:
@@ -162,8 +165,8 @@ def _accuracy_lines(results: Results) -> Iterator[str]:
 
 def _client_lines(results: Results) -> Iterator[str]:
     """Write what a client needs with torch and without it: memory of a round, packages, import."""
-    rounds = {client: f"edge/resnet18/{client}/{_ROUND}" for client in _CLIENTS}
-    if not any(case in results.by_case for case in rounds.values()):
+    rounds = {client: CaseName.edge("resnet18", client, *_ROUND) for client in _CLIENTS}
+    if not any(map(results.record, rounds.values())):
         return
     yield (
         "A low-resource client's whole process in a ZO round of ResNet18 (900 images by 8, S = 3),"
@@ -175,7 +178,7 @@ def _client_lines(results: Results) -> Iterator[str]:
     for client, (words, packages) in _CLIENTS.items():
         peak = results.value(rounds[client], "process_peak")
         weight, load = (
-            results.value("edge/packaging", f"{packages}_{name}") for name in ("size", "import")
+            results.value(_PACKAGING, f"{packages}_{name}") for name in ("size", "import")
         )
         cells = (
             MISSING if peak is None else size(peak),

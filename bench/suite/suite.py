@@ -11,6 +11,7 @@ from typing import Any, TextIO
 import devices
 from bench.groups import GROUPS, OPT_IN_GROUPS, TABLES
 from bench.models.names import with_input_shape
+from bench.records.case_name import CaseName
 from bench.records.record import Metric, Record, provenance
 from bench.records.store import StoreError, open_store, read_records, write_record
 from bench.replication.frontier_runs import check_frontier, require_accuracy
@@ -94,7 +95,7 @@ class Suite:
     def record(
         self,
         *,
-        case: str,
+        case: CaseName,
         config: Mapping[str, Any],
         metrics: Mapping[str, Metric],
         details: Mapping[str, Any] | None = None,
@@ -104,20 +105,19 @@ class Suite:
         headline: str,
     ) -> None:
         """Store one case's result and show its headline."""
-        group = case.split("/", maxsplit=1)[0]
         record = Record(
-            case=case,
-            group=group,
+            case=str(case),
+            group=case.group,
             case_version=case_version,
             status=status,
             config=config,
-            metrics=without_untrue(group, metrics, self.device["emulator"]),
+            metrics=without_untrue(case.group, metrics, self.device["emulator"]),
             details=details or {},
             error=error,
             provenance=provenance(self.scale.name, self.device, self.division),
         )
         write_record(self.folder, record)
-        self.progress.line(case, headline if status == "ok" else f"{status}: {error}")
+        self.progress.line(str(case), headline if status == "ok" else f"{status}: {error}")
 
     def finish(self) -> None:
         """Write the report; show the summary and where everything is."""

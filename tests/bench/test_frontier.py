@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sample_records as sample
+from bench.report.groups.frontier_sentences import frontier_sentences
 
 import devices
 from bench.cases import bench_frontier
@@ -32,7 +33,6 @@ from bench.replication.frontier_runs import Run, cell_run, dataset_in, frontier_
 from bench.replication.frontier_variants import FRONTIER_VARIANTS
 from bench.replication.table_run import Options
 from bench.report.groups.frontier import frontier_tables
-from bench.report.groups.frontier_sentences import frontier_sentences
 from bench.report.plots.frontier import cap_plots, spread
 from bench.suite.suite import Suite
 from bench.sweeps.cell import CellResult, CellStore
@@ -436,7 +436,7 @@ def cases(suite: Suite) -> dict[str, str]:
 def test_a_variant_that_succeeds_takes_its_failure_back(tmp_path: Path) -> None:
     suite = Suite.from_options(scale="smoke", only="memory", out=str(tmp_path))
     bench_frontier._record_variant(suite, RUN, measured())
-    assert cases(suite) == {"frontier/cifar10-10-90/zowarmup": "timeout"}
+    assert cases(suite) == {"frontier/cifar10-10-90/zowarmup/plain": "timeout"}
     assert bench_frontier._recorded(suite) == {}
     bench_frontier._record_variant(suite, RUN, measured("plain"))
     assert cases(suite) == {"frontier/cifar10-10-90/zowarmup/plain": "ok"}
@@ -462,4 +462,4 @@ def test_a_variant_is_done_when_all_its_ways_are_recorded(
         assert bench_frontier._recorded(suite) == {}
     monkeypatch.setattr(bench_frontier, "_record", record)
     bench_frontier._record_variant(suite, RUN, measured("plain", "least", "by-1"))
-    assert bench_frontier._recorded(suite) == {"frontier/cifar10-10-90/zowarmup": RUN.sources}
+    assert bench_frontier._recorded(suite) == {("cifar10-10-90", "zowarmup"): RUN.sources}

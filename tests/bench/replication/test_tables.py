@@ -5,6 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from bench.report.groups.paper_claims import CLAIMS
+from bench.report.groups.replication import (
+    accuracy_table,
+    cost_table,
+    difference,
+    place_of,
+)
+from bench.report.plots.replication import replication_plots
 from optional import needs_results
 from tiny import result
 
@@ -17,15 +25,7 @@ from bench.replication.scales import TABLE_SCALES
 from bench.replication.spec import cells_of
 from bench.replication.summary import curve_of
 from bench.replication.table_run import Campaign, Options
-from bench.report.groups.paper_claims import CLAIMS
-from bench.report.groups.replication import (
-    accuracy_table,
-    cost_table,
-    difference,
-    place_of,
-)
 from bench.report.paper_results import PAGE, findings_page, verdict
-from bench.report.plots.replication import replication_plots
 
 REPOSITORY = Path(__file__).parents[3]
 SCALE = TABLE_SCALES["default"]
