@@ -6,6 +6,7 @@ from typing import Any
 
 import devices
 from bench.cases.edge_packaging import packaging_metrics
+from bench.format import MIB
 from bench.models.names import model_label
 from bench.paper import CLIENT_IMAGES, DIRECTIONS
 from bench.records.case_name import CaseName
@@ -15,10 +16,9 @@ from bench.suite.scales import Scale
 from bench.suite.suite import Suite
 from bench.workloads.edge import make_plan
 from bench.workloads.edge_limit import completes, smallest_limit
+from bench.workloads.limits import CASE_TIMEOUT_S
 from bench.workloads.steps import ONE_THREAD, RETURN_BLOCKS
 
-_MIB = 2**20
-_TIMEOUT_S = 1800.0
 _WHOLE_SET = (CLIENT_IMAGES, 8, DIRECTIONS)  # images, micro-batch, S
 _COMPUTED = {"vit": 72}  # of a client's images, where all would take a quarter of an hour
 _WARM_UPS = {"cnn": (300, 0.1), "resnet18": (40, 0.05), "vit": (60, 0.02)}  # steps, rate
@@ -80,7 +80,7 @@ def test_precision(suite: Suite, model: str) -> None:
         "micro_batch": 32,
     }
     run = devices.run_isolated(
-        "bench.workloads.edge_precision:measure_precision", **config, timeout_s=_TIMEOUT_S
+        "bench.workloads.edge_precision:measure_precision", **config, timeout_s=CASE_TIMEOUT_S
     )
     metrics = {}
     if run.status == "ok":
@@ -150,8 +150,8 @@ def test_limit(suite: Suite, model: str) -> None:
         },
         status=whole.status,
         error=whole.error,
-        headline=f"torch is killed at {limit / _MIB:.0f} MiB, where the other completes; the "
-        f"other needs {found['onnx-memory'].completes_bytes / _MIB:.0f} MiB",
+        headline=f"torch is killed at {limit / MIB:.0f} MiB, where the other completes; the "
+        f"other needs {found['onnx-memory'].completes_bytes / MIB:.0f} MiB",
     )
 
 
@@ -203,11 +203,11 @@ def test_packaging(suite: Suite, name: str) -> None:
 
 def _run(function: str, *arguments: Any) -> devices.IsolatedResult:
     target = f"bench.workloads.edge:{function}"
-    return devices.run_isolated(target, *arguments, timeout_s=_TIMEOUT_S, env=RETURN_BLOCKS)
+    return devices.run_isolated(target, *arguments, timeout_s=CASE_TIMEOUT_S, env=RETURN_BLOCKS)
 
 
 def _train(function: str, config: dict[str, Any]) -> devices.IsolatedResult:
-    return devices.run_isolated(function, config, timeout_s=_TIMEOUT_S, env=ONE_THREAD)
+    return devices.run_isolated(function, config, timeout_s=CASE_TIMEOUT_S, env=ONE_THREAD)
 
 
 def _peaks(memory: dict[str, Any]) -> dict[str, Metric]:
@@ -238,8 +238,8 @@ def _bytes(value: float | None, method: str) -> Metric:
 
 def _round_words(metrics: dict[str, Metric]) -> str:
     peak, above = metrics["process_peak"].value, metrics["peak_above_baseline"].value
-    memory = "no peak" if peak is None else f"{peak / _MIB:6.1f} MiB in all"
-    more = "" if above is None else f", {above / _MIB:6.1f} above the loaded model"
+    memory = "no peak" if peak is None else f"{peak / MIB:6.1f} MiB in all"
+    more = "" if above is None else f", {above / MIB:6.1f} above the loaded model"
     return f"{memory}{more}, {metrics['round'].value:.3f} s"
 
 

@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import devices
+from bench.format import MIB
 from bench.records.case_name import CaseName, size_part
 from bench.records.record import Metric, median, single
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
+from bench.workloads.limits import CASE_TIMEOUT_S
 
-_TIMEOUT_S = 900.0
 _HOW = (
     "perf_counter, operations turn by turn in one fresh process, adds and perturbations the fastest"
     " of five calls a turn; median of per-turn ratios"
 )
 _PASSES_VERSION = 2  # 1: one call a turn
-_MIB = 2**20
 
 
 def _cores() -> int:
@@ -92,11 +92,7 @@ def test_step_share(suite: Suite, batch: int) -> None:
     )
 
 
-def _simulation_cases(scale: Scale) -> list[str]:
-    return ["small_resnet", "resnet18"] if scale.restore_cycles >= 1000 else ["small_resnet"]
-
-
-@with_parameters("model", _simulation_cases)
+@with_parameters("model", lambda scale: scale.simulation_models)
 def test_simulation(suite: Suite, model: str) -> None:
     """Hold a whole simulated round of phase two against the bare forwards of its samples."""
     config = {
@@ -140,16 +136,12 @@ def test_extra_memory(suite: Suite) -> None:
         {"parameters": parameters, "directions": 30},
         run,
         metrics,
-        limits=dict.fromkeys(metrics, float(_MIB)),
+        limits=dict.fromkeys(metrics, float(MIB)),
         headline=", ".join(f"{n} {(m.value or 0) / 1024:.0f} KiB" for n, m in metrics.items()),
     )
 
 
-def _exact_cases(scale: Scale) -> list[str]:
-    return ["resnet18", "vit"] if scale.restore_cycles >= 1000 else ["resnet18"]
-
-
-@with_parameters("model", _exact_cases)
+@with_parameters("model", lambda scale: scale.restore_models)
 def test_exact_restore(suite: Suite, model: str) -> None:
     """Count the weights that perturb and restore changed on the grid: none; keep a digest."""
     cycles = suite.scale.restore_cycles
@@ -194,7 +186,7 @@ def test_plain_restore(suite: Suite, dtype: str) -> None:
 def _run(
     function: str, *arguments: Any, module: str = "bench.workloads.engine"
 ) -> devices.IsolatedResult:
-    return devices.run_isolated(f"{module}:{function}", *arguments, timeout_s=_TIMEOUT_S)
+    return devices.run_isolated(f"{module}:{function}", *arguments, timeout_s=CASE_TIMEOUT_S)
 
 
 def _ratios(seconds: Mapping[str, Sequence[float]], base: str) -> dict[str, Metric]:

@@ -20,11 +20,11 @@ from bench.records.record import Metric, single
 from bench.records.store import StoreError, read_records
 from bench.replication.frontier_runs import Run, accuracy_runs, cell_run, dataset_in
 from bench.replication.frontier_variants import FRONTIER_VARIANTS
+from bench.step_variants import PLAIN
 from bench.suite.suite import Suite
-from bench.workloads.client_costs import PLAIN
+from bench.workloads.limits import CASE_TIMEOUT_S
 from bench.workloads.steps import ONE_THREAD
 
-_TIMEOUT_S = 1800.0
 _WORKERS = 2  # variants side by side, one thread each
 _MOST_REPEATS = 3  # of a client's round, which is some tens of forwards
 _REPEATS_OF_FILES = 2  # of a client's round over hundreds of images
@@ -88,7 +88,7 @@ def _recorded(suite: Suite) -> dict[tuple[str, str], Mapping[str, str]]:
 def _measure(variants: Mapping[str, Mapping[str, Any]], repeats: int) -> devices.IsolatedResult:
     return devices.run_isolated(
         *("bench.workloads.client_costs:measure_variants", variants, repeats),
-        timeout_s=_TIMEOUT_S,
+        timeout_s=CASE_TIMEOUT_S,
         env=ONE_THREAD,
     )
 
@@ -101,7 +101,7 @@ def _measure_of_files(suite: Suite, run: Run) -> devices.IsolatedResult:
         data_dir=suite.campaign.data_dir,
         verify=suite.campaign.verify,
         ways=_WAYS_OF_FILES,
-        timeout_s=_TIMEOUT_S,
+        timeout_s=CASE_TIMEOUT_S,
         env=ONE_THREAD,
     )
 

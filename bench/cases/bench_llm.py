@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import devices
+from bench.format import MIB
 from bench.models.names import model_label
 from bench.paper import COHORT, DIRECTIONS
 from bench.records.case_name import CaseName, size_part
@@ -16,6 +17,7 @@ from bench.records.record import Metric, median, single
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
+from bench.workloads.limits import CASE_TIMEOUT_S
 from bench.workloads.llm_precision import EPSILON
 from bench.workloads.steps import RETURN_BLOCKS
 from zo_core.payloads.core import DenseWeights, Payload, RoundResult, ScalarUpdate, SeedPool
@@ -23,8 +25,6 @@ from zo_core.payloads.core import DenseWeights, Payload, RoundResult, ScalarUpda
 CANDIDATES = 1024  # K of FedKSeed's authors for their language models
 STEPS = 200  # theirs a round, each along another candidate at worst
 _ANY = {"run_id": 1, "round_index": 0}
-_TIMEOUT_S = 3600.0
-_MIB = 2**20
 _TENSORS = "sum of live tensor storage, seen at torch's dispatcher"
 _META = "the same, on meta tensors; weights included"
 
@@ -43,7 +43,7 @@ def test_step(suite: Suite, model: str, method: str, batch: int, limit: int | No
     """Measure one step in a fresh process; backprop under a limit that may end it."""
     run = devices.run_isolated(
         *("bench.workloads.llm:measure_lm_step", model, method, batch),
-        timeout_s=_TIMEOUT_S,
+        timeout_s=CASE_TIMEOUT_S,
         limit_bytes=limit,
     )
     found = run.value or {}
@@ -97,8 +97,8 @@ def _step_metrics(found: Mapping[str, Any]) -> dict[str, Metric]:
 
 def _headline(metrics: Mapping[str, Metric]) -> str:
     peak, tensors = metrics["peak"].value, metrics["tensor_peak"].value
-    words = f"tensors {(tensors or 0) / _MIB:,.0f} MiB"
-    words += "" if peak is None else f", process {peak / _MIB:,.0f} MiB"
+    words = f"tensors {(tensors or 0) / MIB:,.0f} MiB"
+    words += "" if peak is None else f", process {peak / MIB:,.0f} MiB"
     ratio = metrics.get("perturb / add")
     return words if ratio is None else f"{words}, perturb {ratio.value:.2f} scalar adds"
 
@@ -109,7 +109,7 @@ def test_precision(suite: Suite) -> None:
     run = devices.run_isolated(
         "bench.workloads.llm_precision:compare_precisions",
         *(config[name] for name in ("cycles", "steps", "lr")),
-        timeout_s=_TIMEOUT_S,
+        timeout_s=CASE_TIMEOUT_S,
     )
     found = run.value or {}
     how = "mean loss of a small model that counts; a run a mode"
@@ -134,7 +134,7 @@ def test_fits(suite: Suite, model: str) -> None:
     """Count the tensors of steps without the memory, and say which devices they fit on."""
     batches = (1, 8)
     run = devices.run_isolated(
-        *("bench.workloads.llm:predict_lm_tensors", model, batches), timeout_s=_TIMEOUT_S
+        *("bench.workloads.llm:predict_lm_tensors", model, batches), timeout_s=CASE_TIMEOUT_S
     )
     steps = run.value or []
     metrics = {f"{s['way']}, b{s['batch']}": single(s["bytes"], "byte", _META) for s in steps}
@@ -150,7 +150,7 @@ def test_fits(suite: Suite, model: str) -> None:
         status=run.status,
         error=run.error,
         headline=", ".join(
-            f"{s['way']} {s['bytes'] / _MIB:,.0f} MiB" for s in steps if s["batch"] == 1
+            f"{s['way']} {s['bytes'] / MIB:,.0f} MiB" for s in steps if s["batch"] == 1
         ),
     )
 

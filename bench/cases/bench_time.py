@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +16,7 @@ from bench.suite.scales import Scale
 from bench.suite.suite import Suite
 from bench.workloads.low_memory_steps import FRUGAL_METHODS
 from bench.workloads.steps import STEP_METHODS, make_step
+from bench.workloads.timing import time_once
 from devices.energy import NoEnergy
 
 _TIMED_S = 2.0  # of short steps, so that what disturbs some of them does not disturb all
@@ -45,10 +45,7 @@ def repeats_of(step: Callable[[], object], least: int) -> int:
     """
     if least == 1:
         return 1
-    started = time.perf_counter()
-    step()
-    seconds = time.perf_counter() - started
-    return max(least, min(_MOST_REPEATS, math.ceil(_TIMED_S / seconds)))
+    return max(least, min(_MOST_REPEATS, math.ceil(_TIMED_S / time_once(step))))
 
 
 def step_energy(step: Callable[[], object], step_s: float) -> Metric:
