@@ -33,7 +33,7 @@ def _bytes_plot(results: Results, model: str) -> Plot | None:
     ]
     if not bars:
         return None
-    with panel(label(model), "Bytes for each client and round (logarithmic)", "") as (figure, axes):
+    with panel(label(model), "Bytes per client per round (logarithmic)", "") as (figure, axes):
         _draw_bars(axes, bars)
         _draw_levels(axes, results, model, bars)
     return Plot(
