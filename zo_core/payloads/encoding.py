@@ -47,12 +47,12 @@ class Payload:
         return self.KIND
 
     def encode(self) -> bytes:
-        """Return the body's bytes; only they are allocated, where fields have their types."""
+        """Return the body's bytes; arrays of the declared types are copied once, into them."""
         return b"".join(self._parts())
 
     @property
     def num_bytes(self) -> int:
-        """Length of the encoded body, bytes; numbers are neither read nor copied."""
+        """Length of the encoded body, bytes; arrays of the declared types are not copied."""
         return sum(part.nbytes for part in self._parts())
 
     @property
