@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     console = talk_console(arguments)
     saving = arguments.checkpoints is not None
     with (
-        showing_progress(console, training.algorithm.rounds) as show,
+        showing_progress(console, training.schedule.rounds) as show,
         stopping_on_interrupt(console.print) if saving else nullcontext(_never) as stop,
         devices.measure() as region,
     ):

@@ -73,7 +73,7 @@ def client_peaks(training: Training) -> dict[str, int | None]:
 
     peaks: dict[str, int | None] = {"high": None, "low": None}
     first_round = 0
-    for phase in training.algorithm.phases:
+    for phase in training.schedule.algorithm.phases:
         if not phase.rounds:
             continue
         context = training.context_of(first_round)

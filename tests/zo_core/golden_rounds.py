@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from zo_core.algorithms import build_algorithm
-from zo_core.algorithms.base import ClientData, RoundContext
 from zo_core.config import TrainConfig
 from zo_core.federation import Replica, run_round, sample_cohort
+from zo_core.method import ClientData, RoundContext
 
 CLIENTS, ROUNDS, SHAPES = 5, 4, ((3, 7), (11,), (2, 2, 2))
 METHODS = ("mezo", "zowarmup-fedadam", "fedkseed")

@@ -125,7 +125,7 @@ def test_a_late_joiner_can_replay_a_resumed_runs_log(tmp_path: Path) -> None:
     resume_(again, tmp_path)
     again.run()
     assert again.log is not None
-    again.log.replay_(again.algorithm.phase_at(7).method, late.replica)
+    again.log.replay_(again.schedule.phase_at(7).method, late.replica)
     assert late.replica.digest() == again.replica.digest()
 
 

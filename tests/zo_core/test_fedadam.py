@@ -14,12 +14,12 @@ from parabola import DIM, Parabola, config, start
 
 from zo_core import rademacher
 from zo_core.algorithms import build_algorithm
-from zo_core.algorithms.base import RoundContext
-from zo_core.algorithms.fedadam import FedAdam
+from zo_core.algorithms.methods.fedadam import FedAdam
 from zo_core.algorithms.steps.adam import adam_on_grid_, empty_state
 from zo_core.federation import Replica, RoundLog
 from zo_core.fixed_point import FixedPointUpdate, fixed_point
 from zo_core.grid import Grid, GridError, snap_
+from zo_core.method import RoundContext
 from zo_core.parameters import parameters
 from zo_core.payloads.core import DenseWeights, Payload, Snapshot
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from optional import needs
 
-from zo_core.algorithms.base import ClientData, Method, RoundContext
 from zo_core.algorithms.baselines.fedkseed import FedKSeed
 from zo_core.algorithms.baselines.fedkseed_pro import FedKSeedPro
-from zo_core.algorithms.zeroth_order import ZerothOrderStep
+from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
 from zo_core.federation.rounds import run_round
+from zo_core.method import ClientData, Method, RoundContext
 from zo_core.models.lm import LMShape, build_lm
 from zo_core.payloads.core import Payload
 from zo_core.replica import Replica

@@ -11,7 +11,6 @@ from parabola import Parabola, client, config, half_square, start
 
 from zo_core import cost_model
 from zo_core.algorithms import build_algorithm
-from zo_core.algorithms.base import RoundContext
 from zo_core.federation import Replica
 from zo_core.first_order.uplink import (
     UPLINKS,
@@ -21,6 +20,7 @@ from zo_core.first_order.uplink import (
     decompressed,
     largest,
 )
+from zo_core.method import RoundContext
 from zo_core.payloads.core import (
     DenseWeights,
     Payload,

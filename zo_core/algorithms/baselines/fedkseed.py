@@ -17,15 +17,15 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.algorithms.base import Algorithm, ApplyReport, ClientData, RoundContext
 from zo_core.algorithms.baselines.seed_pool import pool_of, rebuild_
-from zo_core.algorithms.fedavg import fedavg_method
-from zo_core.algorithms.zo_client import ZerothOrderClient, zo_client_fields
-from zo_core.algorithms.zowarmup import from_scratch, two_phases
+from zo_core.algorithms.methods.fedavg import fedavg_method
+from zo_core.algorithms.steps.phases import from_scratch, two_phases
+from zo_core.algorithms.steps.zo_client import ZerothOrderClient, zo_client_fields
 from zo_core.config import TrainConfig
 from zo_core.cost_model import FLOAT_BYTES
 from zo_core.fixed_point import FixedPointUpdate, fixed_point
 from zo_core.grid import Grid
+from zo_core.method import Algorithm, ApplyReport, ClientData, RoundContext
 from zo_core.payloads.core import Payload, SeedPool
 from zo_core.replica import Replica
 from zo_core.stream import Purpose, random_words
@@ -39,7 +39,10 @@ class FedKSeed(ZerothOrderClient):
 
     candidates: int  # K
     name: str = "fedkseed"
-    downlink_to_everyone: bool = True
+    result_to_everyone: bool = True
+    sends_weights: bool = False
+    trains_locally: bool = False
+    needs_hand_over: bool = True
     needs_grid: bool = True
 
     def client_update(self, replica: Replica, client: ClientData, context: RoundContext) -> Payload:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.algorithms.base import ApplyReport, RoundContext
 from zo_core.algorithms.baselines.fedkseed import FedKSeed
 from zo_core.algorithms.baselines.seed_pool import pool_of
+from zo_core.method import ApplyReport, RoundContext
 from zo_core.replica import Replica, gather, write_
 from zo_core.stream import Purpose, random_uniform
 

@@ -14,15 +14,15 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.algorithms.base import Algorithm
-from zo_core.algorithms.fedavg import FedAvg, local_sgd_fields, one_phase
+from zo_core.algorithms.methods.fedavg import FedAvg, local_sgd_fields
 from zo_core.algorithms.steps.adam import adam_on_grid_, adam_step, empty_state, moments_after
-from zo_core.algorithms.zeroth_order import ZerothOrderStep, zeroth_order_fields
-from zo_core.algorithms.zowarmup import two_phases
+from zo_core.algorithms.steps.phases import one_phase, two_phases
+from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep, zeroth_order_fields
 from zo_core.config import TrainConfig
 from zo_core.cost_model import FLOAT_BYTES
 from zo_core.fixed_point import fixed_point
 from zo_core.grid import Grid
+from zo_core.method import Algorithm
 from zo_core.optimizer import ReplayReport
 from zo_core.replica import Replica
 from zo_core.spsa import radius
