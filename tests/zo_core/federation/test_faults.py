@@ -351,7 +351,7 @@ def test_a_clock_that_jumps_ends_no_round(tmp_path: Path, jump_s: float) -> None
 @pytest.mark.parametrize("joins_at", [1, 2, 7])
 def test_a_late_joiner_ends_at_everybodys_digest(tmp_path: Path, joins_at: int) -> None:
     network = Network(PLAN, tmp_path, rules=Rules(wait_for=5))
-    missing = next(s for s in range(6) if s not in PLAN.high)
+    missing = next(s for s in range(6) if s not in PLAN.schedule.high)
     for slot in set(range(6)) - {missing}:
         network.join(f"c{slot}")
     network.run(until=lambda: network.server.next_round == joins_at)
