@@ -17,7 +17,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.algorithms.baselines.seed_pool import pool_of, rebuild_
+from zo_core.algorithms.baselines.seed_pool import PoolState, pool_of, rebuild_
 from zo_core.algorithms.methods.fedavg import fedavg_method
 from zo_core.algorithms.steps.phases import from_scratch, two_phases
 from zo_core.algorithms.steps.zo_client import ZerothOrderClient, zo_client_fields
@@ -80,7 +80,7 @@ class FedKSeed(ZerothOrderClient):
             update = self._checked(payload, replica, context)
             total += update.samples * update.scalars.astype(np.float64)
             samples += update.samples
-        pool = pool_of(replica, self.candidates)
+        pool = self.pool(replica)
         after = (pool + total / samples).astype(np.float32) if samples else pool
         report = self._rebuild_(replica, after, context)
         result = SeedPool(
@@ -118,6 +118,14 @@ class FedKSeed(ZerothOrderClient):
         """Numbers that every replica keeps beside the pool."""
         return 0
 
+    def state(self, replica: Replica) -> PoolState | None:
+        """Read what a replica keeps; None before the first round."""
+        return PoolState.of(replica, self.candidates, self.history_size)
+
+    def pool(self, replica: Replica) -> npt.NDArray[np.float32]:
+        """Return the pool that a replica's weights come from, (K,)."""
+        return pool_of(self.state(replica), self.candidates)
+
     def choices(self, replica: Replica, context: RoundContext, slot: int) -> npt.NDArray[np.int64]:
         """Draw which candidates a client's steps take: (local_steps, S) positions."""
         words = random_words(
@@ -133,7 +141,7 @@ class FedKSeed(ZerothOrderClient):
     def _rebuild_(
         self, replica: Replica, pool: npt.NDArray[np.float32], context: RoundContext
     ) -> ApplyReport:
-        if np.array_equal(pool, pool_of(replica, self.candidates)):
+        if np.array_equal(pool, self.pool(replica)):
             return ApplyReport()
         report = rebuild_(
             replica, pool, partial(self.update_of, context), history_size=self.history_size

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from zo_core.algorithms.steps.averaging import NonFiniteWeightsError
 from zo_core.config import TrainConfig
@@ -25,7 +24,6 @@ from zo_core.federation.record import Evaluation, TrainingRecord
 from zo_core.federation.rounds import RoundRecord, run_round
 from zo_core.federation.schedule import Schedule
 from zo_core.federation.simulation.evaluation import Evaluator
-from zo_core.federation.simulation.run_checkpoint import save
 from zo_core.grid import GridError
 from zo_core.loss.forward_mode import FORWARD_MODES
 from zo_core.loss.module_loss import micro_batches
@@ -80,17 +78,17 @@ class Training:
         self,
         progress: Progress | None = None,
         *,
-        checkpoints: Path | None = None,
-        checkpoint_every: int = 20,
+        save: Callable[[], None] | None = None,
+        save_every: int = 20,
         stop: Callable[[], bool] = lambda: False,
     ) -> TrainingRecord:
         """Run all rounds that are left; a run that diverges stops there and its record says so.
 
         Args:
             progress: called after each round.
-            checkpoints: folder that the run is saved in, see
-                :mod:`zo_core.federation.simulation.run_checkpoint`; None for nowhere.
-            checkpoint_every: rounds between checkpoints; the last round is saved as well.
+            save: saves the run between two rounds, for example as a checkpoint
+                (:func:`zo_core.federation.simulation.run_checkpoint.save`); None for nowhere.
+            save_every: rounds between two calls of save; the last round is saved as well.
             stop: asked after each round; True saves the run and returns its unfinished record.
         """
         record = self.record
@@ -103,9 +101,9 @@ class Training:
             if record.rounds_done % self.config.eval_every == 0:
                 record.curve.append(self.evaluate())
             stopping = stop() and not self.is_done
-            due = record.rounds_done % checkpoint_every == 0
-            if checkpoints is not None and (due or stopping or self.is_done):
-                save(self, checkpoints)
+            due = record.rounds_done % save_every == 0
+            if save is not None and (due or stopping or self.is_done):
+                save()
             if progress is not None:
                 progress(record)
             if stopping:
