@@ -16,8 +16,6 @@ from bench.records.record_index import Results
 from bench.report.groups.edge import edge_tables
 from bench.workloads import edge_limit
 
-onnxscript = pytest.importorskip("onnxscript")
-
 
 def test_low_resource_clients_without_torch_end_with_the_servers_digest() -> None:
     """GIVEN a run whose low-resource clients are on ONNX Runtime WHEN it ends THEN every round's
