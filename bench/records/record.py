@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import SUITE_VERSION
+from bench.records.case_name import CaseName
 
 SCHEMA = "zobench-record/2"  # name and version of the format
 
@@ -103,6 +104,11 @@ class Record:
     details: Mapping[str, Any] = field(default_factory=dict)  # curves and tables, plain JSON
     error: str | None = None
     provenance: Provenance
+
+    @property
+    def name(self) -> CaseName:
+        """The case's name, parsed."""
+        return CaseName.parse(self.case)
 
     @property
     def config_hash(self) -> str:

@@ -523,7 +523,7 @@ def test_strangers_and_those_without_a_slot_are_turned_away(tmp_path: Path) -> N
     network.act(None, network.server.receive("../etc", b"", network.now_s))
     assert network.server.refused[Reason.UNKNOWN_CLIENT] == 2
     seventh = network.join("c3x", slot=3)
-    wrong = Hello(run_id=77, round_index=0, high=False).encode()
+    wrong = Hello(run_id=77, round_index=0, flags=0).encode()
     network.act(None, network.server.receive("c1", wrong, network.now_s))
     network.run()
     assert network.server.refused[Reason.ROSTER_FULL] == 1
