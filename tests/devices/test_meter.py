@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from devices import cgroup, measure, memory, peaks, run_isolated
+from devices.files import parse_sizes
 from devices.memory import read_host_memory
 from devices.reading import Reading, missing
 
@@ -104,7 +105,7 @@ def test_the_parts_of_resident_memory_add_up() -> None:
 def test_status_sizes_are_read_in_bytes_and_other_rows_are_left_out() -> None:
     text = "Name:\tpython\nVmHWM:\t  300 kB\nThreads:\t2\nVmSwap:\t 0 kB\n"
 
-    assert memory.parse_status(text) == {"VmHWM": 300 * 1024, "VmSwap": 0}
+    assert parse_sizes(text) == {"VmHWM": 300 * 1024, "VmSwap": 0}
 
 
 @pytest.mark.parametrize("mode", ["always", "madvise", "never"])
