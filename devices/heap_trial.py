@@ -36,7 +36,7 @@ def why_freed_memory_stays() -> str | None:
     allocator, remedy = find_allocator(), "start without the preloaded allocator"
     if is_replaced():
         return f"malloc_trim can't give back memory freed under {allocator}; {remedy}"
-    taken, left = _take_and_free()
+    taken, left = take_and_free()
     if taken > _ENOUGH_BYTES > left:
         return None
     return (
@@ -45,7 +45,7 @@ def why_freed_memory_stays() -> str | None:
     )
 
 
-def _take_and_free() -> tuple[int, int]:
+def take_and_free() -> tuple[int, int]:
     """Return by how much the trial's blocks raise resident memory, and what stays of them."""
     libc = _c_heap()
     before = _held_bytes()
