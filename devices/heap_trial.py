@@ -33,7 +33,7 @@ def why_freed_memory_stays() -> str | None:
     Returns:
         What is wrong; None where nothing is.
     """
-    allocator, remedy = find_allocator(), "start without the preloaded allocator"
+    allocator, remedy = find_allocator(), "start without preloaded allocators and settings"
     if is_replaced():
         return f"malloc_trim can't give back memory freed under {allocator}; {remedy}"
     taken, left = take_and_free()
