@@ -10,7 +10,7 @@ bench: $(VENV)/.installed
 	$(BIN)/pytest --benchmark --scale $(SCALE)
 
 test: $(VENV)/.installed
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 $(TEST_OPTIONS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -169,13 +169,27 @@ class Peer:
         return int(values[names.index("RetransSegs")])
 
 
+_NET_ADMIN, _SYS_ADMIN = 12, 21  # bits of capabilities(7)
+
+
 def why_no_pair() -> str | None:
     """Say why `network_pair` can't work here, None where it should."""
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         return "network namespaces need root"
     if shutil.which("ip") is None:
         return "network namespaces need the ip command (package iproute2)"
+    if not _has_capabilities():
+        return "network namespaces need the capabilities NET_ADMIN and SYS_ADMIN"
     return None
+
+
+def _has_capabilities(status: Path = Path("/proc/self/status")) -> bool:
+    """Tell whether root has the rights that a container usually lacks; True if it is unknown."""
+    if not status.exists():
+        return True
+    fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    effective = int(fields.get("CapEff", "0"), 16)
+    return all(effective >> bit & 1 for bit in (_NET_ADMIN, _SYS_ADMIN))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import statistics
 from typing import Any
 
 import devices
-from bench.format import FURTHER_ALGORITHMS
+from bench.labels import FURTHER_ALGORITHMS
 from bench.records.training_metrics import training_metrics
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale

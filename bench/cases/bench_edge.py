@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import devices
@@ -13,8 +12,8 @@ from bench.records.record import Metric, mean, median, single, unmeasured
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
+from bench.workloads.edge import make_plan
 from bench.workloads.edge_limit import completes, smallest_limit
-from bench.workloads.edge_settings import make_plan, settings_to_try
 from bench.workloads.steps import ONE_THREAD, RETURN_BLOCKS
 
 _MIB = 2**20
@@ -23,7 +22,6 @@ _WHOLE_SET = (CLIENT_IMAGES, 8, DIRECTIONS)  # images, micro-batch, S
 _COMPUTED = {"vit": 72}  # of a client's images, where all would take a quarter of an hour
 _WARM_UPS = {"cnn": (300, 0.1), "resnet18": (40, 0.05), "vit": (60, 0.02)}  # steps, rate
 _PRECISION_IMAGES, _PRECISION_SEEDS = {"cnn": 64, "resnet18": 64, "vit": 16}, 20
-_LOW_PRECISION = {"cnn"}  # where 40 forwards in bfloat16 on x86 take seconds, not half an hour
 _LIMIT_ITEMS = 16  # computed over in a trial of a limit; all images are held
 _LOW_BYTES, _HIGH_BYTES = 48 << 20, 640 << 20
 _SCALARS = "dL along the same directions at the same weights, less that of a float64 forward"
@@ -69,35 +67,6 @@ def test_round(suite: Suite, model: str, client: str, size: Size) -> None:
     )
 
 
-@with_parameters("model", lambda scale: scale.edge_trial_models)
-def test_settings(suite: Suite, model: str) -> None:
-    """Try session settings, and ways to give weights, one by one: what each gives."""
-    tried = settings_to_try()
-    plan = make_plan(model, "onnx-speed", (64, 64, 1))
-    runs = {name: _run("try_settings", plan, asdict(settings)) for name, settings in tried.items()}
-    metrics: dict[str, Metric] = {}
-    for name, run in runs.items():
-        key = name.replace(" ", "_")
-        if run.status != "ok":
-            metrics[f"{key}_round"] = unmeasured("second", run.error or run.status)
-            continue
-        metrics[f"{key}_round"] = single(run.value["seconds"], "second", "fastest of three rounds")
-        metrics[f"{key}_peak"] = _bytes(run.value["process_peak_bytes"], "VmHWM of the process")
-    ways = _run("time_ways", plan["source"], 64, suite.scale.time_repeats)
-    failed = next((run for run in (*runs.values(), ways) if run.status != "ok"), None)
-    for name, seconds in (ways.value or {}).items():
-        metrics[f"weights_{name}_forward"] = median(seconds, "second", "turn by turn, one process")
-    suite.record(
-        case=f"edge/{model_label(model)}/settings",
-        config={**plan, "source": model, "model": model_label(model)},
-        metrics=metrics,
-        details={"settings": {name: asdict(settings) for name, settings in tried.items()}},
-        status=failed.status if failed else "ok",
-        error=failed.error if failed else None,
-        headline=", ".join(f"{n} {r.value['seconds']:.3f} s" for n, r in runs.items() if r.value),
-    )
-
-
 @with_parameters("model", lambda scale: scale.edge_precision_models)
 def test_precision(suite: Suite, model: str) -> None:
     """Compare both back ends' scalars with those of a float64 forward, after a warm-up."""
@@ -109,7 +78,6 @@ def test_precision(suite: Suite, model: str) -> None:
         "steps": steps,
         "lr": lr,
         "micro_batch": 32,
-        "low_precision": model in _LOW_PRECISION,
     }
     run = devices.run_isolated(
         "bench.workloads.edge_precision:measure_precision", **config, timeout_s=_TIMEOUT_S

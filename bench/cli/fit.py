@@ -13,6 +13,7 @@ from rich.table import Table
 
 import devices
 from bench.cli import add_command, print_json, talk_console, user_errors
+from bench.extras import require
 from bench.fit.cells import (
     Agreement,
     Cell,
@@ -67,6 +68,7 @@ def register(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Predict, try if asked to, show."""
     with user_errors():
+        require("torch")  # the children that count tensors import it
         targets, models, batches = _chosen(arguments)
         folder = open_store(arguments.out) if arguments.out else None
     console = talk_console(arguments)

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import SUITE_VERSION
-from bench.records.migration import SCHEMA, migrate
+
+SCHEMA = "zobench-record/2"  # name and version of the format
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,16 +120,29 @@ class Record:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Record:
-        """Rebuild a record from :meth:`to_json`'s data, or that of an older version.
+        """Rebuild a record from :meth:`to_json`'s data.
 
         Raises:
-            ValueError: the data is of another schema.
+            ValueError: the data does not have this program's schema.
         """
-        data = migrate(data)
+        require_schema(data)
         fields = {key: data[key] for key in cls.__dataclass_fields__}
         fields["provenance"] = Provenance(**data["provenance"])
         fields["metrics"] = {name: _metric(m) for name, m in data["metrics"].items()}
         return cls(**fields)
+
+
+def require_schema(data: Mapping[str, Any]) -> None:
+    """Refuse data of a different version of the format.
+
+    Raises:
+        ValueError: the schema is not this program's.
+    """
+    if data.get("schema") != SCHEMA:
+        raise ValueError(
+            f"schema must be {SCHEMA}, got {data.get('schema')!r}; use the version of zobench that"
+            " wrote the record"
+        )
 
 
 def config_hash(config: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from bench.format import MODELS
+from bench.labels import MODELS
 from bench.records.record import Metric, Record
 
 _NO_REASON = "no reason was recorded"

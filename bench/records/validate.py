@@ -11,8 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bench.records.migration import SCHEMA, migrate
-from bench.records.record import Record, config_hash
+from bench.records.record import Record, config_hash, require_schema
 from bench.records.store import RECORDS, StoreError
 
 SCHEMA_FILE = Path(__file__).with_name("record.schema.json")
@@ -56,18 +55,17 @@ def check_file(path: Path) -> Checked:
     """Check one record's file.
 
     Args:
-        path: a JSON file of this schema or of an older one, which is migrated first.
+        path: a JSON file of this program's schema.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
-        older = data.get("schema")
-        data = migrate(data)
-    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        require_schema(data)
+    except (ValueError, AttributeError) as error:
         return Checked(path=path, problems=(f"no record: {error}",), remarks=())
     problems = list(_schema_problems(data))
     if not problems:
         problems = [*_sum_problems(data), *_name_problems(data, path)]
-    remarks = () if problems else tuple(_remarks(data, older))
+    remarks = () if problems else tuple(_remarks(data))
     return Checked(path=path, problems=tuple(problems), remarks=remarks)
 
 
@@ -136,11 +134,9 @@ def _name_problems(data: Mapping[str, Any], path: Path) -> Iterator[str]:
             yield f"provenance.device.notes: must say why {name} is null"
 
 
-def _remarks(data: Mapping[str, Any], older: str) -> Iterator[str]:
+def _remarks(data: Mapping[str, Any]) -> Iterator[str]:
     record = Record.from_json(data)
     origin = record.provenance
-    if older != SCHEMA:
-        yield f"written as {older}, read as {SCHEMA}"
     if origin.dirty:
         yield "made with uncommitted changes: its commit does not say what ran"
     if origin.commit is None:

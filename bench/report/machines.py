@@ -1,4 +1,4 @@
-"""Several machines on one page: each folder of records is a column, each figure a row."""
+"""Several machines on one page: a column per folder of records, a row per figure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.format import MISSING, label, quantity, size
+from bench.format import MISSING, quantity, size
+from bench.labels import label
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.step_memory import DEVICE, HOST
@@ -16,15 +17,15 @@ from bench.report.plots.machines import machine_plots
 from bench.report.provenance import commit_words
 from bench.report.table import Cell, Table
 
-# The figures that machines are compared by: group, metric, words.
+# The figures that the page compares: group, metric, caption.
 _FIGURES = (
     ("memory", DEVICE.above, "Peak device memory above the loaded model, allocated"),
     ("memory", DEVICE.whole, DEVICE.whole_name),
-    ("memory", HOST.above, "Peak memory of the host above the loaded model"),
-    ("memory", HOST.whole, "Peak memory of the host, the whole process"),
-    ("time", "step", "Time of one step"),
-    ("bytes", "up_payload", "Bytes up, a client and round"),
-    ("bytes", "down_payload", "Bytes down, a client and round"),
+    ("memory", HOST.above, "Peak host memory above the loaded model"),
+    ("memory", HOST.whole, "Peak host memory of the whole process"),
+    ("time", "step", "Time per step"),
+    ("bytes", "up_payload", "Bytes up per client per round"),
+    ("bytes", "down_payload", "Bytes down per client per round"),
     ("accuracy", "test_accuracy", "Test accuracy"),
 )
 _PROFILE = {
@@ -53,10 +54,10 @@ class Machine:
 
 
 def write_machines_page(folders: Sequence[Path], out: Path) -> Path:
-    """Write the page that sets several folders of records side by side.
+    """Write the page that compares several folders of records.
 
     Args:
-        folders: output folders of the suite, one a machine.
+        folders: output folders of the suite, one per machine.
         out: the folder for machines.html and its plots.
 
     Returns:

@@ -17,7 +17,8 @@ from bench.report.headline import headline
 from bench.report.plots.style import Plot, save
 from bench.report.provenance import device_rows, method_table, origin_rows, record_links
 from bench.report.reproduce import command_lines
-from bench.report.sections import SECTIONS, Section
+from bench.report.section import Section
+from bench.report.sections import SECTIONS
 from bench.report.table import Table
 from bench.report.terminal import summary_table
 
@@ -39,7 +40,7 @@ class Part:
     """One section as the page holds it."""
 
     section: Section
-    says: Sequence[str]
+    sentences: Sequence[str]
     tables: Sequence[Table]
     plots: Sequence[EmbeddedPlot]
     notes: Sequence[str]
@@ -86,7 +87,7 @@ def render(records: Sequence[Record], parts: Sequence[Part], absent: Sequence[Se
         newest=newest,
         created=instant(newest.created),
         dirty=any(record.provenance.dirty for record in records),
-        answer=headline(Results.of(records)) or [part.says[0] for part in parts if part.says],
+        answer=headline(Results.of(records)) or [p.sentences[0] for p in parts if p.sentences],
         device=device_rows(newest.device),
         parts=parts,
         absent=absent,
@@ -117,7 +118,7 @@ def _part(results: Results, section: Section, plots: Path) -> Part:
     made = [plot for make in section.plots for plot in make(results)]
     return Part(
         section=section,
-        says=[line for say in section.says for line in say(results)] if records else [],
+        sentences=[line for make in section.sentences for line in make(results)],
         tables=[table for make in section.tables for table in make(results)],
         plots=[embedded(plot, plots) for plot in made],
         notes=[note for record in records for note in _notes(record.details)],

@@ -12,9 +12,9 @@ from bench.format import MISSING, points
 from bench.records.paired import PairedDifference
 from bench.records.record import Record
 from bench.records.store import RECORDS, read_records, replacing
-from bench.report.groups.paper_claims import CLAIMS, Claim, Comparison
-from bench.report.groups.replication import difference, label_of, metric_of, place_of
-from bench.report.groups.statements import interval_text
+from bench.report.differences import interval_text
+from bench.report.paper_claims import CLAIMS, Claim, Comparison
+from bench.report.places import difference, label_of, metric_of, place_of
 
 PAGE = Path("docs") / "findings.md"
 _QUANTITIES = {

@@ -1,4 +1,4 @@
-"""Where figures come from: the machine, the source, the method of each metric, the raw records."""
+"""Where the figures come from: machine, commit, how each metric was measured, raw records."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.records.record import Provenance, Record
 from bench.records.store import RECORDS
 from bench.report.table import Cell, Table
 
-# What the page tells of a machine, in order: words, and the profile's field.
+# What the page shows of a machine, in order: words, and the profile's field.
 _DEVICE_FIELDS = {
     "Name": "name",
     "Processor": "soc",
@@ -53,7 +53,7 @@ def device_rows(device: Mapping[str, Any]) -> list[tuple[str, Cell]]:
 
 
 def method_table(records: Iterable[Record]) -> Table:
-    """List by what method the metrics were had, each method once with its metrics."""
+    """List how the metrics were measured, each method once with its metrics."""
     found: dict[tuple[str, str, str], dict[str, None]] = {}
     for record in records:
         for name, metric in record.metrics.items():
@@ -61,9 +61,9 @@ def method_table(records: Iterable[Record]) -> Table:
                 names = found.setdefault((record.group, metric.statistic, metric.method), {})
                 names[name.replace("_", " ")] = None
     return Table(
-        caption="By what method each figure was had",
+        caption="How each metric was measured",
         folded=True,
-        columns=("Group", "Figures", "Statistic", "Method"),
+        columns=("Group", "Metrics", "Statistic", "Method"),
         rows=tuple(
             (Cell(group), Cell(", ".join(names)), Cell(statistic), Cell(method))
             for (group, statistic, method), names in found.items()
@@ -74,7 +74,7 @@ def method_table(records: Iterable[Record]) -> Table:
 
 
 def origin_rows(records: Sequence[Record]) -> list[tuple[str, str]]:
-    """Say what produced the records; every value once, so that a mixed folder shows as mixed."""
+    """List what produced the records: each value once, so a mixed folder shows as mixed."""
     origins = [record.provenance for record in records]
     created = sorted(origin.created for origin in origins)
     return [

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.groups import GROUPS, SCALE_NAMES
 from bench.records.record import Record
 from bench.report.sections import Section
-from bench.suite.scales import SCALES
-from bench.suite.suite import GROUPS
 
 _STUDY = "zobench instruct --out DIR"  # its record is one of a group that the suite fills as well
 
@@ -20,7 +19,7 @@ def command_lines(records: Sequence[Record], sections: Sequence[Section]) -> lis
         sections: in the page's order; one without records of its group has no line.
     """
     lines = []
-    suite = [r for r in records if r.group in GROUPS and r.provenance.scale in SCALES]
+    suite = [r for r in records if r.group in GROUPS and r.provenance.scale in SCALE_NAMES]
     if suite:
         newest = max(suite, key=lambda record: record.provenance.created).provenance
         lines.append((f"pytest --benchmark --scale {newest.scale}", "the whole suite, this report"))
@@ -34,5 +33,5 @@ def command_lines(records: Sequence[Record], sections: Sequence[Section]) -> lis
 def _command(section: Section, scale: str) -> str:
     if scale == "study":
         return _STUDY
-    of_suite = section.made_by.startswith("zobench run") and scale in SCALES
+    of_suite = section.made_by.startswith("zobench run") and scale in SCALE_NAMES
     return f"{section.made_by} --scale {scale}" if of_suite else section.made_by

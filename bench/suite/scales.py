@@ -20,7 +20,7 @@ class Scale:
     edge_clients: tuple[str, ...]  # names in edge_workloads.CLIENTS
     edge_batches: tuple[int, ...]
     edge_full_set_models: tuple[str, ...]  # over a client's whole set, in micro-batches
-    edge_trial_models: tuple[str, ...]  # settings and memory limits are tried
+    edge_trial_models: tuple[str, ...]  # memory limits are tried
     edge_precision_models: tuple[str, ...]  # scalars are held against float64's
     edge_training_seeds: tuple[int, ...]  # how many; none for no training
     time_models: tuple[str, ...]

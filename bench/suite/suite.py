@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import devices
+from bench.groups import GROUPS, OPT_IN_GROUPS, TABLES
 from bench.models.names import with_input_shape
 from bench.records.record import Metric, Record, provenance
 from bench.records.store import StoreError, open_store, read_records, write_record
@@ -18,12 +19,6 @@ from bench.suite.emulation import once, without_untrue
 from bench.suite.preflight import check_model, choose_device
 from bench.suite.progress import Progress
 from bench.suite.scales import Scale, scale_named
-
-TABLES = "tables"  # a group of its own: its cases are whole trainings, run where they are asked for
-# in the order they run
-GROUPS = ("memory", "bytes", "formulas", "time", "edge", "engine", "accuracy", "frontier")
-
-ASKED = ("llm", "wire")  # groups that run only where they are named
 
 
 @dataclass(slots=True, kw_only=True)
@@ -183,16 +178,16 @@ def parse_groups(only: str, scale: str) -> tuple[tuple[str, ...], tuple[str, ...
         ValueError: a name is unknown, or a table is not of this scale.
     """
     wanted = {name.strip() for name in only.split(",")}
-    unknown = wanted - {*GROUPS, *ASKED, TABLES, *NAMES}
+    unknown = wanted - {*GROUPS, *OPT_IN_GROUPS, TABLES, *NAMES}
     if unknown:
-        known = ", ".join((*GROUPS, *ASKED, TABLES, *NAMES))
+        known = ", ".join((*GROUPS, *OPT_IN_GROUPS, TABLES, *NAMES))
         raise ValueError(f"--only takes {known}, got {', '.join(sorted(unknown))}")
     if TABLES in wanted:
         wanted |= set(names_at(scale))
     tables = tuple(name for name in NAMES if name in wanted)
     for name in tables:
         check(name, scale)
-    groups = tuple(group for group in (*GROUPS, *ASKED) if group in wanted)
+    groups = tuple(group for group in (*GROUPS, *OPT_IN_GROUPS) if group in wanted)
     return (*groups, TABLES) if tables else groups, tables
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import sample_records as sample
 
+from bench.groups import GROUPS
 from bench.records.record import single
 from bench.records.record_index import Results
 from bench.report import page as report
 from bench.report.sections import SECTIONS, Section
 from bench.report.table import Cell, Table
-from bench.suite.suite import GROUPS
 
 
 def radio_tables(results: Results) -> list[Table]:

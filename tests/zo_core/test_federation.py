@@ -255,7 +255,6 @@ SMALL: dict[str, Any] = {
 
 @cache
 def digits() -> Dataset:
-    pytest.importorskip("sklearn")
     from zo_core.data import load_dataset
 
     return load_dataset("digits")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from optional import needs
 
 from zo_core.algorithms.base import ClientData, Method, RoundContext
 from zo_core.algorithms.baselines.fedkseed import FedKSeed
@@ -18,8 +18,7 @@ from zo_core.models.lm import LMShape, build_lm
 from zo_core.payloads.core import Payload
 from zo_core.replica import Replica
 
-if importlib.util.find_spec("transformers") is None:
-    pytest.skip("language models need the extra llm", allow_module_level=True)
+pytestmark = needs("transformers")
 
 SHAPE = LMShape(
     family="llama",

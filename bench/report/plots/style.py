@@ -1,4 +1,4 @@
-"""How the plots look: told apart by colour, marker, line and hatch, so that any one may be lost."""
+"""How the plots look: colour, marker, line and hatch each suffice to identify a method."""
 
 from __future__ import annotations
 
@@ -35,8 +35,12 @@ LOOKS = {
     "zowarmup": Look(color="#0072B2", marker="^", line="-", hatch="///"),
     "high-res-only": Look(color="#D55E00", marker="o", line="--", hatch="\\\\"),
 }
+# For lines that have no look of their own, in turn.
+COLORS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "^", "D", "s", "v", "P", "X")
+LINES = ("--", "-", ":", "-.")
 _INK = "#1c2024"
-# What each colour of the plots becomes on a dark page; a test finds one that is left out.
+# The counterpart of each colour on a dark page; a test checks that none is missing.
 DARK = {
     "#ffffff": "#1c2024",
     _INK: "#e4e6e3",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from optional import needs_results
 from tiny import result
 
 from bench.records.paired import paired_difference
@@ -17,8 +18,13 @@ from bench.replication.spec import cells_of
 from bench.replication.summary import curve_of
 from bench.replication.table_run import Campaign, Options
 from bench.report.groups.paper_claims import CLAIMS
-from bench.report.groups.replication import accuracy_table, cost_table, difference, place_of
-from bench.report.paper_results import PAGE, findings_page, table_folders, verdict
+from bench.report.groups.replication import (
+    accuracy_table,
+    cost_table,
+    difference,
+    place_of,
+)
+from bench.report.paper_results import PAGE, findings_page, verdict
 from bench.report.plots.replication import replication_plots
 
 REPOSITORY = Path(__file__).parents[3]
@@ -129,8 +135,7 @@ def test_every_claim_speaks_of_rows_that_its_table_has() -> None:
         assert set(claim.spread) <= rows
 
 
+@needs_results
 def test_the_findings_are_those_of_the_committed_records() -> None:
-    if not table_folders(REPOSITORY):
-        pytest.skip("no tables are committed")
     page = (REPOSITORY / PAGE).read_text()
     assert page == findings_page(REPOSITORY), "run `python -m bench.report.paper_results`"

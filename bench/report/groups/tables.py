@@ -1,18 +1,17 @@
-"""The report's tables of the paper's tables: what we have, what the paper has, and differences."""
+"""The paper's tables and figures, reproduced: our values, the paper's, and the differences."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from bench.format import MISSING, duration, percent, place_key, points, size
-from bench.records.paired import PairedDifference, paired_difference
-from bench.records.record import Metric, Record
+from bench.format import MISSING, duration, percent, points, size
+from bench.records.record import Record
 from bench.records.record_index import Results
-from bench.report.groups.statements import interval_text
+from bench.report.differences import interval_text
+from bench.report.places import Place, difference, label_of, metric_of, place_of
+from bench.report.plots.tables import replication_plots
+from bench.report.section import Section
 from bench.report.table import Cell, Table
-
-Place = Mapping[str, Any]  # one entry of a record's details["places"]
 
 
 def replication_tables(results: Results) -> list[Table]:
@@ -34,7 +33,7 @@ def accuracy_table(record: Record) -> Table:
         caption=f"{record.details['title']}: mean ± standard deviation over n seeds",
         columns=(
             *("High/low", "Row", quantity, "n", "The paper"),
-            *(f"Less {baseline}", "95 % interval", "The paper’s difference"),
+            *(f"Minus {baseline}", "95 % interval", "The paper’s difference"),
             *("Low hold-outs", "Worst decile", "Diverged"),
         ),
         rows=tuple(_accuracy_row(record, place) for place in record.details["places"]),
@@ -44,9 +43,9 @@ def accuracy_table(record: Record) -> Table:
 def cost_table(record: Record) -> Table:
     """Tabulate what a record's accuracies cost."""
     return Table(
-        caption=f"{record.details['title']}: what it cost, means over the seeds",
+        caption=f"{record.details['title']}: cost, means over the seeds",
         columns=(
-            *("High/low", "Row", "Rounds", "Up and down a client", "Item passes a client"),
+            *("High/low", "Row", "Rounds", "Bytes per client", "Item passes per client"),
             "Time, one thread",
             *("Peak, low-resource client", "Peak, high-resource client"),
         ),
@@ -55,7 +54,7 @@ def cost_table(record: Record) -> Table:
 
 
 def search_table(record: Record) -> Table:
-    """Tabulate what the search chose, and by which hold-out accuracy."""
+    """Tabulate what the search chose, and the hold-out accuracy that decided."""
     rows = []
     for method, stages in record.details["methods"].items():
         for stage in stages:
@@ -72,7 +71,7 @@ def search_table(record: Record) -> Table:
                 )
             )
     return Table(
-        caption="Learning rates, chosen on hold-outs alone by successive halving",
+        caption="Learning rates, chosen on hold-outs only, by successive halving",
         columns=(
             *("Method", "Searched with", "Chosen", "Hold-out accuracy", "Trials", "Seeds"),
             "Budget of the method, rounds",
@@ -80,34 +79,6 @@ def search_table(record: Record) -> Table:
         rows=tuple(rows),
         labels=3,
     )
-
-
-def metric_of(record: Record, place: Place, name: str) -> Metric | None:
-    """Return a place's metric; None where it does not apply or nothing is done."""
-    metric = record.metrics.get(f"{place_key(place['row'], place['split'])}/{name}")
-    return metric if metric is not None and metric.value is not None else None
-
-
-def place_of(record: Record, row: str, split: str) -> Place | None:
-    """Return a record's place by row and split."""
-    found = (p for p in record.details["places"] if (p["row"], p["split"]) == (row, split))
-    return next(found, None)
-
-
-def difference(
-    record: Record, place: Place, other: Place | None, name: str
-) -> PairedDifference | None:
-    """Compare two places of a record on the seeds that both have."""
-    if other is None:
-        return None
-    ours, theirs = _by_seed(record, place, name), _by_seed(record, other, name)
-    pairs = [value - theirs[seed] for seed, value in ours.items() if seed in theirs]
-    return paired_difference(pairs) if pairs else None
-
-
-def label_of(record: Record, row: str) -> str:
-    """Return a row's label."""
-    return next((p["label"] for p in record.details["places"] if p["row"] == row), row)
 
 
 def _accuracy_row(record: Record, place: Place) -> tuple[Cell, ...]:
@@ -169,12 +140,20 @@ def _printed_difference(place: Place, baseline: Place | None) -> str:
     return points((place["printed"]["mean"] - baseline["printed"]["mean"]) / 100)
 
 
-def _by_seed(record: Record, place: Place, name: str) -> dict[int, float]:
-    metric = metric_of(record, place, name)
-    if metric is None or len(metric.samples) != len(place["seeds"]):
-        return {}
-    return dict(zip(place["seeds"], metric.samples, strict=True))
-
-
 def _is_gain(record: Record) -> bool:
     return bool(record.details["quantity"] == "gain")
+
+
+SECTION = Section(
+    group="tables",
+    title="The paper’s tables and figures, reproduced",
+    lead=(
+        "Whole trainings, one per seed, with the paper’s value next to ours. On other data sets"
+        " than the paper’s, compare the order of the methods, not the values. Differences are"
+        " between runs of one seed, which share partition, initial weights and cohorts."
+    ),
+    tables=(replication_tables,),
+    plots=(replication_plots,),
+    command="zobench run --only tables",
+    optional=True,
+)

@@ -1,4 +1,4 @@
-"""The report's plots of the paper's figures: curves, and a figure's rows over their places."""
+"""Plots of the paper's tables and figures: accuracy curves, and rows over an axis."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Any
 from bench.format import MIB
 from bench.records.record import Record
 from bench.records.record_index import Results
-from bench.report.groups.replication import metric_of
-from bench.report.plots.style import Plot, logarithmic_x, panel
+from bench.report.places import metric_of
+from bench.report.plots.style import COLORS, LINES, MARKERS, Plot, logarithmic_x, panel
 from bench.report.table import count_range
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_COLORS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_MARKERS = ("o", "^", "D", "s", "v", "P", "X")
-_LINES = ("--", "-", ":", "-.")
 _CURVES = ("table2", "table4", "table5", "fig3")  # records whose rows are drawn as curves
 _ABSCISSAE: Mapping[str, tuple[str, Callable[[Mapping[str, float]], float]]] = {
     "rounds": ("Rounds", lambda point: point["rounds"]),
@@ -87,15 +84,15 @@ def _curves_plot(record: Record, split: str, abscissa: str) -> Plot:
 def _line(
     axes: Axes, index: int, x: Sequence[float], curve: Sequence[Mapping[str, float]], label: str
 ) -> None:
-    color = _COLORS[index % len(_COLORS)]
+    color = COLORS[index % len(COLORS)]
     axes.plot(
         x,
         [100 * point["mean"] for point in curve],
         label=label,
         color=color,
-        marker=_MARKERS[index % len(_MARKERS)],
+        marker=MARKERS[index % len(MARKERS)],
         markersize=4,
-        linestyle=_LINES[index % len(_LINES)],
+        linestyle=LINES[index % len(LINES)],
         linewidth=1.6,
     )
     low, high = ([100 * point[end] for point in curve] for end in ("low", "high"))
@@ -138,7 +135,7 @@ def _series(record: Record) -> dict[str, list[Mapping[str, Any]]]:
 def _draw_series(
     axes: Axes, index: int, record: Record, name: str, places: Sequence[Mapping[str, Any]]
 ) -> None:
-    color, marker = _COLORS[index % len(_COLORS)], _MARKERS[index % len(_MARKERS)]
+    color, marker = COLORS[index % len(COLORS)], MARKERS[index % len(MARKERS)]
     found = [(p["x"], metric_of(record, p, record.details["quantity"])) for p in places]
     ours = [(x, 100 * (m.value or 0.0), 100 * (m.std or 0.0)) for x, m in found if m is not None]
     if ours:
