@@ -114,9 +114,8 @@ def replay_(
         """Both halves: an interrupt between them would leave the weights beyond their grid."""
         stats = run()
         largest = [s.max_abs_k for s in stats]
-        if not widen or max(largest) > MAX_K_IN_ROUND:
-            return stats, []
-        return stats, widen_from_(numbered, grid, before, largest)
+        fits_wider = MAX_K < max(largest) <= MAX_K_IN_ROUND
+        return stats, widen_from_(numbered, grid, before, largest) if widen and fits_wider else []
 
     stats, widened = uninterrupted(step)
     check_range(numbered, stats)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -76,12 +76,14 @@ def perturb_pass(
     work = [(group, Journal()) for group in groups_of(params, signs)]
 
     def run() -> None:
-        for group, journal in work:
+        while work:
+            group, journal = work[-1]
             group.kernel.perturb(
                 group.table, terms, direction, threads or default_threads(), journal=journal
             )
+            work.pop()
 
-    return cache(run)
+    return run
 
 
 def replay(
@@ -117,8 +119,11 @@ def replay_pass(
 ) -> Pass[list[ReplayStats]]:
     """Prepare :func:`replay`; calling the result again finishes a pass that was interrupted."""
     work = [(group, Journal()) for group in groups_of(params, signs=True)]
+    results: list[list[ReplayStats]] = []
 
     def run() -> list[ReplayStats]:
+        if results:
+            return results[0]
         stats = [NO_STATS] * len(params.arrays)
         for group, journal in work:
             found = group.kernel.replay(
@@ -126,9 +131,10 @@ def replay_pass(
             )
             for index, new in zip(group.tensor_indices, found, strict=True):
                 stats[index] = stats[index].merge(new)
+        results.append(stats)
         return stats
 
-    return cache(run)
+    return run
 
 
 def max_abs(piece: Piece) -> float:

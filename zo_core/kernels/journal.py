@@ -9,8 +9,7 @@ pass again finishes it, to the bits of a pass that nobody interrupted.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache, partial
-from itertools import islice
+from itertools import islice, starmap
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from zo_core.parameters import CHUNK, Piece, size_of
@@ -50,7 +49,7 @@ class Journal:
     """How far one kernel has come in one pass."""
 
     def __init__(self) -> None:
-        self._call: Pass[Any] | None = None
+        self._results: list[Any] = []  # of the one call
         # chunks written, and the new content of the next one with its piece's statistics
         self._state: tuple[int, tuple[Any, ReplayStats] | None] = (0, None)
         self._stats: dict[int, ReplayStats] = {}  # by piece
@@ -58,11 +57,12 @@ class Journal:
     def once(self, call: Callable[..., T], *args: Any) -> T:
         """Call a function unless an earlier attempt did, and return its result.
 
-        No bytecode runs between the end of a C function and the note that it was called.
+        The call and the note that it was made are one call in C, so that no signal handler runs
+        between the end of a C function and its note.
         """
-        if self._call is None:
-            self._call = cache(partial(call, *args))
-        result: T = self._call()
+        if not self._results:
+            self._results.extend(starmap(call, (args,)))
+        result: T = self._results[0]
         return result
 
     def rewrite(
