@@ -19,7 +19,6 @@ from bench.workloads.wire_measure import (
     why_no_wire,
 )
 from bench.workloads.wire_scale import lost_messages, measure_fleet, rounds_per_s
-from zo_core.federation.rounds import scalar_bytes
 
 _WEIGHTS = {"zo": 1000, "fedavg": 11_173_962}  # ZO's bytes do not depend on the model
 _COHORTS = {"zo": COHORT, "fedavg": 2}  # FedAvg's do not depend on the cohort
@@ -57,7 +56,7 @@ def test_wire_bytes(suite: Suite, method: str, tls: bool) -> None:
     )
     sizes: dict[str, float | None] = {}
     for way, payload in (("up", up), ("down", down)):
-        sizes[f"{way}_scalars"] = scalar_bytes(payload)
+        sizes[f"{way}_scalars"] = payload.scalar_bytes
         sizes[f"{way}_payload"] = payload.num_bytes
         sizes[f"{way}_message"] = message_bytes(payload.num_bytes, method, way)
         sizes[f"{way}_wire"] = None if wire is None else wire[way]

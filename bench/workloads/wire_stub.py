@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from zo_core.algorithms.base import RoundContext
 from zo_core.config import TrainConfig
 from zo_core.federation.mqtt.link import Topics
 from zo_core.federation.protocol.plan import Plan
 from zo_core.federation.protocol.serving import fresh_id
+from zo_core.method import RoundContext
 from zo_core.payloads.core import DenseWeights, Payload, ScalarUpdate
 from zo_core.replica import Replica
 

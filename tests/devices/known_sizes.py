@@ -1,6 +1,6 @@
 """Check this machine's memory meters against allocations of known size.
 
-`python -m devices.known_sizes --runs 100` measures every allocator in every pattern at every
+`python tests/devices/known_sizes.py --runs 100` measures every allocator in every pattern at every
 size, each run in a fresh process, and prints the error of the best meter and, beside it, of the
 sampled one, which takes fewer runs. The exit code is 1 where the best meter is off by more than
 2 MiB anywhere.
@@ -187,7 +187,9 @@ def _one_run(allocator: str, pattern: str, meter: str) -> list[int]:
 
 def main() -> int:
     """Run the campaign for the best and the sampled meter and print their errors in MiB."""
-    parser = argparse.ArgumentParser(prog="python -m devices.known_sizes", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python tests/devices/known_sizes.py", description=__doc__
+    )
     parser.add_argument("--runs", type=int, default=5, help="fresh processes for each case")
     runs = parser.parse_args().runs
     sampled_runs = min(runs, _SAMPLED_RUNS)
