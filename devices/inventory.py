@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from devices.energy import NoEnergy, energy_meter
+from devices.huge_pages import WithHugePages
 from devices.limits import open_limit
 from devices.peaks import CgroupPeak, VmHwm, best_peak_meter
 from devices.reading import to_plain
@@ -44,11 +45,10 @@ def list_meters() -> list[MeterInfo]:
 
 def _host_memory() -> MeterInfo:
     meter = best_peak_meter()
-    if isinstance(meter, VmHwm | CgroupPeak):
-        trust, remark = (
-            "exact",
-            "kernel's high-water mark; `python -m devices.known_sizes` tests it",
-        )
+    if isinstance(meter, WithHugePages):
+        trust, remark = "sampled", "huge pages have no high-water mark; short spikes may be missed"
+    elif isinstance(meter, VmHwm | CgroupPeak):
+        trust, remark = "exact", "kernel's high-water mark, within 2 MiB of known allocations"
     else:
         trust, remark = "sampled", "the mark can't be reset here: short spikes may be missed"
     return MeterInfo(quantity="peak host memory", method=meter.method, trust=trust, remark=remark)

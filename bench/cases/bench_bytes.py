@@ -12,7 +12,6 @@ from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
 from bench.workloads.steps import build
-from zo_core.federation.rounds import scalar_bytes
 from zo_core.payloads.core import DenseWeights, Payload, RoundResult, ScalarUpdate
 from zo_core.replica import Replica
 
@@ -28,9 +27,9 @@ def test_round_bytes(suite: Suite, model: str, method: str) -> None:
     """Encode what a client sends and receives, and count."""
     up, down = round_payloads(model, method)
     sizes = {
-        "up_scalars": scalar_bytes(up),
+        "up_scalars": up.scalar_bytes,
         "up_payload": len(up.encode()),
-        "down_scalars": scalar_bytes(down),
+        "down_scalars": down.scalar_bytes,
         "down_payload": len(down.encode()),
     }
     suite.record(

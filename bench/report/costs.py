@@ -27,6 +27,7 @@ class Figure:
     metric: str
     name: str  # "time per step"
     write: Callable[[float], str]
+    compared: str  # what follows "1.5x faster"
     less: str = "lower"  # the word for a smaller value
     more: str = "higher"
 
@@ -48,16 +49,25 @@ class Figure:
 
 
 TIME = Figure(
-    group="time", metric="step", name="time per step", write=duration, less="faster", more="slower"
+    group="time",
+    metric="step",
+    name="time per step",
+    write=duration,
+    compared="per step",
+    less="faster",
+    more="slower",
 )
-UP = Figure(group="bytes", metric="up_payload", name="bytes up", write=size)
-DOWN = Figure(group="bytes", metric="down_payload", name="bytes down", write=size)
+UP = Figure(group="bytes", metric="up_payload", name="bytes up", write=size, compared="bytes up")
+DOWN = Figure(
+    group="bytes", metric="down_payload", name="bytes down", write=size, compared="bytes down"
+)
 
 
 def memory_figure(results: Results) -> Figure:
     """Return peak memory above the loaded model: of the device where steps ran on one."""
     memory = step_memory(results)
-    return Figure(group="memory", metric=memory.above, name=f"peak {memory.name}", write=size)
+    name = f"peak {memory.name}"
+    return Figure(group="memory", metric=memory.above, name=name, write=size, compared=name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

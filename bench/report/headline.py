@@ -46,13 +46,13 @@ def _first(found: list[Pair], shared: list[tuple[str, int | None]]) -> Pair | No
 
 def _step(pair: Pair) -> str:
     return (
-        f"{pair.comparison} {pair.figure.name} ({pair.values}; {label(pair.model)}, batch"
+        f"{pair.comparison} {pair.figure.compared} ({pair.values}; {label(pair.model)}, batch"
         f" {pair.batch})"
     )
 
 
 def _round(up: Pair, down: Pair) -> str:
-    return f"{up.values} sent and {down.values} received per client per round ({label(up.model)})"
+    return f"{up.values} sent and {down.values} received per client per round of {label(up.model)}"
 
 
 def accuracy_sentence(results: Results) -> str | None:

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from zo_core.algorithms.base import RoundContext
 from zo_core.config import TrainConfig
 from zo_core.federation.mqtt.link import SERVER, Topics
 from zo_core.federation.mqtt.loops import client_link, join, serve, server_link
@@ -27,6 +26,7 @@ from zo_core.federation.protocol.open_round import RoundNote
 from zo_core.federation.protocol.plan import Plan, Rules
 from zo_core.federation.protocol.serving import begin, fresh_id
 from zo_core.federation.store import FileStore
+from zo_core.method import RoundContext
 from zo_core.payloads.core import DenseWeights, Payload, ScalarUpdate
 from zo_core.replica import Replica
 

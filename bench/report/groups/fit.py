@@ -27,8 +27,8 @@ def fit_sentence(results: Results) -> str | None:
         return None
     parts = [words for method in ("zo", "fedavg") if (words := _peak(results, models[0], method))]
     return (
-        f"Memory of one training step of {label(models[0])} on {_machine(results)}."
-        f" {step_memory(results).whole_name}: {'; '.join(parts) or 'not measured'}."
+        f"One training step of {label(models[0])} on {_machine(results)} needs: "
+        f"{'; '.join(parts) or 'not measured'}. {step_memory(results).whole_name}."
     )
 
 
@@ -39,7 +39,7 @@ def _peak(results: Results, model: str, method: str) -> str:
     for batch in whole.batches(results, model):
         peak = whole.value(results, model, method, batch)
         if peak is not None:
-            words = f"{size(peak)} at batch {batch}, {_against_memories(results, peak)}"
+            words = f"{size(peak)} at batch {batch} ({_against_memories(results, peak)})"
             return f"{label(method)} {''.join(_why(reasons))}{words}"
         case = whole.case(model, method, batch)
         if results.record(case):
