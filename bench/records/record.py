@@ -12,11 +12,13 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bench import SUITE_VERSION
 from bench.records.case_name import CaseName
+from bench.records.typed_json import from_json
 
+T = TypeVar("T")
 SCHEMA = "zobench-record/2"  # name and version of the format
 
 
@@ -111,6 +113,17 @@ class Record:
     def name(self) -> CaseName:
         """The case's name, parsed."""
         return CaseName.parse(self.case)
+
+    def details_as(self, kind: type[T]) -> T | None:
+        """Return the details as their dataclass; None where there are none.
+
+        Args:
+            kind: the dataclass, or one of those, that bench.records.details has for the group.
+
+        Raises:
+            ValueError: the details have a different shape.
+        """
+        return from_json(kind, self.details) if self.details else None
 
     @property
     def config_hash(self) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.records.case_name import CaseName
+from bench.records.details.schema import DETAILS_SCHEMA_FILE
 from bench.records.record import Record, config_hash, require_schema
 from bench.records.step_memory import implausible_peak
 from bench.records.store import RECORDS, StoreError
@@ -83,7 +84,9 @@ def _validator() -> Any:
         raise ModuleNotFoundError(
             "checking records needs jsonschema; run: pip install 'zobench[bench]'"
         ) from error
-    return Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
+    files = (SCHEMA_FILE, DETAILS_SCHEMA_FILE)
+    schemas = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    return Draft202012Validator({"allOf": schemas})
 
 
 def _schema_problems(data: Any) -> Iterator[str]:
