@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _WAYS = ("up", "down")
-# The levels at which bytes are counted beside the payload, which is the bar: words and marker.
+# Levels drawn as marks next to the payload, which is the bar: words and marker.
 _LEVELS = {"scalars": ("scalars", "o"), "message": ("message", "s"), "wire": ("wire", "D")}
 
 
