@@ -16,7 +16,8 @@ from bench.instruct.data import InstructData
 from bench.records.store import replacing
 from zo_core.algorithms.baselines.fedkseed import FedKSeed
 from zo_core.algorithms.baselines.fedkseed_pro import FedKSeedPro
-from zo_core.algorithms.methods.fedavg import FedAvg, NonFiniteWeightsError
+from zo_core.algorithms.methods.fedavg import FedAvg
+from zo_core.algorithms.steps.averaging import NonFiniteWeightsError
 from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
 from zo_core.data import Split
 from zo_core.federation.rounds import run_round, sample_cohort
