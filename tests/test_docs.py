@@ -57,4 +57,4 @@ def test_every_link_between_the_pages_leads_to_a_file() -> None:
     "code", [code for page, code in blocks("python") if page == "extending.md"]
 )
 def test_the_worked_examples_run(code: str) -> None:
-    exec(code, {"__name__": "example"})
+    exec(code, {"__name__": __name__})

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from zo_core.config import TrainConfig
+from zo_core.algorithms import train_config
 from zo_core.federation.mqtt.link import SERVER, Topics
 from zo_core.federation.mqtt.loops import client_link, join, serve, server_link
 from zo_core.federation.mqtt.security import Security
@@ -59,7 +59,7 @@ class StubTrainer:
             round_index=context.round_index,
             slot=self._slot,
             digest=self.replica.digest_prefix(),
-            differences=np.zeros(self._plan.config.directions, np.float32),
+            differences=np.zeros(self._plan.scalars, np.float32),
         )
 
 
@@ -71,7 +71,7 @@ def stub_replica(plan: Plan) -> Replica:
 
 def stub_plan(method: str, *, clients: int, cohort: int, rounds: int, weights: int) -> Plan:
     """Make a plan of stub rounds, "zo" or "fedavg"."""
-    config = TrainConfig(
+    config = train_config(
         algorithm="mezo" if method == "zo" else "fedavg",
         clients=clients,
         high_share=0.5,
