@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +95,7 @@ def cell_run(variant: str, dataset: str, options: Options, folder: Path, tell: T
 def frontier_cells(variant: str, dataset: str, seeds: int) -> list[Cell]:
     """Make the cells of a variant, one a seed."""
     from bench.sweeps.cell import Cell
-    from zo_core.config import TrainConfig
+    from zo_core.algorithms import taken_by, train_config
     from zo_core.data.resources import parse_split
 
     chosen = {
@@ -104,7 +104,8 @@ def frontier_cells(variant: str, dataset: str, seeds: int) -> list[Cell]:
         "high_share": parse_split(FRONTIER_SPLIT),
         **FRONTIER_VARIANTS[variant],
     }
-    return [Cell(config=TrainConfig(**chosen, run_seed=seed)) for seed in range(seeds)]
+    taken = taken_by(chosen["algorithm"], chosen)
+    return [Cell(config=train_config(**taken, run_seed=seed)) for seed in range(seeds)]
 
 
 def check_frontier(options: Options) -> None:
@@ -141,10 +142,9 @@ def dataset_in(data_dir: str) -> str:
 
 
 def _run_of(record: Record) -> Run:
-    from zo_core.config import TrainConfig
+    from zo_core.algorithms import taken_by
 
-    known = {field.name for field in fields(TrainConfig)}
-    chosen = {name: value for name, value in record.config.items() if name in known}
+    chosen = taken_by(record.config["algorithm"], record.config)
     return Run(
         panel=record.name.split,
         split=record.name.split,

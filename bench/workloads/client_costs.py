@@ -35,7 +35,7 @@ def measure_variants(
     """Measure a client's round in each way that a variant can be run.
 
     Args:
-        variants: fields of TrainConfig, by name.
+        variants: arguments of train_config, by name.
         repeats: of the time, at least 1; one more comes first, unmeasured.
         data_dir: folder of a data set that is files.
         verify: compare its checksums.
@@ -63,17 +63,17 @@ def measure_variants(
 def _measure(
     fields: Mapping[str, Any], repeats: int, dataset: Dataset, chosen: Sequence[str] | None
 ) -> dict[str, Any]:
-    from zo_core.config import TrainConfig
+    from zo_core.algorithms import train_config
     from zo_core.federation.simulation.training import Training
 
-    phases = Training(TrainConfig(**fields), dataset).schedule.algorithm.phases
+    phases = Training(train_config(**fields), dataset).schedule.algorithm.phases
     # the first round of each phase is reached at once: what a client does depends on no weight
     short = {**fields, "rounds": len(phases), "pivot": min(1, fields["pivot"])}
-    training = Training(TrainConfig(**short), dataset)
+    training = Training(train_config(**short), dataset)
     clients = [client for phase in range(len(phases)) for client in _clients(training, phase)]
 
     def costs(changes: Mapping[str, Any]) -> dict[str, Any]:
-        methods = _methods(TrainConfig(**{**short, **changes}), training.high)
+        methods = _methods(train_config(**{**short, **changes}), training.high)
         try:
             return {"costs": [client.costs(methods, repeats) for client in clients]}
         except ValueError as error:

@@ -53,7 +53,7 @@ def local_results() -> Iterator[list[CellResult]]:
 
 
 def broken_cell() -> object:
-    return tiny_cell(2, algorithm="nonsense")
+    return tiny_cell(2, model="nonsense")
 
 
 def test_a_cell_trains_and_leaves_what_a_table_needs(local_results: list[CellResult]) -> None:

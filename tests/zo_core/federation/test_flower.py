@@ -15,12 +15,12 @@ pytestmark = needs("flwr")
 
 
 def test_a_run_by_flowers_deployment_engine_is_the_run_in_one_process(tmp_path: Path) -> None:
-    from zo_core.config import TrainConfig
+    from zo_core.algorithms import train_config
     from zo_core.data import load_dataset
     from zo_core.federation.simulation.training import Training
 
     outcome = run_by_flower(tmp_path)
-    config = TrainConfig(
+    config = train_config(
         clients=NODES,
         high_share=0.5,
         rounds=ROUNDS,
