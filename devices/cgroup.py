@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from devices.files import parse_number, read_number, read_text
+from devices.files import exists, parse_number, read_number, read_text
 
 _V1, _V2 = "cgroup v1", "cgroup v2"
 # Name of the file that holds each quantity, by version.
@@ -100,7 +100,7 @@ class Group:
         self.file("limit").write_text(str(limit_bytes))
         swap_bytes = 0 if self.version == _V2 else limit_bytes
         # The file is absent where the kernel does not account for swap.
-        if self.file("swap").exists():
+        if exists(self.file("swap")):
             self.file("swap").write_text(str(swap_bytes))
 
     def remove(self) -> None:
@@ -136,7 +136,7 @@ def own_group(proc: Path = Path("/proc"), mounts: Path = Path("/sys/fs/cgroup"))
         if "memory" in controllers.split(","):
             return _existing(mounts / "memory", name, _V1)
     for number, _, name in rows:
-        if number == "0" and (mounts / "cgroup.controllers").exists():
+        if number == "0" and exists(mounts / "cgroup.controllers"):
             return _existing(mounts, name, _V2)
     return None
 
@@ -168,7 +168,7 @@ def make_group(name: str) -> Group | None:
     # With version 2 a group that holds processes cannot hand the memory controller to a child,
     # so its parent is tried next, and so on up to the mount.
     for parent in (own.path, *own.path.parents):
-        if not (parent / "cgroup.procs").exists():
+        if not exists(parent / "cgroup.procs"):
             return None
         group = Group(path=parent / name, version=own.version)
         if _make(group):
@@ -190,7 +190,7 @@ def _make(group: Group) -> bool:
 def _existing(mount: Path, name: str, version: str) -> Group:
     path = mount / name.lstrip("/")
     # Inside a container the name may be the host's, while the mount shows the container's group.
-    return Group(path=path if path.exists() else mount, version=version)
+    return Group(path=path if exists(path) else mount, version=version)
 
 
 def _row(text: str | None, name: str) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,6 +47,7 @@ _REASONS = {
     "power_mode": "no platform profile and no nvpmodel status",
     "temperature_c": "no thermal zone in sysfs with a plausible reading",
     "huge_page_mode": "no transparent huge pages in sysfs",
+    "memory_bytes": "the operating system does not report its memory",
     "swap_bytes": "no SwapTotal in /proc/meminfo (not Linux)",
     "page_size_bytes": "the operating system does not report it",
     "kernel_memory_options": "the kernel's command line cannot be read",
@@ -75,8 +77,8 @@ def detect(root: Path = Path("/")) -> DeviceSpec:
         soc=f"emulated by {emulator}" if emulator else _soc(root),  # cpuinfo is the host's there
         arch=platform.machine(),
         logical_cores=os.cpu_count(),
-        physical_cores=psutil.cpu_count(logical=False),
-        memory_bytes=meminfo.get("MemTotal") or psutil.virtual_memory().total,
+        physical_cores=_asked(lambda: psutil.cpu_count(logical=False)),
+        memory_bytes=meminfo.get("MemTotal") or _asked(lambda: psutil.virtual_memory().total),
         accelerator=_accelerator(root),
         links_bits_per_s=links(root),
         os=_os_name(root),
@@ -132,6 +134,14 @@ def _notes(spec: DeviceSpec) -> dict[str, str]:
     if removed:
         notes["preloads"] = f"measured processes start without {', '.join(removed)}"
     return notes
+
+
+def _asked(ask: Callable[[], int | None]) -> int | None:
+    """Ask psutil, which raises errors of many kinds on a system that it does not know."""
+    try:
+        return ask()
+    except Exception:
+        return None
 
 
 def _soc(root: Path) -> str | None:

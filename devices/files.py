@@ -27,6 +27,14 @@ def read_text(path: Path) -> str | None:
         return None
 
 
+def exists(path: Path) -> bool:
+    """Tell whether a path is there; what may not be looked at is not."""
+    try:
+        return path.exists()
+    except OSError:  # permission denied, for one
+        return False
+
+
 def find(folder: Path, pattern: str) -> list[Path]:
     """Return the paths below a folder that match a pattern, sorted; none where it can't be read."""
     try:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from devices.files import find, read_number
+from devices.files import exists, find, read_number
 from devices.reading import Reading, missing, to_plain
 
 _RUNNING = missing("byte", "the region has not ended")
@@ -72,7 +72,7 @@ def read_counters(interface: str, root: Path = Path("/")) -> Counters | None:
     """
     folder = root / "sys/class/net"
     statistics = folder / interface / "statistics"
-    if not statistics.exists():
+    if not exists(statistics):
         known = ", ".join(path.name for path in find(folder, "*"))
         raise ValueError(f"interface must be one of {known}, got {interface!r}")
     names = ("rx_bytes", "tx_bytes", "rx_packets", "tx_packets")

@@ -215,10 +215,7 @@ def why_no_commit(folder: Path = Path(__file__).parent) -> str | None:
         return f"git does not run here ({error.strerror})"
     except subprocess.CalledProcessError as error:
         if "dubious ownership" in error.stderr:
-            return (
-                "the checkout belongs to a different user"
-                " (git config --global --add safe.directory DIR)"
-            )
+            return "the checkout belongs to a different user (see git's safe.directory)"
         return "made outside of a checkout"
     return None
 

@@ -10,9 +10,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
-from devices import cgroup, detect, energy_meter
+from devices import cgroup, detect, energy_meter, list_meters
 from devices.board import board_name, is_name
 from devices.cuda_driver import driver_version
 from devices.detect import links
@@ -321,3 +322,26 @@ def test_only_words_on_memory_leave_the_kernels_command_line(tmp_path: Path) -> 
         *("mem=512M", "numa=fake=4", "numa_policy=interleave"),
         *("cgroup_disable=memory", "hugepagesz=2M", "hugepages=12"),
     )
+
+
+def test_a_system_that_psutil_does_not_know_has_a_profile_with_reasons(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError("[Errno 13] Permission denied: '/proc/stat'")  # as on Android
+
+    for name in ("cpu_count", "virtual_memory", "swap_memory"):
+        monkeypatch.setattr(psutil, name, refuse)
+
+    assert detect(tmp_path).memory_bytes is None
+    check_profile(tmp_path)
+
+
+def test_a_folder_that_may_not_be_entered_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(f"[Errno 13] Permission denied: '{path}'")
+
+    monkeypatch.setattr(Path, "exists", refuse)
+
+    assert list_meters()
+    assert detect().kind == "host"
