@@ -8,26 +8,15 @@ import statistics
 from typing import Any
 
 import devices
+from bench.cases.digits_trainings import FURTHER, VARIANTS, further_config, training_config
 from bench.records.case_name import CaseName
 from bench.records.training_metrics import training_metrics
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
-from bench.workloads.limits import CASE_TIMEOUT_S
+from bench.workloads.child import CASE_TIMEOUT_S
 from bench.workloads.steps import ONE_THREAD
 
-# What is trained, and how its config differs from the default one.
-VARIANTS: dict[str, dict[str, Any]] = {
-    "high-res-only": {"algorithm": "high-res-only"},
-    "zowarmup": {"algorithm": "zowarmup"},
-    "zowarmup-plain": {"algorithm": "zowarmup", "grid": False},  # does the grid cost accuracy?
-}
-# One run each; those that train from scratch by forwards take longest and start first.
-FURTHER = (
-    *("fedzo", "fedkseed", "mezo-single", "mezo"),
-    *("high-res-only-fedadam", "zowarmup-fedadam", "zowarmup-hi-lo", "zowarmup-fedkseed"),
-    *("heterofl", "fedavg"),
-)
 _WORKERS = 2  # cells side by side, one thread each
 
 
@@ -39,7 +28,7 @@ def _cases(scale: Scale) -> list[tuple[str, str]]:
 def test_accuracy(suite: Suite, split: str, variant: str) -> None:
     """Train once a seed, each in a fresh process, and evaluate on the fixed test split."""
     seeds = list(range(suite.scale.accuracy_seeds))
-    config = _config(suite.scale, split, VARIANTS[variant])
+    config = training_config(suite.scale, split, VARIANTS[variant])
     suite.progress.tell(f"{variant} {split}: {len(seeds)} seeds, {config['rounds']} rounds")
     with devices.SideBySide(_WORKERS) as pool:
         runs = list(pool.map(lambda seed: _train(config | {"run_seed": seed}), seeds))
@@ -49,26 +38,13 @@ def test_accuracy(suite: Suite, split: str, variant: str) -> None:
 def test_further_methods(suite: Suite) -> None:
     """Train every other method with one seed, at the first split; no comparison rests on these."""
     split = suite.scale.accuracy_splits[0]
-    rounds = {"rounds": suite.scale.further_rounds, "pivot": suite.scale.further_pivot}
-    configs = [_config(suite.scale, split, {"algorithm": name, **rounds}) for name in FURTHER]
-    suite.progress.tell(f"{len(FURTHER)} further methods {split}, {rounds['rounds']} rounds")
+    configs = [further_config(suite.scale, name) for name in FURTHER]
+    suite.progress.tell(
+        f"{len(FURTHER)} further methods {split}, {suite.scale.further_rounds} rounds"
+    )
     with devices.SideBySide(_WORKERS) as pool:
         for name, config, run in zip(FURTHER, configs, pool.map(_train, configs), strict=True):
             _record(suite, name, split, config, [run])
-
-
-def _config(scale: Scale, split: str, changes: dict[str, Any]) -> dict[str, Any]:
-    from zo_core.data import parse_split
-
-    return {
-        "dataset": "digits",
-        "model": "cnn",
-        "high_share": parse_split(split),
-        "rounds": scale.accuracy_rounds,
-        "pivot": scale.accuracy_pivot,
-        "run_seed": 0,
-        **changes,
-    }
 
 
 def _record(

@@ -14,9 +14,9 @@ from bench.records.record import Metric, mean, median, single, unmeasured
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
+from bench.workloads.child import CASE_TIMEOUT_S
 from bench.workloads.edge import make_plan
 from bench.workloads.edge_limit import completes, smallest_limit
-from bench.workloads.limits import CASE_TIMEOUT_S
 from bench.workloads.steps import ONE_THREAD, RETURN_BLOCKS
 
 _WHOLE_SET = (CLIENT_IMAGES, 8, DIRECTIONS)  # images, micro-batch, S

@@ -12,7 +12,7 @@ from bench.records.record import Metric, median, single
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
-from bench.workloads.limits import CASE_TIMEOUT_S
+from bench.workloads.child import CASE_TIMEOUT_S
 
 _HOW = (
     "perf_counter, operations turn by turn in one fresh process, adds and perturbations the fastest"

@@ -1,29 +1,35 @@
-"""The frontier: what every training variant costs a client, beside what it reaches.
+"""The frontier: what every training variant costs a client; the report joins what it reaches.
 
-On the digits the accuracies are those of the run's own accuracy cases.  At laptop scale, where a
-data folder is given, every variant of :mod:`bench.replication.frontier_variants` is trained on
-the data set in it; with the same ``--out`` an interrupted run continues with what is missing.  A
-client's memory, time and joules are measured here, for each way that the variant's steps can be
-taken.
+A client's memory, time and joules are measured here, for each form that the variant's steps can
+take.  On the digits the accuracies are those of the accuracy cases.  At laptop scale, where a data
+folder is given, every variant of :mod:`bench.replication.frontier_variants` is trained on the data
+set in it; with the same ``--out`` an interrupted run continues with what is missing.
 """
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import devices
-from bench.records.case_name import CaseName
-from bench.records.frontier import family_of, moments
+from bench.cases.digits_trainings import trainings
+from bench.records.case_name import CaseName, split_part
+from bench.records.details.curve import CurvePoint
+from bench.records.details.frontier import ClientCost, FrontierDetails
+from bench.records.frontier import family_of
+from bench.records.frontier_join import most_joules, slowest
 from bench.records.record import Metric, single
 from bench.records.store import StoreError, read_records
-from bench.replication.frontier_runs import Run, accuracy_runs, cell_run, dataset_in
+from bench.replication.frontier_runs import Run, cell_run, dataset_in
 from bench.replication.frontier_variants import FRONTIER_VARIANTS
 from bench.step_variants import PLAIN
 from bench.suite.suite import Suite
-from bench.workloads.limits import CASE_TIMEOUT_S
+from bench.workloads.child import CASE_TIMEOUT_S, value_of
+from bench.workloads.client_costs import Costs, VariantCosts
 from bench.workloads.steps import ONE_THREAD
+from zo_core.config import TrainConfig
 
 _WORKERS = 2  # variants side by side, one thread each
 _MOST_REPEATS = 3  # of a client's round, which is some tens of forwards
@@ -33,13 +39,13 @@ _MEMORY = "live tensors at the peak of a client's round, weights and its data in
 
 
 def test_frontier(suite: Suite) -> None:
-    """Write a record for each variant, split and way of the run's accuracy cases."""
-    runs = accuracy_runs(suite.folder)
-    if not runs:
-        suite.progress.tell("frontier: this folder has no accuracy records to make it from")
-        return
+    """Write a record for each training of the digits and each form of its steps."""
+    runs = [
+        Run(panel=split_part(split), split=split_part(split), variant=variant, config=config)
+        for split, variant, config in trainings(suite.scale)
+    ]
     variants = {run.variant: run.config for run in reversed(runs)}
-    suite.progress.tell(f"a client's round of {len(variants)} variants, in all their ways")
+    suite.progress.tell(f"a client's round of {len(variants)} variants, in all their forms")
     repeats = min(_MOST_REPEATS, suite.scale.time_repeats)
     parts = [dict(list(variants.items())[start::_WORKERS]) for start in range(_WORKERS)]
     with devices.SideBySide(_WORKERS) as pool:
@@ -107,7 +113,8 @@ def _measure_of_files(suite: Suite, run: Run) -> devices.IsolatedResult:
 
 
 def _record_variant(suite: Suite, run: Run, result: devices.IsolatedResult) -> None:
-    if result.status != "ok":
+    measured = value_of(result, dict[str, VariantCosts])
+    if measured is None:
         suite.record(
             case=CaseName.frontier(run.panel, run.variant, PLAIN),
             config={"split": run.split, "variant": run.variant},
@@ -117,80 +124,73 @@ def _record_variant(suite: Suite, run: Run, result: devices.IsolatedResult) -> N
             headline="",
         )
         return
-    found = result.value[run.variant]
-    for way, of_way in sorted(found["ways"].items(), key=lambda item: item[0] == PLAIN):
-        if "costs" in of_way:
-            _record(suite, run, way, found["phase_rounds"], of_way["costs"])
+    found = measured[run.variant]
+    for way, of_way in sorted(found.ways.items(), key=lambda item: item[0] == PLAIN):
+        if isinstance(of_way, Costs):
+            _record(suite, run, way, found.phase_rounds, of_way.costs)
 
 
 def _record(
     suite: Suite,
     run: Run,
     way: str,
-    phase_rounds: Sequence[int],
-    costs: Sequence[Mapping[str, Any]],
+    phase_rounds: tuple[int, ...],
+    costs: tuple[ClientCost, ...],
 ) -> None:
-    joined = moments(
-        run.curves,
-        clients=run.config["clients"],
-        phase_rounds=phase_rounds,
-        round_s=[_slowest(costs, phase) for phase in range(len(phase_rounds))],
-        round_joules=[_joules(costs, phase) for phase in range(len(phase_rounds))],
-    )
-    metrics = _metrics(costs, joined, seeds=len(run.curves))
+    chosen = TrainConfig(**run.config)
+    metrics = _cost_metrics(phase_rounds, costs) | _trained_metrics(run.curves, chosen.clients)
     suite.record(
         case=CaseName.frontier(run.panel, run.variant, way),
         config={
             "split": run.split,
             "variant": run.variant,
             "way": way,
-            "dataset": run.config["dataset"],
-            "model": run.config["model"],
+            "dataset": chosen.dataset,
+            "model": chosen.model,
+            "clients": chosen.clients,
             "sources": run.sources,
         },
         metrics=metrics,
-        details={
-            "family": family_of(costs),
-            "moments": joined,
-            "phase_rounds": list(phase_rounds),
-            "costs": list(costs),
-        },
-        headline=(
-            f"{(metrics['low_memory'].value or 0) / 1024:8.1f} KiB a low-resource client, "
-            f"{100 * joined[-1]['accuracy']:.1f} %"
+        details=FrontierDetails(
+            family=family_of(costs), phase_rounds=phase_rounds, costs=costs, curves=run.curves
         ),
+        headline=f"{(metrics['low_memory'].value or 0) / 1024:8.1f} KiB a low-resource client",
     )
 
 
-def _metrics(
-    costs: Sequence[Mapping[str, Any]], joined: Sequence[Mapping[str, Any]], *, seeds: int
-) -> dict[str, Metric]:
-    last = joined[-1]
-    rounds = (
+def _cost_metrics(phase_rounds: Sequence[int], costs: Sequence[ClientCost]) -> dict[str, Metric]:
+    how = (
         "rounds times a client's update and application of the result, one thread, the fastest of"
         " a few: a busy machine can only add to it"
     )
-    accuracy = "at the end, one seed" if seeds == 1 else f"at the end, mean over {seeds} seeds"
+    phases = list(enumerate(phase_rounds))
+    seconds = sum(rounds * slowest(costs, phase) for phase, rounds in phases)
+    joules = [most_joules(costs, phase) for phase, _ in phases]
     found = {
         "low_memory": single(_peak(costs, "low"), "byte", f"{_MEMORY}; 0: takes no part"),
         "high_memory": single(_peak(costs, "high"), "byte", _MEMORY),
-        "run_time": single(last["seconds"], "second", rounds),
-        "bytes_a_client": single(last["bytes_a_client"], "byte", "encoded payloads, hand-over too"),
-        "test_accuracy": single(last["accuracy"], "share", accuracy),
+        "run_time": single(seconds, "second", how),
     }
-    if last["joules"] is not None:
-        found["run_energy"] = single(last["joules"], "joule", "rounds times a client's round")
+    known = [each for each in joules if each is not None]
+    if len(known) == len(joules):
+        whole = sum(rounds * each for rounds, each in zip(phase_rounds, known, strict=True))
+        found["run_energy"] = single(whole, "joule", "rounds times a client's round")
     return found
 
 
-def _peak(costs: Sequence[Mapping[str, Any]], group: str) -> float:
-    return float(max((c["peak_bytes"] for c in costs if c["group"] == group), default=0))
+def _trained_metrics(curves: Sequence[Sequence[CurvePoint]], clients: int) -> dict[str, Metric]:
+    """Report the accuracy and the bytes of a variant that this case trained."""
+    if not curves:
+        return {}
+    ends = [curve[-1] for curve in curves]
+    accuracy = statistics.fmean(end.test_accuracy for end in ends)
+    sent = statistics.fmean(end.up_payload_bytes + end.down_payload_bytes for end in ends)
+    seeds = "one seed" if len(curves) == 1 else f"mean over {len(curves)} seeds"
+    return {
+        "bytes_a_client": single(sent / clients, "byte", "encoded payloads, hand-over too"),
+        "test_accuracy": single(accuracy, "share", f"at the end, {seeds}"),
+    }
 
 
-def _slowest(costs: Sequence[Mapping[str, Any]], phase: int) -> float:
-    return float(max(min(c["seconds"]) for c in costs if c["phase"] == phase))
-
-
-def _joules(costs: Sequence[Mapping[str, Any]], phase: int) -> float | None:
-    found = [cost["joules"] for cost in costs if cost["phase"] == phase]
-    return None if None in found else max(found)
+def _peak(costs: Sequence[ClientCost], group: str) -> float:
+    return float(max((c.peak_bytes for c in costs if c.group == group), default=0))

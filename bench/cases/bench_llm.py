@@ -17,7 +17,7 @@ from bench.records.record import Metric, median, single
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
-from bench.workloads.limits import CASE_TIMEOUT_S
+from bench.workloads.child import CASE_TIMEOUT_S
 from bench.workloads.llm_precision import EPSILON
 from bench.workloads.steps import RETURN_BLOCKS
 from zo_core.payloads.core import DenseWeights, Payload, RoundResult, ScalarUpdate, SeedPool

@@ -23,7 +23,7 @@ from bench.records.step_memory import HOST, StepMemory, implausible_peak, memory
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
-from bench.workloads.limits import CASE_TIMEOUT_S
+from bench.workloads.child import CASE_TIMEOUT_S
 from bench.workloads.low_memory_steps import FRUGAL_METHODS
 from bench.workloads.steps import BESIDE_OTHERS, RETURN_BLOCKS, STEP_METHODS, worked_through
 

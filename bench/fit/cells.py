@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import devices
-from bench.workloads.limits import TRIAL_TIMEOUT_S
+from bench.workloads.child import TRIAL_TIMEOUT_S
 from bench.workloads.steps import BESIDE_OTHERS, RETURN_BLOCKS
 
 NEAR = 0.3  # a prediction within this share of the limit is a close one

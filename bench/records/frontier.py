@@ -6,27 +6,17 @@ clients with the least must have; they take no part where it is 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from string import ascii_lowercase
-from typing import Any
 
+from bench.records.details.frontier import ClientCost, FrontierDetails
+from bench.records.frontier_join import Moment, moments_of
 from bench.records.record import Record
 from bench.records.record_index import Results
 
 TARGETS = (0.5, 0.6, 0.7, 0.8, 0.9)  # test accuracies, fixed before anything was run
 FAMILIES = ("left out", "forwards", "both", "backprop")  # what low-resource clients do
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
-    """One evaluation of a run, means over its seeds."""
-
-    accuracy: float  # share of the test split
-    bytes_a_client: float  # payload up and down so far, hand-over and catch-up included
-    seconds: float  # rounds so far, each as long as its slowest client's work
-    joules: float | None  # of one client that takes part in every round
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,14 +45,15 @@ class Point:
 
 def points_of(results: Results, panel: str) -> list[Point]:
     """List a panel's points: variants by the least memory of their ways, and so each one's ways."""
-    records = [r for r in results.group("frontier") if r.status == "ok"]
-    chosen = [record for record in records if record.name.panel == panel]
+    joined = _joined(results)
+    chosen = [record for record, _ in joined if record.name.panel == panel]
     chosen.sort(key=lambda r: (r.metrics["low_memory"].value or 0.0, r.case))
+    moments = {record.case: found for record, found in joined}
     variants: dict[str, list[Record]] = {}
     for record in chosen:
         variants.setdefault(record.config["variant"], []).append(record)
     return [
-        _point(f"{number}{letter if len(ways) > 1 else ''}", record)
+        _point(f"{number}{letter if len(ways) > 1 else ''}", record, moments[record.case])
         for number, ways in enumerate(variants.values(), start=1)
         for letter, record in zip(ascii_lowercase, ways, strict=False)
     ]
@@ -70,7 +61,13 @@ def points_of(results: Results, panel: str) -> list[Point]:
 
 def panels_of(results: Results) -> list[str]:
     """List what has points of its own: splits of the digits, of other data sets."""
-    return sorted({r.name.panel for r in results.group("frontier") if r.status == "ok"})
+    return sorted({record.name.panel for record, _ in _joined(results)})
+
+
+def _joined(results: Results) -> list[tuple[Record, tuple[Moment, ...]]]:
+    """List the records whose training is known, with their moments."""
+    records = [r for r in results.group("frontier") if r.status == "ok"]
+    return [(record, found) for record in records if (found := moments_of(results, record))]
 
 
 def title_of(panel: str) -> str:
@@ -84,15 +81,15 @@ def title_of(panel: str) -> str:
     return ", ".join([*(names[name] for name in dataset), f"{high}/{low}"])
 
 
-def family_of(costs: Sequence[Mapping[str, Any]]) -> str:
-    """Tell what low-resource clients do, from a client's costs of all phases."""
-    low = [cost for cost in costs if cost["group"] == "low"]
+def family_of(costs: Sequence[ClientCost]) -> str:
+    """Name what low-resource clients do, from a client's costs of all phases."""
+    low = [cost for cost in costs if cost.group == "low"]
     left_out, forwards, both, backprop = FAMILIES
     if not low:
         return left_out
-    if not any(cost["backprop"] for cost in low):
+    if not any(cost.backprop for cost in low):
         return forwards
-    return both if any(cost["forwards"] for cost in low) else backprop
+    return both if any(cost.forwards for cost in low) else backprop
 
 
 def best_under(points: Iterable[Point], cap: float) -> Point | None:
@@ -140,64 +137,17 @@ def pareto(points: Sequence[Point], costs: Callable[[Point], tuple[float, ...]])
     return {point.number for point in points if not beaten(point)}
 
 
-def moments(
-    curves: Sequence[Sequence[Mapping[str, Any]]],
-    *,
-    clients: int,
-    phase_rounds: Sequence[int],
-    round_s: Sequence[float],
-    round_joules: Sequence[float | None],
-) -> list[dict[str, Any]]:
-    """Join a run's curves with the cost of its rounds.
-
-    Args:
-        curves: evaluations by seed, as an accuracy record holds them.
-        clients: of the run.
-        phase_rounds: rounds of each phase.
-        round_s: what a round of each phase takes its slowest client.
-        round_joules: what it takes a client in joules; None where that is not known.
-
-    Returns:
-        Fields of :class:`Moment` for each evaluation that all seeds have.
-    """
-    found = []
-    for column in zip(*curves, strict=False):
-        rounds = column[0]["rounds_done"]
-        spent = [_mean([p[f"{way}_payload_bytes"] for p in column]) for way in ("up", "down")]
-        known = [joules for joules in round_joules if joules is not None]
-        whole = len(known) == len(round_joules)
-        found.append(
-            {
-                "accuracy": _mean([point["test_accuracy"] for point in column]),
-                "bytes_a_client": sum(spent) / clients,
-                "seconds": _so_far(rounds, phase_rounds, round_s),
-                "joules": _so_far(rounds, phase_rounds, known) if whole else None,
-            }
-        )
-    return found
-
-
-def _so_far(rounds: int, phase_rounds: Sequence[int], each: Sequence[float]) -> float:
-    starts = [0, *accumulate(phase_rounds)]
-    return sum(
-        cost * min(max(rounds - start, 0), length)
-        for cost, start, length in zip(each, starts, phase_rounds, strict=False)
-    )
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
-
-
-def _point(number: str, record: Record) -> Point:
+def _point(number: str, record: Record, moments: tuple[Moment, ...]) -> Point:
+    details = record.details_as(FrontierDetails)
+    assert details is not None  # it has moments
     return Point(
         number=number,
         case=record.case,
         variant=record.config["variant"],
         way=record.config["way"],
-        family=record.details["family"],
+        family=details.family,
         low_bytes=record.metrics["low_memory"].value or 0.0,
         high_bytes=record.metrics["high_memory"].value or 0.0,
-        rounds=sum(record.details["phase_rounds"]),
-        moments=tuple(Moment(**moment) for moment in record.details["moments"]),
+        rounds=sum(details.phase_rounds),
+        moments=moments,
     )

@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 T = TypeVar("T")
+_MAPPINGS = (Mapping, dict)
 _SCALARS: dict[Any, Any] = {
     str: "string",
     bool: "boolean",
@@ -64,7 +65,7 @@ def schema_of(kind: Any) -> dict[str, Any]:
 
 
 def _schema_of_container(kind: Any, parts: tuple[Any, ...]) -> dict[str, Any]:
-    if get_origin(kind) is Mapping:
+    if get_origin(kind) in _MAPPINGS:
         return {"type": "object", "additionalProperties": schema_of(parts[1])}
     if parts[-1] is Ellipsis:
         return {"type": "array", "items": schema_of(parts[0])}
@@ -92,7 +93,7 @@ def _read(kind: Any, data: Any, place: str) -> Any:
     if is_dataclass(kind):
         return _read_dataclass(kind, data, place)
     parts = get_args(kind)
-    if get_origin(kind) is Mapping:
+    if get_origin(kind) in _MAPPINGS:
         _require(isinstance(data, Mapping), place, "an object", data)
         return {key: _read(parts[1], part, f"{place}.{key}") for key, part in data.items()}
     _require(isinstance(data, list | tuple), place, "an array", data)

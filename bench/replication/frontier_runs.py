@@ -1,14 +1,14 @@
-"""The trainings that a frontier is made of: a run's own accuracy records, or cells of their own."""
+"""The trainings of the frontier on a data set of files: cells of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.records.record import Record
-from bench.records.store import StoreError, read_records
+from bench.records.case_name import split_part
+from bench.records.details.curve import CurvePoint, curve_of
 from bench.replication.frontier_variants import (
     FRONTIER_BASE,
     FRONTIER_DATASETS,
@@ -29,34 +29,8 @@ class Run:
     split: str  # high-low per cent
     variant: str
     config: Mapping[str, Any]  # fields of TrainConfig, with the first seed
-    curves: Sequence[Sequence[Mapping[str, Any]]]  # evaluations by seed
-    sources: Mapping[str, str]  # where the accuracies come from: case or cell -> its hash
-
-
-def accuracy_runs(folder: Path) -> list[Run]:
-    """List the trainings of a folder's accuracy records."""
-    try:
-        records = read_records(folder)
-    except StoreError:
-        return []
-    return [
-        _run_of(record)
-        for record in records
-        if record.group == "accuracy" and record.status == "ok" and record.details.get("curves")
-    ]
-
-
-def require_accuracy(folder: Path | None) -> None:
-    """Make sure that a frontier without accuracy cases of its own run has earlier ones.
-
-    Raises:
-        ValueError: it has none.
-    """
-    if folder is None or not accuracy_runs(folder):
-        raise ValueError(
-            "--only frontier joins the run's accuracy records with their costs, and there are none:"
-            " run --only accuracy,frontier, or give the --out folder that holds them"
-        )
+    curves: tuple[tuple[CurvePoint, ...], ...] = ()  # by seed; none where not trained here
+    sources: Mapping[str, str] = field(default_factory=dict)  # file of a cell -> its key
 
 
 def cell_run(variant: str, dataset: str, options: Options, folder: Path, tell: Tell) -> Run | None:
@@ -81,13 +55,13 @@ def cell_run(variant: str, dataset: str, options: Options, folder: Path, tell: T
     trained = [result.training for result in done if result.training is not None]
     if len(trained) < len(cells):
         return None
-    split = FRONTIER_SPLIT.replace("/", "-")
+    split = split_part(FRONTIER_SPLIT)
     return Run(
         panel=f"{dataset}-{split}",
         split=split,
         variant=variant,
         config=cells[0].config.to_json(),
-        curves=[training["curve"] for training in trained],
+        curves=tuple(curve_of(training["curve"]) for training in trained),
         sources={f"cells/{result.key}.json": result.key for result in done},
     )
 
@@ -137,19 +111,4 @@ def dataset_in(data_dir: str) -> str:
             return name
     raise FileNotFoundError(
         f"{data_dir} must hold {' or '.join(folders.values())}, got neither; see docs/data.md"
-    )
-
-
-def _run_of(record: Record) -> Run:
-    from zo_core.config import TrainConfig
-
-    known = {field.name for field in fields(TrainConfig)}
-    chosen = {name: value for name, value in record.config.items() if name in known}
-    return Run(
-        panel=record.name.split,
-        split=record.name.split,
-        variant=record.name.variant,
-        config=chosen | {"run_seed": record.details["seeds"][0]},
-        curves=record.details["curves"],
-        sources={record.case: record.config_hash},
     )

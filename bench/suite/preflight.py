@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import devices
 from bench.models.names import parse_model
-from bench.workloads.limits import TRIAL_TIMEOUT_S
+from bench.workloads.child import TRIAL_TIMEOUT_S
 
 DEVICE_TYPES = ("auto", "cpu", "cuda")
 

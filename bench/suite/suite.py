@@ -14,7 +14,8 @@ from bench.models.names import with_input_shape
 from bench.records.case_name import CaseName
 from bench.records.record import Metric, Record, provenance
 from bench.records.store import open_store, write_record
-from bench.replication.frontier_runs import check_frontier, require_accuracy
+from bench.records.typed_json import to_json
+from bench.replication.frontier_runs import check_frontier
 from bench.replication.table_run import NAMES, Options, check, check_data, names_at
 from bench.suite.emulation import once, without_untrue
 from bench.suite.preflight import check_model, choose_device
@@ -69,11 +70,8 @@ class Suite:
         groups, tables = (GROUPS, ()) if only is None else parse_groups(only, scale)
         options = Options(**{**(campaign or {}), "device": device_type})
         check_data(tables, scale, options)
-        if "frontier" in groups:
-            if chosen.frontier_trains and options.data_dir is not None:
-                check_frontier(options)
-            elif "accuracy" not in groups:
-                require_accuracy(Path(out) if out else None)
+        if "frontier" in groups and chosen.frontier_trains and options.data_dir is not None:
+            check_frontier(options)
         folder = open_store(Path(out) if out else new_folder())
         profile = devices.detect().to_json()
         if profile["emulator"]:
@@ -98,7 +96,7 @@ class Suite:
         case: CaseName,
         config: Mapping[str, Any],
         metrics: Mapping[str, Metric],
-        details: Mapping[str, Any] | None = None,
+        details: Any = None,
         status: str = "ok",
         error: str | None = None,
         case_version: int = 1,
@@ -112,7 +110,7 @@ class Suite:
             status=status,
             config=config,
             metrics=without_untrue(case.group, metrics, self.device["emulator"]),
-            details=details or {},
+            details=to_json(details or {}),
             error=error,
             provenance=provenance(self.scale.name, self.device, self.division),
         )

@@ -8,20 +8,45 @@ give plain JSON, and import torch only when they run.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import devices
+from bench.records.details.frontier import ClientCost
+from bench.records.typed_json import to_json
 from bench.step_variants import BACKPROP_VARIANTS, FORWARD_VARIANTS, PLAIN
 from bench.workloads.timing import time_once
 
 if TYPE_CHECKING:
+    from devices.tensor_memory import TensorPeak
     from zo_core.data import Dataset
     from zo_core.federation.simulation.training import Training
+    from zo_core.loss.passes import Passes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """What a round of each phase costs a client of each group that takes part."""
+
+    costs: tuple[ClientCost, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotAdmitted:
+    """Why a model does not admit a variant of the step."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariantCosts:
+    """A training variant, with its steps taken in each form."""
+
+    phase_rounds: tuple[int, ...]
+    ways: Mapping[str, Costs | NotAdmitted]  # by PLAIN, or a name in bench.step_variants
 
 
 def measure_variants(
@@ -31,7 +56,7 @@ def measure_variants(
     data_dir: str | None = None,
     verify: bool = True,
     ways: Sequence[str] | None = None,
-) -> dict[str, dict[str, Any]]:
+) -> Any:
     """Measure a client's round in each way that a variant can be run.
 
     Args:
@@ -42,27 +67,26 @@ def measure_variants(
         ways: names of those to be measured beside the plain one; None for all.
 
     Returns:
-        By variant: "phase_rounds" and "ways", which is by way either "error" (the model does not
-        admit it) or "costs": a dict for each phase and group that takes part, with "phase",
-        "method", "group" ("high" or "low"), "backprop" (a gradient was made), "forwards" (some were
-        without one), "peak_bytes" (live
-        tensors, weights and the client's data included), "by_category", "seconds" (samples), and
-        "joules" of one round (None with "joules_reason").
+        JSON of :class:`VariantCosts` by variant.
     """
     from zo_core.data import load_dataset
 
     folder = None if data_dir is None else Path(data_dir)
-    return {
-        name: _measure(
-            fields, repeats, load_dataset(fields["dataset"], data_dir=folder, verify=verify), ways
-        )
-        for name, fields in variants.items()
-    }
+    return to_json(
+        {
+            name: _measure(
+                *(fields, repeats),
+                load_dataset(fields["dataset"], data_dir=folder, verify=verify),
+                ways,
+            )
+            for name, fields in variants.items()
+        }
+    )
 
 
 def _measure(
     fields: Mapping[str, Any], repeats: int, dataset: Dataset, chosen: Sequence[str] | None
-) -> dict[str, Any]:
+) -> VariantCosts:
     from zo_core.config import TrainConfig
     from zo_core.federation.simulation.training import Training
 
@@ -72,23 +96,24 @@ def _measure(
     training = Training(TrainConfig(**short), dataset)
     clients = [client for phase in range(len(phases)) for client in _clients(training, phase)]
 
-    def costs(changes: Mapping[str, Any]) -> dict[str, Any]:
+    def costs(changes: Mapping[str, Any]) -> Costs | NotAdmitted:
         methods = _methods(TrainConfig(**{**short, **changes}), training.high)
         try:
-            return {"costs": [client.costs(methods, repeats) for client in clients]}
+            return Costs(costs=tuple(client.costs(methods, repeats) for client in clients))
         except ValueError as error:
-            return {"error": str(error)}
+            return NotAdmitted(error=str(error))
 
-    ways = {PLAIN: costs({})}
-    low = [cost for cost in ways[PLAIN]["costs"] if cost["group"] == "low"]
+    plain = costs({})
+    ways = {PLAIN: plain}
+    low = [c for c in plain.costs if c.group == "low"] if isinstance(plain, Costs) else []
     if low:
-        by_backprop = any(cost["backprop"] for cost in low)
+        by_backprop = any(cost.backprop for cost in low)
         ways |= {
             variant.name: costs(variant.settings)
             for variant in (BACKPROP_VARIANTS if by_backprop else FORWARD_VARIANTS)
             if chosen is None or variant.name in chosen
         }
-    return {"phase_rounds": [phase.rounds for phase in phases], "ways": ways}
+    return VariantCosts(phase_rounds=tuple(phase.rounds for phase in phases), ways=ways)
 
 
 def _methods(config: Any, high: tuple[int, ...]) -> list[Any]:
@@ -126,13 +151,27 @@ class _Client:
         shard = training.client_data(slot)  # views: their storage holds all clients' items
         self._data = replace(shard, x=shard.x.clone(), y=shard.y.clone())
 
-    def costs(self, methods: Sequence[Any], repeats: int) -> dict[str, Any]:
+    def costs(self, methods: Sequence[Any], repeats: int) -> ClientCost:
+        """Measure the round as one of the methods takes it."""
         self._method = methods[self._phase]
-        about = {"phase": self._phase, "method": self._method.name, "group": self._group}
-        return about | self._tensors() | self._time(repeats)
+        peak, passes, state = self._tensors()
+        seconds, joules = self._time(repeats)
+        kinds = peak.by_category
+        return ClientCost(
+            phase=self._phase,
+            method=self._method.name,
+            group=self._group,
+            backprop=passes.backward_items > 0,
+            forwards=passes.forward_items > passes.backward_items,
+            peak_bytes=peak.peak_bytes + state,
+            by_category={**kinds, "optimiser": kinds["optimiser"] + state},
+            seconds=tuple(seconds),
+            joules=None if joules.value is None else joules.value / repeats,
+            joules_reason=joules.reason,
+        )
 
-    def _tensors(self) -> dict[str, Any]:
-        """Take the update's peak of live tensors, and tell whether it made a gradient."""
+    def _tensors(self) -> tuple[TensorPeak, Passes, int]:
+        """Take the update's peak of live tensors, its passes, and its state outside of torch."""
         from devices.tensor_memory import track_tensors
         from zo_core.loss.passes import counting_passes
 
@@ -143,56 +182,28 @@ class _Client:
         existing = [*module.buffers(), self._data.x, self._data.y]
         with (
             counting_passes() as passes,
-            _noting_backward() as seen,
             track_tensors(parameters=held, existing=existing) as found,
         ):
             self._method.client_update(replica, self._data, self._context)
-        peak = found.result()
-        state = self._method.client_state_bytes(replica)  # outside of torch
-        return {
-            "backprop": bool(seen),
-            "forwards": passes.forward_items > passes.backward_items,
-            "peak_bytes": peak.peak_bytes + state,
-            "by_category": {**peak.by_category, "optimiser": peak.by_category["optimiser"] + state},
-        }
+        return found.result(), passes, self._method.client_state_bytes(replica)
 
     def _trains_a_part(self) -> bool:
         from zo_core.algorithms.baselines.heterofl import HeteroFL
 
         return isinstance(self._method, HeteroFL)
 
-    def _time(self, repeats: int) -> dict[str, Any]:
+    def _time(self, repeats: int) -> tuple[list[float], devices.Reading]:
         """Time the update and the result's application, and take the joules of all repeats."""
         copies = [_copy(self._before) for _ in range(repeats + 1)]
         self._round_(copies.pop())
         meter = devices.energy_meter()
         meter.start()
         seconds = [time_once(partial(self._round_, replica)) for replica in copies]
-        joules = meter.stop()
-        each = None if joules.value is None else joules.value / repeats
-        return {"seconds": seconds, "joules": each, "joules_reason": joules.reason}
+        return seconds, meter.stop()
 
     def _round_(self, replica: Any) -> None:
         self._method.client_update(replica, self._data, self._context)
         self._method.apply_(replica, self._result, self._context)
-
-
-@contextmanager
-def _noting_backward() -> Iterator[list[bool]]:
-    """Give a list that a backward pass within the context leaves a mark in."""
-    import torch
-
-    whole, seen = torch.autograd.backward, list[bool]()
-
-    def backward(*arguments: Any, **options: Any) -> None:
-        seen.append(True)
-        whole(*arguments, **options)
-
-    torch.autograd.backward = backward
-    try:
-        yield seen
-    finally:
-        torch.autograd.backward = whole
 
 
 def _copy(replica: Any) -> Any:

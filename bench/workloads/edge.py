@@ -18,7 +18,7 @@ import numpy as np
 
 import devices
 from bench.paper import LOCAL_EPOCHS
-from bench.workloads.limits import TRIAL_TIMEOUT_S
+from bench.workloads.child import TRIAL_TIMEOUT_S
 from bench.workloads.steps import EPSILON, LR, TAU, bind_step
 from bench.workloads.timing import take_turns, time_once
 from devices.memory import read_host_memory

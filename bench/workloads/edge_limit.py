@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import devices
-from bench.workloads.limits import TRIAL_TIMEOUT_S
+from bench.workloads.child import TRIAL_TIMEOUT_S
 from bench.workloads.steps import RETURN_BLOCKS
 
 STEP_BYTES = 2 << 20  # to which a limit is found

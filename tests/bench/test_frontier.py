@@ -14,21 +14,23 @@ import sample_records as sample
 import devices
 from bench.cases import bench_frontier
 from bench.labels import FRONTIER_ALGORITHMS, label
+from bench.records.details.curve import CurvePoint
+from bench.records.details.frontier import ClientCost, FrontierDetails
 from bench.records.frontier import (
-    Moment,
     Point,
     best_under,
     byte_steps,
     family_of,
     memory_steps,
-    moments,
     panels_of,
     pareto,
     points_of,
 )
+from bench.records.frontier_join import Moment, moments, moments_of
 from bench.records.record import Record, single
 from bench.records.record_index import Results
 from bench.records.store import read_records
+from bench.records.typed_json import to_json
 from bench.replication.frontier_runs import Run, cell_run, dataset_in, frontier_cells
 from bench.replication.frontier_variants import FRONTIER_VARIANTS
 from bench.replication.table_run import Options
@@ -36,7 +38,8 @@ from bench.report.groups.frontier import frontier_sentences, frontier_tables
 from bench.report.plots.frontier import budget_plots, spread
 from bench.suite.suite import Suite
 from bench.sweeps.cell import CellResult, CellStore
-from bench.workloads.client_costs import measure_variants
+from bench.workloads.child import value_of
+from bench.workloads.client_costs import Costs, VariantCosts, measure_variants
 from zo_core.algorithms import build_algorithm
 
 
@@ -99,14 +102,36 @@ def test_a_front_leaves_out_what_another_point_is_better_than() -> None:
     assert pareto(twins, lambda p: (p.low_bytes,)) == {"1", "2"}
 
 
+def curve_point(rounds: int, accuracy: float, up: int, down: int) -> CurvePoint:
+    return CurvePoint(
+        rounds_done=rounds,
+        test_accuracy=accuracy,
+        high_accuracy=None,
+        low_accuracy=None,
+        up_payload_bytes=up,
+        down_payload_bytes=down,
+        elapsed_s=0.0,
+    )
+
+
+def client_cost(phase: int, seconds: float, joules: float | None = None) -> ClientCost:
+    return ClientCost(
+        phase=phase,
+        method="sample",
+        group="low",
+        backprop=False,
+        forwards=True,
+        peak_bytes=9,
+        by_category={},
+        seconds=(seconds,),
+        joules=joules,
+        joules_reason=None if joules is not None else "no counter",
+    )
+
+
 def test_moments_join_curves_and_costs_by_hand() -> None:
-    def seed(shift: float) -> list[dict[str, float]]:
-        return [
-            {"rounds_done": 2, "test_accuracy": 0.2 + shift}
-            | {"up_payload_bytes": 10, "down_payload_bytes": 30},
-            {"rounds_done": 5, "test_accuracy": 0.4 + shift}
-            | {"up_payload_bytes": 20, "down_payload_bytes": 60},
-        ]
+    def seed(shift: float) -> list[CurvePoint]:
+        return [curve_point(2, 0.2 + shift, 10, 30), curve_point(5, 0.4 + shift, 20, 60)]
 
     joined = moments(
         [seed(0.0), seed(0.2)],
@@ -115,10 +140,27 @@ def test_moments_join_curves_and_costs_by_hand() -> None:
         round_s=[1.0, 10.0],
         round_joules=[2.0, None],
     )
-    assert [m["accuracy"] for m in joined] == pytest.approx([0.3, 0.5])
-    assert [m["bytes_a_client"] for m in joined] == [10.0, 20.0]
-    assert [m["seconds"] for m in joined] == [2.0, 3.0 + 2 * 10.0]
-    assert [m["joules"] for m in joined] == [None, None]
+    assert [m.accuracy for m in joined] == pytest.approx([0.3, 0.5])
+    assert [m.bytes_a_client for m in joined] == [10.0, 20.0]
+    assert [m.seconds for m in joined] == [2.0, 3.0 + 2 * 10.0]
+    assert [m.joules for m in joined] == [None, None]
+
+
+def test_costs_and_accuracy_are_joined_from_two_records() -> None:
+    """GIVEN a frontier record without curves of its own."""
+    record = frontier_record("zowarmup", "forwards", 1024, 0.7, 3.0)
+    costs = replace(record, details={**record.details, "curves": []})
+    trained = replace(
+        record,
+        case="accuracy/zowarmup/10-90",
+        group="accuracy",
+        details={"seeds": [0], "outcomes": ["finished"], "reasons": [None], "digests": [None]}
+        | {"curves": record.details["curves"]},
+    )
+    joined = moments_of(Results.of([trained, costs]), costs)
+    assert joined == moments_of(Results.of([record]), record)
+    assert moments_of(Results.of([costs]), costs) == ()
+    assert points_of(Results.of([costs]), "10-90") == []
 
 
 def frontier_record(
@@ -132,14 +174,19 @@ def frontier_record(
 ) -> Record:
     """The figures are low memory, final accuracy and seconds."""
     low, end, seconds = figures
-    joules = None if watts is None else watts * seconds
-    half = {"accuracy": end / 2, "bytes_a_client": 5e4, "seconds": seconds / 2, "joules": None}
-    last = {"accuracy": end, "bytes_a_client": 1e5, "seconds": seconds, "joules": joules}
+    joules = None if watts is None else watts * seconds / rounds
+    half, last = curve_point(rounds // 2, end / 2, 0, 50_000), curve_point(rounds, end, 0, 100_000)
+    details = FrontierDetails(
+        family=family,
+        phase_rounds=(20, rounds - 20),
+        costs=tuple(client_cost(phase, seconds / rounds, joules) for phase in (0, 1)),
+        curves=((half, last),),
+    )
     return sample.record(
         f"frontier/{panel}/{variant}/{way}",
-        {"split": "10-90", "variant": variant, "way": way, "sources": {}},
+        {"split": "10-90", "variant": variant, "way": way, "clients": 1, "sources": {}},
         {"low_memory": single(low, "byte", "sample"), "high_memory": single(9e5, "byte", "sample")},
-        details={"family": family, "moments": [half, last], "phase_rounds": [20, rounds - 20]},
+        details=to_json(details),
     )
 
 
@@ -216,24 +263,29 @@ def test_costs_of_a_real_round_tell_the_families_apart() -> None:
         env={"OMP_NUM_THREADS": "1"},
     )
     assert run.status == "ok", run.error
-    low = {
-        name: {
-            way: [c for c in cost["costs"] if c["group"] == "low"]
-            for way, cost in found["ways"].items()
-        }
-        for name, found in run.value.items()
+    measured = value_of(run, dict[str, VariantCosts])
+    assert measured is not None
+    costs = {
+        (name, way): cost.costs
+        for name, found in measured.items()
+        for way, cost in found.ways.items()
+        if isinstance(cost, Costs)
     }
-    assert low["high-res-only"] == {"plain": []}
-    assert all(c["backprop"] for costs in low["fedavg"].values() for c in costs)
-    assert not any(c["backprop"] for costs in low["zowarmup"].values() for c in costs)
-    assert family_of(run.value["zowarmup-elastic"]["ways"]["plain"]["costs"]) == "both"
-    assert family_of(run.value["fedavg"]["ways"]["least"]["costs"]) == "backprop"
-    assert family_of(run.value["zowarmup"]["ways"]["by-8"]["costs"]) == "forwards"
-    assert family_of(run.value["high-res-only"]["ways"]["plain"]["costs"]) == "left out"
-    peaks = {way: costs[0]["peak_bytes"] for way, costs in low["fedavg"].items()}
+    low = {key: [c for c in found if c.group == "low"] for key, found in costs.items()}
+    assert [way for name, way in costs if name == "high-res-only"] == ["plain"]
+    assert not low["high-res-only", "plain"]
+    assert all(c.backprop for (name, _), found in low.items() for c in found if name == "fedavg")
+    assert not any(
+        c.backprop for (name, _), found in low.items() for c in found if name == "zowarmup"
+    )
+    assert family_of(costs["zowarmup-elastic", "plain"]) == "both"
+    assert family_of(costs["fedavg", "least"]) == "backprop"
+    assert family_of(costs["zowarmup", "by-8"]) == "forwards"
+    assert family_of(costs["high-res-only", "plain"]) == "left out"
+    peaks = {way: found[0].peak_bytes for (name, way), found in low.items() if name == "fedavg"}
     assert peaks["least"] < peaks["accumulated"] < peaks["plain"]
     assert peaks["layerwise"] < peaks["plain"]
-    assert run.value["zowarmup"]["phase_rounds"] == [2, 2]
+    assert measured["zowarmup"].phase_rounds == (2, 2)
     assert measure_variants({}, 1) == {}
 
 
@@ -340,7 +392,7 @@ def test_finished_cells_become_a_run_and_an_unfinished_variant_is_none(
                 key=cell.key,
                 config=cell.config.to_json(),
                 status="ok",
-                training={"curve": [{"test_accuracy": 0.5}]},
+                training={"curve": [to_json(curve_point(1, 0.5, 1, 2))]},
                 made_by={},
             )
         )
@@ -354,22 +406,19 @@ RUN = Run(
     panel="cifar10-10-90",
     split="10-90",
     variant="zowarmup",
-    config={"clients": 2, "dataset": "cifar10", "model": "cnn"},
-    curves=[
-        [{"rounds_done": 2, "test_accuracy": 0.5, "up_payload_bytes": 1, "down_payload_bytes": 2}]
-    ],
+    config={"dataset": "cifar10", "model": "cnn"},
+    curves=((curve_point(2, 0.5, 1, 2),),),
     sources={"cells/a.json": "a"},
 )
 
 
 def measured(*ways: str) -> devices.IsolatedResult:
     """What a variant's measurement ends with; of no ways, a failure."""
-    cost = {"phase": 0, "group": "low", "backprop": False, "forwards": True, "peak_bytes": 9}
-    costs = [{**cost, "seconds": [1.0], "joules": None}]
-    found = {"phase_rounds": [2], "ways": {way: {"costs": costs} for way in ways}}
+    costs = Costs(costs=(client_cost(0, 1.0),))
+    found = VariantCosts(phase_rounds=(2,), ways=dict.fromkeys(ways, costs))
     return devices.IsolatedResult(
         status="ok" if ways else "timeout",
-        value={RUN.variant: found} if ways else None,
+        value=to_json({RUN.variant: found}) if ways else None,
         error=None if ways else "slow",
         phase=None,
         exit_code=0,

@@ -151,7 +151,6 @@ def test_a_users_mistake_is_a_usage_error_without_a_traceback(
         ({"scale": "laptop", "only": "table2", **FOLDER}, "put cifar-10-batches-py/data_batch_1"),
         ({"scale": "paper", "only": "table2-imagenet32", **FOLDER}, "put train_data_batch_1"),
         ({"scale": "laptop", "only": "frontier", **FOLDER}, "must hold FashionMNIST or"),
-        ({"only": "frontier"}, "run --only accuracy,frontier"),
         ({"scale": "laptop", "campaign": {"engine": "ray", "data_dir": "."}}, "got --engine ray"),
     ],
 )

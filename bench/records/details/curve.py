@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
+
+from bench.records.typed_json import from_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,3 +30,8 @@ class PassCounts:
 
     forward_items: int
     backward_items: int
+
+
+def curve_of(points: Iterable[Any]) -> tuple[CurvePoint, ...]:
+    """Read a curve's JSON."""
+    return from_json(tuple[CurvePoint, ...], list(points))

@@ -1,19 +1,11 @@
-"""Details of the group frontier: one variant, with its steps taken in one of several forms."""
+"""Details of the group frontier: one variant, its steps taken in one of several forms."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
-    """One evaluation of a training, means over its seeds."""
-
-    accuracy: float  # share of the test split
-    bytes_a_client: float  # payload up and down so far, hand-over and catch-up included
-    seconds: float  # rounds so far, each as long as its slowest client's work
-    joules: float | None  # of one client that takes part in every round
+from bench.records.details.curve import CurvePoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +26,9 @@ class ClientCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrontierDetails:
-    """A client's costs, joined with what the training reaches."""
+    """A client's costs, and the training's curves where no accuracy record has them."""
 
     family: str  # what low-resource clients do, in bench.records.frontier.FAMILIES
-    moments: tuple[Moment, ...]
     phase_rounds: tuple[int, ...]
     costs: tuple[ClientCost, ...]
+    curves: tuple[tuple[CurvePoint, ...], ...] = ()  # by seed
