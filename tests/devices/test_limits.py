@@ -11,6 +11,8 @@ from devices import cgroup, run_isolated
 from devices.child_exit import Ended, judge
 from devices.limits import open_limit
 
+pytestmark = pytest.mark.process
+
 MIB = 1 << 20
 LIMIT_BYTES = 200 * MIB
 
