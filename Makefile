@@ -29,7 +29,7 @@ docs: $(VENV)/.installed
 	$(BIN)/python -m bench.report.readme
 	$(BIN)/python -m bench.report.paper_results
 	$(BIN)/python -m bench.report.pictures
-	$(BIN)/python tests/import_graph.py
+	$(BIN)/python tests/helpers/layers.py
 
 $(VENV)/.installed: pyproject.toml setup.py
 	$(PYTHON) -m venv $(VENV)

@@ -19,7 +19,7 @@ from bench.models.names import model_label
 from bench.paper import BATCH, CLIENT_IMAGES
 from bench.records.case_name import CaseName
 from bench.records.record import Metric, median, single
-from bench.records.step_memory import HOST, StepMemory, memory_of
+from bench.records.step_memory import HOST, StepMemory, implausible_peak, memory_of
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
@@ -118,6 +118,9 @@ def _record(
     failed = next((run for run in (*runs, tensors) if run.status != "ok"), None)
     measurements = [run.value for run in runs if run.status == "ok"]
     metrics = {} if failed else _metrics(measurements) | _tensor_metrics(tensors.value)
+    implausible = implausible_peak(suite.device_type, metrics)
+    if implausible is not None:
+        metrics = {}
     suite.record(
         case=CaseName.memory(model_label(model), method, batch, images),
         config={
@@ -133,10 +136,10 @@ def _record(
         },
         metrics=metrics,
         details={"measurements": measurements, "tensor_by_category": _categories(tensors)},
-        status=failed.status if failed else "ok",
-        error=failed.error if failed else None,
+        status=failed.status if failed else "error" if implausible else "ok",
+        error=failed.error if failed else implausible,
         case_version=2,
-        headline="" if failed else _headline(metrics, memory_of(suite.device_type, metrics)),
+        headline="" if not metrics else _headline(metrics, memory_of(suite.device_type, metrics)),
     )
 
 
@@ -173,8 +176,9 @@ def _metrics(measurements: list[dict[str, Any]]) -> dict[str, Metric]:
 
 def _median(measurements: Sequence[Mapping[str, Any]], field: str) -> Metric:
     first = measurements[0][field]
-    if any(m[field]["value"] is None for m in measurements):
-        return Metric(value=None, unit="byte", method=first["method"], reason=first["reason"])
+    for found in (m[field] for m in measurements):
+        if found["value"] is None:
+            return Metric(value=None, unit="byte", method=found["method"], reason=found["reason"])
     return median([m[field]["value"] for m in measurements], "byte", first["method"])
 
 

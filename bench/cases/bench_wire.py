@@ -5,19 +5,19 @@ from __future__ import annotations
 import pytest
 
 from bench.cases.bench_bytes import round_payloads
-from bench.cases.wire_measure import (
-    NO_BROKER,
-    measure_wire,
-    message_bytes,
-    mosquitto,
-    why_no_wire,
-)
 from bench.paper import COHORT
 from bench.records.case_name import CaseName
 from bench.records.record import median, single, unmeasured
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
+from bench.workloads.wire_measure import (
+    NO_BROKER,
+    measure_wire,
+    message_bytes,
+    mosquitto,
+    why_no_wire,
+)
 from bench.workloads.wire_scale import lost_messages, measure_fleet, rounds_per_s
 
 _WEIGHTS = {"zo": 1000, "fedavg": 11_173_962}  # ZO's bytes do not depend on the model

@@ -73,6 +73,10 @@ def run(arguments: argparse.Namespace) -> int:
         targets, models, batches = _chosen(arguments)
         folder = open_store(arguments.out) if arguments.out else None
     console = talk_console(arguments)
+    if arguments.measure or arguments.grid:
+        for target in targets:
+            if reason := devices.why_no_limit(target.limit_bytes):
+                console.print(f"{target.name}: a trial cannot answer: {reason}", soft_wrap=True)
     cells = _cells(targets, models, batches, arguments, console)
     case = GRID if arguments.grid else _case(targets[0], models, arguments.images)
     if arguments.json:

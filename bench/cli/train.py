@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,14 +67,14 @@ def run(arguments: argparse.Namespace) -> int:
     console = talk_console(arguments)
     saving = arguments.checkpoints is not None
     with (
-        showing_progress(console, training.algorithm.rounds) as show,
+        showing_progress(console, training.schedule.rounds) as show,
         stopping_on_interrupt(console.print) if saving else nullcontext(_never) as stop,
         devices.measure() as region,
     ):
         record = training.run(
             show,
-            checkpoints=arguments.checkpoints,
-            checkpoint_every=arguments.checkpoint_every,
+            save=_saving(training, arguments.checkpoints),
+            save_every=arguments.checkpoint_every,
             stop=stop,
         )
     if record.outcome == "finished" and not training.is_done:
@@ -134,6 +135,12 @@ def _prepare_checkpoints(training: Any, arguments: argparse.Namespace) -> None:
         raise ValueError(f"{folder} holds a run already; add --resume, or choose another folder")
     if arguments.resume:
         resume_(training, folder)
+
+
+def _saving(training: Any, folder: Path | None) -> Callable[[], None] | None:
+    from zo_core.federation.simulation.run_checkpoint import save
+
+    return None if folder is None else partial(save, training, folder)
 
 
 def _folder(out: Path | None, case: CaseName) -> Path:

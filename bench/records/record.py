@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import statistics
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -11,11 +12,13 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bench import SUITE_VERSION
 from bench.records.case_name import CaseName
+from bench.records.typed_json import from_json
 
+T = TypeVar("T")
 SCHEMA = "zobench-record/2"  # name and version of the format
 
 
@@ -89,6 +92,7 @@ class Provenance:
     created: str  # ISO 8601, UTC
     device: Mapping[str, Any]  # the device profile, devices.DeviceSpec as JSON
     division: str = "open"  # "closed": the suite's fixed cases; "open": anything, as config says
+    commit_reason: str | None = None  # why commit is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +113,17 @@ class Record:
     def name(self) -> CaseName:
         """The case's name, parsed."""
         return CaseName.parse(self.case)
+
+    def details_as(self, kind: type[T]) -> T | None:
+        """Return the details as their dataclass; None where there are none.
+
+        Args:
+            kind: the dataclass, or one of those, that bench.records.details has for the group.
+
+        Raises:
+            ValueError: the details have a different shape.
+        """
+        return from_json(kind, self.details) if self.details else None
 
     @property
     def config_hash(self) -> str:
@@ -173,6 +188,7 @@ def provenance(scale: str, device: Mapping[str, Any], division: str = "open") ->
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         device=device,
         division=division,
+        commit_reason=None if commit else why_no_commit(),
     )
 
 
@@ -191,7 +207,25 @@ def source_commit() -> tuple[str | None, bool | None]:
         return None, None
 
 
+def why_no_commit(folder: Path = Path(__file__).parent) -> str | None:
+    """Say why git tells no commit for a folder, None where it does."""
+    try:
+        _git(folder, "rev-parse", "HEAD")
+    except OSError as error:
+        return f"git does not run here ({error.strerror})"
+    except subprocess.CalledProcessError as error:
+        if "dubious ownership" in error.stderr:
+            return "the checkout belongs to a different user (see git's safe.directory)"
+        return "made outside of a checkout"
+    return None
+
+
 def _git(folder: Path, *command: str) -> str:
     return subprocess.run(
-        ["git", *command], cwd=folder, capture_output=True, text=True, check=True
+        ["git", *command],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "LC_ALL": "C"},
     ).stdout.strip()

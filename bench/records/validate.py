@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.records.case_name import CaseName
+from bench.records.details.schema import DETAILS_SCHEMA_FILE
 from bench.records.record import Record, config_hash, require_schema
+from bench.records.step_memory import implausible_peak
 from bench.records.store import RECORDS, StoreError
 
 SCHEMA_FILE = Path(__file__).with_name("record.schema.json")
@@ -65,7 +67,7 @@ def check_file(path: Path) -> Checked:
         return Checked(path=path, problems=(f"no record: {error}",), remarks=())
     problems = list(_schema_problems(data))
     if not problems:
-        problems = [*_sum_problems(data), *_name_problems(data, path)]
+        problems = [*_sum_problems(data), *_name_problems(data, path), *_peak_problems(data)]
     remarks = () if problems else tuple(_remarks(data))
     return Checked(path=path, problems=tuple(problems), remarks=remarks)
 
@@ -82,7 +84,9 @@ def _validator() -> Any:
         raise ModuleNotFoundError(
             "checking records needs jsonschema; run: pip install 'zobench[bench]'"
         ) from error
-    return Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
+    files = (SCHEMA_FILE, DETAILS_SCHEMA_FILE)
+    schemas = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    return Draft202012Validator({"allOf": schemas})
 
 
 def _schema_problems(data: Any) -> Iterator[str]:
@@ -135,13 +139,20 @@ def _name_problems(data: Mapping[str, Any], path: Path) -> Iterator[str]:
             yield f"provenance.device.notes: must say why {field} is null"
 
 
+def _peak_problems(data: Mapping[str, Any]) -> Iterator[str]:
+    record = Record.from_json(data)
+    problem = implausible_peak(record.config.get("device", "cpu"), record.metrics)
+    if problem is not None:
+        yield f"metrics.{problem}"
+
+
 def _remarks(data: Mapping[str, Any]) -> Iterator[str]:
     record = Record.from_json(data)
     origin = record.provenance
     if origin.dirty:
         yield "made with uncommitted changes: its commit does not say what ran"
     if origin.commit is None:
-        yield "made outside of a checkout: no commit says what ran"
+        yield f"{origin.commit_reason or 'made outside of a checkout'}: no commit says what ran"
     if origin.division == "open":
         yield "open division: not one of the suite's fixed cases"
     if origin.device["emulator"]:

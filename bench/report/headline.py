@@ -8,8 +8,8 @@ from bench.records.case_name import CaseName
 from bench.records.paired import compare_on_seeds
 from bench.records.record_index import Results
 from bench.report.costs import DOWN, TIME, UP, Pair, memory_figure, pairs
-from bench.report.differences import verdict
 from bench.report.groups.fit import fit_sentence
+from bench.report.table import verdict
 
 
 def headline(results: Results) -> list[str]:

@@ -28,7 +28,7 @@ class EmbeddedPlot:
     """A plot as the page holds it."""
 
     source: str  # data URI of the SVG
-    png: str  # path of the PNG beside the page
+    png: str  # path of the PNG, relative to the page
     caption: str
     alt: str
 

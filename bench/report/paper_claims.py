@@ -1,4 +1,4 @@
-"""The paper's claims as data: what is compared with what, and which way it should come out."""
+"""The paper's claims as data: what is compared with what, and the expected sign."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """What the paper says, and the differences that would bear it out."""
+    """What the paper states, and the differences that would confirm it."""
 
     title: str
     paper: str  # what it says, with its figures
-    tables: tuple[str, ...]  # whose records can answer; the first that is there does
+    tables: tuple[str, ...]  # whose records can answer; the first one found does
     expected: Literal["more", "less", "same"]  # the first row of each comparison against the other
     comparisons: tuple[Comparison, ...]
     spread: tuple[str, ...] = ()  # rows whose spread over seeds is claimed to fall in this order
-    remark: str = ""  # what to know in reading it
+    remark: str = ""  # a caveat
 
 
 _LOW_MAJORITY = ("10/90", "30/70")
@@ -74,8 +74,8 @@ CLAIMS: Final = (
         tables=("table2",),
         expected="less",
         comparisons=_against(("fedkseed",), "zowarmup", *_LOW_MAJORITY),
-        remark="That it does not converge is not reproduced: so small a network learns from scratch"
-        " as well, if less in the same rounds; its accuracies stand in Table 2's record.",
+        remark="Non-convergence is not reproduced: so small a network learns from scratch as well,"
+        " if less in the same rounds; Table 2's record has its accuracies.",
     ),
     Claim(
         title="FedKSeed as phase two is as good",
@@ -105,7 +105,7 @@ CLAIMS: Final = (
         comparisons=_against(("rademacher",), "gaussian", "10/90", q="gain"),
         spread=("gaussian", "rademacher"),
         remark="Here both start from the same bits. In theory the second moments of the two"
-        " estimates differ by a factor of 1 + 2/d alone.",
+        " estimates differ only by a factor of 1 + 2/d.",
     ),
     Claim(
         title="One step a round against many, on the same samples",
@@ -119,7 +119,7 @@ CLAIMS: Final = (
             *_TABLE_3,
         ),
         remark="Here tau stays at 0.75 and the learning rate is the one searched for a single"
-        " step, so that the number of steps is all that changes.",
+        " step, so only the number of steps changes.",
     ),
     Claim(
         title="Many steps with the paper's falling tau",
@@ -172,7 +172,7 @@ CLAIMS: Final = (
         spread=("S-1", "S-3", "S-9"),
     ),
     Claim(
-        title="High-resource clients should turn to ZO as well",
+        title="High-resource clients should switch to ZO as well",
         paper="Lo only is above hi + lo: +2.3, +2.0, +1.2 points at 10/90, 50/50, 90/10 (Table 7).",
         tables=("table7",),
         expected="more",

@@ -11,9 +11,9 @@ from bench.records.case_name import CaseName
 from bench.records.paired import PairedDifference
 from bench.records.record import Record
 from bench.records.store import RECORDS, read_records, replacing
-from bench.report.differences import interval_text
 from bench.report.paper_claims import CLAIMS, Claim, Comparison
 from bench.report.places import difference, label_of, metric_of, place_of
+from bench.report.table import interval_text
 
 PAGE = Path("docs") / "paper-results.md"
 _QUANTITIES = {

@@ -45,7 +45,7 @@ class RecordLink:
 
 
 def device_rows(device: Mapping[str, Any]) -> list[tuple[str, Cell]]:
-    """Describe a machine; what is not known says why."""
+    """Describe a machine, with the reason where a field is unknown."""
     notes = device.get("notes") or {}
     return [
         (words, _device_cell(device.get(name), name, notes))

@@ -1,12 +1,14 @@
-"""Tables as data: columns and cells of text, for the HTML page and the terminal."""
+"""Tables as data, for the page and the terminal, and how figures are written in their cells."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from bench.format import MISSING, times
+from bench.format import MISSING, points, times
+from bench.labels import label
 from bench.records.case_name import CaseName
+from bench.records.paired import PairedDifference
 from bench.records.record import Metric
 from bench.records.record_index import Results
 
@@ -77,3 +79,25 @@ def count_range(counts: Iterable[int]) -> str:
     """
     found: Sequence[int] = sorted(set(counts))
     return MISSING if not found else "–".join(str(n) for n in dict.fromkeys((found[0], found[-1])))
+
+
+def verdict(difference: PairedDifference, first: str = "zowarmup") -> str:
+    """Say what a paired difference shows.
+
+    Args:
+        difference: first algorithm minus second.
+        first: name of the first algorithm.
+    """
+    return {
+        None: "too few seeds for an interval",
+        1: f"{label(first)} is significantly better",
+        -1: f"{label(first)} is significantly worse",
+        0: "inconclusive: the interval includes 0",
+    }[difference.sign]
+
+
+def interval_text(difference: PairedDifference) -> str:
+    """Write the 95 % interval in percentage points, or why there is none."""
+    if difference.interval is None:
+        return "needs three seeds"
+    return " to ".join(points(end) for end in difference.interval)

@@ -16,9 +16,8 @@ from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.step_memory import step_memory
 from bench.report.costs import DOWN, TIME, UP, Figure, memory_figure
-from bench.report.differences import interval_text
 from bench.report.sections import SECTIONS
-from bench.report.table import ratio
+from bench.report.table import interval_text, ratio
 
 _BATCHES = (64, 1, None)  # the paper's, the smallest, and none for a whole round
 

@@ -66,7 +66,7 @@ def _measure(
     from zo_core.config import TrainConfig
     from zo_core.federation.simulation.training import Training
 
-    phases = Training(TrainConfig(**fields), dataset).algorithm.phases
+    phases = Training(TrainConfig(**fields), dataset).schedule.algorithm.phases
     # the first round of each phase is reached at once: what a client does depends on no weight
     short = {**fields, "rounds": len(phases), "pivot": min(1, fields["pivot"])}
     training = Training(TrainConfig(**short), dataset)
@@ -99,7 +99,7 @@ def _methods(config: Any, high: tuple[int, ...]) -> list[Any]:
 
 def _clients(training: Training, phase_index: int) -> list[_Client]:
     """Run a phase's first round; return a client of each group, as it was before the round."""
-    phase = training.algorithm.phases[phase_index]
+    phase = training.schedule.algorithm.phases[phase_index]
     training.prepare(phase_index)
     before = _copy(training.replica)
     result = training.step(phase_index).result

@@ -153,8 +153,8 @@ def _torch_round(plan: Plan) -> Round:
 
 def _zo_round(plan: Plan, replica: Any, x: Any, y: Any) -> Round:
     """The client's half and then everyone's: S scalars, one replay."""
-    from zo_core.algorithms.base import ClientData, RoundContext
-    from zo_core.algorithms.zeroth_order import ZerothOrderStep
+    from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
+    from zo_core.method import ClientData, RoundContext
 
     method = ZerothOrderStep(
         directions=plan.directions,

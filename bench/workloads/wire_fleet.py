@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bench.workloads.wire import PATIENCE_S, TOPICS, StubTrainer
+from bench.workloads.wire_stub import PATIENCE_S, TOPICS, StubTrainer
 from zo_core.federation.mqtt.link import new_client
 from zo_core.federation.protocol.actions import Action, Compute, Stop
 from zo_core.federation.protocol.client import Client
@@ -80,7 +80,7 @@ class Member:
                     self.paho.publish(TOPICS.up(self.name), body, qos=1)
 
 
-def run_fleet(*, host: str, port: int, first: int, count: int, weights: int) -> dict[str, Any]:
+def drive_fleet(*, host: str, port: int, first: int, count: int, weights: int) -> dict[str, Any]:
     """Run stub clients first .. first + count to the end of their run.
 
     Returns:

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.cases.wire_measure import mosquitto, write_broker
 from bench.workloads.wire import peak_mib
+from bench.workloads.wire_measure import mosquitto, write_broker
 
 _WEIGHTS = 100  # a fleet's time should go to messages
 _LIMIT_S = 300.0

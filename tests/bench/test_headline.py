@@ -10,9 +10,9 @@ import sample_records as sample
 from bench.records.paired import compare_on_seeds, paired_difference
 from bench.records.record_index import Results
 from bench.report.costs import DOWN, TIME, UP, memory_figure, pairs
-from bench.report.differences import verdict
 from bench.report.groups.fit import board_tables, fit_sentence
 from bench.report.headline import accuracy_sentence, cost_sentence, headline
+from bench.report.table import verdict
 
 SAMPLE = Results.of(sample.sample_records())
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from optional import needs
 
-from bench.cases.wire_measure import measure_wire, message_bytes, why_no_wire
-from bench.workloads.wire import stub_plan
+from bench.workloads.wire_measure import measure_wire, message_bytes, why_no_wire
 from bench.workloads.wire_scale import lost_messages, measure_fleet
+from bench.workloads.wire_stub import stub_plan
 
 
 @needs("paho", "mosquitto")

@@ -6,14 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
-from typing import TYPE_CHECKING
 
+from zo_core.method import ApplyReport, ClientData, Method, RoundContext
 from zo_core.payloads.core import Payload
 from zo_core.replica import Replica
 from zo_core.stream import Purpose, random_permutation
-
-if TYPE_CHECKING:  # that package imports this one
-    from zo_core.algorithms.base import ApplyReport, ClientData, Method, RoundContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +94,7 @@ def run_round(
         replica, _updates(method, replica, client_data, context, sent), context
     )
     up_scalars, up_payload = max(sent, default=(0, 0), key=itemgetter(1))
-    receivers = range(roster_size) if method.downlink_to_everyone else context.cohort
+    receivers = range(roster_size) if method.result_to_everyone else context.cohort
     received = [_sizes(method.message_for(replica, result, slot)) for slot in receivers]
     down_scalars, down_payload = max(received, default=(0, 0), key=itemgetter(1))
     return RoundRecord(

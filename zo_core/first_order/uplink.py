@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -28,11 +28,19 @@ from zo_core.payloads.compressed import CodeBits, QuantisedChange, SparseChange
 from zo_core.payloads.core import DenseWeights, Payload
 from zo_core.payloads.fields import Floats
 from zo_core.replica import Replica, gather
+from zo_core.state import MethodState, state_as
 
 UPLINKS = ("dense", "top-k", "8-bit", "1-bit")
 TOP_SHARE = 0.01  # of the weights
 _LARGEST_CODE = 127
 Compressed = SparseChange | QuantisedChange
+
+
+@dataclass(frozen=True)
+class Residual(MethodState):
+    """What a client kept back of its last change."""
+
+    change: Floats  # (P,)
 
 
 def compress_with_feedback_(name: str, replica: Replica, update: DenseWeights) -> Compressed:
@@ -46,11 +54,11 @@ def compress_with_feedback_(name: str, replica: Replica, update: DenseWeights) -
     """
     size, slot = replica.params.num_elements, update.slot
     change = update.values[:size] - gather(replica.params.arrays)
-    kept = replica.client_states.get(slot)
-    wanted = change if kept is None else change + kept
+    kept = state_as(Residual, replica.client_states.get(slot), (size,))
+    wanted = change if kept is None else change + kept.change
     sizes = replica.params.sizes
     message = compress(name, wanted, sizes, replace(update, values=update.values[size:]))
-    replica.client_states[slot] = wanted - change_of(message, sizes)
+    replica.client_states[slot] = Residual(wanted - change_of(message, sizes))
     return message
 
 

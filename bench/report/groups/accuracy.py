@@ -8,10 +8,9 @@ from bench.records.case_name import CaseName
 from bench.records.paired import compare_on_seeds
 from bench.records.record import Record
 from bench.records.record_index import Results
-from bench.report.differences import interval_text, verdict
 from bench.report.plots.accuracy import accuracy_by_bytes_plots, accuracy_plots
 from bench.report.section import Section
-from bench.report.table import Cell, Table
+from bench.report.table import Cell, Table, interval_text, verdict
 
 _SHARES = ("test_accuracy", "high_accuracy", "low_accuracy")
 

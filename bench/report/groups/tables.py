@@ -7,11 +7,10 @@ from typing import Any
 from bench.format import MISSING, duration, percent, points, size
 from bench.records.record import Record
 from bench.records.record_index import Results
-from bench.report.differences import interval_text
 from bench.report.places import Place, difference, label_of, metric_of, place_of
 from bench.report.plots.tables import replication_plots
 from bench.report.section import Section
-from bench.report.table import Cell, Table
+from bench.report.table import Cell, Table, interval_text
 
 
 def replication_tables(results: Results) -> list[Table]:

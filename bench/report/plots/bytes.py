@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _WAYS = ("up", "down")
-# The levels at which bytes are counted beside the payload, which is the bar: words and marker.
+# Levels drawn as marks next to the payload, which is the bar: words and marker.
 _LEVELS = {"scalars": ("scalars", "o"), "message": ("message", "s"), "wire": ("wire", "D")}
 
 
@@ -33,7 +33,7 @@ def _bytes_plot(results: Results, model: str) -> Plot | None:
     ]
     if not bars:
         return None
-    with panel(label(model), "Bytes for each client and round (logarithmic)", "") as (figure, axes):
+    with panel(label(model), "Bytes per client per round (logarithmic)", "") as (figure, axes):
         _draw_bars(axes, bars)
         _draw_levels(axes, results, model, bars)
     return Plot(

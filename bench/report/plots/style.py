@@ -87,7 +87,7 @@ class Plot:
 
     name: str  # file name without its ending
     caption: str  # what the marks are, n included
-    alt: str  # for who does not see it
+    alt: str  # for screen readers
     figure: Figure
 
 

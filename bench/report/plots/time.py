@@ -34,11 +34,11 @@ def _time_plot(results: Results, model: str) -> Plot | None:
     with panel(label(model), "Time of one step (logarithmic)", "") as (figure, axes):
         _draw_times(axes, bars)
     n = count_range(metric.n for _, _, metric in bars)
-    told = (f"{label(m)}, batch {b}: {duration(metric.value or 0)}" for b, m, metric in bars)
+    values = (f"{label(m)}, batch {b}: {duration(metric.value or 0)}" for b, m, metric in bars)
     return Plot(
         name=f"time-{model}",
         caption=f"{label(model)}: median of n = {n} repeats, bars from smallest to largest.",
-        alt="; ".join(told),
+        alt="; ".join(values),
         figure=figure,
     )
 

@@ -11,7 +11,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Protocol
 
-from zo_core.algorithms.base import RoundContext
 from zo_core.federation.protocol import catch_up
 from zo_core.federation.protocol.actions import Action, Compute, Send, Stop, Stopwatch, reply
 from zo_core.federation.protocol.messages import (
@@ -27,6 +26,7 @@ from zo_core.federation.protocol.messages import (
 )
 from zo_core.federation.protocol.plan import Plan, PlanError
 from zo_core.federation.protocol.transfer import SERVER_SLOT, Assembly, Chunk, Purpose
+from zo_core.method import RoundContext
 from zo_core.payloads.core import DenseWeights, Payload, PayloadError, RoundResult
 from zo_core.replica import ForkError, Replica
 

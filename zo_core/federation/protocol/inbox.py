@@ -8,9 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
-from zo_core.algorithms.base import RoundContext
 from zo_core.federation.protocol.messages import Reason
 from zo_core.federation.protocol.transfer import Assembly, Chunk, Purpose
+from zo_core.method import RoundContext
 from zo_core.payloads.core import (
     DenseWeights,
     NotFiniteError,

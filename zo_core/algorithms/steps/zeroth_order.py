@@ -21,9 +21,9 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.algorithms.base import ApplyReport, ClientData, RoundContext
-from zo_core.algorithms.zo_client import ZerothOrderClient, zo_client_fields
+from zo_core.algorithms.steps.zo_client import ZerothOrderClient, zo_client_fields
 from zo_core.config import TrainConfig
+from zo_core.method import ApplyReport, ClientData, RoundContext
 from zo_core.optimizer import ReplayReport, apply_updates_
 from zo_core.payloads.core import Payload, RoundResult, ScalarUpdate
 from zo_core.replica import Replica
@@ -36,7 +36,10 @@ class ZerothOrderStep(ZerothOrderClient):
 
     weighted: bool = False
     name: str = "zeroth-order"
-    downlink_to_everyone: bool = True
+    result_to_everyone: bool = True
+    sends_weights: bool = False
+    trains_locally: bool = False
+    needs_hand_over: bool = True
     needs_grid: bool = True  # False: plain fp32, which no digest vouches for
 
     def client_update(self, replica: Replica, client: ClientData, context: RoundContext) -> Payload:

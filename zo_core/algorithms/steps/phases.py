@@ -1,18 +1,20 @@
-"""ZOWarmUp (Legate, Rish, Belilovsky, arXiv 2509.03503, Algorithm 1): FedAvg among the clients that
-can do backprop, then one zeroth-order step a round by everyone.
-"""
+"""The schedules that methods are put into: one method for all rounds, or two with a pivot."""
 
 from __future__ import annotations
 
-from zo_core.algorithms.base import Algorithm, Method, Phase
-from zo_core.algorithms.fedavg import fedavg_method
-from zo_core.algorithms.zeroth_order import zeroth_order_step
 from zo_core.config import TrainConfig
+from zo_core.method import Algorithm, Method, Phase
 
 
-def zowarmup(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
-    """Warm up among the high-resource clients until the pivot, then one ZO step a round by all."""
-    return two_phases("zowarmup", fedavg_method(config), zeroth_order_step(config), config, high)
+def one_phase(name: str, method: Method, config: TrainConfig, pool: tuple[int, ...]) -> Algorithm:
+    """Build a schedule of one method for all rounds, with the warm-up's cohorts."""
+    phase = Phase(
+        method=method,
+        rounds=config.rounds,
+        pool=pool,
+        cohort_size=config.warmup_cohort,
+    )
+    return Algorithm(name=name, phases=(phase,))
 
 
 def two_phases(

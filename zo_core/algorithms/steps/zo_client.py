@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.algorithms.base import ClientData, RoundContext
 from zo_core.algorithms.steps.local import LocalSteps, step_items
 from zo_core.config import TrainConfig
 from zo_core.fixed_point import coefficients, fixed_point
+from zo_core.method import ClientData, RoundContext
 from zo_core.payloads.core import Payload
 from zo_core.replica import Replica
 from zo_core.spsa import loss_differences, radius
@@ -124,6 +124,7 @@ class ZerothOrderClient:
                     c = self.coefficients(rows[-1].tolist(), rho, self._omegas())
                     local.take_(fixed_point(seeds_of(step - 1), c), rho)
                 rows.append(self.differences(replica, part, seeds_of(step)))
+            local.take_back_()
         return np.stack(rows)
 
     def client_state_bytes(self, replica: Replica) -> int:

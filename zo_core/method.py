@@ -1,7 +1,7 @@
 """What a federated method is: a client's half, a server's half, and what every replica applies.
 
-A method has no run loop and keeps no state between rounds; the loop is
-:mod:`zo_core.federation.rounds`.  An algorithm is a schedule of methods.
+A method has no run loop; the loop is :mod:`zo_core.federation.rounds`.  An algorithm is a schedule
+of methods.
 """
 
 from __future__ import annotations
@@ -67,12 +67,29 @@ class Method(Protocol):
         """What the method is called in records."""
 
     @property
-    def downlink_to_everyone(self) -> bool:
-        """True: each client of the roster gets the result; False: the cohort alone."""
+    def result_to_everyone(self) -> bool:
+        """Who gets the result: each client of the roster (True), or only the cohort (False)."""
+
+    @property
+    def sends_weights(self) -> bool:
+        """What messages contain: the weights that a client trained (True), or scalars (False)."""
+
+    @property
+    def trains_locally(self) -> bool:
+        """How long a round takes: epochs of local training (True), or forwards (False).
+
+        A server keeps a round of local training open for its longer deadline.
+        """
+
+    @property
+    def needs_hand_over(self) -> bool:
+        """When it may start: after the model was frozen and sent out as the origin (True), or at
+        any weights (False).
+        """
 
     @property
     def needs_grid(self) -> bool:
-        """True: the weights are put on the grid before its first round."""
+        """Whether the hand-over puts the weights on the grid."""
 
     def client_update(self, replica: Replica, client: ClientData, context: RoundContext) -> Payload:
         """Compute what a client sends; the replica ends as it was."""

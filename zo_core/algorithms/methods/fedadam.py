@@ -14,15 +14,21 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.algorithms.base import Algorithm
-from zo_core.algorithms.fedavg import FedAvg, local_sgd_fields, one_phase
-from zo_core.algorithms.steps.adam import adam_on_grid_, adam_step, empty_state, moments_after
-from zo_core.algorithms.zeroth_order import ZerothOrderStep, zeroth_order_fields
-from zo_core.algorithms.zowarmup import two_phases
+from zo_core.algorithms.methods.fedavg import FedAvg, local_sgd_fields
+from zo_core.algorithms.steps.adam import (
+    AdamState,
+    adam_on_grid_,
+    adam_step,
+    empty_state,
+    moments_after,
+)
+from zo_core.algorithms.steps.phases import one_phase, two_phases
+from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep, zeroth_order_fields
 from zo_core.config import TrainConfig
 from zo_core.cost_model import FLOAT_BYTES
 from zo_core.fixed_point import fixed_point
 from zo_core.grid import Grid
+from zo_core.method import Algorithm
 from zo_core.optimizer import ReplayReport
 from zo_core.replica import Replica
 from zo_core.spsa import radius
@@ -43,14 +49,15 @@ class FedAdam(FedAvg):
     ) -> npt.NDArray[np.float32]:
         """Step by Adam along the pseudo-gradient; count the step in the server's state."""
         size = replica.params.num_elements
-        if replica.server_state is None:
-            replica.server_state = np.zeros(2 * size + 1, dtype=np.float32)
-        state = replica.server_state
+        state = AdamState.of(replica.server_state, size)
+        if state is None:
+            state = AdamState(*(np.zeros(n, dtype=np.float32) for n in (size, size, 1)))
+        replica.server_state = state
         downhill = (mean - before)[:size].astype(np.float32)
-        m, v = moments_after(state[:size], state[size:-1], downhill)
-        state[-1] += 1
-        steps = int(state[-1])
-        state[:size], state[size:-1] = m, v
+        m, v = moments_after(state.m, state.v, downhill)
+        state.m[...], state.v[...] = m, v
+        state.steps[0] += 1
+        steps = int(state.steps[0])
         after = mean.astype(np.float32)
         after[:size] = before[:size] + adam_step(
             m, v, steps=steps, lr=self.server_lr, eps=self.adam_eps
@@ -87,7 +94,7 @@ class ZerothOrderAdam(ZerothOrderStep):
             weights,
         )
         # kept only once the step is done: a step that fails changes nothing
-        state = replica.shared_state
+        state = AdamState.of(replica.shared_state, replica.params.num_elements)
         state = empty_state(replica.params) if state is None else state
         report = adam_on_grid_(
             replica.params,
