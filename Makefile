@@ -10,7 +10,10 @@ bench: $(VENV)/.installed
 	$(BIN)/pytest --benchmark --scale $(SCALE)
 
 test: $(VENV)/.installed
-	$(BIN)/pytest -n 2 $(TEST_OPTIONS)
+	$(BIN)/pytest -n 2 -m "not slow and not nightly" $(TEST_OPTIONS)
+
+test-fast: $(VENV)/.installed
+	$(BIN)/pytest -n 2 -m "not process and not network and not browser and not slow" $(TEST_OPTIONS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -67,6 +67,7 @@ def connect_to_itself(*words: str) -> None:
         link.open(own_address(arguments.listen), port_of(arguments), security)
 
 
+@pytest.mark.network
 @needs("amqtt", "paho", "openssl")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("words", [("--insecure",), TLS], ids=["plain", "tls"])
@@ -84,12 +85,14 @@ def test_a_server_reaches_its_own_broker_at_an_address_of_the_network(
     connect_to_itself("--listen", address, "--port", str(free_port()), *words)
 
 
+@pytest.mark.network
 @needs("amqtt", "paho")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_server_reaches_its_own_broker_that_listens_everywhere() -> None:
     connect_to_itself("--listen", "0.0.0.0", "--port", str(free_port()), "--insecure")
 
 
+@pytest.mark.network
 @needs("amqtt", "paho", "pwdlib")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_server_reaches_its_own_broker_by_password(
@@ -124,6 +127,7 @@ def test_a_broker_that_its_server_would_miss_is_a_mistake(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.network
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from flower_run import NODES, ROUNDS, run_by_flower
 from optional import needs
 
-pytestmark = needs("flwr")
+pytestmark = [needs("flwr"), pytest.mark.network, pytest.mark.process, pytest.mark.slow]
 
 
 def test_a_run_by_flowers_deployment_engine_is_the_run_in_one_process(tmp_path: Path) -> None:
