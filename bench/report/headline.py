@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.format import percent, points
 from bench.labels import label
+from bench.records.case_name import CaseName
 from bench.records.paired import compare_on_seeds
 from bench.records.record_index import Results
 from bench.report.costs import DOWN, TIME, UP, Pair, memory_figure, pairs
@@ -45,13 +46,13 @@ def _first(found: list[Pair], shared: list[tuple[str, int | None]]) -> Pair | No
 
 def _step(pair: Pair) -> str:
     return (
-        f"{pair.comparison} {pair.figure.name} ({pair.values}; {label(pair.model)}, batch"
+        f"{pair.comparison} {pair.figure.compared} ({pair.values}; {label(pair.model)}, batch"
         f" {pair.batch})"
     )
 
 
 def _round(up: Pair, down: Pair) -> str:
-    return f"{up.values} sent and {down.values} received per client per round ({label(up.model)})"
+    return f"{up.values} sent and {down.values} received per client per round of {label(up.model)}"
 
 
 def accuracy_sentence(results: Results) -> str | None:
@@ -61,8 +62,8 @@ def accuracy_sentence(results: Results) -> str | None:
 
 
 def _split(results: Results, split: str) -> str | None:
-    cases = [f"accuracy/{name}/{split}" for name in ("zowarmup", "high-res-only")]
-    first, second = (results.by_case.get(case) for case in cases)
+    cases = [CaseName.accuracy(name, split) for name in ("zowarmup", "high-res-only")]
+    first, second = map(results.record, cases)
     found = compare_on_seeds(first, second, "test_accuracy")
     accuracy = results.value(cases[0], "test_accuracy")
     if found is None or first is None or accuracy is None:

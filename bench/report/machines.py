@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.format import MISSING, quantity, size
 from bench.labels import label
+from bench.records.case_name import CaseName
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.step_memory import DEVICE, HOST
@@ -138,19 +139,19 @@ def _figure_table(machines: Sequence[Machine], group: str, metric: str, words: s
     for case in dict.fromkeys(found):
         cells = [_cell(machine, case, metric, _version(machines, case)) for machine in machines]
         if any(cell.text != MISSING for cell in cells):
-            parts = (label(part) for part in case.split("/")[1:])
+            parts = (label(part) for part in CaseName.parse(case).parts)
             rows.append((Cell(", ".join(parts)), *cells))
     columns = ("Case", *(machine.name for machine in machines))
     return Table(caption=words, columns=columns, rows=tuple(rows), labels=1)
 
 
 def _version(machines: Sequence[Machine], case: str) -> int:
-    records = (machine.results.by_case.get(case) for machine in machines)
+    records = (machine.results.record(case) for machine in machines)
     return max(record.case_version for record in records if record)
 
 
 def _cell(machine: Machine, case: str, name: str, version: int) -> Cell:
-    record = machine.results.by_case.get(case)
+    record = machine.results.record(case)
     if record is None:
         return Cell(MISSING, "not run")
     if record.case_version != version:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -12,17 +13,14 @@ from typing import Any
 from bench.format import instant
 from bench.records.record import Record
 from bench.records.record_index import Results
-from bench.records.store import open_store, read_records, replacing
+from bench.records.store import read_records, replacing
 from bench.report.headline import headline
 from bench.report.plots.style import Plot, save
-from bench.report.provenance import device_rows, method_table, origin_rows, record_links
+from bench.report.provenance import RecordLink, device_rows, method_table, origin_rows, record_links
 from bench.report.reproduce import command_lines
 from bench.report.section import Section
 from bench.report.sections import SECTIONS
 from bench.report.table import Table
-from bench.report.terminal import summary_table
-
-__all__ = ["summary_table", "write_report"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,34 +50,42 @@ class Part:
         return not (self.tables or self.plots or self.notes or self.missing)
 
 
-def write_report(folder: Path) -> Path:
+def write_report(folder: Path, out: Path | None = None) -> Path:
     """Write the report of a folder's records: report.html, and the plots under plots/.
 
     Args:
         folder: an output folder of the suite.
+        out: where the report goes; by default next to the records.
 
     Returns:
         The HTML file.
 
     Raises:
-        StoreError: there are no records, one is malformed, or the folder cannot be written to.
+        StoreError: there are no records, or one is malformed.
+        OSError: the folder cannot be written to.
         ModuleNotFoundError: an optional dependency is missing; the message names the extra.
     """
     require_extra()
-    records = read_records(folder)
-    plots = open_store(folder) / "plots"
-    plots.mkdir(exist_ok=True)
+    records, out = read_records(folder), out or folder
+    plots = out / "plots"
+    plots.mkdir(parents=True, exist_ok=True)
     results = Results.of(records)
     parts = [_part(results, section, plots) for section in SECTIONS]
     absent = [p.section for p in parts if p.is_empty and not p.section.optional]
-    path = folder / "report.html"
+    path = out / "report.html"
     with replacing(path) as temporary:
-        page = render(records, [part for part in parts if not part.is_empty], absent)
+        links = record_links(records, Path(os.path.relpath(folder, out)))
+        page = render(records, links, [part for part in parts if not part.is_empty], absent)
         temporary.write_text(page, encoding="utf-8")
     return path
 
 
-def render(records: Sequence[Record], parts: Sequence[Part], absent: Sequence[Section]) -> str:
+def render(
+    records: Sequence[Record],
+    links: Sequence[RecordLink],
+    parts: Sequence[Part],
+    absent: Sequence[Section],
+) -> str:
     """Fill the page's template: with sections, and with the names of those without records."""
     newest = max(records, key=lambda record: record.provenance.created).provenance
     return fill(
@@ -95,7 +101,7 @@ def render(records: Sequence[Record], parts: Sequence[Part], absent: Sequence[Se
         methods=method_table(records),
         definitions={w: how for part in parts for w, how in part.section.definitions.items()},
         origin=origin_rows(records),
-        links=record_links(records),
+        links=links,
     )
 
 

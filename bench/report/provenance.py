@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bench.format import MISSING, instant, size
@@ -94,12 +95,17 @@ def commit_words(origin: Provenance) -> str:
     return f"{origin.commit[:12]}{' with uncommitted changes' if origin.dirty else ''}"
 
 
-def record_links(records: Iterable[Record]) -> list[RecordLink]:
-    """Link to the raw records."""
+def record_links(records: Iterable[Record], folder: Path) -> list[RecordLink]:
+    """Link to the raw records.
+
+    Args:
+        records: of the page.
+        folder: the folder that contains them, relative to the page.
+    """
     return [
         RecordLink(
             case=record.case,
-            path=f"{RECORDS}/{record.case.replace('/', '-')}.json",
+            path=(folder / RECORDS / record.name.file_name).as_posix(),
             status=record.status,
             config_hash=record.config_hash,
             dirty=bool(record.provenance.dirty),

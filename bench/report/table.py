@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.format import MISSING, times
+from bench.records.case_name import CaseName
 from bench.records.record import Metric
 from bench.records.record_index import Results
 
@@ -38,7 +39,9 @@ class Table:
         )
 
 
-def metric_cell(results: Results, case: str, name: str, write: Callable[[float], str]) -> Cell:
+def metric_cell(
+    results: Results, case: CaseName | str, name: str, write: Callable[[float], str]
+) -> Cell:
     """Write a metric with its spread; a missing one shows its reason.
 
     Args:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from bench.format import MISSING, percent, points
 from bench.labels import ALGORITHMS, METHODS, label
+from bench.records.case_name import CaseName
 from bench.records.paired import compare_on_seeds
 from bench.records.record import Record
 from bench.records.record_index import Results
@@ -71,9 +72,9 @@ def _rows(results: Results, figure: Figure, model: str) -> Iterator[tuple[str, .
         yield name, *texts, ratio(values["fedavg"], values["zo"])
 
 
-def _why(results: Results, case: str, metric: str) -> str:
+def _why(results: Results, case: CaseName, metric: str) -> str:
     """Return a failed case's status; a dash for what has no case, like inference's bytes."""
-    return results.reason(case, metric) if case in results.by_case else MISSING
+    return results.reason(case, metric) if results.record(case) else MISSING
 
 
 def _accuracy_table(results: Results) -> Table:
@@ -82,21 +83,21 @@ def _accuracy_table(results: Results) -> Table:
     for name in (*ALGORITHMS.values(), "Difference", "95 % interval", "Pairs"):
         table.add_column(name, justify="right")
     for split in results.splits():
-        cases = [f"accuracy/{name}/{split}" for name in ALGORITHMS]
+        cases = [CaseName.accuracy(name, split) for name in ALGORITHMS]
         shares = (_share(results, case) for case in cases)
         table.add_row(split.replace("-", "/"), *shares, *_difference(results, cases))
     return table
 
 
-def _share(results: Results, case: str) -> str:
+def _share(results: Results, case: CaseName) -> str:
     metric = results.metric(case, "test_accuracy")
     if metric is None or metric.value is None:
         return results.reason(case, "test_accuracy")
     return percent(metric.value) + ("" if metric.std is None else f" ± {100 * metric.std:.1f}")
 
 
-def _difference(results: Results, cases: list[str]) -> tuple[str, str, str]:
-    ours, theirs = (results.by_case.get(case) for case in cases)
+def _difference(results: Results, cases: list[CaseName]) -> tuple[str, str, str]:
+    ours, theirs = map(results.record, cases)
     found = compare_on_seeds(ours, theirs, "test_accuracy")
     if found is None:
         return MISSING, MISSING, "0"

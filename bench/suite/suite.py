@@ -11,8 +11,9 @@ from typing import Any, TextIO
 import devices
 from bench.groups import GROUPS, OPT_IN_GROUPS, TABLES
 from bench.models.names import with_input_shape
+from bench.records.case_name import CaseName
 from bench.records.record import Metric, Record, provenance
-from bench.records.store import StoreError, open_store, read_records, write_record
+from bench.records.store import open_store, write_record
 from bench.replication.frontier_runs import check_frontier, require_accuracy
 from bench.replication.table_run import NAMES, Options, check, check_data, names_at
 from bench.suite.emulation import once, without_untrue
@@ -94,7 +95,7 @@ class Suite:
     def record(
         self,
         *,
-        case: str,
+        case: CaseName,
         config: Mapping[str, Any],
         metrics: Mapping[str, Metric],
         details: Mapping[str, Any] | None = None,
@@ -104,35 +105,19 @@ class Suite:
         headline: str,
     ) -> None:
         """Store one case's result and show its headline."""
-        group = case.split("/", maxsplit=1)[0]
         record = Record(
-            case=case,
-            group=group,
+            case=str(case),
+            group=case.group,
             case_version=case_version,
             status=status,
             config=config,
-            metrics=without_untrue(group, metrics, self.device["emulator"]),
+            metrics=without_untrue(case.group, metrics, self.device["emulator"]),
             details=details or {},
             error=error,
             provenance=provenance(self.scale.name, self.device, self.division),
         )
         write_record(self.folder, record)
-        self.progress.line(case, headline if status == "ok" else f"{status}: {error}")
-
-    def finish(self) -> None:
-        """Write the report; show the summary and where everything is."""
-        from bench.report.page import summary_table, write_report
-
-        try:
-            records = read_records(self.folder)
-        except StoreError:  # every case failed before it had a result; pytest says why
-            return
-        report = write_report(self.folder)
-        console = self.progress.console
-        console.print(summary_table(records))
-        console.print(f"records  {self.folder / 'records'}", soft_wrap=True)
-        console.print(f"plots    {self.folder / 'plots'}", soft_wrap=True)
-        console.print(f"report   {report}", soft_wrap=True)
+        self.progress.line(str(case), headline if status == "ok" else f"{status}: {error}")
 
 
 def _scale(name: str, model: str | None, input_shape: str | None) -> Scale:

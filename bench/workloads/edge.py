@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -19,12 +18,13 @@ import numpy as np
 
 import devices
 from bench.paper import LOCAL_EPOCHS
+from bench.workloads.limits import TRIAL_TIMEOUT_S
 from bench.workloads.steps import EPSILON, LR, TAU, bind_step
+from bench.workloads.timing import take_turns, time_once
 from devices.memory import read_host_memory
 
 CLIENTS = ("onnx-memory", "onnx-speed", "torch", "fedavg")
 _RUN_SEED = 2509_03503  # any number; data and directions follow from it
-_EXPORT_TIMEOUT_S = 600.0
 
 Round = Callable[[int], object]  # over the first so many items
 
@@ -68,7 +68,7 @@ def exported(model: str) -> str:
     folder = tempfile.TemporaryDirectory(prefix="zobench-export-")
     atexit.register(folder.cleanup)
     run = devices.run_isolated(
-        "bench.workloads.edge:export", model, folder.name, timeout_s=_EXPORT_TIMEOUT_S
+        "bench.workloads.edge:export", model, folder.name, timeout_s=TRIAL_TIMEOUT_S
     )
     if run.status != "ok":
         raise RuntimeError(f"{model} was not exported: {run.error}")
@@ -122,21 +122,12 @@ def time_round(plan: dict[str, Any], repeats: int) -> list[float]:
     """
     chosen = Plan(**plan)
     run_round = _ROUNDS[chosen.client](chosen)
-    run_round(chosen.images)
-    seconds = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        run_round(chosen.images)
-        seconds.append(time.perf_counter() - started)
-    return seconds
+    return take_turns({"round": lambda: run_round(chosen.images)}, repeats)["round"]
 
 
 def seconds_to_import(modules: str) -> float:
     """Time the import of modules, comma-separated, in this process."""
-    started = time.perf_counter()
-    for module in modules.split(","):
-        __import__(module)
-    return time.perf_counter() - started
+    return time_once(lambda: [__import__(module) for module in modules.split(",")])
 
 
 def _edge_round(plan: Plan, mode: Any) -> Round:
@@ -162,8 +153,8 @@ def _torch_round(plan: Plan) -> Round:
 
 def _zo_round(plan: Plan, replica: Any, x: Any, y: Any) -> Round:
     """The client's half and then everyone's: S scalars, one replay."""
-    from zo_core.algorithms.base import ClientData, RoundContext
-    from zo_core.algorithms.zeroth_order import ZerothOrderStep
+    from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
+    from zo_core.method import ClientData, RoundContext
 
     method = ZerothOrderStep(
         directions=plan.directions,

@@ -34,7 +34,7 @@ def test_publish_packets_are_counted_by_mqtts_rules(
 
 
 def test_a_stub_plan_draws_all_of_a_small_fleet() -> None:
-    plan = stub_plan("zo", clients=5, cohort=5, rounds=3, weights=10)
+    plan = stub_plan("zo", clients=5, cohort=5, rounds=3)
     assert [len(plan.context_of(r).cohort) for r in range(3)] == [5, 5, 5]
 
 

@@ -13,10 +13,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from known_sizes import ALLOCATORS, MIB, PATTERNS, measure_allocation, measure_sizes
+
 import devices
 from devices import cgroup
 from devices.files import parse_sizes
-from devices.known_sizes import ALLOCATORS, MIB, PATTERNS, measure_allocation, measure_sizes
 from devices.peaks import CgroupPeak
 
 _MAP_HUGETLB = 0x40000
@@ -157,7 +158,7 @@ def clock_and_modules() -> bool:
 def lifetime_in_a_small_parent(sizes_bytes: list[int]) -> Any:
     """Measure in a grandchild, since a child inherits the maximum of the large test process."""
     where = ("malloc", "freed at once", sizes_bytes, "lifetime")
-    return devices.run_isolated("devices.known_sizes:measure_sizes", *where).value
+    return devices.run_isolated("known_sizes:measure_sizes", *where).value
 
 
 def sizes_by_pattern(allocator: str, sizes_bytes: list[int]) -> dict[str, list[int]]:

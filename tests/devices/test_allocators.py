@@ -12,10 +12,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from known_sizes import ALLOWED_ERROR_BYTES, MIB
 
 from devices import detect, run_isolated
 from devices.allocator import find_allocator, without_allocators
-from devices.known_sizes import ALLOWED_ERROR_BYTES, MIB
 from devices.peaks import high_water_mark_resets
 
 INSTALLED = ("tcmalloc_minimal", "jemalloc", "mimalloc")

@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from zo_core import perturb_, snap_
-from zo_core.algorithms.base import ClientData, RoundContext
-from zo_core.algorithms.zeroth_order import ZerothOrderStep
+from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
 from zo_core.edge.export import ExportError, export_model
 from zo_core.edge.load import load_replica
 from zo_core.edge.manifest import MANIFEST_FILE, read_manifest
 from zo_core.federation import Replica
+from zo_core.method import ClientData, RoundContext
 
 Exported = tuple[nn.Module, Path]
 

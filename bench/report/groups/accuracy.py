@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.format import MISSING, percent, points, size
 from bench.labels import label
+from bench.records.case_name import CaseName
 from bench.records.paired import compare_on_seeds
 from bench.records.record import Record
 from bench.records.record_index import Results
@@ -21,7 +22,7 @@ def accuracy_tables(results: Results) -> list[Table]:
         _row(results, record, split, algorithm)
         for split in results.splits()
         for algorithm in results.algorithms()
-        if (record := results.by_case.get(f"accuracy/{algorithm}/{split}"))
+        if (record := results.record(CaseName.accuracy(algorithm, split)))
     )
     pairs = tuple(
         row
@@ -89,7 +90,8 @@ def _paired_table(rows: tuple[tuple[Cell, ...], ...]) -> Table:
 
 
 def _paired_row(results: Results, split: str, other: str) -> list[tuple[Cell, ...]]:
-    ours, theirs = (results.by_case.get(f"accuracy/{name}/{split}") for name in ("zowarmup", other))
+    names = (CaseName.accuracy(name, split) for name in ("zowarmup", other))
+    ours, theirs = map(results.record, names)
     difference = compare_on_seeds(ours, theirs, "test_accuracy")
     if difference is None:
         return []

@@ -38,7 +38,7 @@ def _round_table(results: Results, records: list[Record]) -> Table:
 
 def _round_row(results: Results, record: Record) -> tuple[Cell, ...]:
     config, seconds = record.config, record.metrics["round"]
-    torch = record.case.replace(f"/{config['client']}/", "/torch/")
+    torch = record.name.replacing(config["client"], "torch")
     images = f"{config['images']}"
     if config["images"] != config["micro_batch"]:
         images += f" by {config['micro_batch']}, S = {config['directions']}"
@@ -62,7 +62,7 @@ def _memory(record: Record, name: str) -> Cell:
 def _figures_table(records: list[Record]) -> Table:
     rows = [
         (
-            Cell(record.case.removeprefix("edge/")),
+            Cell(record.name.label),
             Cell(name.replace("_", " ")),
             Cell(quantity(metric.value, metric.unit)),
             Cell(_threshold(record, name)),

@@ -38,7 +38,7 @@ def _row(record: Record, name: str, metric: Metric, value: float) -> tuple[Cell,
     thresholds = [(sign, bar) for sign, bar in (("≤", limit), ("≥", floor)) if bar is not None]
     passed = (limit is None or value <= limit) and (floor is None or value >= floor)
     return (
-        Cell(record.case.removeprefix("engine/")),
+        Cell(record.name.label),
         Cell(name.replace("_", " ")),
         Cell(write(value)),
         Cell(spread(metric, bare) or MISSING),

@@ -27,8 +27,8 @@ def fit_sentence(results: Results) -> str | None:
         return None
     parts = [words for method in ("zo", "fedavg") if (words := _peak(results, models[0], method))]
     return (
-        f"Memory of one training step of {label(models[0])} on {_machine(results)}."
-        f" {step_memory(results).whole_name}: {'; '.join(parts) or 'not measured'}."
+        f"One training step of {label(models[0])} on {_machine(results)} needs: "
+        f"{'; '.join(parts) or 'not measured'}. {step_memory(results).whole_name}."
     )
 
 
@@ -39,10 +39,10 @@ def _peak(results: Results, model: str, method: str) -> str:
     for batch in whole.batches(results, model):
         peak = whole.value(results, model, method, batch)
         if peak is not None:
-            words = f"{size(peak)} at batch {batch}, {_against_memories(results, peak)}"
+            words = f"{size(peak)} at batch {batch} ({_against_memories(results, peak)})"
             return f"{label(method)} {''.join(_why(reasons))}{words}"
         case = whole.case(model, method, batch)
-        if case in results.by_case:
+        if results.record(case):
             reason = results.reason(case, whole.metric)
             reasons.setdefault(reason, []).append(str(batch))
     return f"{label(method)} {''.join(_why(reasons))}".rstrip("; ") if reasons else ""
@@ -114,7 +114,7 @@ def _step(
     peak = whole.value(results, model, method, batch)
     if peak is not None:
         return (Cell(mib(peak)), *(_share(peak, memory) for memory in memories.values()))
-    record = results.by_case.get(whole.case(model, method, batch))
+    record = results.record(whole.case(model, method, batch))
     if record is None or record.status not in _OUT_OF_MEMORY:
         return ()
     return (

@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.format import MISSING, megabytes, significant
 from bench.labels import label
+from bench.records.case_name import CaseName
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.report.section import Section
@@ -25,8 +26,8 @@ _SOURCES = {
 
 def formula_tables(results: Results) -> list[Table]:
     """Tabulate Table 1, the terms between formula and measurement, and the counts."""
-    table1 = results.by_case.get("formulas/table1")
-    counts = results.by_case.get("formulas/counts")
+    table1 = results.record(CaseName.of("formulas", "table1"))
+    counts = results.record(CaseName.of("formulas", "counts"))
     tables = []
     if table1 and table1.details.get("rows"):
         tables.append(_table1(table1))

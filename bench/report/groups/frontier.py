@@ -41,9 +41,8 @@ _BY = dict(
 def frontier_sentences(results: Results) -> list[str]:
     """Name the best training under each memory budget of a low-resource client."""
     return [
-        f"Best accuracy at {title_of(panel)}, by memory of a low-resource client: "
-        + "; ".join(_best_by_memory(points_of(results, panel)))
-        + "."
+        f"Best accuracy at {title_of(panel)} by memory of a low-resource client: "
+        f"{'; '.join(_best_by_memory(points_of(results, panel)))}."
         for panel in panels_of(results)
     ]
 
@@ -55,7 +54,7 @@ def _best_by_memory(points: Sequence[Point]) -> list[str]:
         if not rises or best.last.accuracy > rises[-1][1].last.accuracy:
             rises.append((budget, best))
     return [
-        f"from {size(budget)} {percent(best.last.accuracy)} {_BY[best.family]} ({name_of(best)},"
+        f"from {size(budget)}: {percent(best.last.accuracy)} {_BY[best.family]} ({name_of(best)},"
         f" {best.rounds} rounds)"
         for budget, best in rises
     ]

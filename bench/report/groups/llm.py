@@ -24,7 +24,7 @@ def llm_tables(results: Results) -> list[Table]:
 
 def _rows(record: Record) -> list[tuple[Cell, ...]]:
     return [
-        (Cell(record.case.removeprefix("llm/")), Cell(name), *_value(metric))
+        (Cell(record.name.label), Cell(name), *_value(metric))
         for name, metric in record.metrics.items()
         if metric.value is not None
     ]
@@ -42,7 +42,7 @@ def _failed(record: Record) -> tuple[Cell, ...]:
     under = "" if limit is None else f"under {mib(limit)} MiB"
     phase = record.details.get("phase") or "no phase"
     return (
-        Cell(record.case.removeprefix("llm/")),
+        Cell(record.name.label),
         Cell(record.status, f"{under}, {phase}".strip(", ")),
         *(Cell(MISSING), Cell(MISSING)),
     )

@@ -76,7 +76,7 @@ def low_memory_tables(results: Results) -> list[Table]:
     for model in results.models("memory"):
         names = (*METHODS, *LOW_MEMORY_METHODS)
         cases = {name: figure.case(model, name, BATCH) for name in names}
-        records = {name: results.by_case[c] for name, c in cases.items() if c in results.by_case}
+        records = {name: r for name, case in cases.items() if (r := results.record(case))}
         if records.keys() & LOW_MEMORY_METHODS.keys():
             tables.append(_low_memory_table(results, model, records))
     return tables

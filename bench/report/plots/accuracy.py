@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.format import MIB
 from bench.labels import FURTHER_ALGORITHMS, label
+from bench.records.case_name import CaseName
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.report.plots.style import Plot, logarithmic_x, look, panel
@@ -78,11 +79,11 @@ def _bytes_plot(results: Results, split: str) -> Plot | None:
 
 def _with_curves(results: Results, split: str) -> dict[str, Record]:
     drawn = [name for name in results.algorithms() if name not in FURTHER_ALGORITHMS]
-    cases = {name: f"accuracy/{name}/{split}" for name in drawn}
+    cases = {name: CaseName.accuracy(name, split) for name in drawn}
     return {
-        name: results.by_case[case]
+        name: record
         for name, case in cases.items()
-        if case in results.by_case and results.by_case[case].details.get("curves")
+        if (record := results.record(case)) and record.details.get("curves")
     }
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bench.format import size
 from bench.labels import label
+from bench.records.case_name import CaseName
 from bench.records.record_index import Results
 from bench.report.plots.style import Plot, look, panel
 
@@ -28,7 +29,7 @@ def _bytes_plot(results: Results, model: str) -> Plot | None:
         (method, way, value)
         for method in ("fedavg", "zo")
         for way in _WAYS
-        if (value := results.value(f"bytes/{model}/{method}", f"{way}_payload"))
+        if (value := results.value(CaseName.bytes(model, method), f"{way}_payload"))
     ]
     if not bars:
         return None
@@ -53,7 +54,7 @@ def _draw_levels(
         points = [
             (value, row)
             for row, (method, way, _) in enumerate(bars)
-            if (value := results.value(f"bytes/{model}/{method}", f"{way}_{level}"))
+            if (value := results.value(CaseName.bytes(model, method), f"{way}_{level}"))
         ]
         if points:
             x, y = zip(*points, strict=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bench.records.case_name import CaseName
 from bench.records.record_index import Results
 from bench.report.plots.style import COLORS, LINES, MARKERS, Plot, panel
 from bench.report.table import count_range
@@ -12,7 +13,7 @@ from bench.report.table import count_range
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_CASE = "llm/instruct"
+_CASE = CaseName.of("llm", "instruct")
 _VARIANTS = {
     "one-step": "one step per round, S = 1",
     "one-step-s3": "one step per round, S = 3",
@@ -27,7 +28,7 @@ _SIZE_INCH = (4.4, 4.4)
 
 def instruct_plots(results: Results) -> list[Plot]:
     """Draw each variant's mean test loss, over rounds and over forwards."""
-    record = results.by_case.get(_CASE)
+    record = results.record(_CASE)
     runs = [r for r in record.details.get("runs", ()) if r["curve"]] if record else []
     finished = [run for run in runs if run["outcome"] == "finished"]
     return [_plot(finished, axis) for axis in _AXES] if finished else []

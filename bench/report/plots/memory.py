@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench.format import MIB, mib, size
 from bench.labels import METHODS, label
+from bench.records.case_name import CaseName
 from bench.records.record import Metric, Record
 from bench.records.record_index import Results
 from bench.records.step_memory import step_memory
@@ -99,7 +100,7 @@ def _memory_caption(model: str, n: str, has_formulas: bool) -> str:
 
 def _measured(results: Results, model: str, method: str) -> dict[int, Metric]:
     found = {
-        batch: results.metric(f"memory/{model}/{method}/b{batch}", step_memory(results).above)
+        batch: results.metric(CaseName.memory(model, method, batch), step_memory(results).above)
         for batch in results.batches("memory", model)
     }
     return {batch: metric for batch, metric in found.items() if metric is not None}
@@ -131,7 +132,7 @@ def _draw_measured(axes: Axes, method: str, series: dict[int, Metric]) -> None:
 
 def _draw_formulas(axes: Axes, results: Results, largest_batch: int) -> bool:
     """Draw the formulas' lines up to the largest measured batch; False where there are none."""
-    record = results.by_case.get("formulas/table1")
+    record = results.record(CaseName.of("formulas", "table1"))
     predictions = record.details.get("predictions", []) if record else []
     for key, (words, method, dashes) in _FORMULAS.items():
         line = sorted(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,15 +127,20 @@ def logarithmic_x(axes: Axes) -> None:
     axes.xaxis.set_minor_formatter("{x:g}" if is_narrow else NullFormatter())
 
 
-def save(plot: Plot, folder: Path) -> dict[str, Path]:
-    """Write a plot as PNG and as SVG, each whole or not at all.
+def save(plot: Plot, folder: Path, endings: Sequence[str] = ("png", "svg")) -> dict[str, Path]:
+    """Write a plot to files, each whole or not at all.
+
+    Args:
+        plot: drawn.
+        folder: must exist.
+        endings: of the files, which are named by the plot.
 
     Returns:
         The files by their ending.
     """
     import matplotlib as mpl
 
-    paths = {ending: folder / f"{plot.name}.{ending}" for ending in ("png", "svg")}
+    paths = {ending: folder / f"{plot.name}.{ending}" for ending in endings}
     for ending, path in paths.items():
         metadata = {"Date": None} if ending == "svg" else {}
         with mpl.rc_context(_STYLE), replacing(path) as temporary:

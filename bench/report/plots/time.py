@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bench.format import duration
 from bench.labels import METHODS, label
+from bench.records.case_name import CaseName
 from bench.records.record import Metric
 from bench.records.record_index import Results
 from bench.report.plots.style import Plot, look, panel
@@ -26,7 +27,7 @@ def _time_plot(results: Results, model: str) -> Plot | None:
         (batch, method, metric)
         for batch in results.batches("time", model)
         for method in METHODS
-        if (metric := results.metric(f"time/{model}/{method}/b{batch}", "step")) is not None
+        if (metric := results.metric(CaseName.time(model, method, batch), "step")) is not None
     ]
     if not bars:
         return None

@@ -69,7 +69,7 @@ def run_client(
     slot = int(name[1:])
     spool = folder / name
     spool.mkdir()
-    client = Client(ParabolaTrainer(), high=slot in plan_of().high, slot=slot, spool=spool)
+    client = Client(ParabolaTrainer(), high=slot in plan_of().schedule.high, slot=slot, spool=spool)
     link = client_link(TOPICS, name)
     link.open("127.0.0.1", port, secured(name), patience_s=5.0)
     try:

@@ -31,7 +31,7 @@ PLAN = plan_of(rounds=60, pivot=3)
 def run_client(slot: int, port: int, folder: Path, clients: dict[int, Client]) -> None:
     spool = folder / f"spool-{slot}"
     spool.mkdir()
-    client = Client(ParabolaTrainer(), high=slot in PLAN.high, slot=slot, spool=spool)
+    client = Client(ParabolaTrainer(), high=slot in PLAN.schedule.high, slot=slot, spool=spool)
     link = client_link(Topics("zo-test"), f"c{slot}")
     link.open("127.0.0.1", port, Security())
     join(client, link, Topics("zo-test"))

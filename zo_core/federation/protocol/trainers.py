@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.algorithms.base import ClientData, RoundContext
 from zo_core.federation.protocol.plan import Plan
+from zo_core.method import ClientData, RoundContext
 from zo_core.payloads.core import Payload
 from zo_core.replica import Replica
 
