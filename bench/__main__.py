@@ -32,6 +32,7 @@ from bench.cli import (
     serve,
     train,
 )
+from bench.extras import missing_package
 
 COMMANDS = (run, train, fit, instruct, export, devices, report, check, compare, serve, join)
 
@@ -65,7 +66,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_DONE
     except UsageError as error:
         return _fail(error, EXIT_USAGE, arguments.verbose)
-    except (LackingError, ModuleNotFoundError, OSError) as error:
+    except ModuleNotFoundError as error:
+        lacking = LackingError(missing_package(error))
+        return _fail(lacking, EXIT_ENVIRONMENT, arguments.verbose)
+    except (LackingError, OSError) as error:
         return _fail(error, EXIT_ENVIRONMENT, arguments.verbose)
     except KeyboardInterrupt:
         print("zobench: interrupted", file=sys.stderr)

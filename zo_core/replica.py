@@ -19,6 +19,7 @@ from zo_core.parameters import (
     size_of,
 )
 from zo_core.payloads.core import DIGEST_PREFIX_BYTES, Snapshot
+from zo_core.state import MethodState, RestoredState
 
 
 class ForkError(RuntimeError):
@@ -50,11 +51,11 @@ class Replica:
         self._forward = forward
         self.params: Parameters = parameters(params)
         self.grid: Grid | None = None
-        # what a method keeps between rounds, flat fp32 buffers: every replica's own copy, in digest
-        # and snapshot, and what the server alone keeps, in neither
-        self.shared_state: Any = None
-        self.server_state: Any = None
-        self.client_states: dict[int, Any] = {}  # what a method's clients keep, by slot; likewise
+        # what a method keeps between rounds: every replica's own copy, in digest and snapshot; what
+        # only the server keeps, and what each client keeps by slot, in neither
+        self.shared_state: MethodState | None = None
+        self.server_state: MethodState | None = None
+        self.client_states: dict[int, MethodState] = {}
         self._frozen = frozen_state(params) if is_module(params) else list(frozen)
         self._digest: bytes | None = None  # of the state since the last change
 
@@ -185,21 +186,21 @@ class Replica:
             ValueError: the snapshot is of another model.
         """
         scatter_([*self.params.arrays, *self._frozen], snapshot.values)
-        self.share(snapshot.state)
+        restored = RestoredState(values=self.beside_weights(snapshot.state))
+        self.shared_state = restored if snapshot.state.size else None
         self.grid = Grid(snapshot.exponents) if snapshot.exponents.size else None
         self.changed()
 
-    def share(self, values: npt.NDArray[np.float32]) -> None:
-        """Hold a copy of values where the weights lie, as state of every replica; none for none."""
+    def beside_weights(self, values: npt.NDArray[np.float32]) -> Any:
+        """Copy values, (n,), to the device of the weights, for a method's shared state."""
         first = as_numpy_if_possible(self.params.arrays[0])
         on_host = isinstance(first, np.ndarray)
         buffer = np.empty(values.size, np.float32) if on_host else first.new_empty(values.size)
         write_(buffer, values)
-        self.shared_state = buffer if values.size else None
-        self.changed()
+        return buffer
 
-    def _shared(self) -> list[Any]:
-        return [] if self.shared_state is None else [self.shared_state]
+    def _shared(self) -> tuple[Any, ...]:
+        return () if self.shared_state is None else self.shared_state.arrays()
 
     def trained_state(self) -> list[Any]:
         """List what training changes: weights, then buffers."""

@@ -14,8 +14,8 @@ from bench.records.record import Metric, median, single, unmeasured
 _BASE = "zobench"  # its requirements without extras
 _REPEATS = 3
 _IMPORTS = {
-    "client": "zo_core.edge.load,zo_core.algorithms.zeroth_order,onnxruntime",
-    "torch": "torch,zo_core.loss.module_loss,zo_core.algorithms.zeroth_order",
+    "client": "zo_core.edge.load,zo_core.algorithms.steps.zeroth_order,onnxruntime",
+    "torch": "torch,zo_core.loss.module_loss,zo_core.algorithms.steps.zeroth_order",
 }
 _TIME = "import in a fresh process, files in the page cache"
 _SIZE = "files of the installed distributions and all that they require"

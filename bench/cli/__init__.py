@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from bench.extras import missing_package
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -31,6 +33,8 @@ def user_errors() -> Iterator[None]:
     """Turn what bad arguments raise into a UsageError; wrap the checking, never the work."""
     try:
         yield
+    except ModuleNotFoundError as error:
+        raise LackingError(missing_package(error)) from error
     except ImportError as error:
         raise LackingError(str(error)) from error
     except (ValueError, OSError) as error:

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from zo_core.algorithms.base import ClientData
 from zo_core.data import Partition, Split, dirichlet_partition
 from zo_core.data.instructions import EncodedTasks, encode_tasks, read_tasks
 from zo_core.data.tokens import Tokenizer, gpt2_tokenizer
 from zo_core.loss.module_loss import UNLABELLED
+from zo_core.method import ClientData
 from zo_core.stream import Purpose, random_permutation
 
 _TEST_SEED = 42  # of the choice of test instances, the same for every run

@@ -14,15 +14,15 @@ import torch
 
 from bench.instruct.data import InstructData
 from bench.records.store import replacing
-from zo_core.algorithms.base import Method, RoundContext
 from zo_core.algorithms.baselines.fedkseed import FedKSeed
 from zo_core.algorithms.baselines.fedkseed_pro import FedKSeedPro
-from zo_core.algorithms.fedavg import FedAvg
-from zo_core.algorithms.zeroth_order import ZerothOrderStep
+from zo_core.algorithms.methods.fedavg import FedAvg, NonFiniteWeightsError
+from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
 from zo_core.data import Split
 from zo_core.federation.rounds import run_round, sample_cohort
 from zo_core.grid import GridError
 from zo_core.loss.module_loss import mean_loss
+from zo_core.method import Method, RoundContext
 from zo_core.models.answers import generate, rouge_l
 from zo_core.models.lm import LanguageModel
 from zo_core.payloads.core import Payload, Snapshot
@@ -128,7 +128,7 @@ class InstructRun:
         while record.outcome == "running" and record.rounds_done < config.rounds:
             try:
                 self._step(record.rounds_done)
-            except (GridError, NonFiniteLossError) as error:
+            except (GridError, NonFiniteLossError, NonFiniteWeightsError) as error:
                 record.outcome, record.reason = "diverged", f"round {record.rounds_done}: {error}"
                 break
             done = record.rounds_done

@@ -143,13 +143,12 @@ def dataset_in(data_dir: str) -> str:
 def _run_of(record: Record) -> Run:
     from zo_core.config import TrainConfig
 
-    _, variant, split = record.case.split("/")
     known = {field.name for field in fields(TrainConfig)}
     chosen = {name: value for name, value in record.config.items() if name in known}
     return Run(
-        panel=split,
-        split=split,
-        variant=variant,
+        panel=record.name.split,
+        split=record.name.split,
+        variant=record.name.variant,
         config=chosen | {"run_seed": record.details["seeds"][0]},
         curves=record.details["curves"],
         sources={record.case: record.config_hash},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +74,7 @@ def client_peaks(training: Training) -> dict[str, int | None]:
 
     peaks: dict[str, int | None] = {"high": None, "low": None}
     first_round = 0
-    for phase in training.algorithm.phases:
+    for phase in training.schedule.algorithm.phases:
         if not phase.rounds:
             continue
         context = training.context_of(first_round)
@@ -91,11 +92,13 @@ def client_peaks(training: Training) -> dict[str, int | None]:
 
 
 def _train(training: Training, checkpoints: Path | None) -> None:
-    if checkpoints is not None:
-        from zo_core.federation.simulation.run_checkpoint import resume_
+    if checkpoints is None:
+        training.run()
+        return
+    from zo_core.federation.simulation.run_checkpoint import resume_, save
 
-        resume_(training, checkpoints)
-    training.run(checkpoints=checkpoints)
+    resume_(training, checkpoints)
+    training.run(save=partial(save, training, checkpoints))
 
 
 def _handover_hash(training: Training) -> str | None:

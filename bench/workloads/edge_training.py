@@ -12,13 +12,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from zo_core.algorithms.base import ApplyReport, ClientData, RoundContext
-from zo_core.algorithms.zeroth_order import ZerothOrderStep
+from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
 from zo_core.config import TrainConfig
 from zo_core.data import load_dataset
 from zo_core.edge.export import export_model
 from zo_core.edge.load import load_replica
+from zo_core.federation.schedule import Schedule
 from zo_core.federation.simulation.training import Training
+from zo_core.method import ApplyReport, ClientData, RoundContext
 from zo_core.payloads.core import Payload
 from zo_core.replica import Replica
 
@@ -38,9 +39,24 @@ class EdgeClients:
         return self.inner.name
 
     @property
-    def downlink_to_everyone(self) -> bool:
+    def result_to_everyone(self) -> bool:
         """As the method's own."""
-        return self.inner.downlink_to_everyone
+        return self.inner.result_to_everyone
+
+    @property
+    def sends_weights(self) -> bool:
+        """As the method's own."""
+        return self.inner.sends_weights
+
+    @property
+    def trains_locally(self) -> bool:
+        """As the method's own."""
+        return self.inner.trains_locally
+
+    @property
+    def needs_hand_over(self) -> bool:
+        """As the method's own."""
+        return self.inner.needs_hand_over
 
     @property
     def needs_grid(self) -> bool:
@@ -93,13 +109,14 @@ def train_with_edge_clients(config: dict[str, Any]) -> dict[str, Any]:
     """
     chosen = TrainConfig(**config)
     training = Training(chosen, load_dataset(chosen.dataset))
-    warm_up, zeroth_order = training.algorithm.phases
+    warm_up, zeroth_order = training.schedule.algorithm.phases
     inner = zeroth_order.method
     assert isinstance(inner, ZerothOrderStep)
     low = frozenset(range(chosen.clients)) - frozenset(training.high)
     method = EdgeClients(inner=inner, slots=low)
     phases = (warm_up, replace(zeroth_order, method=method))
-    training.algorithm = replace(training.algorithm, phases=phases)
+    changed = replace(training.schedule.algorithm, phases=phases)
+    training.schedule = Schedule(chosen, changed)
     record = training.run()
     assert method.edge is not None
     return asdict(record) | {

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from zo_core.algorithms.base import ClientData, RoundContext
-from zo_core.algorithms.zeroth_order import ZerothOrderStep
+from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
 from zo_core.edge.load import load_replica
 from zo_core.edge.manifest import read_manifest
+from zo_core.method import ClientData, RoundContext
 from zo_core.payloads.core import ScalarUpdate
 
 ROUNDS, DIRECTIONS, ITEMS = 2, 3, 16

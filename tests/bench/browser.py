@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 import subprocess
 import time
 import urllib.error
@@ -20,12 +19,6 @@ _FLAGS = (
     *("--disable-dev-shm-usage", "--hide-scrollbars"),
 )
 _START_S = 30.0
-
-
-def missing() -> str | None:
-    """Say why there is no browser here; None where there is one."""
-    absent = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
-    return f"no {' and no '.join(absent)} (Debian: chromium-driver)" if absent else None
 
 
 class Browser:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import sample_records as sample
+from optional import needs_results
 
 from bench.__main__ import main
 from bench.compare.compare import Comparison, compare, profile_difference
@@ -204,6 +205,7 @@ def with_accuracies_moved(old: list[Record], by: float) -> list[Record]:
     return [replace(r, metrics={n: moved(n, m) for n, m in r.metrics.items()}) for r in old]
 
 
+@needs_results
 @pytest.mark.parametrize(
     "folder", ["default", "tables-digits", "tables-cifar10", "frontier-fashion", "edge"]
 )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from optional import needs
 
 from bench.instruct.data import DataConfig, InstructData, load_data
 from bench.instruct.record import write_study
@@ -16,10 +16,7 @@ from bench.instruct.study import StudyConfig, study
 from zo_core.models.lm import LM_SHAPES, LanguageModel, LMShape, build_lm
 from zo_core.models.lora import add_lora_
 
-pytestmark = pytest.mark.skipif(
-    any(importlib.util.find_spec(name) is None for name in ("transformers", "peft", "rouge_score")),
-    reason="language models need the extra llm",
-)
+pytestmark = needs("transformers", "tokenizers", "peft", "rouge_score")
 SMALL = DataConfig(positions=96, merges=1, clients=3, holdout_share=0.4)
 SHAPE = LMShape(
     family="llama",
@@ -91,6 +88,15 @@ def test_a_run_cut_off_goes_on_to_the_same_digest(
     assert (resumed.outcome, resumed.rounds_done) == ("finished", 4)
     assert resumed.digest == whole.digest
     assert resumed.curve == whole.curve
+
+
+def test_a_rate_far_too_high_ends_a_run_of_backprop_as_diverged(
+    data: InstructData, tmp_path: Path
+) -> None:
+    config = RunConfig(variant="fedavg", lr=1e30, run_seed=1, rounds=4)
+    record = InstructRun(config, data, model_for(data, lora=False), tmp_path).run(str)
+    assert record.outcome == "diverged"
+    assert "not finite" in str(record.reason)
 
 
 def test_lora_changes_its_adapters_alone(data: InstructData, tmp_path: Path) -> None:

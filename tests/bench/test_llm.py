@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import pytest
+from optional import needs
 
 from bench.cases.bench_llm import _round_bytes, _step_metrics
+from bench.groups import GROUPS
 from bench.records.record import Record, provenance, single
 from bench.records.record_index import Results
 from bench.report.groups.llm import llm_tables
-from bench.suite.suite import GROUPS, parse_groups
+from bench.suite.suite import parse_groups
 from bench.workloads.llm import measure_lm_step, predict_lm_tensors
 
-needs_transformers = pytest.mark.skipif(
-    importlib.util.find_spec("transformers") is None, reason="language models need the extra llm"
-)
+needs_transformers = needs("transformers")
 TINY = "lm:tiny-llama@16"
 
 

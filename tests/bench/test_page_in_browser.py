@@ -10,8 +10,9 @@ from typing import Any
 
 import browser as chromium
 import pytest
+from optional import needs
 
-pytestmark = pytest.mark.skipif(chromium.missing() is not None, reason=str(chromium.missing()))
+pytestmark = needs("chromium", "chromedriver")
 
 _WIDER = """
 const limit = document.documentElement.clientWidth;

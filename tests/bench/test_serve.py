@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from optional import needs
 from rich.console import Console
 
 from bench.__main__ import main
@@ -65,14 +66,13 @@ def connect_to_itself(*words: str) -> None:
         link.open(own_address(arguments.listen), port_of(arguments), security)
 
 
+@needs("amqtt", "paho", "openssl")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("words", [("--insecure",), TLS], ids=["plain", "tls"])
 def test_a_server_reaches_its_own_broker_at_an_address_of_the_network(
     words: Sequence[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """GIVEN a certificate that names this address alone, where there is one."""
-    pytest.importorskip("amqtt")
-    pytest.importorskip("paho.mqtt.client")
     address = network_address()
     monkeypatch.chdir(tmp_path)
     if words is TLS:
@@ -83,19 +83,17 @@ def test_a_server_reaches_its_own_broker_at_an_address_of_the_network(
     connect_to_itself("--listen", address, "--port", str(free_port()), *words)
 
 
+@needs("amqtt", "paho")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_server_reaches_its_own_broker_that_listens_everywhere() -> None:
-    pytest.importorskip("amqtt")
-    pytest.importorskip("paho.mqtt.client")
     connect_to_itself("--listen", "0.0.0.0", "--port", str(free_port()), "--insecure")
 
 
+@needs("amqtt", "paho", "pwdlib")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_server_reaches_its_own_broker_by_password(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("amqtt")
-    pytest.importorskip("paho.mqtt.client")
     from pwdlib import PasswordHash  # amqtt brings it
     from pwdlib.hashers.argon2 import Argon2Hasher
 

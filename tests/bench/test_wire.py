@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from optional import needs
 
-from bench.cases.wire_measure import measure_wire, message_bytes, mosquitto, why_no_wire
-from bench.workloads.wire import stub_plan
+from bench.workloads.wire_measure import measure_wire, message_bytes, why_no_wire
 from bench.workloads.wire_scale import lost_messages, measure_fleet
+from bench.workloads.wire_stub import stub_plan
 
 
+@needs("paho", "mosquitto")
 def test_a_zo_round_takes_less_than_a_kilobyte_up_and_down() -> None:
     if reason := why_no_wire():
         pytest.skip(reason)
@@ -32,13 +34,12 @@ def test_publish_packets_are_counted_by_mqtts_rules(
 
 
 def test_a_stub_plan_draws_all_of_a_small_fleet() -> None:
-    plan = stub_plan("zo", clients=5, cohort=5, rounds=3, weights=10)
+    plan = stub_plan("zo", clients=5, cohort=5, rounds=3)
     assert [len(plan.context_of(r).cohort) for r in range(3)] == [5, 5, 5]
 
 
+@needs("paho", "mosquitto")
 def test_a_fleet_in_one_thread_loses_no_message() -> None:
-    if mosquitto() is None:
-        pytest.skip("no mosquitto here (Debian: apt-get install mosquitto)")
     done = measure_fleet(12, rounds=5, burn_in=1)
     assert done["counted"] == [12] * 6
     assert lost_messages(done, 12) == 0

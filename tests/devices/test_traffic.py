@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from devices.traffic import Counters, Peer, count_traffic, network_pair, read_counters, why_no_pair
+from devices.traffic import (
+    Counters,
+    Peer,
+    _has_capabilities,
+    count_traffic,
+    network_pair,
+    read_counters,
+    why_no_pair,
+)
 
 needs_pair = pytest.mark.skipif(why_no_pair() is not None, reason=str(why_no_pair()))
 
@@ -142,3 +150,17 @@ def test_without_root_the_pair_says_what_it_needs(monkeypatch: pytest.MonkeyPatc
 
     with pytest.raises(OSError, match="network namespaces need root"), network_pair():
         pass
+
+
+@pytest.mark.parametrize(
+    ("effective", "expected"),
+    [("000001ffffffffff", True), ("00000000a80425fb", False), ("0000000000201000", True)],
+)
+def test_root_in_a_container_may_lack_the_rights(
+    tmp_path: Path, effective: str, expected: bool
+) -> None:
+    """GIVEN all rights, those of a container by default, and the two that it takes."""
+    status = tmp_path / "status"
+    status.write_text(f"Name:\tpython\nCapEff:\t{effective}\n")
+    assert _has_capabilities(status) is expected
+    assert _has_capabilities(tmp_path / "none")

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from zo_core.algorithms import build_algorithm
-from zo_core.algorithms.base import Algorithm, ClientData, Method, RoundContext
 from zo_core.config import TrainConfig
 from zo_core.federation import Replica, RoundRecord, run_round, sample_cohort
+from zo_core.method import Algorithm, ClientData, Method, RoundContext
 from zo_core.payloads.core import Payload, Snapshot
 
 DIM = 12

@@ -7,7 +7,7 @@ import random
 import signal
 import subprocess
 import sys
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +48,9 @@ def interrupted(folder: Path, rounds: int, **changes: Any) -> None:
         if record.rounds_done == rounds:
             raise StoppedError
 
+    run = training(**changes)
     with pytest.raises(StoppedError):
-        training(**changes).run(stop, checkpoints=folder, checkpoint_every=1)
+        run.run(stop, save=partial(save, run, folder), save_every=1)
 
 
 def outcome(record: TrainingRecord) -> Any:
@@ -90,7 +91,7 @@ import os, random, signal, sys, torch
 from pathlib import Path
 from zo_core.config import TrainConfig
 from zo_core.data import load_dataset
-from zo_core.federation.simulation.run_checkpoint import resume_
+from zo_core.federation.simulation.run_checkpoint import resume_, save
 from zo_core.federation.simulation.training import Training
 torch.set_num_threads(1)
 folder, doomed = Path(sys.argv[2]), int(sys.argv[3])
@@ -100,7 +101,7 @@ resume_(run, folder)
 def kill(record):
     if record.rounds_done == doomed:
         os.kill(os.getpid(), signal.SIGKILL)
-print(run.run(kill, checkpoints=folder, checkpoint_every=2).digest)
+print(run.run(kill, save=lambda: save(run, folder), save_every=2).digest)
 """
 
 
@@ -125,7 +126,7 @@ def test_a_late_joiner_can_replay_a_resumed_runs_log(tmp_path: Path) -> None:
     resume_(again, tmp_path)
     again.run()
     assert again.log is not None
-    again.log.replay_(again.algorithm.phase_at(7).method, late.replica)
+    again.log.replay_(again.schedule.phase_at(7).method, late.replica)
     assert late.replica.digest() == again.replica.digest()
 
 

@@ -113,7 +113,8 @@ def test_the_papers_count_is_a_torchinfo_listing_with_its_containers() -> None:
     """Every row down to depth 3, containers too, gives 1,728,512 floats and the classifier's 10
     outputs; the paper's symbols put its 512 * 10 weights in the place of the latter.
     """
-    torchinfo = pytest.importorskip("torchinfo")
+    import torchinfo
+
     summary = torchinfo.summary(UsualResNet18(), (1, 3, 32, 32), depth=3, verbose=0, device="cpu")
     rows = [row for row in summary.summary_list if 1 <= row.depth <= 3]
     by_name = [(row.class_name, math.prod(row.output_size[1:])) for row in rows]

@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from zo_core import perturb_, snap_
-from zo_core.algorithms.base import ClientData, RoundContext
-from zo_core.algorithms.zeroth_order import ZerothOrderStep
+from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
 from zo_core.edge.export import ExportError, export_model
 from zo_core.edge.load import load_replica
 from zo_core.edge.manifest import MANIFEST_FILE, read_manifest
 from zo_core.federation import Replica
+from zo_core.method import ClientData, RoundContext
 
 Exported = tuple[nn.Module, Path]
 
@@ -53,7 +53,6 @@ def mixed_module() -> nn.Module:
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    pytest.importorskip("onnxscript")
     module = mixed_module()
     folder = tmp_path_factory.mktemp("export") / "mixed"
     grid = snap_(module)
@@ -95,7 +94,6 @@ def test_the_graphs_loss_is_the_modules_at_any_batch(exported: Exported, items: 
 
 
 def test_the_last_layer_is_summed_in_float64(tmp_path: Path) -> None:
-    pytest.importorskip("onnxscript")
     module = nn.Linear(6, 2)
     with torch.no_grad():
         module.weight.copy_(torch.tensor([1.0, 0.0])[:, None].expand(2, 6))
@@ -176,7 +174,6 @@ class Wavering(nn.Module):
 def test_what_has_no_graph_is_refused_by_name_and_nothing_is_written(
     tmp_path: Path, module: nn.Module, shape: tuple[int, ...], words: str
 ) -> None:
-    pytest.importorskip("onnxscript")
     example = torch.randn(2, *shape), torch.tensor([0, 1])
     with pytest.raises(ExportError, match=words):
         export_model(module, tmp_path / "none", example=example, name="none")

@@ -255,7 +255,6 @@ SMALL: dict[str, Any] = {
 
 @cache
 def digits() -> Dataset:
-    pytest.importorskip("sklearn")
     from zo_core.data import load_dataset
 
     return load_dataset("digits")
@@ -315,7 +314,7 @@ def test_zo_rounds_touch_no_buffer_and_a_late_joiner_ends_at_the_servers_digest(
     assert all(torch.equal(a, b) for a, b in zip(frozen, buffers(), strict=True))
     late = Replica(Training(TrainConfig(**SMALL, norm=norm, run_seed=99), digits()).replica.module)
     assert training.log is not None
-    log_method = training.algorithm.phase_at(4).method
+    log_method = training.schedule.phase_at(4).method
     assert late.digest() != training.replica.digest()
     training.log.replay_(log_method, late)
     assert late.digest() == training.replica.digest()

@@ -13,12 +13,12 @@ from parabola import DIM, Parabola, config, half_square, start
 
 from zo_core import rademacher
 from zo_core.algorithms import build_algorithm
-from zo_core.algorithms.base import ClientData, RoundContext
 from zo_core.algorithms.baselines.fedkseed import FedKSeed
 from zo_core.algorithms.steps.local import LocalSteps, step_items
 from zo_core.federation import ForkError, Replica
 from zo_core.fixed_point import fixed_point
 from zo_core.grid import GridError
+from zo_core.method import ClientData, RoundContext
 from zo_core.optimizer import replay_
 from zo_core.payloads.core import Payload, PayloadError, SeedPool, Snapshot
 
@@ -123,7 +123,7 @@ def test_torchs_operations_rebuild_the_same_bits(monkeypatch: pytest.MonkeyPatch
     other = start("zowarmup-fedkseed", rounds=8)
     for _ in other.rounds():
         pass
-    assert isinstance(other.replica.shared_state, torch.Tensor)
+    assert isinstance(other.replica.shared_state.origin, torch.Tensor)
     assert other.replica.digest() == run.replica.digest()
 
 
@@ -264,7 +264,7 @@ def test_pairs_out_of_order_beyond_the_pool_or_of_zero_are_refused() -> None:
         bad[at] = word
         with pytest.raises(PayloadError, match="ascending positions"):
             Payload.decode(bytes(bad))
-    with pytest.raises(PayloadError, match="hold no 0"):
+    with pytest.raises(PayloadError, match="have no 0"):
         Payload.decode(good[:44] + bytes(4) + good[48:])
     with pytest.raises(PayloadError, match="at most 2\\^16 candidates"):
         Payload.decode(good[:32] + b"\x00\x00\x02\x00" + good[36:])

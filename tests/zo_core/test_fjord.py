@@ -11,10 +11,10 @@ from parabola import config
 from torch import nn
 
 from zo_core.algorithms import build_algorithm
-from zo_core.algorithms.base import ClientData, RoundContext
 from zo_core.algorithms.baselines.fjord import WIDTHS, ordered_dropout_step_
 from zo_core.federation import Replica
 from zo_core.first_order.sgd import sgd_step_
+from zo_core.method import ClientData, RoundContext
 from zo_core.models import build_model
 from zo_core.models.narrow import narrow_tensors, narrowed
 from zo_core.payloads.core import SubModel

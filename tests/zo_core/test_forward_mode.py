@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 
 from zo_core.config import TrainConfig
 from zo_core.data import synthetic_blobs
-from zo_core.federation.simulation.run_checkpoint import resume_
+from zo_core.federation.simulation.run_checkpoint import resume_, save
 from zo_core.federation.simulation.training import Training
 from zo_core.loss.forward_mode import FORWARD_MODES, fastest_mode, try_forward_modes
 from zo_core.loss.module_loss import mean_loss
@@ -68,7 +69,8 @@ def test_a_resumed_run_keeps_the_mode_that_its_trial_chose(
     config = replace(CONFIG, forward="auto")
     whole = Training(config, small_data()).run()
     assert whole.forward == mode
-    Training(config, small_data()).run(checkpoints=tmp_path, checkpoint_every=3)
+    first = Training(config, small_data())
+    first.run(save=partial(save, first, tmp_path), save_every=3)
     # WHEN it goes on where another mode would win
     monkeypatch.setattr(
         "zo_core.federation.build.try_forward_modes", lambda module, x: {"contiguous": 1.0}

@@ -13,12 +13,12 @@ from torch import nn
 
 from devices.tensor_memory import TensorPeak, track_tensors
 from zo_core.algorithms import build_algorithm
-from zo_core.algorithms.base import ClientData, RoundContext
 from zo_core.config import TrainConfig
 from zo_core.federation import Replica
 from zo_core.first_order.activation_checkpointing import blocks, checkpointing
 from zo_core.first_order.memory_efficient_backprop import BACKPROP, backprop_step
 from zo_core.first_order.sgd import sgd_step_
+from zo_core.method import ClientData, RoundContext
 from zo_core.models import MODELS, ModelConfig
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")

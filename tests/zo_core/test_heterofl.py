@@ -11,15 +11,15 @@ import torch
 from torch import nn
 
 from zo_core.algorithms import build_algorithm
-from zo_core.algorithms.base import ClientData, RoundContext
 from zo_core.algorithms.baselines.heterofl import HeteroFL, mask_absent
-from zo_core.algorithms.fedavg import NonFiniteWeightsError
+from zo_core.algorithms.steps.averaging import NonFiniteWeightsError
 from zo_core.config import TrainConfig
 from zo_core.data import Dataset
 from zo_core.data.synthetic import synthetic_blobs
 from zo_core.federation import Replica, run_round
 from zo_core.federation.simulation.training import Training
 from zo_core.loss.module_loss import cross_entropy
+from zo_core.method import ClientData, RoundContext
 from zo_core.models import build_model, count_parameters
 from zo_core.payloads.core import DenseWeights, Payload, SubModel
 

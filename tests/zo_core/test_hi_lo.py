@@ -12,12 +12,12 @@ from parabola import DIM, Parabola, config, half_square, start
 
 from zo_core import rademacher
 from zo_core.algorithms import build_algorithm
-from zo_core.algorithms.base import ClientData, RoundContext
-from zo_core.algorithms.fedavg import FedAvg
-from zo_core.algorithms.hi_lo import HiLoStep
+from zo_core.algorithms.methods.fedavg import FedAvg
+from zo_core.algorithms.methods.hi_lo import HiLoStep
 from zo_core.algorithms.steps.increment import add_increment_, to_increment
 from zo_core.federation import Replica
 from zo_core.grid import Grid, GridError, snap_
+from zo_core.method import ClientData, RoundContext
 from zo_core.parameters import parameters
 from zo_core.payloads.core import DenseWeights, MixedResult, Payload, PayloadError, ScalarUpdate
 

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from optional import needs
 
-from zo_core.algorithms.base import ClientData, Method, RoundContext
 from zo_core.algorithms.baselines.fedkseed import FedKSeed
 from zo_core.algorithms.baselines.fedkseed_pro import FedKSeedPro
-from zo_core.algorithms.zeroth_order import ZerothOrderStep
+from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
 from zo_core.federation.rounds import run_round
+from zo_core.method import ClientData, Method, RoundContext
 from zo_core.models.lm import LMShape, build_lm
 from zo_core.payloads.core import Payload
 from zo_core.replica import Replica
 
-if importlib.util.find_spec("transformers") is None:
-    pytest.skip("language models need the extra llm", allow_module_level=True)
+pytestmark = needs("transformers")
 
 SHAPE = LMShape(
     family="llama",
@@ -82,7 +81,7 @@ def test_pro_draws_what_moved_more_often_and_all_alike_before_the_first_round() 
     assert np.array_equal(method.probabilities(replica), np.full(16, 1 / 16))
     for context in contexts(2):
         run_round(method, replica, client, context, roster_size=3)
-    sums, counts = replica.shared_state[16:32], replica.shared_state[32:48]
+    sums, counts = np.split(replica.shared_state.history, 2)  # type: ignore[union-attr]
     means = sums / np.maximum(counts, 1)
     chances = method.probabilities(replica)
     assert chances.sum() == pytest.approx(1.0)
@@ -99,7 +98,8 @@ def test_the_history_is_the_mean_move_of_each_candidate() -> None:
     replica, pools = on_grid(), [np.zeros(16, np.float32)]
     for context in contexts(3):
         run_round(method, replica, client, context, roster_size=3)
-        pools.append(replica.shared_state[:16].copy())
+        pools.append(method.pool(replica))
     moves = np.abs(np.diff(np.stack(pools), axis=0))
-    np.testing.assert_allclose(replica.shared_state[16:32], moves.sum(axis=0), rtol=1e-6)
-    assert np.array_equal(replica.shared_state[32:48], (moves > 0).sum(axis=0))
+    sums, counts = np.split(replica.shared_state.history, 2)  # type: ignore[union-attr]
+    np.testing.assert_allclose(sums, moves.sum(axis=0), rtol=1e-6)
+    assert np.array_equal(counts, (moves > 0).sum(axis=0))

@@ -13,10 +13,10 @@ from parabola import DIM, Parabola, config, half_square, start
 
 from zo_core import derive_seed, loss_differences, rademacher
 from zo_core.algorithms import build_algorithm
-from zo_core.algorithms.base import ClientData, RoundContext
 from zo_core.algorithms.steps.local import step_items
-from zo_core.algorithms.zeroth_order import ZerothOrderStep
+from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
 from zo_core.federation import Replica
+from zo_core.method import ClientData, RoundContext
 from zo_core.payloads.core import Payload, RoundResult, ScalarUpdate
 from zo_core.spsa import NonFiniteLossError
 

@@ -15,12 +15,12 @@ from torch import nn
 from devices.tensor_memory import track_tensors
 from zo_core import cost_model
 from zo_core.algorithms import build_algorithm
-from zo_core.algorithms.base import ClientData, RoundContext
-from zo_core.algorithms.zeroth_order import ZerothOrderStep
+from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
 from zo_core.config import TrainConfig
 from zo_core.federation import ForkError, Replica
 from zo_core.first_order.trainable_part import trained_tensors, training_only
 from zo_core.grid import GridError
+from zo_core.method import ClientData, RoundContext
 from zo_core.models import build_model
 from zo_core.payloads.core import DenseWeights, ElasticUpdate
 

@@ -13,10 +13,10 @@ from parabola import config, problem, start
 from torch import nn
 
 from zo_core.algorithms import ALGORITHMS, build_algorithm
-from zo_core.algorithms.base import ClientData, RoundContext
 from zo_core.algorithms.registry import SWITCHES
 from zo_core.config import TrainConfig
 from zo_core.federation import Replica
+from zo_core.method import ClientData, RoundContext
 from zo_core.payloads.core import Payload
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")

@@ -55,9 +55,9 @@ def client_round(folder: str, features: int) -> dict[str, Any]:
     import sys
     from pathlib import Path
 
-    from zo_core.algorithms.base import ClientData, RoundContext
-    from zo_core.algorithms.zeroth_order import ZerothOrderStep
+    from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
     from zo_core.edge.load import load_replica
+    from zo_core.method import ClientData, RoundContext
 
     rng = np.random.default_rng(0)
     client = ClientData(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from zo_core.algorithms.base import Algorithm
 from zo_core.algorithms.baselines.elastic import zowarmup_elastic
 from zo_core.algorithms.baselines.fedkseed import fedkseed, zowarmup_fedkseed
 from zo_core.algorithms.baselines.fedzo import fedzo
@@ -13,11 +12,12 @@ from zo_core.algorithms.baselines.fjord import fjord
 from zo_core.algorithms.baselines.heterofl import heterofl
 from zo_core.algorithms.baselines.mezo import mezo, mezo_single
 from zo_core.algorithms.baselines.partial import warmup_partial
-from zo_core.algorithms.fedadam import high_res_only_fedadam, zowarmup_fedadam
-from zo_core.algorithms.fedavg import fedavg, high_res_only
-from zo_core.algorithms.hi_lo import zowarmup_hi_lo
-from zo_core.algorithms.zowarmup import zowarmup
+from zo_core.algorithms.methods.fedadam import high_res_only_fedadam, zowarmup_fedadam
+from zo_core.algorithms.methods.fedavg import fedavg, high_res_only
+from zo_core.algorithms.methods.hi_lo import zowarmup_hi_lo
+from zo_core.algorithms.methods.zowarmup import zowarmup
 from zo_core.config import TrainConfig
+from zo_core.method import Algorithm
 
 # name -> factory of (config, slots of the high-resource clients, ascending)
 ALGORITHMS: dict[str, Callable[[TrainConfig, tuple[int, ...]], Algorithm]] = {

@@ -10,14 +10,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from zo_core.federation.store import MemoryStore, Store, StoreError
+from zo_core.method import Method, RoundContext
 from zo_core.payloads.core import Payload, Snapshot
 from zo_core.replica import Replica
-
-if TYPE_CHECKING:  # that package imports this one
-    from zo_core.algorithms.base import Method, RoundContext
 
 _SLOT = struct.Struct("<I")
 _TOLD_APART = 2  # results whose digests tell what a client holds

@@ -5,18 +5,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from optional import needs
 from tiny import InstantEngine, task, tiny_cell
 
 from bench.sweeps.cell import CellResult, CellStore
 from bench.sweeps.engines import (
     LocalEngine,
-    Surroundings,
-    Task,
     Workplace,
-    execute,
     open_engine,
     run_tasks,
 )
+from bench.sweeps.task import Surroundings, Task, execute
 
 CELLS = (tiny_cell(0), tiny_cell(1, algorithm="high-res-only"))
 
@@ -85,6 +84,7 @@ def test_a_cell_that_fails_says_why_and_the_others_go_on(local_results: list[Cel
     assert failed.training is None
 
 
+@needs("ray")
 @pytest.mark.skipif(
     "ZOBENCH_TEST_RAY" not in os.environ,
     reason="a cluster's start takes a minute: set ZOBENCH_TEST_RAY, as .ci/run does",
@@ -93,7 +93,6 @@ def test_a_ray_cluster_of_two_nodes_gives_the_local_engines_numbers(
     local_results: list[CellResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAY_worker_niceness", "0")  # 15 by default, which starves on a busy machine
-    pytest.importorskip("ray", reason="Ray is not installed: pip install 'zobench[cluster]'")
     from ray.cluster_utils import Cluster
 
     from bench.sweeps.ray_engine import RayEngine

@@ -33,8 +33,9 @@ def test_digits_test_split_is_a_fifth_of_every_class() -> None:
 
 
 def test_digits_splits_are_the_data_and_share_no_item() -> None:
-    sklearn = pytest.importorskip("sklearn.datasets", reason="scikit-learn is not installed")
-    digits, raw = load_dataset("digits"), sklearn.load_digits()
+    from sklearn.datasets import load_digits
+
+    digits, raw = load_dataset("digits"), load_digits()
     images = torch.cat([digits.train.x, digits.test.x]).flatten(1)
     grey = (images - images.min()) / (images.max() - images.min()) * 16
     rows = sorted(map(tuple, grey.round().int().tolist()))

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from optional import needs
 
 from zo_core.data.instructions import Instance, Task, encode_tasks, read_task, read_tasks
 from zo_core.data.tokens import (
@@ -118,6 +119,7 @@ def write_bpe(folder: Path) -> tuple[Path, Path]:
     return vocabulary, merges
 
 
+@needs("tokenizers")
 def test_gpt2s_bpe_whole_and_cut_short(tmp_path: Path) -> None:
     files = write_bpe(tmp_path)
     whole, one, none = (gpt2_tokenizer(*files, first=n) for n in (None, 1, 0))

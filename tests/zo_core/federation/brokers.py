@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import time
 from pathlib import Path
 
-import pytest
+from optional import find_tool
 
-MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+MOSQUITTO = find_tool("mosquitto")
 
 
 def free_port() -> int:
@@ -23,8 +22,6 @@ class Mosquitto:
     """A broker of this test alone, on loopback."""
 
     def __init__(self, folder: Path, more: str = "allow_anonymous true\n") -> None:
-        if MOSQUITTO is None:
-            pytest.skip("no mosquitto here (Debian: apt-get install mosquitto)")
         self.port = free_port()
         self._conf = folder / "mosquitto.conf"
         self._conf.write_text(

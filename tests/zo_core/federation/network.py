@@ -12,7 +12,6 @@ import numpy as np
 from parabola import DIM, SAMPLES, Parabola, config, half_square
 from parabola import client as data_of
 
-from zo_core.algorithms.base import ClientData, RoundContext
 from zo_core.federation import Replica, run_round
 from zo_core.federation.protocol.actions import Action, Compute, Stop
 from zo_core.federation.protocol.client import Client
@@ -21,6 +20,7 @@ from zo_core.federation.protocol.plan import Plan, Rules
 from zo_core.federation.protocol.server import RoundNote, Server
 from zo_core.federation.protocol.serving import begin, resume
 from zo_core.federation.store import MemoryStore, Store
+from zo_core.method import ClientData, RoundContext
 from zo_core.payloads.core import Payload
 
 ITEMS = 4  # of every client: shards are equal over a network
@@ -65,7 +65,7 @@ def reference(plan: Plan, absent: Callable[[int, int], bool] = lambda r, slot: F
     replica.restore_(replica.snapshot(run_id=0, round_index=0))
     for index in range(plan.rounds):
         method, context = with_parabola(plan.method_at(index)), plan.context_of(index)
-        if method.downlink_to_everyone and not log:
+        if method.needs_hand_over and not log:
             replica.hand_over_(run_id=0, round_index=index)
             log = True
         if any(absent(index, slot) for slot in context.cohort):
@@ -117,7 +117,7 @@ class Network:
         slot = int(name[1:]) if slot is None else slot
         spool = self.folder / name
         spool.mkdir(exist_ok=True)
-        high = slot in self.plan.high if high is None else high
+        high = slot in self.plan.schedule.high if high is None else high
         client = Client(ParabolaTrainer(), high=high, slot=slot, spool=spool)
         self.clients[name] = client
         self.act(name, client.connected(self.now_s))

@@ -351,7 +351,7 @@ def test_a_clock_that_jumps_ends_no_round(tmp_path: Path, jump_s: float) -> None
 @pytest.mark.parametrize("joins_at", [1, 2, 7])
 def test_a_late_joiner_ends_at_everybodys_digest(tmp_path: Path, joins_at: int) -> None:
     network = Network(PLAN, tmp_path, rules=Rules(wait_for=5))
-    missing = next(s for s in range(6) if s not in PLAN.high)
+    missing = next(s for s in range(6) if s not in PLAN.schedule.high)
     for slot in set(range(6)) - {missing}:
         network.join(f"c{slot}")
     network.run(until=lambda: network.server.next_round == joins_at)
@@ -379,7 +379,7 @@ def test_clients_that_were_there_before_the_server_join_at_its_roll_call(tmp_pat
 
 def test_one_joins_at_round_30_and_one_returns_after_missing_ten(tmp_path: Path) -> None:
     plan = plan_of(rounds=40)
-    late, away = [slot for slot in range(6) if slot not in plan.high][:2]
+    late, away = [slot for slot in range(6) if slot not in plan.schedule.high][:2]
     network = Network(plan, tmp_path, rules=Rules(wait_for=5))
     for slot in set(range(6)) - {late}:
         network.join(f"c{slot}")
@@ -523,7 +523,7 @@ def test_strangers_and_those_without_a_slot_are_turned_away(tmp_path: Path) -> N
     network.act(None, network.server.receive("../etc", b"", network.now_s))
     assert network.server.refused[Reason.UNKNOWN_CLIENT] == 2
     seventh = network.join("c3x", slot=3)
-    wrong = Hello(run_id=77, round_index=0, high=False).encode()
+    wrong = Hello(run_id=77, round_index=0, flags=0).encode()
     network.act(None, network.server.receive("c1", wrong, network.now_s))
     network.run()
     assert network.server.refused[Reason.ROSTER_FULL] == 1

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from flower_run import NODES, ROUNDS, run_by_flower
+from optional import needs
 
-pytest.importorskip("flwr", reason='flwr is not installed (pip install -e ".[flower]")')
+pytestmark = needs("flwr")
 
 
 def test_a_run_by_flowers_deployment_engine_is_the_run_in_one_process(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 from brokers import Mosquitto, free_port
 from network import ParabolaTrainer, plan_of, reference
+from optional import needs
 from parabola import SAMPLES, Parabola
 
 from zo_core.federation.mqtt.link import SERVER, LinkError, Topics
@@ -26,8 +26,8 @@ from zo_core.federation.protocol.serving import begin
 from zo_core.federation.store import MemoryStore
 from zo_core.replica import Replica
 
-pytest.importorskip("paho.mqtt.client")
 pytestmark = [
+    needs("paho"),
     pytest.mark.usefixtures("one_torch_thread"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -44,7 +44,6 @@ def broker(kind: str, folder: Path) -> Iterator[int]:
         finally:
             own.stop()
         return
-    pytest.importorskip("amqtt")
     from zo_core.federation.mqtt.broker import EmbeddedBroker
 
     embedded = EmbeddedBroker("127.0.0.1", port := free_port(), TOPICS, SERVER)
@@ -70,7 +69,7 @@ def run_client(
     slot = int(name[1:])
     spool = folder / name
     spool.mkdir()
-    client = Client(ParabolaTrainer(), high=slot in plan_of().high, slot=slot, spool=spool)
+    client = Client(ParabolaTrainer(), high=slot in plan_of().schedule.high, slot=slot, spool=spool)
     link = client_link(TOPICS, name)
     link.open("127.0.0.1", port, secured(name), patience_s=5.0)
     try:
@@ -112,7 +111,13 @@ def run_all(
     return clients
 
 
-@pytest.mark.parametrize("kind", ["embedded", "mosquitto"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("embedded", marks=needs("amqtt")),
+        pytest.param("mosquitto", marks=needs("mosquitto")),
+    ],
+)
 def test_a_run_over_a_broker_is_the_run_in_one_process(tmp_path: Path, kind: str) -> None:
     server = new_server(tmp_path)
     with broker(kind, tmp_path) as port:
@@ -123,6 +128,17 @@ def test_a_run_over_a_broker_is_the_run_in_one_process(tmp_path: Path, kind: str
     assert server.refused == {}
 
 
+@needs("amqtt")
+def test_a_client_may_subscribe_while_the_broker_sends() -> None:
+    from zo_core.federation.mqtt.broker import Subscriptions
+
+    held = Subscriptions({"zo-test/all": []})
+    for _, _ in held.items():
+        held["zo-test/down/c1"] = []
+    assert list(held) == ["zo-test/all", "zo-test/down/c1"]
+
+
+@needs("mosquitto")
 def test_a_broker_restarted_mid_round_costs_nothing(tmp_path: Path) -> None:
     server = new_server(tmp_path, rounds=30)
     own = Mosquitto(tmp_path)
@@ -155,8 +171,6 @@ topic readwrite zo-test/#
 
 def locked(folder: Path, *users: str) -> str:
     """Mosquitto's settings for passwords "of-USER" and topics by user."""
-    if shutil.which("mosquitto_passwd") is None:
-        pytest.skip("no mosquitto_passwd here")
     passwords, acl = folder / "passwords", folder / "acl"
     passwords.touch()
     for user in users:
@@ -167,8 +181,6 @@ def locked(folder: Path, *users: str) -> str:
 
 def certified(folder: Path, name: str, address: str) -> tuple[Path, str]:
     """An authority, and Mosquitto's settings for a certificate that it signed."""
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl here")
 
     def openssl(command: str) -> None:
         subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
@@ -183,6 +195,7 @@ def certified(folder: Path, name: str, address: str) -> tuple[Path, str]:
     return folder / f"{name}-ca.pem", f"certfile {folder}/{name}.pem\nkeyfile {folder}/{name}.key\n"
 
 
+@needs("mosquitto", "mosquitto_passwd", "openssl")
 def test_a_run_by_tls_and_passwords_is_the_run_in_one_process(tmp_path: Path) -> None:
     users = ["server", *(f"c{slot}" for slot in range(len(SAMPLES)))]
     ca, certificate = certified(tmp_path, "broker", "127.0.0.1")
@@ -212,6 +225,7 @@ def test_a_run_by_tls_and_passwords_is_the_run_in_one_process(tmp_path: Path) ->
     assert server.refused == {}
 
 
+@needs("mosquitto", "mosquitto_passwd")
 def test_access_lists_hold_a_client_to_its_own_topics(tmp_path: Path) -> None:
     own = Mosquitto(tmp_path, locked(tmp_path, "server", "c1", "c2"))
     try:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from brokers import Mosquitto
 from network import ParabolaTrainer, plan_of, reference
+from optional import needs
 from parabola import SAMPLES
 from server_process import write_plan
 
@@ -21,8 +22,7 @@ from zo_core.federation.mqtt.loops import client_link, join
 from zo_core.federation.mqtt.security import Security
 from zo_core.federation.protocol.client import Client
 
-pytest.importorskip("paho.mqtt.client")
-pytestmark = pytest.mark.usefixtures("one_torch_thread")
+pytestmark = [needs("paho", "mosquitto"), pytest.mark.usefixtures("one_torch_thread")]
 PROGRAM = Path(__file__).with_name("server_process.py")
 ROOT = Path(__file__).parents[3]
 PLAN = plan_of(rounds=60, pivot=3)
@@ -31,7 +31,7 @@ PLAN = plan_of(rounds=60, pivot=3)
 def run_client(slot: int, port: int, folder: Path, clients: dict[int, Client]) -> None:
     spool = folder / f"spool-{slot}"
     spool.mkdir()
-    client = Client(ParabolaTrainer(), high=slot in PLAN.high, slot=slot, spool=spool)
+    client = Client(ParabolaTrainer(), high=slot in PLAN.schedule.high, slot=slot, spool=spool)
     link = client_link(Topics("zo-test"), f"c{slot}")
     link.open("127.0.0.1", port, Security())
     join(client, link, Topics("zo-test"))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from zo_core import kernels
 from zo_core.parameters import parameters
 from zo_core.stream import rademacher
-
-torch = pytest.importorskip("torch")
 
 TERMS = [(5, 1e-3), (2**64 - 1, -0.3)]
 

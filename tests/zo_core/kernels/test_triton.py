@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
 
-import pytest
+from optional import needs
 
 CHILD = """
 import numpy as np
@@ -95,10 +94,8 @@ for make in (
 """
 
 
+@needs("triton")
 def test_triton_equals_the_reference_to_the_bit():
-    for module in ("triton", "torch"):
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f"{module} is not installed")
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", CHILD],
         env=os.environ | {"TRITON_INTERPRET": "1"},

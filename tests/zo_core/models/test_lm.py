@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import pytest
 import torch
+from optional import needs
 
 from zo_core import parameters, perturb_
 from zo_core.loss.module_loss import UNLABELLED, cross_entropy, mean_loss
@@ -22,8 +22,7 @@ from zo_core.models.lm import (
 )
 from zo_core.models.lora import add_lora_
 
-if importlib.util.find_spec("transformers") is None:
-    pytest.skip("language models need the extra llm", allow_module_level=True)
+pytestmark = needs("transformers", "peft")
 
 TINY = LMShape(
     family="llama",

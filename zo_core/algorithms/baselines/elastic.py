@@ -18,17 +18,18 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.algorithms.base import Algorithm, ApplyReport, ClientData, RoundContext
 from zo_core.algorithms.baselines.partial import PartialFedAvg, partial_method
-from zo_core.algorithms.fedavg import SampleMean, fedavg_method
+from zo_core.algorithms.methods.fedavg import fedavg_method
+from zo_core.algorithms.steps.averaging import SampleMean
 from zo_core.algorithms.steps.increment import Increment, to_increment
 from zo_core.algorithms.steps.mixed import MixedStep, mixed_step_
-from zo_core.algorithms.zeroth_order import zeroth_order_fields
-from zo_core.algorithms.zowarmup import two_phases
+from zo_core.algorithms.steps.phases import two_phases
+from zo_core.algorithms.steps.zeroth_order import zeroth_order_fields
 from zo_core.config import TrainConfig
 from zo_core.first_order.trainable_part import part_of, trained_tensors
 from zo_core.fixed_point import FixedPointUpdate, fixed_point
 from zo_core.grid import Grid
+from zo_core.method import Algorithm, ApplyReport, ClientData, RoundContext
 from zo_core.payloads.core import DenseWeights, ElasticUpdate, MixedResult, Payload
 from zo_core.replica import Replica, gather
 from zo_core.spsa import radius

@@ -17,15 +17,15 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.algorithms.base import Algorithm, ApplyReport, ClientData, RoundContext
-from zo_core.algorithms.baselines.seed_pool import pool_of, rebuild_
-from zo_core.algorithms.fedavg import fedavg_method
-from zo_core.algorithms.zo_client import ZerothOrderClient, zo_client_fields
-from zo_core.algorithms.zowarmup import from_scratch, two_phases
+from zo_core.algorithms.baselines.seed_pool import PoolState, pool_of, rebuild_
+from zo_core.algorithms.methods.fedavg import fedavg_method
+from zo_core.algorithms.steps.phases import from_scratch, two_phases
+from zo_core.algorithms.steps.zo_client import ZerothOrderClient, zo_client_fields
 from zo_core.config import TrainConfig
 from zo_core.cost_model import FLOAT_BYTES
 from zo_core.fixed_point import FixedPointUpdate, fixed_point
 from zo_core.grid import Grid
+from zo_core.method import Algorithm, ApplyReport, ClientData, RoundContext
 from zo_core.payloads.core import Payload, SeedPool
 from zo_core.replica import Replica
 from zo_core.stream import Purpose, random_words
@@ -39,7 +39,10 @@ class FedKSeed(ZerothOrderClient):
 
     candidates: int  # K
     name: str = "fedkseed"
-    downlink_to_everyone: bool = True
+    result_to_everyone: bool = True
+    sends_weights: bool = False
+    trains_locally: bool = False
+    needs_hand_over: bool = True
     needs_grid: bool = True
 
     def client_update(self, replica: Replica, client: ClientData, context: RoundContext) -> Payload:
@@ -77,7 +80,7 @@ class FedKSeed(ZerothOrderClient):
             update = self._checked(payload, replica, context)
             total += update.samples * update.scalars.astype(np.float64)
             samples += update.samples
-        pool = pool_of(replica, self.candidates)
+        pool = self.pool(replica)
         after = (pool + total / samples).astype(np.float32) if samples else pool
         report = self._rebuild_(replica, after, context)
         result = SeedPool(
@@ -115,6 +118,14 @@ class FedKSeed(ZerothOrderClient):
         """Numbers that every replica keeps beside the pool."""
         return 0
 
+    def state(self, replica: Replica) -> PoolState | None:
+        """Read what a replica keeps; None before the first round."""
+        return PoolState.of(replica, self.candidates, self.history_size)
+
+    def pool(self, replica: Replica) -> npt.NDArray[np.float32]:
+        """Return the pool that a replica's weights come from, (K,)."""
+        return pool_of(self.state(replica), self.candidates)
+
     def choices(self, replica: Replica, context: RoundContext, slot: int) -> npt.NDArray[np.int64]:
         """Draw which candidates a client's steps take: (local_steps, S) positions."""
         words = random_words(
@@ -130,7 +141,7 @@ class FedKSeed(ZerothOrderClient):
     def _rebuild_(
         self, replica: Replica, pool: npt.NDArray[np.float32], context: RoundContext
     ) -> ApplyReport:
-        if np.array_equal(pool, pool_of(replica, self.candidates)):
+        if np.array_equal(pool, self.pool(replica)):
             return ApplyReport()
         report = rebuild_(
             replica, pool, partial(self.update_of, context), history_size=self.history_size

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.algorithms.base import ApplyReport, RoundContext
 from zo_core.algorithms.baselines.fedkseed import FedKSeed
-from zo_core.algorithms.baselines.seed_pool import pool_of
+from zo_core.method import ApplyReport, RoundContext
 from zo_core.replica import Replica, gather, write_
 from zo_core.stream import Purpose, random_uniform
 
@@ -58,21 +57,19 @@ class FedKSeedPro(FedKSeed):
     def _rebuild_(
         self, replica: Replica, pool: npt.NDArray[np.float32], context: RoundContext
     ) -> ApplyReport:
-        moves = np.abs(pool - pool_of(replica, self.candidates))
+        moves = np.abs(pool - self.pool(replica))
         report = super(FedKSeedPro, self)._rebuild_(replica, pool, context)
-        if moves.any():
+        state = self.state(replica)
+        if moves.any() and state is not None:
             sums, counts = self._history(replica)
             kept = np.concatenate([sums + moves, counts + (moves > 0)]).astype(np.float32)
-            write_(self._kept(replica), kept)
+            write_(state.history, kept)
             replica.changed()
         return report
 
     def _history(self, replica: Replica) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        if replica.shared_state is None:
+        state = self.state(replica)
+        if state is None:
             return np.zeros(self.candidates), np.zeros(self.candidates)
-        sums, counts = np.split(gather([self._kept(replica)]).astype(np.float64), 2)
+        sums, counts = np.split(gather([state.history]).astype(np.float64), 2)
         return sums, counts
-
-    def _kept(self, replica: Replica) -> npt.NDArray[np.float32]:
-        kept: npt.NDArray[np.float32] = replica.shared_state[self.candidates : 3 * self.candidates]
-        return kept

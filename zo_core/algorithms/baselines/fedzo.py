@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zo_core.algorithms.base import Algorithm, ClientData, RoundContext
-from zo_core.algorithms.fedavg import DenseAveraging
-from zo_core.algorithms.zo_client import ZerothOrderClient, zo_client_fields
-from zo_core.algorithms.zowarmup import from_scratch
+from zo_core.algorithms.steps.averaging import DenseAveraging
+from zo_core.algorithms.steps.phases import from_scratch
+from zo_core.algorithms.steps.zo_client import ZerothOrderClient, zo_client_fields
 from zo_core.config import TrainConfig
+from zo_core.method import Algorithm, ClientData, RoundContext
 from zo_core.optimizer import apply_updates_
 from zo_core.replica import Replica
 

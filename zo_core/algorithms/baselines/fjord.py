@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zo_core.algorithms.base import Algorithm, ClientData, RoundContext
 from zo_core.algorithms.baselines.heterofl import HeteroFL
-from zo_core.algorithms.fedavg import FedAvg, local_sgd_fields, one_phase
+from zo_core.algorithms.methods.fedavg import FedAvg, local_sgd_fields
+from zo_core.algorithms.steps.phases import one_phase
 from zo_core.config import TrainConfig
 from zo_core.first_order.sgd import SGDStep
 from zo_core.loss.module_loss import Criterion, cross_entropy
+from zo_core.method import Algorithm, ClientData, RoundContext
 from zo_core.stream import Purpose, random_uniform
 
 if TYPE_CHECKING:

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.algorithms.base import Algorithm, ApplyReport, ClientData, Phase, RoundContext
-from zo_core.algorithms.fedavg import FedAvg, local_sgd_fields, require_finite
+from zo_core.algorithms.methods.fedavg import FedAvg, local_sgd_fields
+from zo_core.algorithms.steps.averaging import require_finite
 from zo_core.config import TrainConfig
 from zo_core.loss.module_loss import Criterion, cross_entropy
+from zo_core.method import Algorithm, ApplyReport, ClientData, Phase, RoundContext
 from zo_core.payloads.core import DenseWeights, Payload, SubModel
 from zo_core.replica import Replica, gather, scatter_
 

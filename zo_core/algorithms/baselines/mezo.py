@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from zo_core.algorithms.base import Algorithm, Phase
-from zo_core.algorithms.zeroth_order import zeroth_order_step
-from zo_core.algorithms.zowarmup import from_scratch
+from zo_core.algorithms.steps.phases import from_scratch
+from zo_core.algorithms.steps.zeroth_order import zeroth_order_step
 from zo_core.config import TrainConfig
+from zo_core.method import Algorithm, Phase
 
 
 def mezo(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
@@ -28,8 +28,13 @@ def mezo_single(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
     follows it.
     """
     step = zeroth_order_step(config)
-    # one client's samples weigh nothing against each other
-    method = replace(step, name="mezo-single", downlink_to_everyone=False, weighted=False)
+    method = replace(
+        step,
+        name="mezo-single",
+        result_to_everyone=False,
+        needs_hand_over=step.needs_grid,
+        weighted=False,  # one client's samples weigh nothing against each other
+    )
     alone = min(set(range(config.clients)) - set(high), default=0)
     phase = Phase(method=method, rounds=config.rounds, pool=(alone,), cohort_size=1)
     return Algorithm(name="mezo-single", phases=(phase,))

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zo_core.algorithms.base import Algorithm, ClientData, RoundContext
-from zo_core.algorithms.fedavg import FedAvg, fedavg_method, local_sgd_fields
-from zo_core.algorithms.zowarmup import two_phases
+from zo_core.algorithms.methods.fedavg import FedAvg, fedavg_method, local_sgd_fields
+from zo_core.algorithms.steps.phases import two_phases
 from zo_core.config import TrainConfig
 from zo_core.first_order.trainable_part import part_of, trained_tensors, training_only
 from zo_core.loss.module_loss import cross_entropy
+from zo_core.method import Algorithm, ClientData, RoundContext
 from zo_core.replica import Replica
 
 
@@ -28,7 +28,8 @@ class PartialFedAvg(FedAvg):
 
     trained: str  # a part's name, see zo_core.first_order.trainable_part
     name: str = "partial"
-    downlink_to_everyone: bool = True
+    result_to_everyone: bool = True
+    needs_hand_over: bool = True
 
     def state(self, replica: Replica) -> Sequence[Any]:
         """List the tensors of the part."""

@@ -1,6 +1,5 @@
-"""What a replica of FedKSeed holds beside its weights: the pool and w0, one flat fp32 buffer.
+"""What a replica of FedKSeed keeps next to its weights: the pool and w0; memory 2P.
 
-Layout: pool (K), what a method remembers of earlier pools (FedKSeed nothing), w0 (P); memory 2P.
 The weights are a function of w0, the pool and the exponents, which only grow: where the result
 outgrows a quantum, w0 is taken on the wider grid and replayed on.
 """
@@ -8,7 +7,8 @@ outgrows a quantum, w0 is taken on the wider grid and replayed on.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,15 +19,29 @@ from zo_core.grid import Grid, GridError
 from zo_core.optimizer import ReplayReport, replay_
 from zo_core.parameters import as_numpy_if_possible
 from zo_core.replica import Replica, gather, write_
+from zo_core.state import MethodState, state_as
 
 Pool = npt.NDArray[np.float32]  # (K,)
 
 
-def pool_of(replica: Replica, candidates: int) -> Pool:
+@dataclass(frozen=True)
+class PoolState(MethodState):
+    """A pool and the weights that it starts from."""
+
+    pool: Any  # (K,)
+    history: Any  # what a method remembers of earlier pools; of FedKSeed nothing
+    origin: Any  # w0, (P,)
+
+    @classmethod
+    def of(cls, replica: Replica, candidates: int, history_size: int) -> PoolState | None:
+        """Read a replica's state; None while its weights are w0 itself."""
+        sizes = (candidates, history_size, replica.params.num_elements)
+        return state_as(cls, replica.shared_state, sizes)
+
+
+def pool_of(state: PoolState | None, candidates: int) -> Pool:
     """Return the pool that a replica's weights come from; zeros while they are w0 itself."""
-    if replica.shared_state is None:
-        return np.zeros(candidates, np.float32)
-    return gather([replica.shared_state[:candidates]])
+    return np.zeros(candidates, np.float32) if state is None else gather([state.pool])
 
 
 def rebuild_(
@@ -49,35 +63,38 @@ def rebuild_(
         GridError: a weight would leave the grid; the replica is as before.
     """
     replica.changed()
-    first, before = replica.shared_state is None, pool_of(replica, pool.size)
-    if first:
-        history = np.zeros(history_size, np.float32)
-        replica.share(gather([before, history, *replica.params.arrays]))
+    kept = PoolState.of(replica, pool.size, history_size)
+    state = kept or _first_state(replica, pool.size, history_size)
     try:
-        report = _replay_origin_(replica, update_of(pool))
+        report = _replay_origin_(replica, state, update_of(pool))
     except GridError:
-        _replay_origin_(replica, update_of(before))
-        replica.shared_state = None if first else replica.shared_state
+        _replay_origin_(replica, state, update_of(pool_of(kept, pool.size)))
         raise
-    write_(replica.shared_state[: pool.size], pool)
+    write_(state.pool, pool)
+    replica.shared_state = state
     return report
 
 
-def _replay_origin_(replica: Replica, update: FixedPointUpdate) -> ReplayReport:
+def _first_state(replica: Replica, candidates: int, history_size: int) -> PoolState:
+    zeros = (np.zeros(size, np.float32) for size in (candidates, history_size))
+    values = (*zeros, gather(replica.params.arrays))
+    return PoolState(*map(replica.beside_weights, values))
+
+
+def _replay_origin_(replica: Replica, state: PoolState, update: FixedPointUpdate) -> ReplayReport:
     grid, widened = cast(Grid, replica.grid), list[str]()
     while True:
-        _load_origin_(replica, grid)
+        _load_origin_(replica, state, grid)
         report = replay_(replica.params, update, grid)
         widened += report.widened
         if not report.widened:
             return ReplayReport(zero_share=report.zero_share, widened=tuple(widened))
 
 
-def _load_origin_(replica: Replica, grid: Grid) -> None:
-    params, state = replica.params, replica.shared_state
-    start = len(state) - params.num_elements
+def _load_origin_(replica: Replica, state: PoolState, grid: Grid) -> None:
+    params, start = replica.params, 0
     for array, size in zip(params.arrays, params.sizes, strict=True):
-        as_numpy_if_possible(array)[...] = state[start : start + size].reshape(array.shape)
+        as_numpy_if_possible(array)[...] = state.origin[start : start + size].reshape(array.shape)
         start += size
     for piece in params.pieces:
         kernels.round_to_quantum(piece, 2.0 ** int(grid.exponents[piece.tensor_index]))

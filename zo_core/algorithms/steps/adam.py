@@ -2,8 +2,7 @@
 1412.6980), as a server's optimiser and on the grid: rule 11 of ``zo-grid/1``.
 
 Every operation is one IEEE operation in fp32 (add, multiply, divide, square root), so that a list
-of integer updates gives the same moments and the same weights on every machine.  State is one flat
-fp32 buffer: m (P), v (P) and the number of steps taken.
+of integer updates gives the same moments and the same weights on every machine.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from zo_core.fixed_point import FixedPointUpdate
 from zo_core.grid import MAX_K, MAX_K_IN_ROUND, Grid, GridError, widen_
 from zo_core.optimizer import ReplayReport
 from zo_core.parameters import Parameters, as_numpy_if_possible
+from zo_core.state import MethodState, state_as
 
 BETA1: Final = 0.9  # paper A.5
 BETA2: Final = 0.999
@@ -54,18 +54,32 @@ def adam_step(m: Any, v: Any, *, steps: int, lr: float, eps: float) -> Any:
     return m * _fp32(lr / correction1) / (root * _fp32(1.0 / math.sqrt(correction2)) + _fp32(eps))
 
 
-def empty_state(params: Parameters) -> Any:
-    """Return moments of zero after no step, 2P + 1 values, where the weights lie."""
-    size = 2 * params.num_elements + 1
+@dataclass(frozen=True)
+class AdamState(MethodState):
+    """Both moments and the number of steps taken."""
+
+    m: Any  # (P,)
+    v: Any  # (P,)
+    steps: Any  # (1,)
+
+    @classmethod
+    def of(cls, state: MethodState | None, num_weights: int) -> AdamState | None:
+        """Read a replica's state; None where no step has been taken."""
+        return state_as(cls, state, (num_weights, num_weights, 1))
+
+
+def empty_state(params: Parameters) -> AdamState:
+    """Return moments of zero after no step, on the device of the weights."""
     first = as_numpy_if_possible(params.arrays[0])
+    sizes = (params.num_elements, params.num_elements, 1)
     if isinstance(first, np.ndarray):
-        return np.zeros(size, dtype=np.float32)
-    return first.new_zeros(size)
+        return AdamState(*(np.zeros(size, dtype=np.float32) for size in sizes))
+    return AdamState(*map(first.new_zeros, sizes))
 
 
 def adam_on_grid_(
     params: Parameters,
-    state: Any,
+    state: AdamState,
     update: FixedPointUpdate,
     grid: Grid,
     *,
@@ -78,7 +92,7 @@ def adam_on_grid_(
 
     Args:
         params: weights on the grid.
-        state: :func:`empty_state`'s buffer or an earlier step's; changed in place.
+        state: :func:`empty_state`'s or an earlier step's; changed in place.
         update: the round's list; it points downhill.
         grid: the weights' exponents, widened in place where needed.
         lr: step size.
@@ -90,14 +104,14 @@ def adam_on_grid_(
     Raises:
         GridError: a weight would leave the grid; neither weights nor state have changed.
     """
-    step = _Step(steps=int(state[-1]) + 1, lr=lr, eps=eps)
+    step = _Step(steps=int(state.steps[0]) + 1, lr=lr, eps=eps)
     tensors = list(_tensors(params, state))
     reach = math.ldexp(_LARGEST_RATIO * lr, -int(grid.exponents.min()))
     if reach > MAX_K_IN_ROUND - MAX_K - 1:  # a weight might leave the grid: look before writing
         _check(params, [step.take_(t, update, grid, write=False) for t in tensors])
     found = [step.take_(t, update, grid, write=True) for t in tensors]
     _check(params, found)
-    state[-1] = step.steps
+    state.steps[0] = step.steps
     widened = widen_(params, grid, [int(largest) for largest, _ in found])
     zeros = sum(zero for _, zero in found)
     return ReplayReport(zero_share=zeros / params.num_elements, widened=tuple(widened))
@@ -135,13 +149,12 @@ class _Step:
         return float(abs(k).max()), int((increment == 0).sum())
 
 
-def _tensors(params: Parameters, state: Any) -> Iterator[_Tensor]:
-    total, start = params.num_elements, 0
+def _tensors(params: Parameters, state: AdamState) -> Iterator[_Tensor]:
+    start = 0
     for index, (given, size) in enumerate(zip(params.arrays, params.sizes, strict=True)):
         weights = as_numpy_if_possible(given)
         m, v = (
-            state[offset : offset + size].reshape(weights.shape)
-            for offset in (start, total + start)
+            moment[start : start + size].reshape(weights.shape) for moment in (state.m, state.v)
         )
         yield _Tensor(index=index, weights=weights, m=m, v=v)
         start += size

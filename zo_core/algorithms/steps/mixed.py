@@ -12,11 +12,11 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.algorithms.base import ApplyReport, RoundContext
 from zo_core.algorithms.steps.increment import Increment, add_increment_
-from zo_core.algorithms.zeroth_order import ZerothOrderStep
+from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
 from zo_core.fixed_point import FixedPointUpdate
 from zo_core.grid import Grid, GridError
+from zo_core.method import ApplyReport, RoundContext
 from zo_core.optimizer import replay_
 from zo_core.payloads.core import MixedResult, Payload
 from zo_core.replica import Replica

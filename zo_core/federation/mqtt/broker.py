@@ -55,6 +55,18 @@ class OwnTopics(BaseTopicPlugin):  # type: ignore[misc]
         return topic in (topics.everyone, topics.down(identity))
 
 
+class Subscriptions(dict[str, Any]):
+    """The broker's subscriptions; ``items()`` is a copy.
+
+    amqtt 0.12 waits while it goes through them to send a message. A client that subscribes
+    meanwhile would end the loop, and with it all sending.
+    """
+
+    def items(self) -> Any:
+        """Return the pairs as they are now."""
+        return list(super().items())
+
+
 class EmbeddedBroker:
     """A broker on a thread of its own.
 
@@ -129,6 +141,7 @@ class EmbeddedBroker:
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         broker = Broker(self._config)
+        broker._subscriptions = Subscriptions()
         await broker.start()
         self._up.set()
         await self._stop.wait()

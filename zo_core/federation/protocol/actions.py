@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from zo_core.algorithms.base import RoundContext
 from zo_core.federation.protocol.transfer import Purpose, cut
+from zo_core.method import RoundContext
 from zo_core.payloads.core import DenseWeights, Payload
 
 MAX_STEP_S = 10.0  # a driver ticks at least this often; what is longer is a jump of the clock

@@ -8,13 +8,11 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from zo_core.algorithms import build_algorithm
-from zo_core.algorithms.base import Algorithm, Method, RoundContext
 from zo_core.config import TrainConfig
-from zo_core.data.resources import assign_resources
 from zo_core.federation.protocol.transfer import MAX_CHUNK_BYTES, MIN_CHUNK_BYTES
-from zo_core.federation.rounds import sample_cohort
+from zo_core.federation.schedule import Schedule
 from zo_core.grid import GRID_VERSION
+from zo_core.method import Method, RoundContext
 from zo_core.stream import STREAM_VERSION
 
 PLAN_VERSION = 1
@@ -48,7 +46,7 @@ class Rules:
 
     def deadline_of(self, method: Method) -> float:
         """Seconds that a round by some method is open."""
-        return self.deadline_s if method.downlink_to_everyone else self.warmup_deadline_s
+        return self.warmup_deadline_s if method.trains_locally else self.deadline_s
 
     def quorum_of(self, cohort: int) -> int:
         """Clients without which a round commits empty."""
@@ -86,42 +84,26 @@ class Plan:
             raise PlanError(f"chunk_bytes {rule}, got {self.chunk_bytes}")
 
     @cached_property
-    def high(self) -> tuple[int, ...]:
-        """Slots of the clients that can do backprop, ascending."""
-        config = self.config
-        return tuple(sorted(assign_resources(config.run_seed, config.clients, config.high_share)))
-
-    @cached_property
-    def algorithm(self) -> Algorithm:
-        """The schedule."""
-        return build_algorithm(self.config, self.high)
+    def schedule(self) -> Schedule:
+        """Who does what in which round."""
+        return Schedule(self.config)
 
     @property
     def rounds(self) -> int:
         """Rounds of all phases."""
-        return self.algorithm.rounds
+        return self.schedule.rounds
 
     def method_at(self, round_index: int) -> Method:
         """Return the method of a round."""
-        return self.algorithm.phase_at(round_index).method
+        return self.schedule.method_at(round_index)
 
     def is_dense(self, round_index: int) -> bool:
-        """Whether clients of a round send whole models; False beyond the last round."""
-        last = min(round_index, self.rounds - 1)
-        return not self.method_at(last).downlink_to_everyone
+        """Whether clients of a round send whole models; beyond the last round, as in that."""
+        return self.schedule.sends_weights(round_index)
 
     def context_of(self, round_index: int) -> RoundContext:
         """Derive what every party knows of a round."""
-        phase = self.algorithm.phase_at(round_index)
-        seed = self.config.run_seed
-        cohort = sample_cohort(seed, round_index, phase.pool, phase.cohort_size)
-        return RoundContext(
-            run_seed=seed,
-            run_id=self.run_id,
-            round_index=round_index,
-            cohort=cohort,
-            samples=(self.samples,) * len(cohort),
-        )
+        return self.schedule.context_of(round_index, run_id=self.run_id, samples=self.samples)
 
     def to_json(self) -> bytes:
         """Encode all but run seed and run id, which messages carry as numbers."""

@@ -20,7 +20,7 @@ def free_slot(plan: Plan, roster: Mapping[str, int], hello: Hello) -> int | None
     Returns:
         None where no slot is left for it.
     """
-    high, taken = set(plan.high), set(roster.values())
+    high, taken = set(plan.schedule.high), set(roster.values())
     suits = [
         slot
         for slot in range(plan.config.clients)

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.algorithms.base import ClientData, RoundContext
 from zo_core.federation.protocol.plan import Plan
+from zo_core.method import ClientData, RoundContext
 from zo_core.payloads.core import Payload
 from zo_core.replica import Replica
 
@@ -117,18 +117,25 @@ def choose_backend(
         The back end, and whether the device is high-resource.
 
     Raises:
-        ValueError: neither torch, nor an exported model and onnxruntime.
+        ImportError: neither torch nor onnxruntime is installed.
+        ValueError: onnxruntime is installed, but there is no exported model.
     """
     has_torch = importlib.util.find_spec("torch") is not None
     if has_torch and memory_mib >= high_mib:
         return "torch", True
-    if model is not None and importlib.util.find_spec("onnxruntime") is not None:
+    has_onnx = importlib.util.find_spec("onnxruntime") is not None
+    if model is not None and has_onnx:
         return "onnx", False
     if has_torch:
         return "torch", False
-    raise ValueError(
-        "this device can compute no loss: install torch, or onnxruntime and give an exported model "
-        "(zobench export on another machine, then --model DIR)"
+    if has_onnx:
+        raise ValueError(
+            "without torch this device needs an exported model: run `zobench export` on another "
+            "machine, then add --model DIR"
+        )
+    raise ImportError(
+        'neither torch nor onnxruntime is installed: pip install -e ".[edge]" for a client without '
+        'torch, or ".[bench]"'
     )
 
 

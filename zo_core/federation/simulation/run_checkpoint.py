@@ -23,6 +23,8 @@ from zo_core.federation.log import RoundLog
 from zo_core.federation.record import Evaluation, TrainingRecord
 from zo_core.loss.passes import Passes
 from zo_core.payloads.core import Payload, Snapshot
+from zo_core.replica import gather
+from zo_core.state import MethodState, RestoredState
 
 if TYPE_CHECKING:
     from zo_core.federation.simulation.training import Training
@@ -94,7 +96,7 @@ def resume_(training: Training, folder: Path) -> bool:
     _restore_record(training.record, record)
     training.set_forward(training.record.forward, training.record.forward_trial_s)
     training.replica.restore_(snapshot)
-    training.replica.server_state = np.array(server) if server.size else None
+    training.replica.server_state = RestoredState(np.array(server)) if server.size else None
     training.replica.client_states = clients
     training.log = None
     if log:
@@ -109,14 +111,15 @@ def _state(training: Training) -> dict[str, npt.NDArray[Any]]:
     replica, log = training.replica, training.log
     now = replica.snapshot(run_id=0, round_index=0)
     bodies = [] if log is None else [log.snapshot.encode(), *log.bodies]
-    server = np.empty(0, np.float32) if replica.server_state is None else replica.server_state
+    server = [] if replica.server_state is None else replica.server_state.arrays()
+    clients = [gather(state.arrays()) for state in replica.client_states.values()]
     return {
         "weights": now.values,  # float32, frozen parameters and buffers included
         "exponents": now.exponents,  # int32, (tensors,); empty without a grid
         "shared_state": now.state,  # float32
-        "server_state": np.asarray(server, np.float32),
+        "server_state": gather(server),  # float32
         "client_slots": np.array(list(replica.client_states), np.int64),
-        "client_states": np.array(list(replica.client_states.values()), np.float32),
+        "client_states": np.array(clients, np.float32),  # (clients, values)
         "log": np.frombuffer(b"".join(bodies), np.uint8),
         "log_bytes": np.array([len(body) for body in bodies], np.int64),  # of each body
     }
@@ -153,10 +156,10 @@ def _read_log(state: dict[str, npt.NDArray[Any]]) -> list[Payload]:
     return [Payload.decode(log[start:end]) for start, end in pairwise([0, *ends])]
 
 
-def _clients(state: dict[str, npt.NDArray[Any]]) -> dict[int, npt.NDArray[np.float32]]:
+def _clients(state: dict[str, npt.NDArray[Any]]) -> dict[int, MethodState]:
     """What clients keep between rounds, by slot; each of its own memory."""
-    slots = state["client_slots"].tolist()
-    return {slot: np.array(kept) for slot, kept in zip(slots, state["client_states"], strict=True)}
+    pairs = zip(state["client_slots"].tolist(), state["client_states"], strict=True)
+    return {slot: RestoredState(np.array(kept)) for slot, kept in pairs}
 
 
 def _require_same_config(saved: dict[str, Any], asked: dict[str, Any]) -> None:

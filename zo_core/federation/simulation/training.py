@@ -9,13 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
-from zo_core.algorithms import build_algorithm
-from zo_core.algorithms.base import ClientData, Phase, RoundContext
-from zo_core.algorithms.fedavg import NonFiniteWeightsError
+from zo_core.algorithms.steps.averaging import NonFiniteWeightsError
 from zo_core.config import TrainConfig
-from zo_core.data import Dataset, assign_resources
+from zo_core.data import Dataset
 from zo_core.federation.build import (
     choose_forward,
     federated_data,
@@ -24,13 +21,14 @@ from zo_core.federation.build import (
 )
 from zo_core.federation.log import RoundLog
 from zo_core.federation.record import Evaluation, TrainingRecord
-from zo_core.federation.rounds import RoundRecord, run_round, sample_cohort
+from zo_core.federation.rounds import RoundRecord, run_round
+from zo_core.federation.schedule import Schedule
 from zo_core.federation.simulation.evaluation import Evaluator
-from zo_core.federation.simulation.run_checkpoint import save
 from zo_core.grid import GridError
 from zo_core.loss.forward_mode import FORWARD_MODES
 from zo_core.loss.module_loss import micro_batches
 from zo_core.loss.passes import counting_passes
+from zo_core.method import ClientData, Phase, RoundContext
 from zo_core.models.statistics import collect_statistics_
 from zo_core.spsa import NonFiniteLossError
 
@@ -51,9 +49,8 @@ class Training:
 
     def __init__(self, config: TrainConfig, dataset: Dataset, *, device: str = "cpu") -> None:
         self.config = config
-        high = assign_resources(config.run_seed, config.clients, config.high_share)
-        self.high = tuple(sorted(high))
-        self.algorithm = build_algorithm(config, self.high)
+        self.schedule = Schedule(config)
+        self.high = self.schedule.high
         self.data = federated_data(config, dataset, device)
         self.replica = initial_replica(config, dataset, device)
         self.log: RoundLog | None = None  # from the hand-over on
@@ -81,21 +78,21 @@ class Training:
         self,
         progress: Progress | None = None,
         *,
-        checkpoints: Path | None = None,
-        checkpoint_every: int = 20,
+        save: Callable[[], None] | None = None,
+        save_every: int = 20,
         stop: Callable[[], bool] = lambda: False,
     ) -> TrainingRecord:
         """Run all rounds that are left; a run that diverges stops there and its record says so.
 
         Args:
             progress: called after each round.
-            checkpoints: folder that the run is saved in, see
-                :mod:`zo_core.federation.simulation.run_checkpoint`; None for nowhere.
-            checkpoint_every: rounds between checkpoints; the last round is saved as well.
+            save: saves the run between two rounds, for example as a checkpoint
+                (:func:`zo_core.federation.simulation.run_checkpoint.save`); None for nowhere.
+            save_every: rounds between two calls of save; the last round is saved as well.
             stop: asked after each round; True saves the run and returns its unfinished record.
         """
         record = self.record
-        for round_index in range(record.rounds_done, self.algorithm.rounds):
+        for round_index in range(record.rounds_done, self.schedule.rounds):
             try:
                 self.step(round_index)
             except (GridError, NonFiniteLossError, NonFiniteWeightsError) as error:
@@ -104,9 +101,9 @@ class Training:
             if record.rounds_done % self.config.eval_every == 0:
                 record.curve.append(self.evaluate())
             stopping = stop() and not self.is_done
-            due = record.rounds_done % checkpoint_every == 0
-            if checkpoints is not None and (due or stopping or self.is_done):
-                save(self, checkpoints)
+            due = record.rounds_done % save_every == 0
+            if save is not None and (due or stopping or self.is_done):
+                save()
             if progress is not None:
                 progress(record)
             if stopping:
@@ -119,12 +116,11 @@ class Training:
     @property
     def is_done(self) -> bool:
         """No round is left."""
-        return self.record.rounds_done == self.algorithm.rounds
+        return self.record.rounds_done == self.schedule.rounds
 
     def step(self, round_index: int) -> RoundRecord:
         """Run one round, after the hand-over where that is due, and account for it."""
-        phase = self.algorithm.phase_at(round_index)
-        method = phase.method
+        method = self.schedule.method_at(round_index)
         started = time.perf_counter()
         self.prepare(round_index)
         with self._forward.active(), counting_passes() as passes:
@@ -143,21 +139,14 @@ class Training:
 
     def prepare(self, round_index: int) -> None:
         """Hand over to phase two where a round is its first and that has not been done."""
-        phase = self.algorithm.phase_at(round_index)
-        method = phase.method
-        if self.log is None and (method.downlink_to_everyone or method.needs_grid):
+        phase = self.schedule.phase_at(round_index)
+        if self.log is None and phase.method.needs_hand_over:
             self._hand_over(phase, round_index)
 
     def context_of(self, round_index: int) -> RoundContext:
         """Derive what every party knows of a round."""
-        phase = self.algorithm.phase_at(round_index)
-        cohort = sample_cohort(self.config.run_seed, round_index, phase.pool, phase.cohort_size)
-        return RoundContext(
-            run_seed=self.config.run_seed,
-            run_id=self.config.run_seed,
-            round_index=round_index,
-            cohort=cohort,
-            samples=(self.data.shard_size,) * len(cohort),
+        return self.schedule.context_of(
+            round_index, run_id=self.config.run_seed, samples=self.data.shard_size
         )
 
     def client_data(self, slot: int) -> ClientData:
@@ -184,7 +173,7 @@ class Training:
 
     def _collect_statistics(self) -> None:
         """Query the clients one after the other for static batch norm's statistics."""
-        size = self.algorithm.statistics_batch
+        size = self.schedule.algorithm.statistics_batch
         if size is None:
             return
         shards = (self.data.client(slot) for slot in range(self.config.clients))
@@ -194,7 +183,7 @@ class Training:
 
     def _hand_over(self, phase: Phase, round_index: int) -> None:
         """Freeze the warm-up's model as the origin of all replicas and send it to who follows."""
-        everyone = phase.method.downlink_to_everyone
+        everyone = phase.method.result_to_everyone
         snapshot = self.replica.hand_over_(
             run_id=self.config.run_seed, round_index=round_index, grid=phase.method.needs_grid
         )
@@ -202,7 +191,7 @@ class Training:
         receivers = self.config.clients if everyone else len(phase.pool)
         self.record.handover_bytes = snapshot.num_bytes * receivers
         self.record.down_payload_bytes += self.record.handover_bytes
-        self.record.down_scalar_bytes += 4 * snapshot.values.size * receivers
+        self.record.down_scalar_bytes += snapshot.scalar_bytes * receivers
 
     def _account(self, done: RoundRecord, elapsed_s: float) -> None:
         record = self.record

@@ -1,0 +1,43 @@
+"""Let all tests import tests/helpers; skip what is not installed; check skips against a list."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "helpers"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--expected-skips",
+        action="append",
+        type=Path,
+        metavar="FILE",
+        help="fail if a test skips that is in none of these lists; may be repeated",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    from expected_skips import SkipCheck
+
+    if not os.access(config.rootpath, os.W_OK):  # a read-only checkout
+        folder = Path(tempfile.gettempdir()) / f"zobench-hypothesis-{os.getuid()}"
+        os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(folder))
+    lists = config.getoption("--expected-skips")
+    if not lists or hasattr(config, "workerinput"):
+        return
+    try:
+        config.pluginmanager.register(SkipCheck(lists))
+    except (OSError, ValueError) as error:
+        raise pytest.UsageError(f"--expected-skips: {error}") from error
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    from optional import skip_what_is_missing
+
+    skip_what_is_missing(items)

@@ -1,0 +1,1 @@
+"""Methods of the ZOWarmUp paper, one per file."""

@@ -1,0 +1,130 @@
+"""FedAdam (Reddi et al., "Adaptive Federated Optimization", ICLR 2021, arXiv 2003.00295): the
+server takes the clients' mean change for a gradient and steps by Adam, in either phase (the paper's
+Table 4).
+
+Adam is torch's, which corrects both moments for their start at zero; Reddi et al. do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from zo_core.algorithms.methods.fedavg import FedAvg, local_sgd_fields
+from zo_core.algorithms.steps.adam import (
+    AdamState,
+    adam_on_grid_,
+    adam_step,
+    empty_state,
+    moments_after,
+)
+from zo_core.algorithms.steps.phases import one_phase, two_phases
+from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep, zeroth_order_fields
+from zo_core.config import TrainConfig
+from zo_core.cost_model import FLOAT_BYTES
+from zo_core.fixed_point import fixed_point
+from zo_core.grid import Grid
+from zo_core.method import Algorithm
+from zo_core.optimizer import ReplayReport
+from zo_core.replica import Replica
+from zo_core.spsa import radius
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FedAdam(FedAvg):
+    """Local SGD on each client; w += Adam(sum n_k w_k / n - w) at the server, which holds m and v.
+
+    ``server_lr`` is Adam's rate.  Buffers take over the mean.
+    """
+
+    adam_eps: float
+    name: str = "fedadam"
+
+    def stepped(
+        self, replica: Replica, before: npt.NDArray[np.float32], mean: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float32]:
+        """Step by Adam along the pseudo-gradient; count the step in the server's state."""
+        size = replica.params.num_elements
+        state = AdamState.of(replica.server_state, size)
+        if state is None:
+            state = AdamState(*(np.zeros(n, dtype=np.float32) for n in (size, size, 1)))
+        replica.server_state = state
+        downhill = (mean - before)[:size].astype(np.float32)
+        m, v = moments_after(state.m, state.v, downhill)
+        state.m[...], state.v[...] = m, v
+        state.steps[0] += 1
+        steps = int(state.steps[0])
+        after = mean.astype(np.float32)
+        after[:size] = before[:size] + adam_step(
+            m, v, steps=steps, lr=self.server_lr, eps=self.adam_eps
+        )
+        return after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZerothOrderAdam(ZerothOrderStep):
+    """ZOWarmUp's phase two with Adam in place of the plain step: rule 11 of ``zo-grid/1``.
+
+    ``lr`` is the client's rate, of its local steps; with one of them its scale matters to
+    ``adam_eps`` alone.  The moments start at the pivot and every replica holds them.
+    """
+
+    adam_lr: float
+    adam_eps: float
+    name: str = "zeroth-order-adam"
+
+    def client_state_bytes(self, replica: Replica) -> int:
+        """Bytes that a client keeps beside the model: both moments and the count of steps."""
+        return FLOAT_BYTES * (2 * replica.params.num_elements + 1)
+
+    def move_(
+        self,
+        replica: Replica,
+        updates: Sequence[tuple[int, float]],
+        weights: Sequence[float],
+    ) -> ReplayReport:
+        """Take one step of Adam along the round's list."""
+        c = self.coefficients(
+            [difference for _, difference in updates],
+            radius(self.epsilon, self.tau, replica.grid),
+            weights,
+        )
+        # kept only once the step is done: a step that fails changes nothing
+        state = AdamState.of(replica.shared_state, replica.params.num_elements)
+        state = empty_state(replica.params) if state is None else state
+        report = adam_on_grid_(
+            replica.params,
+            state,
+            fixed_point([seed for seed, _ in updates], c),
+            cast(Grid, replica.grid),
+            lr=self.adam_lr,
+            eps=self.adam_eps,
+        )
+        replica.shared_state = state
+        return report
+
+
+def fedadam_method(config: TrainConfig) -> FedAdam:
+    """Build the method of phase one that a config describes."""
+    return FedAdam(**local_sgd_fields(config), server_lr=config.adam_lr, adam_eps=config.adam_eps)
+
+
+def high_res_only_fedadam(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
+    """FedAdam over the high-resource clients for all rounds: Table 4's baseline."""
+    return one_phase("high-res-only-fedadam", fedadam_method(config), config, high)
+
+
+def zowarmup_fedadam(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
+    """ZOWarmUp with the server's Adam in both phases.
+
+    Raises:
+        ValueError: the config does without the grid, on which every replica steps alike.
+    """
+    config.require_grid("zowarmup-fedadam")
+    fields = {**zeroth_order_fields(config), "lr": config.zo_client_lr}
+    zeroth_order = ZerothOrderAdam(**fields, adam_lr=config.zo_adam_lr, adam_eps=config.adam_eps)
+    return two_phases("zowarmup-fedadam", fedadam_method(config), zeroth_order, config, high)

@@ -1,0 +1,116 @@
+"""FedAvg (McMahan et al., AISTATS 2017, arXiv 1602.05629), and High-Res-Only, which is FedAvg
+among the clients that can do backprop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from zo_core.algorithms.steps.averaging import DenseAveraging
+from zo_core.algorithms.steps.phases import one_phase
+from zo_core.config import TrainConfig
+from zo_core.cost_model import FLOAT_BYTES
+from zo_core.first_order.memory_efficient_backprop import backprop_step
+from zo_core.first_order.sgd import SGDStep, local_sgd_
+from zo_core.first_order.uplink import compress_with_feedback_, decompressed
+from zo_core.loss.module_loss import Criterion, cross_entropy
+from zo_core.method import Algorithm, ClientData, RoundContext
+from zo_core.payloads.core import DenseWeights, Payload
+from zo_core.replica import Replica
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FedAvg(DenseAveraging):
+    """Local SGD on each client, averaged by samples at the server."""
+
+    client_lr: float
+    local_epochs: int
+    batch_size: int
+    backprop: str = "plain"  # a name in BACKPROP
+    micro_batch: int | None = None  # items a forward, where backprop accumulates
+    uplink: str = "dense"  # a name in UPLINKS
+    name: str = "fedavg"
+
+    def client_update(self, replica: Replica, client: ClientData, context: RoundContext) -> Payload:
+        """Train on the shard and return the weights, or their compressed change.
+
+        Raises:
+            NonFiniteWeightsError: the training diverged; what the client kept back stays.
+        """
+        update = DenseAveraging.client_update(self, replica, client, context)
+        if self.uplink == "dense":
+            return update
+        return compress_with_feedback_(self.uplink, replica, cast(DenseWeights, update))
+
+    def received(self, replica: Replica, update: Payload) -> DenseWeights:
+        """Return a client's weights as its message gives them."""
+        return decompressed(replica, update)
+
+    def client_state_bytes(self, replica: Replica) -> int:
+        """Bytes that a client keeps beside the model: the round's weights, what it kept back."""
+        return 0 if self.uplink == "dense" else 2 * FLOAT_BYTES * replica.params.num_elements
+
+    def train_(self, replica: Replica, client: ClientData, context: RoundContext) -> None:
+        """Take some epochs of SGD over the shard."""
+        self.train_module_(replica.module, client, context, self.criterion or cross_entropy)
+
+    def train_module_(
+        self,
+        module: nn.Module,
+        client: ClientData,
+        context: RoundContext,
+        criterion: Criterion,
+        *,
+        training_mode: bool = True,
+    ) -> None:
+        """Train a module as :meth:`train_` trains a replica's."""
+        local_sgd_(
+            module,
+            client.x,
+            client.y,
+            lr=self.client_lr,
+            epochs=self.local_epochs,
+            batch_size=self.batch_size,
+            run_seed=context.run_seed,
+            round_index=context.round_index,
+            client_id=client.slot,
+            criterion=criterion,
+            step=self.sgd_step(client, context),
+            training_mode=training_mode,
+        )
+
+    def sgd_step(self, client: ClientData, context: RoundContext) -> SGDStep:
+        """Choose how a client takes its steps."""
+        return backprop_step(self.backprop, micro_batch=self.micro_batch)
+
+
+def local_sgd_fields(config: TrainConfig) -> dict[str, Any]:
+    """Return the fields of a method whose clients train by local SGD, as a config gives them."""
+    return {
+        "client_lr": config.client_lr,
+        "local_epochs": config.local_epochs,
+        "batch_size": config.batch_size,
+        "backprop": config.backprop,
+        "micro_batch": config.micro_batch,
+    }
+
+
+def fedavg_method(config: TrainConfig) -> FedAvg:
+    """Build the method that a config describes."""
+    return FedAvg(**local_sgd_fields(config), server_lr=config.server_lr)
+
+
+def fedavg(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
+    """FedAvg over all clients, as if each had the memory: what low resources cost is the gap."""
+    method = replace(fedavg_method(config), uplink=config.uplink)
+    return one_phase("fedavg", method, config, tuple(range(config.clients)))
+
+
+def high_res_only(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
+    """FedAvg over the high-resource clients for all rounds: the paper's baseline."""
+    method = replace(fedavg_method(config), uplink=config.uplink)
+    return one_phase("high-res-only", method, config, high)

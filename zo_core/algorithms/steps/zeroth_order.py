@@ -1,0 +1,181 @@
+"""The zeroth-order step of ZOWarmUp's phase two (Legate, Rish, Belilovsky, arXiv 2509.03503,
+Algorithm 1): S scalars from each client, one step for all.
+
+With T local steps (the paper's Table 3) a client walks w_1, ..., w_T through the round, dividing
+its items among the steps, returns to the round's weights and sends S T scalars.  Everyone then
+moves to the mean of where the clients' walks end: w -= lr sum_k omega_k sum_t sum_s (dL_kts / (2
+rho)) z_kts with omega_k = 1 / (S |Q|), which for T = 1 is the mean over the round's directions.
+The sum over steps is one list and is rounded once, so the weights of a round with one client are
+the end of its walk up to T roundings.
+
+Importing this module needs NumPy alone, so that a client without torch runs the same code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from zo_core.algorithms.steps.zo_client import ZerothOrderClient, zo_client_fields
+from zo_core.config import TrainConfig
+from zo_core.method import ApplyReport, ClientData, RoundContext
+from zo_core.optimizer import ReplayReport, apply_updates_
+from zo_core.payloads.core import Payload, RoundResult, ScalarUpdate
+from zo_core.replica import Replica
+from zo_core.seeds import derive_round_seeds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZerothOrderStep(ZerothOrderClient):
+    """ZOOPT and ZOUPDATE: S scalars a local step from each client, one step for all."""
+
+    weighted: bool = False
+    name: str = "zeroth-order"
+    result_to_everyone: bool = True
+    sends_weights: bool = False
+    trains_locally: bool = False
+    needs_hand_over: bool = True
+    needs_grid: bool = True  # False: plain fp32, which no digest vouches for
+
+    def client_update(self, replica: Replica, client: ClientData, context: RoundContext) -> Payload:
+        """Compute dL along the client's own directions, S of each local step."""
+        differences = self.walk(replica, client, context, partial(self.seeds, context, client.slot))
+        return ScalarUpdate(
+            run_id=context.run_id,
+            round_index=context.round_index,
+            slot=client.slot,
+            digest=replica.digest_prefix(),
+            differences=differences.reshape(-1),
+        )
+
+    def server_result(
+        self, replica: Replica, updates: Iterable[Payload], context: RoundContext
+    ) -> tuple[Payload, ApplyReport]:
+        """Collect the scalars, take the step, return the scalars under the new weights' digest.
+
+        Raises:
+            ForkError: on a grid, an update was computed on other weights than the server's.
+            ValueError: an update is of another round or cohort, or is not complete.
+        """
+        checked = (self.checked(update, replica, context) for update in updates)
+        scalars = {update.slot: update.differences for update in checked}
+        participates = np.array([slot in scalars for slot in context.cohort], dtype=np.bool_)
+        differences = np.array([scalars[slot] for slot in sorted(scalars)], dtype=np.float32)
+        differences = differences.reshape(len(scalars), self.scalars)
+        report = self._step_(replica, context, participates, differences)
+        result = RoundResult(
+            run_id=context.run_id,
+            round_index=context.round_index,
+            digest=replica.digest_prefix(),
+            participates=participates,
+            differences=differences,
+        )
+        return result, report
+
+    def apply_(self, replica: Replica, result: Payload, context: RoundContext) -> ApplyReport:
+        """Take the step that a result describes and check the digest that it ends at.
+
+        Raises:
+            ForkError: on a grid, these weights are not the server's; resynchronise.
+        """
+        message = cast(RoundResult, result)
+        report = self._step_(replica, context, message.participates, message.differences)
+        if self.needs_grid:
+            replica.require_digest(message.digest)
+        return report
+
+    @property
+    def scalars(self) -> int:
+        """Scalars that a client sends a round, S T."""
+        return self.directions * self.local_steps
+
+    def round_seeds(self, context: RoundContext, slots: Iterable[int]) -> list[int]:
+        """Derive the seeds of a round's scalars: slot after slot, step after step."""
+        return derive_round_seeds(
+            context.run_seed,
+            round_index=context.round_index,
+            client_ids=list(slots),
+            directions=self.scalars,
+        )
+
+    def checked(self, payload: Payload, replica: Replica, context: RoundContext) -> ScalarUpdate:
+        """Return a client's update, or refuse it; see :meth:`server_result`."""
+        update = cast(ScalarUpdate, payload)
+        count = update.differences.size
+        context.require_expected(update, slot=update.slot, count=count, expected=self.scalars)
+        if self.needs_grid:
+            replica.require_computed_on(update.slot, update.digest)
+        return update
+
+    def _step_(
+        self,
+        replica: Replica,
+        context: RoundContext,
+        participates: npt.NDArray[np.bool_],
+        differences: npt.NDArray[np.float32],
+    ) -> ApplyReport:
+        slots = [s for s, counts in zip(context.cohort, participates, strict=True) if counts]
+        if not slots:  # below the quorum: the round's number is used up, the weights stay
+            return ApplyReport()
+        seeds = self.round_seeds(context, slots)
+        updates = list(zip(seeds, differences.reshape(-1).tolist(), strict=True))
+        report = self.move_(replica, updates, self.weights_of(context, participates))
+        replica.changed()
+        return ApplyReport(zero_share=report.zero_share, widened=report.widened)
+
+    def move_(
+        self,
+        replica: Replica,
+        updates: Sequence[tuple[int, float]],
+        weights: Sequence[float],
+    ) -> ReplayReport:
+        """Take the step of a round's (seed, dL) pairs, weighed by omega."""
+        return apply_updates_(
+            replica.params,
+            updates,
+            self.lr,
+            epsilon=self.epsilon,
+            tau=self.tau,
+            literal=self.literal_tau,
+            weights=weights,
+            grid=replica.grid,
+            distribution=self.distribution,
+        )
+
+    def weights_of(self, context: RoundContext, participates: npt.NDArray[np.bool_]) -> list[float]:
+        """Omega of each scalar: 1 / (S |Q|), 1 for the sum, or n_k / (S sum n_k)."""
+        count = int(participates.sum())
+        if self.average == "sum":
+            return [1.0] * (count * self.scalars)
+        if not self.weighted:
+            return [1.0 / (count * self.directions)] * (count * self.scalars)
+        samples = np.array(context.samples, dtype=np.float64)[participates]
+        shares = samples / (self.directions * samples.sum())
+        return [float(share) for share in np.repeat(shares, self.scalars)]
+
+
+def zeroth_order_fields(config: TrainConfig) -> dict[str, Any]:
+    """Return the method's fields as a config gives them.
+
+    Raises:
+        ValueError: several local steps without a grid, on which alone they can be taken back.
+    """
+    if config.local_steps > 1:
+        config.require_grid(f"{config.algorithm} with local_steps > 1")
+    return {
+        **zo_client_fields(config),
+        "average": config.average,
+        "weighted": config.weighted,
+        "distribution": config.distribution,
+        "needs_grid": config.grid,
+    }
+
+
+def zeroth_order_step(config: TrainConfig) -> ZerothOrderStep:
+    """Build the method that a config describes."""
+    return ZerothOrderStep(**zeroth_order_fields(config))

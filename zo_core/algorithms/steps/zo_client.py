@@ -1,0 +1,167 @@
+"""What a client does that takes forwards alone, whatever becomes of its scalars: differences along
+seeded directions over its items, in one local step or in several.
+
+Importing this module needs NumPy alone, so that a client without torch runs the same code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from zo_core.algorithms.steps.local import LocalSteps, step_items
+from zo_core.config import TrainConfig
+from zo_core.fixed_point import coefficients, fixed_point
+from zo_core.method import ClientData, RoundContext
+from zo_core.payloads.core import Payload
+from zo_core.replica import Replica
+from zo_core.spsa import loss_differences, radius
+from zo_core.stream import derive_seeds
+
+if TYPE_CHECKING:
+    from zo_core.loss.module_loss import Criterion
+
+
+@dataclass(frozen=True, kw_only=True)  # without slots, so that a method may have a second base
+class ZerothOrderClient:
+    """The fields and the client's half that all zeroth-order methods share.
+
+    A client divides its items among its local steps; each step is w -= lr s mean_s (dL_s / (2 rho))
+    z_s over that step's S directions (the sum for average "sum"), s = tau^2 or 1.
+    """
+
+    directions: int  # S, of each local step
+    epsilon: float
+    tau: float
+    lr: float  # product of client and server rate
+    local_steps: int = 1  # T, a round
+    literal_tau: bool = True  # False: the step is not multiplied by tau^2
+    average: str = "mean"
+    distribution: str = "rademacher"
+    estimator: str = "central"  # a name in ESTIMATORS
+    micro_batch: int | None = None
+    criterion: Criterion | None = None  # None for cross entropy
+
+    def seeds(self, context: RoundContext, slot: int, step: int = 0) -> list[int]:
+        """Derive the S seeds of a client's local step: directions step * S to step * S + S - 1."""
+        return derive_seeds(
+            context.run_seed,
+            round_index=context.round_index,
+            client_id=slot,
+            directions=self.directions,
+            step=step,
+        )
+
+    def parts(self, client: ClientData, context: RoundContext) -> list[ClientData]:
+        """Divide a client's items among its local steps; for one step, the shard itself."""
+        if self.local_steps == 1:
+            return [client]
+        positions = step_items(
+            len(client.x),
+            self.local_steps,
+            run_seed=context.run_seed,
+            round_index=context.round_index,
+            client_id=client.slot,
+        )
+        return [
+            ClientData(slot=client.slot, x=client.x[items], y=client.y[items])
+            for items in positions
+        ]
+
+    def differences(
+        self, replica: Replica, part: ClientData, seeds: Sequence[int]
+    ) -> npt.NDArray[np.float32]:
+        """Compute dL of each seed, (S,), over a part of a client's items."""
+        return loss_differences(
+            partial(
+                replica.mean_loss,
+                part.x,
+                part.y,
+                micro_batch=self.micro_batch,
+                criterion=self.criterion,
+            ),
+            replica.params,
+            seeds,
+            epsilon=self.epsilon,
+            tau=self.tau,
+            grid=replica.grid,
+            distribution=self.distribution,
+            estimator=self.estimator,
+        )
+
+    def walk(
+        self,
+        replica: Replica,
+        client: ClientData,
+        context: RoundContext,
+        seeds_of: Callable[[int], Sequence[int]],
+    ) -> npt.NDArray[np.float32]:
+        """Take a client's local steps on the grid and take them back; return their scalars.
+
+        Args:
+            replica: the round's weights, which it holds again at the end, also after an error.
+            client: its items.
+            context: the round.
+            seeds_of: gives the S seeds of a step.
+
+        Returns:
+            dL, (T, S); no step follows the last row, so none is taken for it.
+
+        Raises:
+            GridError: a local step would leave the grid.
+            NonFiniteLossError: a loss was not finite.
+        """
+        rho = radius(self.epsilon, self.tau, replica.grid)
+        rows: list[npt.NDArray[np.float32]] = []
+        with LocalSteps(replica.params, replica.grid) as local:
+            for step, part in enumerate(self.parts(client, context)):
+                if rows:
+                    c = self.coefficients(rows[-1].tolist(), rho, self._omegas())
+                    local.take_(fixed_point(seeds_of(step - 1), c), rho)
+                rows.append(self.differences(replica, part, seeds_of(step)))
+            local.take_back_()
+        return np.stack(rows)
+
+    def client_state_bytes(self, replica: Replica) -> int:
+        """Bytes that a client keeps between rounds beside the model: none."""
+        return 0
+
+    def message_for(self, replica: Replica, result: Payload, slot: int) -> Payload:
+        """Return the result: everyone rebuilds the same step from it."""
+        return result
+
+    def coefficients(
+        self, differences: Sequence[float], rho: float, weights: Sequence[float] | None = None
+    ) -> list[float]:
+        """Turn scalars into coefficients by the method's rate; see :func:`coefficients`."""
+        return coefficients(
+            differences,
+            lr=self.lr,
+            rho=rho,
+            tau=self.tau,
+            literal=self.literal_tau,
+            weights=weights,
+        )
+
+    def _omegas(self) -> list[float] | None:
+        """Omega of a local step: None for the mean over its directions."""
+        return [1.0] * self.directions if self.average == "sum" else None
+
+
+def zo_client_fields(config: TrainConfig) -> dict[str, Any]:
+    """Return the fields of every zeroth-order method as a config gives them."""
+    return {
+        "directions": config.directions,
+        "epsilon": config.epsilon,
+        "tau": config.tau,
+        "lr": config.zo_client_lr * config.zo_server_lr,
+        "local_steps": config.local_steps,
+        "literal_tau": config.literal_tau,
+        "estimator": config.estimator,
+        "micro_batch": config.micro_batch,
+    }
