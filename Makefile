@@ -4,7 +4,7 @@ VENV   ?= .venv
 SCALE  ?= default
 BIN    := $(VENV)/bin
 
-.PHONY: bench test check pages docs clean
+.PHONY: bench test test-fast check pages docs clean
 
 bench: $(VENV)/.installed
 	$(BIN)/pytest --benchmark --scale $(SCALE)
