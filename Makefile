@@ -4,7 +4,7 @@ VENV   ?= .venv
 SCALE  ?= default
 BIN    := $(VENV)/bin
 
-.PHONY: bench test check clean
+.PHONY: bench test check pages docs clean
 
 bench: $(VENV)/.installed
 	$(BIN)/pytest --benchmark --scale $(SCALE)
@@ -16,6 +16,17 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The report of every folder of committed records, into pages/.
+pages: $(VENV)/.installed
+	$(BIN)/zobench report --all results --out pages
+
+# Everything in README and docs that is generated: results, pictures, the figure of the layers.
+docs: $(VENV)/.installed
+	$(BIN)/python -m bench.report.readme
+	$(BIN)/python -m bench.report.paper_results
+	$(BIN)/python -m bench.report.pictures
+	$(BIN)/python tests/helpers/layers.py
 
 $(VENV)/.installed: pyproject.toml setup.py
 	$(PYTHON) -m venv $(VENV)

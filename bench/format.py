@@ -1,4 +1,4 @@
-"""Numbers as text for people: where raw bytes, seconds and shares get their units and rounding."""
+"""Numbers as text: raw bytes, seconds and shares get their units and rounding here."""
 
 from __future__ import annotations
 
@@ -6,65 +6,6 @@ import math
 
 MIB = 1 << 20
 MISSING = "–"
-
-MODELS = {"resnet18": "ResNet18", "vit": "ViT", "cnn": "CNN", "small_resnet": "Small ResNet"}
-METHODS = {"inference": "Inference", "zo": "ZO", "fedavg": "FedAvg"}
-ALGORITHMS = {"zowarmup": "ZOWarmUp", "high-res-only": "High-Res-Only"}
-# What is trained beside them with one seed: a row of the table, no curve.
-FURTHER_ALGORITHMS = {
-    "fedavg": "FedAvg, all clients",
-    "heterofl": "HeteroFL",
-    "zowarmup-fedkseed": "ZOWarmUp + FedKSeed",
-    "zowarmup-hi-lo": "ZOWarmUp hi + lo",
-    "zowarmup-fedadam": "ZOWarmUp, FedAdam",
-    "high-res-only-fedadam": "High-Res-Only, FedAdam",
-    "mezo": "MeZO, from scratch",
-    "mezo-single": "MeZO on one client, from scratch",
-    "fedkseed": "FedKSeed, from scratch",
-    "fedzo": "FedZO, from scratch",
-}
-# What the frontier trains beside all of them where it has a data set of files.
-FRONTIER_ALGORITHMS = {
-    "zowarmup-elastic": "ZOWarmUp + ElasticZO",
-    "warmup-partial": "Warm-up, then the last layer",
-    "fjord": "FjORD",
-}
-FRUGAL = {
-    "backprop-accumulated": "FedAvg, accumulated over 8",
-    "backprop-checkpointed": "FedAvg, checkpointed",
-    "backprop-accumulated-checkpointed": "FedAvg, accumulated over 8, checkpointed",
-    "backprop-least": "FedAvg, one image at a time, checkpointed",
-    "backprop-layerwise": "FedAvg, layer by layer",
-    "backprop-last": "Backprop of the last layer alone",
-    "backprop-bias-norm": "Backprop of biases and norms alone",
-    "way-accumulated": "accumulated over 8",
-    "way-checkpointed": "checkpointed",
-    "way-accumulated-checkpointed": "accumulated over 8, checkpointed",
-    "way-least": "one item at a time, checkpointed",
-    "way-layerwise": "layer by layer",
-    "way-by-8": "8 items a forward",
-    "way-by-1": "1 item a forward",
-    "zo-by-8": "ZO, 8 images a forward",
-    "zo-by-1": "ZO, 1 image a forward",
-}
-VARIANTS = {
-    "zowarmup-plain": "ZOWarmUp without grid",
-    "zowarmup-forward": "ZOWarmUp, forward differences",
-    "zowarmup-fzoo": "ZOWarmUp, FZOO",
-    "fedavg-top-k": "FedAvg, up-link of the top 1 %",
-    "fedavg-8-bit": "FedAvg, up-link of 8 bits",
-    "fedavg-1-bit": "FedAvg, up-link of 1 bit",
-    "warmup-last-2": "Warm-up, then the last two layers",
-    "warmup-bias-norm": "Warm-up, then biases and norms",
-}
-
-
-def label(name: str) -> str:
-    """Return the written form of a model, method or algorithm; an unknown name stays as it is."""
-    known = (
-        MODELS | FURTHER_ALGORITHMS | FRONTIER_ALGORITHMS | METHODS | FRUGAL | ALGORITHMS | VARIANTS
-    )
-    return known.get(name, name)
 
 
 def significant(value: float, digits: int = 3) -> str:
@@ -149,17 +90,25 @@ def place_key(row: str, split: str) -> str:
     return f"{row}/{split.replace('/', '-')}"
 
 
-def less_or_more(ours: float, theirs: float) -> str:
-    """Write how many times less or more one amount is than another.
+def less_or_more(ours: float, theirs: float, less: str = "lower", more: str = "higher") -> str:
+    """Write by how much one amount is lower or higher than another.
 
-    >>> less_or_more(2.0, 7.0), less_or_more(1.002, 1.0), less_or_more(0.0, 1.0)
-    ('3.50 times less', 'the same', 'an amount that gives no ratio')
+    Args:
+        ours: the amount that the sentence is about.
+        theirs: the amount it is compared with, in the same unit.
+        less: the word for a lower amount, e.g. "faster" for a time.
+        more: the word for a higher amount.
+
+    >>> less_or_more(2.0, 7.0), less_or_more(3.0, 2.0, "faster", "slower")
+    ('3.5x lower', '1.5x slower')
+    >>> less_or_more(1.002, 1.0), less_or_more(0.0, 1.0)
+    ('the same', 'not comparable')
     """
     if ours <= 0 or theirs <= 0:
-        return "an amount that gives no ratio"
+        return "not comparable"
     ratio = max(ours, theirs) / min(ours, theirs)
-    text = f"about {times(ratio)}" if ratio >= 100 else times(ratio)
-    return "the same" if text == "1.00" else f"{text} times {'less' if theirs > ours else 'more'}"
+    text = significant(ratio, 2) if ratio < 100 else times(ratio)
+    return "the same" if text == "1.0" else f"{text}x {less if theirs > ours else more}"
 
 
 def megabytes(value: float | str | None) -> str:

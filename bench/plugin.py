@@ -183,7 +183,25 @@ def pytest_report_teststatus(
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Write the report and end with a table and its path."""
     if _SUITE in config.stash and not config.option.collectonly:
-        config.stash[_SUITE].finish()
+        _write_report(config.stash[_SUITE])
+
+
+def _write_report(suite: Suite) -> None:
+    """Write the report of a run; print the summary and where everything is."""
+    from bench.records.store import StoreError, read_records
+    from bench.report.page import write_report
+    from bench.report.terminal import summary_table
+
+    try:
+        records = read_records(suite.folder)
+    except StoreError:  # every case failed before it had a result; pytest reports why
+        return
+    report = write_report(suite.folder)
+    console = suite.progress.console
+    console.print(summary_table(records))
+    console.print(f"records  {suite.folder / 'records'}", soft_wrap=True)
+    console.print(f"plots    {suite.folder / 'plots'}", soft_wrap=True)
+    console.print(f"report   {report}", soft_wrap=True)
 
 
 def _uncaptured_stdout() -> TextIO:

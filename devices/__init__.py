@@ -14,6 +14,7 @@ from devices.energy import energy_meter
 from devices.heap import trim
 from devices.inventory import MeterInfo, list_meters
 from devices.isolate import run_isolated
+from devices.limits import why_no_limit
 from devices.memory import HostMemory, read_host_memory
 from devices.meter import Measurement, measure
 from devices.peaks import SampledRss, best_peak_meter
@@ -52,4 +53,5 @@ __all__ = [
     "run_isolated",
     "synchronise",
     "trim",
+    "why_no_limit",
 ]

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from devices.files import exists, parse_number, read_number, read_text
+
 _V1, _V2 = "cgroup v1", "cgroup v2"
 # Name of the file that holds each quantity, by version.
 _FILES = {
@@ -24,6 +26,7 @@ _FILES = {
         "limit": "memory.limit_in_bytes",
         "swap": "memory.memsw.limit_in_bytes",
         "kills": "memory.oom_control",
+        "refusals": "memory.failcnt",
     },
     _V2: {
         "current": "memory.current",
@@ -31,6 +34,7 @@ _FILES = {
         "limit": "memory.max",
         "swap": "memory.swap.max",
         "kills": "memory.events",
+        "refusals": "memory.events",
     },
 }
 _REMOVE_TIMEOUT_S = 5.0
@@ -49,16 +53,16 @@ class Group:
     version: str
 
     def file(self, quantity: str) -> Path:
-        """Return the file of "current", "peak", "limit", "swap" or "kills"."""
+        """Return the file of "current", "peak", "limit", "swap", "kills" or "refusals"."""
         return self.path / _FILES[self.version][quantity]
 
-    def current_bytes(self) -> int:
-        """Return what the group is charged with now."""
-        return int(self.file("current").read_text())
+    def current_bytes(self) -> int | None:
+        """Return what the group is charged with now, None where the kernel does not tell."""
+        return read_number(self.file("current"))
 
-    def peak_bytes(self) -> int:
-        """Return the largest charge since the group began or since reset_peak()."""
-        return int(self.file("peak").read_text())
+    def peak_bytes(self) -> int | None:
+        """Return the largest charge since the group began or reset_peak(), None if unknown."""
+        return read_number(self.file("peak"))
 
     def reset_peak(self) -> TextIO:
         """Reset the peak to the present use; return the open file that tells the new one.
@@ -77,21 +81,26 @@ class Group:
             raise
         return mark
 
-    def kills(self) -> int:
-        """Return how many processes of the group the kernel killed for want of memory."""
-        rows = (line.split() for line in self.file("kills").read_text().splitlines())
-        return next(int(count) for name, count in rows if name == "oom_kill")
+    def kills(self) -> int | None:
+        """Return how many processes ran out of memory and were killed; None before Linux 4.13."""
+        return _row(read_text(self.file("kills")), "oom_kill")
+
+    def refusals(self) -> int | None:
+        """Return how often the group ran into its limit, None where the kernel does not tell."""
+        text = read_text(self.file("refusals"))
+        return parse_number(text or "") if self.version == _V1 else _row(text, "oom")
 
     def pids(self) -> list[int]:
-        """Return the processes in the group."""
-        return [int(pid) for pid in (self.path / "cgroup.procs").read_text().split()]
+        """Return the processes in the group, none where they can't be read."""
+        numbers = map(parse_number, (read_text(self.path / "cgroup.procs") or "").split())
+        return [number for number in numbers if number is not None]
 
     def set_limit(self, limit_bytes: int) -> None:
         """Limit the group's memory, swap included, to `limit_bytes`."""
         self.file("limit").write_text(str(limit_bytes))
         swap_bytes = 0 if self.version == _V2 else limit_bytes
         # The file is absent where the kernel does not account for swap.
-        if self.file("swap").exists():
+        if exists(self.file("swap")):
             self.file("swap").write_text(str(swap_bytes))
 
     def remove(self) -> None:
@@ -106,6 +115,8 @@ class Group:
                 _kill(pid)
             try:
                 return self.path.rmdir()
+            except FileNotFoundError:  # somebody else removed it
+                return None
             except OSError:  # busy until the killed processes are reaped
                 if time.monotonic() > deadline:
                     raise
@@ -119,15 +130,13 @@ def own_group(proc: Path = Path("/proc"), mounts: Path = Path("/sys/fs/cgroup"))
         proc: Where the process file system is mounted.
         mounts: Where the control groups are mounted.
     """
-    try:
-        rows = [row.split(":", 2) for row in (proc / "self/cgroup").read_text().splitlines()]
-    except OSError:
-        return None
+    lines = (read_text(proc / "self/cgroup") or "").splitlines()
+    rows = [line.split(":", 2) for line in lines if line.count(":") >= 2]
     for _, controllers, name in rows:
         if "memory" in controllers.split(","):
             return _existing(mounts / "memory", name, _V1)
     for number, _, name in rows:
-        if number == "0" and (mounts / "cgroup.controllers").exists():
+        if number == "0" and exists(mounts / "cgroup.controllers"):
             return _existing(mounts, name, _V2)
     return None
 
@@ -159,7 +168,7 @@ def make_group(name: str) -> Group | None:
     # With version 2 a group that holds processes cannot hand the memory controller to a child,
     # so its parent is tried next, and so on up to the mount.
     for parent in (own.path, *own.path.parents):
-        if not (parent / "cgroup.procs").exists():
+        if not exists(parent / "cgroup.procs"):
             return None
         group = Group(path=parent / name, version=own.version)
         if _make(group):
@@ -181,7 +190,13 @@ def _make(group: Group) -> bool:
 def _existing(mount: Path, name: str, version: str) -> Group:
     path = mount / name.lstrip("/")
     # Inside a container the name may be the host's, while the mount shows the container's group.
-    return Group(path=path if path.exists() else mount, version=version)
+    return Group(path=path if exists(path) else mount, version=version)
+
+
+def _row(text: str | None, name: str) -> int | None:
+    """Return the number of the row that begins with a name, None where there is no such row."""
+    rows = (line.split() for line in (text or "").splitlines())
+    return next((parse_number(row[1]) for row in rows if len(row) == 2 and row[0] == name), None)
 
 
 def _kill(pid: int) -> None:

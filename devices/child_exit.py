@@ -33,6 +33,9 @@ class IsolatedResult:
         limit_bytes: The memory limit it ran under.
         limit_method: "cgroup v1", "cgroup v2" or "RLIMIT_DATA"; None without a limit.
         limit_peak_bytes: The largest memory that the limit's counter saw.
+        stack_limit_bytes: The stack limit that was set for it, since the memory limit counts each
+            thread's stack by it; None where it was left as it was.
+        removed_preloads: Allocators in LD_PRELOAD that it was started without.
     """
 
     status: Status
@@ -46,6 +49,8 @@ class IsolatedResult:
     limit_bytes: int | None
     limit_method: str | None
     limit_peak_bytes: Reading
+    stack_limit_bytes: int | None = None
+    removed_preloads: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain JSON data."""

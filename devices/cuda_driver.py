@@ -8,6 +8,7 @@ from typing import Protocol
 
 import psutil
 
+from devices.files import read_text
 from devices.spec import Accelerator
 
 
@@ -134,8 +135,5 @@ def driver_version(root: Path) -> str | None:
     Args:
         root: The folder that stands for the root of the file system.
     """
-    try:
-        words = (root / "proc/driver/nvidia/version").read_text().split()
-    except OSError:
-        return None
+    words = (read_text(root / "proc/driver/nvidia/version") or "").split()
     return next((word for word in words if word[0].isdigit() and "." in word), None)

@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
 
+from devices.allocator import find_allocator, split_preloads
+from devices.board import board_name
 from devices.cuda_driver import driver_version
+from devices.files import find, parse_sizes, read_number, read_text
+from devices.kernel import memory_options, page_size_bytes
 from devices.memory import huge_page_mode
 from devices.spec import Accelerator, DeviceSpec
+from devices.thermal import temperature_c, throttling
 
 # The libraries whose versions change results or figures.
 _LIBRARIES = (
@@ -39,8 +45,16 @@ _REASONS = {
     "libc": "no C library version told (not glibc)",
     "governor": "no cpufreq in sysfs (a virtual machine, or not Linux)",
     "power_mode": "no platform profile and no nvpmodel status",
-    "temperature_c": "no thermal zone in sysfs",
+    "temperature_c": "no thermal zone in sysfs with a plausible reading",
     "huge_page_mode": "no transparent huge pages in sysfs",
+    "memory_bytes": "the operating system does not report its memory",
+    "swap_bytes": "no SwapTotal in /proc/meminfo (not Linux)",
+    "page_size_bytes": "the operating system does not report it",
+    "kernel_memory_options": "the kernel's command line cannot be read",
+    "throttling": "no sensor of under-voltage or throttling in sysfs",
+    "allocator": "the system does not tell which library serves malloc",
+    "logical_cores": "the operating system does not report cores",
+    "threads": "the operating system does not report cores",
     "emulator": "no emulator seen",
 }
 
@@ -55,14 +69,16 @@ def detect(root: Path = Path("/")) -> DeviceSpec:
         The device; every figure that is None has its reason in `notes`.
     """
     emulator = _emulator(root)
+    meminfo = parse_sizes(read_text(root / "proc/meminfo") or "")
+    allocator = find_allocator(root)
     spec = DeviceSpec(
-        name=_board(root) or platform.node() or "this machine",
+        name=board_name(root) or platform.node() or "this machine",
         kind="host",
         soc=f"emulated by {emulator}" if emulator else _soc(root),  # cpuinfo is the host's there
         arch=platform.machine(),
         logical_cores=os.cpu_count(),
-        physical_cores=psutil.cpu_count(logical=False),
-        memory_bytes=psutil.virtual_memory().total,
+        physical_cores=_asked(lambda: psutil.cpu_count(logical=False)),
+        memory_bytes=meminfo.get("MemTotal") or _asked(lambda: psutil.virtual_memory().total),
         accelerator=_accelerator(root),
         links_bits_per_s=links(root),
         os=_os_name(root),
@@ -70,13 +86,18 @@ def detect(root: Path = Path("/")) -> DeviceSpec:
         libc=" ".join(platform.libc_ver()).strip() or None,
         python=platform.python_version(),
         versions=environment(),
-        governor=_text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        governor=read_text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         power_mode=_power_mode(root),
         temperature_c=temperature_c(root),
         huge_page_mode=huge_page_mode(root),
-        swap_bytes=psutil.swap_memory().total,
+        swap_bytes=meminfo.get("SwapTotal"),
         threads=_threads(),
         emulator=emulator,
+        page_size_bytes=page_size_bytes(),
+        kernel_memory_options=memory_options(root),
+        throttling=throttling(root),
+        allocator=allocator.library,
+        preloads=allocator.preloads,
     )
     return replace(spec, notes=_notes(spec))
 
@@ -100,18 +121,8 @@ def links(root: Path = Path("/")) -> dict[str, float | None]:
     Args:
         root: The folder that stands for the root of the file system.
     """
-    folders = sorted((root / "sys/class/net").glob("*/statistics"))
+    folders = find(root / "sys/class/net", "*/statistics")
     return {folder.parent.name: _rate(folder.parent) for folder in folders}
-
-
-def temperature_c(root: Path = Path("/")) -> float | None:
-    """Return the hottest thermal zone in degrees Celsius, None where there is none.
-
-    Args:
-        root: The folder that stands for the root of the file system.
-    """
-    texts = (_text(path) for path in (root / "sys/class/thermal").glob("thermal_zone*/temp"))
-    return max((int(text) / 1000 for text in texts if text), default=None)
 
 
 def _notes(spec: DeviceSpec) -> dict[str, str]:
@@ -119,48 +130,49 @@ def _notes(spec: DeviceSpec) -> dict[str, str]:
     untold = [name for name, rate in spec.links_bits_per_s.items() if rate is None]
     if untold:
         notes["links_bits_per_s"] = f"the driver tells no rate for {', '.join(untold)}"
+    _, removed = split_preloads(spec.preloads)
+    if removed:
+        notes["preloads"] = f"measured processes start without {', '.join(removed)}"
     return notes
 
 
-def _text(path: Path) -> str | None:
+def _asked(ask: Callable[[], int | None]) -> int | None:
+    """Ask psutil, which raises errors of many kinds on a system that it does not know."""
     try:
-        # Device-tree strings end with a NUL.
-        return path.read_text(errors="replace").strip("\0\n ") or None
-    except OSError:
+        return ask()
+    except Exception:
         return None
 
 
-def _board(root: Path) -> str | None:
-    return _text(root / "proc/device-tree/model") or _text(root / "sys/class/dmi/id/product_name")
-
-
 def _soc(root: Path) -> str | None:
-    rows = (_text(root / "proc/cpuinfo") or "").splitlines()
+    rows = (read_text(root / "proc/cpuinfo") or "").splitlines()
     facts = {key.strip(): value.strip() for key, _, value in (row.partition(":") for row in rows)}
     # The device tree lists the board's chips from the special to the general, NUL-separated.
-    compatible = (_text(root / "proc/device-tree/compatible") or "").split("\0")[-1]
+    compatible = (read_text(root / "proc/device-tree/compatible") or "").split("\0")[-1]
     named = facts.get("model name") or compatible or facts.get("Hardware")
     return named or platform.processor() or None
 
 
 def _accelerator(root: Path) -> Accelerator | None:
-    if "nvidia,tegra" in (_text(root / "proc/device-tree/compatible") or ""):
+    if "nvidia,tegra" in (read_text(root / "proc/device-tree/compatible") or ""):
         return Accelerator(name="Tegra integrated GPU", is_integrated=True)
-    for path in sorted((root / "proc/driver/nvidia/gpus").glob("*/information")):
-        rows = dict(row.split(":", 1) for row in path.read_text().splitlines() if ":" in row)
-        return Accelerator(name=rows["Model"].strip(), driver=driver_version(root))
+    for path in find(root / "proc/driver/nvidia/gpus", "*/information"):
+        rows = (row.partition(":") for row in (read_text(path) or "").splitlines())
+        name = {key: value.strip() for key, _, value in rows}.get("Model")
+        if name:
+            return Accelerator(name=name, driver=driver_version(root))
     return None
 
 
 def _rate(interface: Path) -> float | None:
-    megabits = _text(interface / "speed")
     # The driver's "unknown" is -1, or an error on reading.
-    return int(megabits) * 1e6 if megabits and int(megabits) > 0 else None
+    megabits = read_number(interface / "speed") or 0
+    return megabits * 1e6 if megabits > 0 else None
 
 
 def _power_mode(root: Path) -> str | None:
-    profile = _text(root / "sys/firmware/acpi/platform_profile")
-    return profile or _text(root / "var/lib/nvpmodel/status")
+    profile = read_text(root / "sys/firmware/acpi/platform_profile")
+    return profile or read_text(root / "var/lib/nvpmodel/status")
 
 
 def _emulator(root: Path) -> str | None:
@@ -173,7 +185,7 @@ def _emulator(root: Path) -> str | None:
 
 
 def _os_name(root: Path) -> str:
-    rows = (_text(root / "etc/os-release") or "").splitlines()
+    rows = (read_text(root / "etc/os-release") or "").splitlines()
     facts = dict(row.split("=", 1) for row in rows if "=" in row)
     return facts.get("PRETTY_NAME", "").strip('"') or platform.platform(terse=True)
 

@@ -14,18 +14,20 @@ channel) can't be measured: repeat the work within the region.
 from __future__ import annotations
 
 import importlib.util
-import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from devices.files import find, read_number
 from devices.meter import EnergyMeter
+from devices.periodic import Periodic
 from devices.reading import Reading, missing
-from devices.sensors import find_rails, find_rapl_zones, read_number
+from devices.sensors import Watts, find_rails, find_rapl_zones
 
 _WINDOW = "devices region"
 _TOO_SHORT = "the region is shorter than the counter's period"
+_BROKEN = "a sensor did not answer in the region"
 _RAPL_INTERVAL_S = 10.0  # far below the minutes in which a counter wraps at full load
 _INA_INTERVAL_S = 0.05
 
@@ -39,10 +41,9 @@ def energy_meter(root: Path = Path("/")) -> EnergyMeter:
     Returns:
         A meter for `measure(energy_meter=...)`.
     """
-    if importlib.util.find_spec("zeus") is not None:
-        monitor = _zeus_monitor()
-        if monitor.gpu_indices or monitor.cpu_indices:
-            return ZeusEnergy(monitor)
+    monitor = _zeus_monitor() if importlib.util.find_spec("zeus") is not None else None
+    if monitor is not None and (monitor.gpu_indices or monitor.cpu_indices):
+        return ZeusEnergy(monitor)
     rails = find_rails(root)
     if rails:
         return SampledPower(rails, "INA sensors: " + " + ".join(rails))
@@ -93,26 +94,6 @@ class ZeusEnergy:
         return Reading(value=sum(seen.values()), unit="joule", method=method)
 
 
-class _Periodic:
-    """Call a function now, every interval_s in a thread, and once more at the end."""
-
-    def __init__(self, function: Callable[[], None], interval_s: float) -> None:
-        self._function, self._interval_s = function, interval_s
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        function()
-        self._thread.start()
-
-    def end(self) -> None:
-        self._ended.set()
-        self._thread.join()
-        self._function()
-
-    def _run(self) -> None:
-        while not self._ended.wait(self._interval_s):
-            self._function()
-
-
 class RaplEnergy:
     """Add up RAPL's counters, read often enough that a wrap-around is seen."""
 
@@ -122,27 +103,38 @@ class RaplEnergy:
 
     def start(self) -> None:
         """Begin."""
-        self._last_uj = {
-            name: read_number(zone / "energy_uj") for name, zone in self._zones.items()
-        }
-        self._sum_uj = 0
-        self._reader = _Periodic(self._add, self._interval_s)
+        starts = {name: read_number(zone / "energy_uj") for name, zone in self._zones.items()}
+        self._last_uj = {name: uj for name, uj in starts.items() if uj is not None}
+        self._sum_uj, self._is_broken = 0, len(self._last_uj) < len(starts)
+        self._reader = Periodic(self._add, self._interval_s)
 
     def stop(self) -> Reading:
         """Return the joules of all zones."""
         self._reader.end()
         method = f"RAPL: {' + '.join(self._zones)}"
+        if self._is_broken:
+            return missing("joule", _BROKEN, method=method)
         if self._sum_uj == 0:
             return missing("joule", _TOO_SHORT, method=method)
         return Reading(value=self._sum_uj / 1e6, unit="joule", method=method)
 
     def _add(self) -> None:
-        for name, zone in self._zones.items():
+        for name in self._last_uj:
+            zone = self._zones[name]
             now_uj = read_number(zone / "energy_uj")
-            used_uj = now_uj - self._last_uj[name]
-            wrapped = used_uj < 0
-            self._sum_uj += used_uj + (read_number(zone / "max_energy_range_uj") if wrapped else 0)
+            used_uj = None if now_uj is None else self._used_uj(zone, self._last_uj[name], now_uj)
+            if now_uj is None or used_uj is None:
+                self._is_broken = True
+                continue
+            self._sum_uj += used_uj
             self._last_uj[name] = now_uj
+
+    def _used_uj(self, zone: Path, last_uj: int, now_uj: int) -> int | None:
+        """Return the difference of two readings, a wrap-around undone; None where it can't be."""
+        if now_uj >= last_uj:
+            return now_uj - last_uj
+        range_uj = read_number(zone / "max_energy_range_uj")
+        return None if range_uj is None else now_uj - last_uj + range_uj
 
 
 class SampledPower:
@@ -150,7 +142,7 @@ class SampledPower:
 
     def __init__(
         self,
-        rails: Mapping[str, Callable[[], float]],
+        rails: Mapping[str, Watts],
         method: str,
         interval_s: float = _INA_INTERVAL_S,
         clock: Callable[[], float] = time.perf_counter,
@@ -161,17 +153,21 @@ class SampledPower:
 
     def start(self) -> None:
         """Begin."""
-        self._joules = 0.0
+        self._joules, self._is_broken = 0.0, False
         self._last: tuple[float, float] | None = None
-        self._sampler = _Periodic(self._add, self._interval_s)
+        self._sampler = Periodic(self._add, self._interval_s)
 
     def stop(self) -> Reading:
         """Return the joules of all rails."""
         self._sampler.end()
+        if self._is_broken:
+            return missing("joule", _BROKEN, method=self._method)
         return Reading(value=self._joules, unit="joule", method=self._method)
 
     def _add(self) -> None:
-        now_s, watts = self._clock(), sum(read() for read in self._rails.values())
+        now_s, powers = self._clock(), [read() for read in self._rails.values()]
+        watts = sum(power for power in powers if power is not None)
+        self._is_broken = self._is_broken or None in powers
         if self._last is not None:
             last_s, last_watts = self._last
             self._joules += (now_s - last_s) * (watts + last_watts) / 2
@@ -180,7 +176,7 @@ class SampledPower:
 
 def _why_none(root: Path) -> str:
     """Say what is missing, and what would give a figure."""
-    if any((root / "sys/class/powercap").glob("intel-rapl:*")):
+    if find(root / "sys/class/powercap", "intel-rapl:*"):
         return (
             "RAPL's counters are readable by root only: run as root, or chmod a+r"
             " /sys/class/powercap/intel-rapl:*/energy_uj"
@@ -192,6 +188,10 @@ def _why_none(root: Path) -> str:
 
 
 def _zeus_monitor() -> Any:
-    from zeus.monitor import ZeusMonitor
+    """Return Zeus's monitor, None where it finds no way to a counter and says so by raising."""
+    try:
+        from zeus.monitor import ZeusMonitor
 
-    return ZeusMonitor()
+        return ZeusMonitor()
+    except Exception:  # of its own kinds, and those of the drivers below it
+        return None

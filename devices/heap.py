@@ -3,7 +3,8 @@
 glibc keeps freed blocks for later. `malloc_trim` gives them back, but for one thing: the top of
 a secondary arena (the heap of a thread other than the first) stays, up to 64 MiB. A process
 with MALLOC_ARENA_MAX=1 in its environment, as `run_isolated` starts it, has no such arena; in
-any other `untrimmed_bytes` tells by how much a peak may read low.
+any other `untrimmed_bytes` tells by how much a peak may read low. Other allocators keep what they
+please: `devices.heap_trial` tries it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import re
 import sys
 from typing import Any
 
+from devices.allocator import is_replaced
 from devices.reading import Reading, missing
 
 ONE_ARENA = {"MALLOC_ARENA_MAX": "1"}
@@ -31,20 +33,24 @@ def trim() -> str:
         What was done, in words for a record.
     """
     gc.collect()
+    return "gc.collect, malloc_trim(0)" if give_back() else "gc.collect (malloc_trim is glibc's)"
+
+
+def give_back() -> bool:
+    """Give freed heap back to the system; return False where the C library has no such call."""
     libc = _glibc()
-    if libc is None:
-        return "gc.collect (malloc_trim is glibc's)"
-    libc.malloc_trim(0)
-    return "gc.collect, malloc_trim(0)"
+    if libc is not None:
+        libc.malloc_trim(0)
+    return libc is not None
 
 
 def untrimmed_bytes() -> Reading:
     """Return how much freed heap `trim` can't give back: a peak may read low by that much.
 
     Returns:
-        An upper bound in bytes; None on C libraries other than glibc.
+        An upper bound in bytes; None on C libraries and under allocators other than glibc.
     """
-    libc = _glibc()
+    libc = None if is_replaced() else _glibc()
     if libc is None:
         return missing("byte", "only glibc tells its arenas", method=_METHOD)
     free = sum_secondary_arenas(_malloc_info(libc))
@@ -75,6 +81,6 @@ def _malloc_info(libc: Any) -> str:
     stream = libc.open_memstream(ctypes.byref(text), ctypes.byref(length))
     libc.malloc_info(0, stream)
     libc.fclose(stream)
-    report = ctypes.string_at(text, length.value).decode()
+    report = ctypes.string_at(text, length.value).decode(errors="replace")
     libc.free(text)
     return report

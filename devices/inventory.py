@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from devices.energy import NoEnergy, energy_meter
+from devices.files import exists
+from devices.huge_pages import WithHugePages
 from devices.limits import open_limit
 from devices.peaks import CgroupPeak, VmHwm, best_peak_meter
 from devices.reading import to_plain
@@ -44,11 +46,10 @@ def list_meters() -> list[MeterInfo]:
 
 def _host_memory() -> MeterInfo:
     meter = best_peak_meter()
-    if isinstance(meter, VmHwm | CgroupPeak):
-        trust, remark = (
-            "exact",
-            "kernel's high-water mark; `python -m devices.known_sizes` tests it",
-        )
+    if isinstance(meter, WithHugePages):
+        trust, remark = "sampled", "huge pages have no high-water mark; short spikes may be missed"
+    elif isinstance(meter, VmHwm | CgroupPeak):
+        trust, remark = "exact", "kernel's high-water mark, within 2 MiB of known allocations"
     else:
         trust, remark = "sampled", "the mark can't be reset here: short spikes may be missed"
     return MeterInfo(quantity="peak host memory", method=meter.method, trust=trust, remark=remark)
@@ -66,7 +67,7 @@ def _tensor_memory() -> MeterInfo:
 
 
 def _device_memory() -> MeterInfo:
-    if not any(Path(file).exists() for file in ("/dev/nvidiactl", "/dev/nvhost-gpu", "/dev/nvgpu")):
+    if not any(exists(Path(file)) for file in ("/dev/nvidiactl", "/dev/nvhost-gpu", "/dev/nvgpu")):
         return _none("peak device memory", "no NVIDIA device file")
     return MeterInfo(
         quantity="peak device memory",
@@ -89,7 +90,7 @@ def _limit() -> MeterInfo:
 
 
 def _wire() -> MeterInfo:
-    if not Path("/sys/class/net").exists():
+    if not exists(Path("/sys/class/net")):
         return _none("wire bytes", "no interface counters in sysfs")
     reason = why_no_pair()
     return MeterInfo(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from devices import child, heap
+from devices.allocator import removed_preloads, without_allocators
 from devices.child_exit import Ended, IsolatedResult, judge
 from devices.limits import Limit, open_limit
 from devices.pool import kill_group, waited_for
@@ -46,7 +47,8 @@ def run_isolated(
         limit_bytes: Memory limit that the kernel enforces; None for no limit.
         limit_method: "cgroup" or "RLIMIT_DATA" to insist on one; None for the best that works.
         env: Environment variables added to this process's. MALLOC_ARENA_MAX is 1 unless set
-            here or there, so that `measure` can trim the child's whole heap.
+            here or there, so that `measure` can trim the child's whole heap. Allocators that this
+            process's LD_PRELOAD names are left out, unless they are named here.
         kwargs: JSON data.
 
     Returns:
@@ -63,15 +65,20 @@ def run_isolated(
     target = fn if isinstance(fn, str) else _name_of(fn)
     request = json.dumps(_request(target, args, kwargs))
     limit = None if limit_bytes is None else open_limit(limit_bytes, method=limit_method)
+    child_env = {**heap.ONE_ARENA, **without_allocators(os.environ), **(env or {})}
     try:
         with tempfile.TemporaryDirectory(prefix="devices-") as folder:
-            ended = _run(Path(folder), request, limit, timeout_s, env or {})
+            ended = _run(Path(folder), request, limit, timeout_s, child_env)
         peak = missing("byte", "no limit was set") if limit is None else limit.peak()
-        exceeded = limit is not None and limit.exceeded()
+        was_killed = ended.code == -signal.SIGKILL
+        exceeded = limit is not None and limit.exceeded(was_killed=was_killed)
+        lower = None if limit is None else limit.undercut()
     finally:
         if limit is not None:
             limit.close()
     status, error = judge(ended, exceeded, timeout_s)
+    if status == "does not fit" and lower is not None:
+        status, error = "error", f"memory ran out, but {lower}"
     return IsolatedResult(
         status=status,
         value=ended.report.get("value") if status == "ok" else None,
@@ -84,6 +91,8 @@ def run_isolated(
         limit_bytes=limit_bytes,
         limit_method=None if limit is None else limit.method,
         limit_peak_bytes=peak,
+        stack_limit_bytes=None if limit is None else limit.stack_bytes,
+        removed_preloads=removed_preloads(child_env),
     )
 
 
@@ -150,7 +159,7 @@ def _run(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         bufsize=0,
-        env={**heap.ONE_ARENA, **os.environ, **env, child.REPORT_VARIABLE: str(report)},
+        env={**env, child.REPORT_VARIABLE: str(report)},
         start_new_session=True,
     )
     assert process.stdout is not None

@@ -1,22 +1,24 @@
 """Host memory of this process as the operating system tells it, in one look.
 
 The limits first: resident memory counts shared file pages (libraries) that other processes use
-too, and on Linux before 6.16 the kernel adds up per-CPU counters loosely, so that a reading
-can be off by about 128 KiB per core and more on machines with many cores.
+too; it does not count explicit huge pages (hugetlb), which are read beside it, nor page tables,
+nor files in a memory file system. On Linux before 6.16 the kernel adds up per-CPU counters
+loosely, so that a reading can be off by about 128 KiB per core and more on machines with many
+cores.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from devices.files import find, parse_number, parse_sizes, read_text
 from devices.reading import to_plain
 
-_STATUS = Path("/proc/self/status")
+_STATUS = "proc/self/status"
 _HUGE_PAGES = "sys/kernel/mm/transparent_hugepage/enabled"
 
 
@@ -30,51 +32,50 @@ class HostMemory:
         anon_bytes: Resident anonymous pages (heap, stacks, tensors).
         file_bytes: Resident file pages (libraries, mapped files).
         shmem_bytes: Resident shared memory.
+        hugetlb_bytes: Explicit huge pages, which resident memory does not count.
         swap_bytes: Pages of this process that were swapped out.
+        zram_bytes: What the whole machine has swapped to compressed memory.
         major_faults: Page faults since start that had to read from a disk.
     """
 
     rss_bytes: int
-    peak_rss_bytes: int | None
-    anon_bytes: int | None
-    file_bytes: int | None
-    shmem_bytes: int | None
-    swap_bytes: int | None
-    major_faults: int | None
+    peak_rss_bytes: int | None = None
+    anon_bytes: int | None = None
+    file_bytes: int | None = None
+    shmem_bytes: int | None = None
+    hugetlb_bytes: int | None = None
+    swap_bytes: int | None = None
+    zram_bytes: int | None = None
+    major_faults: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the look as plain JSON data."""
         return to_plain(self)
 
 
-def read_host_memory() -> HostMemory:
-    """Read this process's memory: /proc on Linux, psutil elsewhere.
+def read_host_memory(root: Path = Path("/")) -> HostMemory:
+    """Read this process's memory: /proc on Linux, psutil where that has no resident memory.
+
+    Args:
+        root: The folder that stands for the root of the file system.
 
     Returns:
         Resident memory and its parts, in bytes.
     """
-    if not _STATUS.exists():
-        return _from_psutil()
-    status = parse_status(_STATUS.read_text())
+    status = parse_sizes(read_text(root / _STATUS) or "")
+    if "VmRSS" not in status:
+        return HostMemory(rss_bytes=psutil.Process().memory_info().rss)
     return HostMemory(
         rss_bytes=status["VmRSS"],
         peak_rss_bytes=status.get("VmHWM"),
         anon_bytes=status.get("RssAnon"),
         file_bytes=status.get("RssFile"),
         shmem_bytes=status.get("RssShmem"),
+        hugetlb_bytes=status.get("HugetlbPages"),
         swap_bytes=status.get("VmSwap"),
+        zram_bytes=_zram_bytes(root),
         major_faults=_major_faults(),
     )
-
-
-def parse_status(text: str) -> Mapping[str, int]:
-    r"""Return the sizes in a /proc/PID/status text, in bytes.
-
-    >>> parse_status("Name:\tpython\nVmRSS:\t  12 kB\n")
-    {'VmRSS': 12288}
-    """
-    rows = (line.split() for line in text.splitlines() if line.endswith(" kB"))
-    return {name.rstrip(":"): int(kib) * 1024 for name, kib, _ in rows}
 
 
 def huge_page_mode(root: Path = Path("/")) -> str | None:
@@ -83,26 +84,20 @@ def huge_page_mode(root: Path = Path("/")) -> str | None:
     Args:
         root: The folder that stands for the root of the file system.
     """
-    try:
-        text = (root / _HUGE_PAGES).read_text()
-    except OSError:
-        return None
-    return text[text.index("[") + 1 : text.index("]")]
+    words = (read_text(root / _HUGE_PAGES) or "").split()
+    chosen = (word for word in words if word.startswith("[") and word.endswith("]"))
+    return next(chosen, "").strip("[]") or None
+
+
+def _zram_bytes(root: Path) -> int | None:
+    """Sum the uncompressed sizes, the first number of each device's mm_stat."""
+    texts = [read_text(path) for path in find(root / "sys/block", "zram*/mm_stat")]
+    sizes = [parse_number(text.split()[0]) for text in texts if text]
+    known = [size for size in sizes if size is not None]
+    return sum(known) if known else None
 
 
 def _major_faults() -> int:
     import resource  # POSIX only
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_majflt
-
-
-def _from_psutil() -> HostMemory:
-    return HostMemory(
-        rss_bytes=psutil.Process().memory_info().rss,
-        peak_rss_bytes=None,
-        anon_bytes=None,
-        file_bytes=None,
-        shmem_bytes=None,
-        swap_bytes=None,
-        major_faults=None,
-    )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from devices import clock, heap, memory
+from devices.allocator import Allocator, find_allocator
+from devices.heap_trial import why_freed_memory_stays
 from devices.memory import HostMemory, read_host_memory
 from devices.peaks import PeakMeter, best_peak_meter
 from devices.reading import Reading, missing, to_plain
@@ -38,17 +40,21 @@ class Measurement:
     Args:
         baseline_bytes: Resident memory just before the region, after a trim.
         peak_bytes: Largest memory in the region.
-        peak_above_baseline_bytes: peak_bytes - baseline_bytes.
+        peak_above_baseline_bytes: peak_bytes - baseline_bytes; None where freed memory stays
+            resident, or where the peak reads below the baseline.
         seconds: Wall time of the region, synchronised with the accelerator.
         joules: Energy of the region.
         major_faults: Page faults in the region that read from a disk.
         untrimmed_bytes: Freed heap at the baseline that could not be trimmed: the peak may
             read low by up to this.
         swap_bytes: Swapped-out memory of this process at the region's end.
+        swapped_by: What grew in the region: "VmSwap" (this process), "zram" (the machine). The
+            peak then reads low, and its method says "swapped".
         before: Memory and its split into anonymous and file pages at the region's start.
         after: The same at its end.
         huge_page_mode: Transparent huge pages: "always", "madvise", "never", None if unknown.
         trimmed_by: What was done before the baseline was read.
+        allocator: What serves malloc, and what was preloaded.
     """
 
     baseline_bytes: Reading
@@ -58,11 +64,13 @@ class Measurement:
     joules: Reading
     major_faults: Reading
     swap_bytes: Reading
+    swapped_by: tuple[str, ...] | None
     untrimmed_bytes: Reading
     before: HostMemory
     after: HostMemory | None
     huge_page_mode: str | None
     trimmed_by: str
+    allocator: Allocator
 
     def to_json(self) -> dict[str, Any]:
         """Return the measurement as plain JSON data."""
@@ -92,6 +100,7 @@ def measure(
     'second'
     """
     meter = peak_meter or best_peak_meter()
+    why_freed_memory_stays()  # tried here, outside of the region
     trimmed_by = heap.trim()
     region = _begin(trimmed_by)
     if energy_meter is not None:
@@ -117,37 +126,61 @@ def _begin(trimmed_by: str) -> Measurement:
         joules=missing("joule", "no energy meter was given"),
         major_faults=_running("count"),
         swap_bytes=_running("byte"),
+        swapped_by=None,
         untrimmed_bytes=heap.untrimmed_bytes(),
         before=read_host_memory(),
         after=None,
         huge_page_mode=memory.huge_page_mode(),
         trimmed_by=trimmed_by,
+        allocator=find_allocator(),
     )
 
 
 def _end(region: Measurement, elapsed_s: float) -> None:
     region.after = after = read_host_memory()
     region.seconds = Reading(value=elapsed_s, unit="second", method="perf_counter, synchronised")
-    region.peak_above_baseline_bytes = _above(region.peak_bytes, region.baseline_bytes)
     region.major_faults = _faults(region.before, after)
-    region.swap_bytes = _told(after.swap_bytes, "byte", "VmSwap")
+    region.swap_bytes = _reported(after.swap_bytes, "byte", "VmSwap")
+    region.swapped_by = swapped_by(region.before, after)
+    region.peak_bytes = _marked(region.peak_bytes, region.swapped_by)
+    region.peak_above_baseline_bytes = _above(region.peak_bytes, region.baseline_bytes)
+
+
+def swapped_by(before: HostMemory, after: HostMemory) -> tuple[str, ...]:
+    """Name the swap that grew from one look at memory to the next: "VmSwap", "zram"."""
+    sizes = {
+        "VmSwap": (before.swap_bytes, after.swap_bytes),
+        "zram": (before.zram_bytes, after.zram_bytes),
+    }
+    return tuple(name for name, (old, new) in sizes.items() if (new or 0) > (old or 0))
+
+
+def _marked(peak: Reading, swaps: tuple[str, ...]) -> Reading:
+    if peak.value is None or not swaps:
+        return peak
+    return replace(peak, method=f"{peak.method}, swapped ({' and '.join(swaps)} grew)")
 
 
 def _above(peak: Reading, baseline: Reading) -> Reading:
-    if peak.value is None:
-        return peak
-    assert baseline.value is not None, "every peak meter has a baseline"
     method = f"{peak.method}, minus {baseline.method}"
-    return Reading(value=peak.value - baseline.value, unit="byte", method=method)
+    if peak.value is None or baseline.value is None:
+        return peak if peak.value is None else baseline
+    if (reason := why_freed_memory_stays()) is not None:
+        return missing("byte", reason, method=method)
+    above = peak.value - baseline.value
+    if above < 0:
+        reason = f"the peak reads {-above} bytes below the baseline, which cannot be"
+        return missing("byte", reason, method=method)
+    return Reading(value=above, unit="byte", method=method)
 
 
 def _faults(before: HostMemory, after: HostMemory) -> Reading:
     if before.major_faults is None or after.major_faults is None:
-        return _told(None, "count", "ru_majflt")
-    return _told(after.major_faults - before.major_faults, "count", "ru_majflt")
+        return _reported(None, "count", "ru_majflt")
+    return _reported(after.major_faults - before.major_faults, "count", "ru_majflt")
 
 
-def _told(value: int | None, unit: str, method: str) -> Reading:
+def _reported(value: int | None, unit: str, method: str) -> Reading:
     if value is None:
-        return missing(unit, f"this operating system does not tell {method}")
+        return missing(unit, f"this operating system does not report {method}")
     return Reading(value=value, unit=unit, method=method)

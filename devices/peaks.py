@@ -6,6 +6,8 @@
 | CgroupPeak | the group, page cache that it read first included | exact for the group |
 | LifetimeMax | this process, only where the region raised the lifetime maximum | exact or none |
 | SampledRss | this process | sampled: spikes shorter than the interval are missed |
+
+Where the machine has explicit huge pages, which none of these sees, they are added.
 """
 
 from __future__ import annotations
@@ -14,14 +16,16 @@ import functools
 import mmap
 import os
 import sys
-import threading
 from pathlib import Path
 from typing import Protocol
 
 import psutil
 
 from devices import cgroup
+from devices.files import parse_number
+from devices.huge_pages import WithHugePages, has_huge_pages
 from devices.memory import read_host_memory
+from devices.periodic import Periodic
 from devices.reading import Reading, missing
 
 _CLEAR_REFS = Path("/proc/self/clear_refs")
@@ -35,7 +39,7 @@ class PeakMeter(Protocol):
     method: str
 
     def start(self) -> Reading:
-        """Reset the mark; return the baseline in bytes, by a method that suits the peak's."""
+        """Reset the mark, then return the baseline in bytes, by a method that suits the peak's."""
 
     def stop(self) -> Reading:
         """Return the peak since start() in bytes."""
@@ -47,14 +51,16 @@ class VmHwm:
     method = "VmHWM reset by clear_refs"
 
     def start(self) -> Reading:
-        """Return VmRSS, then reset the mark to it."""
-        baseline = read_host_memory().rss_bytes
+        """Reset the mark to VmRSS, then return VmRSS, which the mark can't be below."""
         _CLEAR_REFS.write_text(_RESET_PEAK)
-        return Reading(value=baseline, unit="byte", method="VmRSS")
+        return Reading(value=read_host_memory().rss_bytes, unit="byte", method="VmRSS")
 
     def stop(self) -> Reading:
         """Return VmHWM."""
-        return Reading(value=read_host_memory().peak_rss_bytes, unit="byte", method=self.method)
+        peak = read_host_memory().peak_rss_bytes
+        if peak is None:
+            return missing("byte", "/proc/self/status has no VmHWM", method=self.method)
+        return Reading(value=peak, unit="byte", method=self.method)
 
 
 class CgroupPeak:
@@ -66,16 +72,21 @@ class CgroupPeak:
         self._group = group
 
     def start(self) -> Reading:
-        """Return the group's present use, then reset its peak."""
-        baseline = self._group.current_bytes()
+        """Reset the group's peak, then return its present use."""
         self._mark = self._group.reset_peak()
-        return Reading(value=baseline, unit="byte", method=f"{self._group.version} usage")
+        baseline, method = self._group.current_bytes(), f"{self._group.version} usage"
+        if baseline is None:
+            return missing("byte", "the group's usage cannot be read", method=method)
+        return Reading(value=baseline, unit="byte", method=method)
 
     def stop(self) -> Reading:
         """Return the group's peak."""
         with self._mark as mark:
             mark.seek(0)
-            return Reading(value=int(mark.read()), unit="byte", method=self.method)
+            peak = parse_number(mark.read().strip())
+        if peak is None:
+            return missing("byte", "the group's peak is not a number", method=self.method)
+        return Reading(value=peak, unit="byte", method=self.method)
 
 
 class LifetimeMax:
@@ -119,21 +130,13 @@ class SampledRss:
     def start(self) -> Reading:
         """Return resident memory, then start the thread."""
         self._peak = baseline = self._process.memory_info().rss
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._sample, daemon=True)
-        self._thread.start()
+        self._sampler = Periodic(self._look, self._interval_s)
         return Reading(value=baseline, unit="byte", method="resident memory")
 
     def stop(self) -> Reading:
         """Stop the thread; return the largest sample."""
-        self._ended.set()
-        self._thread.join()
-        self._look()
+        self._sampler.end()
         return Reading(value=self._peak, unit="byte", method=self.method)
-
-    def _sample(self) -> None:
-        while not self._ended.wait(self._interval_s):
-            self._look()
 
     def _look(self) -> None:
         self._peak = max(self._peak, self._process.memory_info().rss)
@@ -165,6 +168,11 @@ def best_peak_meter() -> PeakMeter:
     Returns:
         A meter ready for start(); its `method` names it.
     """
+    meter = _best_resident_meter()
+    return WithHugePages(meter) if has_huge_pages() else meter
+
+
+def _best_resident_meter() -> PeakMeter:
     if high_water_mark_resets():
         return VmHwm()
     group = cgroup.own_exclusive_group()

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from devices.files import find, read_number, read_text
+
+Watts = Callable[[], float | None]  # None where the sensor does not answer
+
 # One rail that feeds the whole module, by board generation.
 _TOTAL_RAILS = ("VDD_IN", "POM_5V_IN", "VIN")
 # AGX Orin has none: these three are added. VDDQ_VDD2_1V8AO is taken to hang on the last.
 _SUMMED_RAILS = ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0")
 
 
-def find_rails(root: Path = Path("/")) -> dict[str, Callable[[], float]]:
+def find_rails(root: Path = Path("/")) -> dict[str, Watts]:
     """Return functions that read a Jetson's input power in watts, by rail, {} where there is none.
 
     Args:
@@ -33,57 +37,48 @@ def find_rapl_zones(root: Path = Path("/")) -> dict[str, Path]:
         root: The folder that stands for the root of the file system.
     """
     zones = {}
-    for zone in sorted((root / "sys/class/powercap").glob("intel-rapl:*")):
-        name = (zone / "name").read_text().strip()
+    for zone in find(root / "sys/class/powercap", "intel-rapl:*"):
+        name = read_text(zone / "name") or ""
         # Core and uncore are parts of their package.
         if name.startswith("package") or name == "dram":
             zones[f"{name} {zone.name}"] = zone
-    return zones if all(_readable(zone / "energy_uj") for zone in zones.values()) else {}
+    counters = [read_number(zone / "energy_uj") for zone in zones.values()]
+    return zones if None not in counters else {}
 
 
-def _hwmon_rails(root: Path) -> dict[str, Callable[[], float]]:
+def _hwmon_rails(root: Path) -> dict[str, Watts]:
     """Find the rails of the kernel's ina3221 and ina238 drivers (mV and mA, or uW)."""
-    rails: dict[str, Callable[[], float]] = {}
-    for folder in sorted((root / "sys/class/hwmon").glob("hwmon*")):
-        chip = (folder / "name").read_text().strip()
+    rails: dict[str, Watts] = {}
+    for folder in find(root / "sys/class/hwmon", "hwmon*"):
+        chip = read_text(folder / "name")
         if chip == "ina238":
             rails["VIN"] = _scaled((folder / "power1_input",), 1e-6)
         if chip == "ina3221":
-            for label in sorted(folder.glob("in[123]_label")):
+            for label in find(folder, "in[123]_label"):
                 number = label.name[2]
                 files = (folder / f"in{number}_input", folder / f"curr{number}_input")
-                rails[label.read_text().strip()] = _scaled(files, 1e-6)
+                rails[read_text(label) or label.name] = _scaled(files, 1e-6)
     return rails
 
 
-def _iio_rails(root: Path) -> dict[str, Callable[[], float]]:
+def _iio_rails(root: Path) -> dict[str, Watts]:
     """Find the rails of NVIDIA's older ina3221x driver (Jetson Nano, kernel 4.9; mW)."""
-    rails: dict[str, Callable[[], float]] = {}
-    for label in sorted((root / "sys/bus/i2c/drivers/ina3221x").glob("*/iio:device*/rail_name_*")):
+    rails: dict[str, Watts] = {}
+    for label in find(root / "sys/bus/i2c/drivers/ina3221x", "*/iio:device*/rail_name_*"):
         number = label.name.removeprefix("rail_name_")
         file = label.parent / f"in_power{number}_input"
-        rails[label.read_text().strip()] = _scaled((file,), 1e-3)
+        rails[read_text(label) or label.name] = _scaled((file,), 1e-3)
     return rails
 
 
-def _scaled(files: Sequence[Path], factor: float) -> Callable[[], float]:
-    def watts() -> float:
+def _scaled(files: Sequence[Path], factor: float) -> Watts:
+    def watts() -> float | None:
         product = factor
         for file in files:
-            product *= read_number(file)
-        return product
+            number = read_number(file)
+            if number is None:
+                return None
+            product *= number
+        return product if product >= 0 else None
 
     return watts
-
-
-def read_number(file: Path) -> int:
-    """Return the whole number that a sysfs file holds."""
-    return int(file.read_text())
-
-
-def _readable(file: Path) -> bool:
-    try:
-        read_number(file)
-    except OSError:
-        return False
-    return True

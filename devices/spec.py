@@ -59,6 +59,11 @@ class DeviceSpec:
         huge_page_mode: Transparent huge pages: "always", "madvise" or "never".
         swap_bytes: Size of swap.
         threads: Threads that numeric libraries will use by default.
+        page_size_bytes: Size of a page of memory.
+        kernel_memory_options: Words of the kernel's command line on memory and NUMA.
+        throttling: What the hardware reports of under-voltage and throttling; () is "none".
+        allocator: File name of the library that serves malloc.
+        preloads: File names of preloaded libraries.
         emulator: What runs the instructions in the processor's place, e.g. "qemu-aarch64".
         notes: Why a figure is None, or a remark on it, by field name.
         sources: Where a catalogue figure comes from, by field name.
@@ -86,6 +91,11 @@ class DeviceSpec:
     huge_page_mode: str | None = None
     swap_bytes: int | None = None
     threads: int | None = None
+    page_size_bytes: int | None = None
+    kernel_memory_options: tuple[str, ...] | None = None
+    throttling: tuple[str, ...] | None = None
+    allocator: str | None = None
+    preloads: tuple[str, ...] = ()
     emulator: str | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)

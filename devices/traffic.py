@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from devices.files import exists, find, read_number
 from devices.reading import Reading, missing, to_plain
 
 _RUNNING = missing("byte", "the region has not ended")
@@ -56,26 +57,34 @@ class Traffic:
         return to_plain(self)
 
 
-def read_counters(interface: str, root: Path = Path("/")) -> Counters:
+def read_counters(interface: str, root: Path = Path("/")) -> Counters | None:
     """Read an interface's counters (Linux).
 
     Args:
         interface: E.g. "lo", "eth0".
         root: The folder that stands for the root of the file system.
 
+    Returns:
+        The counters; None where they can't be read.
+
     Raises:
         ValueError: There is no such interface.
     """
     folder = root / "sys/class/net"
     statistics = folder / interface / "statistics"
-    if not statistics.exists():
-        known = ", ".join(sorted(path.name for path in folder.glob("*")))
+    if not exists(statistics):
+        known = ", ".join(path.name for path in find(folder, "*"))
         raise ValueError(f"interface must be one of {known}, got {interface!r}")
+    names = ("rx_bytes", "tx_bytes", "rx_packets", "tx_packets")
+    numbers = [number for name in names if (number := read_number(statistics / name)) is not None]
+    if len(numbers) < len(names):
+        return None
+    received_bytes, sent_bytes, received_packets, sent_packets = numbers
     return Counters(
-        received_bytes=int((statistics / "rx_bytes").read_text()),
-        sent_bytes=int((statistics / "tx_bytes").read_text()),
-        received_packets=int((statistics / "rx_packets").read_text()),
-        sent_packets=int((statistics / "tx_packets").read_text()),
+        received_bytes=received_bytes,
+        sent_bytes=sent_bytes,
+        received_packets=received_packets,
+        sent_packets=sent_packets,
     )
 
 
@@ -98,12 +107,28 @@ def count_traffic(interface: str, root: Path = Path("/")) -> Iterator[Traffic]:
     try:
         yield traffic
     finally:
-        after = read_counters(interface, root)
-        method = f"counters of {interface}, all processes"
-        sent = after.sent_bytes - before.sent_bytes
-        received = after.received_bytes - before.received_bytes
-        traffic.sent_bytes = Reading(value=sent, unit="byte", method=method)
-        traffic.received_bytes = Reading(value=received, unit="byte", method=method)
+        _fill_in(traffic, before, _counters_at_end(interface, root), interface)
+
+
+def _counters_at_end(interface: str, root: Path) -> Counters | None:
+    try:
+        return read_counters(interface, root)
+    except ValueError:  # it was unplugged in the region
+        return None
+
+
+def _fill_in(
+    traffic: Traffic, before: Counters | None, after: Counters | None, interface: str
+) -> None:
+    method = f"counters of {interface}, all processes"
+    if before is None or after is None:
+        reason = f"the counters of {interface} cannot be read"
+        traffic.sent_bytes = traffic.received_bytes = missing("byte", reason, method=method)
+        return
+    sent = after.sent_bytes - before.sent_bytes
+    received = after.received_bytes - before.received_bytes
+    traffic.sent_bytes = Reading(value=sent, unit="byte", method=method)
+    traffic.received_bytes = Reading(value=received, unit="byte", method=method)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,18 +1,27 @@
-"""A zeroth-order training engine: in-place, exact, and one direction a seed on every machine.
+"""A zeroth-order training engine: in-place, exact, one direction per seed on every machine.
 
-Importing this package needs NumPy alone; what needs torch lives in ``zo_core.models``,
-``zo_core.data``, ``zo_core.loss.module_loss``, ``zo_core.federation.simulation`` and the
-first-order methods of ``zo_core.algorithms``.
+Importing this package loads nothing else; each public name loads its module on first use. The names
+need only NumPy. What needs torch is in ``zo_core.models``, ``zo_core.data``,
+``zo_core.loss.module_loss``, ``zo_core.federation.simulation`` and the first-order methods of
+``zo_core.algorithms``.
 """
 
-from zo_core.digest import digest
-from zo_core.grid import Grid, GridError, snap_
-from zo_core.optimizer import ZOSGD, apply_updates_
-from zo_core.parameters import parameters
-from zo_core.payloads.core import Payload, PayloadError
-from zo_core.perturbation import perturb_
-from zo_core.spsa import NonFiniteLossError, loss_differences, projected_gradient
-from zo_core.stream import derive_seed, rademacher
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zo_core.digest import digest
+    from zo_core.grid import Grid, GridError, snap_
+    from zo_core.optimizer import ZOSGD, apply_updates_
+    from zo_core.parameters import parameters
+    from zo_core.payloads.core import Payload, PayloadError
+    from zo_core.perturbation import perturb_
+    from zo_core.spsa import NonFiniteLossError, loss_differences, projected_gradient
+    from zo_core.stream import derive_seed, rademacher
 
 __all__ = [
     "ZOSGD",
@@ -31,3 +40,38 @@ __all__ = [
     "rademacher",
     "snap_",
 ]
+
+_MODULES = {  # where each name is defined
+    "digest": ("digest",),
+    "grid": ("Grid", "GridError", "snap_"),
+    "optimizer": ("ZOSGD", "apply_updates_"),
+    "parameters": ("parameters",),
+    "payloads.core": ("Payload", "PayloadError"),
+    "perturbation": ("perturb_",),
+    "spsa": ("NonFiniteLossError", "loss_differences", "projected_gradient"),
+    "stream": ("derive_seed", "rademacher"),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Load the module that defines a public name."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return __all__
+
+
+class _Package(ModuleType):
+    """Keep digest and parameters functions: importing the modules so named would replace them."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        shadows = isinstance(value, ModuleType) and name in _MODULE_OF
+        super().__setattr__(name, getattr(value, name) if shadows else value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from zo_core import kernels
+from zo_core.kernels.journal import uninterrupted
 from zo_core.parameters import Parameters, Params, parameters
 
 GRID_VERSION = "zo-grid/1"
@@ -101,8 +103,7 @@ def snap_(params: Params) -> Grid:
                 "warm up again"
             )
     exponents = [max(math.frexp(m)[1] if m > 0 else -3, -3) - 23 for m in largest]
-    for piece in numbered.pieces:
-        kernels.round_to_quantum(piece, 2.0 ** exponents[piece.tensor_index])
+    uninterrupted(partial(_round, numbered, dict(enumerate(exponents))))
     return Grid(np.array(exponents, dtype=np.int32))
 
 
@@ -117,18 +118,39 @@ def widen_(params: Parameters, grid: Grid, largest_k: Sequence[int]) -> list[str
     Returns:
         Names of the tensors widened.
     """
-    wide = {index for index, k in enumerate(largest_k) if k > MAX_K}
-    grid.exponents[list(wide)] += 1
-    for piece in params.pieces:
-        if piece.tensor_index in wide:
-            kernels.round_to_quantum(piece, 2.0 ** int(grid.exponents[piece.tensor_index]))
-    return [params.names[index] for index in sorted(wide)]
+    return uninterrupted(partial(widen_from_, params, grid, grid.exponents.copy(), largest_k))
+
+
+def widen_from_(
+    params: Parameters, grid: Grid, before: npt.NDArray[np.int32], largest_k: Sequence[int]
+) -> list[str]:
+    """Widen as :func:`widen_` does; calling it again finishes it, or changes nothing.
+
+    Args:
+        params: as in :func:`widen_`.
+        grid: as in :func:`widen_`.
+        before: the exponents before the first call; a copy.
+        largest_k: as in :func:`widen_`.
+    """
+    wide = [index for index, k in enumerate(largest_k) if k > MAX_K]
+    exponents = before.copy()
+    exponents[wide] += 1
+    _round(params, {index: int(exponents[index]) for index in wide})
+    grid.exponents[...] = exponents
+    return [params.names[index] for index in wide]
 
 
 def check_positive(name: str, value: float) -> None:
     """Raise a ValueError unless value is a finite number above zero."""
     if not (value > 0 and math.isfinite(value)):
         raise ValueError(f"{name} must be > 0 and finite, got {value}")
+
+
+def _round(params: Parameters, exponents: dict[int, int]) -> None:
+    """Round some tensors to their exponents in place; what is rounded already does not change."""
+    for piece in params.pieces:
+        if piece.tensor_index in exponents:
+            kernels.round_to_quantum(piece, 2.0 ** exponents[piece.tensor_index])
 
 
 def _largest_weights(params: Parameters) -> list[float]:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from zo_core import kernels
 from zo_core.estimators import LossFn
 from zo_core.fixed_point import FixedPointUpdate, coefficients, fixed_point
-from zo_core.grid import MAX_K, MAX_K_IN_ROUND, Grid, GridError, widen_
-from zo_core.kernels.numpy_ref import OFF_GRID, ReplayStats
+from zo_core.grid import MAX_K, MAX_K_IN_ROUND, Grid, GridError, widen_from_
+from zo_core.kernels.journal import ReplayStats, uninterrupted
+from zo_core.kernels.numpy_ref import OFF_GRID
 from zo_core.parameters import Parameters, Params, parameters
 from zo_core.perturbation import perturb_many_
 from zo_core.spsa import check_distribution, loss_differences, radius
@@ -43,7 +44,8 @@ def apply_updates_(
 ) -> ReplayReport:
     """Take one step along many directions: w += sum_j c_j z_j, in one pass over the weights.
 
-    One call is one round's list and one rounding; never merge lists, never split one.
+    One call is one round's list and one rounding; never merge lists, never split one.  An interrupt
+    that comes meanwhile is raised after the step.
 
     Args:
         params: a module, or an ordered list of buffers, holding the weights that the scalars were
@@ -89,6 +91,8 @@ def replay_(
 ) -> ReplayReport:
     """Apply one list of integer updates in place (zo-grid/1, rules 8 and 9).
 
+    An interrupt that comes meanwhile is raised after the step.
+
     Args:
         params: as in :func:`apply_updates_`.
         update: the list; ``update.negated()`` undoes it where nothing was widened.
@@ -102,13 +106,37 @@ def replay_(
     if grid is None:
         stats = kernels.replay(numbered, update, None)
         return ReplayReport(zero_share=_zero_share(stats, numbered), widened=())
-    exponents = grid.exponents.tolist()
-    if _may_overflow(update, exponents, MAX_K if widen else MAX_K_IN_ROUND):
-        _check_range(numbered, kernels.replay(numbered, update, exponents, write=False))
-    stats = kernels.replay(numbered, update, exponents)
-    _check_range(numbered, stats)
-    widened = widen_(numbered, grid, [s.max_abs_k for s in stats]) if widen else []
+    check_room(numbered, update, grid, MAX_K if widen else MAX_K_IN_ROUND)
+    before = grid.exponents.copy()
+    run = kernels.replay_pass(numbered, update, before)
+
+    def step() -> tuple[list[ReplayStats], list[str]]:
+        """Both halves: an interrupt between them would leave the weights beyond their grid."""
+        stats = run()
+        largest = [s.max_abs_k for s in stats]
+        fits_wider = MAX_K < max(largest) <= MAX_K_IN_ROUND
+        return stats, widen_from_(numbered, grid, before, largest) if widen and fits_wider else []
+
+    stats, widened = uninterrupted(step)
+    check_range(numbered, stats)
     return ReplayReport(zero_share=_zero_share(stats, numbered), widened=tuple(widened))
+
+
+def check_room(params: Parameters, update: FixedPointUpdate, grid: Grid, start: int) -> None:
+    """Look before a replay whether a weight would leave the grid; cheap where none can.
+
+    Args:
+        params: weights on the grid.
+        update: the list.
+        grid: their exponents.
+        start: largest |k| that a weight may have now.
+
+    Raises:
+        GridError: one would, or is not on the grid.
+    """
+    exponents = grid.exponents.tolist()
+    if _may_overflow(update, exponents, start):
+        check_range(params, kernels.replay(params, update, exponents, write=False))
 
 
 def _may_overflow(update: FixedPointUpdate, exponents: Sequence[int], start: int) -> bool:
@@ -117,7 +145,8 @@ def _may_overflow(update: FixedPointUpdate, exponents: Sequence[int], start: int
     return longest * 2.0 ** (update.f - min(exponents)) + 1 > MAX_K_IN_ROUND - start
 
 
-def _check_range(params: Parameters, stats: Sequence[ReplayStats]) -> None:
+def check_range(params: Parameters, stats: Sequence[ReplayStats]) -> None:
+    """Raise a GridError unless the statistics are those of weights that stayed on the grid."""
     for name, s in zip(params.names, stats, strict=True):
         if s.max_abs_k >= OFF_GRID:
             raise GridError(

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
+from zo_core.shared_memory import first_names
+
 if TYPE_CHECKING:
     import torch
 
@@ -68,26 +70,31 @@ def parameters(params: Params) -> Parameters:
     """Number the trainable tensors of a module, or the buffers of a list, in stream order.
 
     Args:
-        params: a torch module (``named_parameters()`` order, trainable only, a tied tensor once), a
-            sequence of torch tensors or NumPy arrays, or the result of an earlier call.
+        params: a torch module (``named_parameters()`` order, trainable only), a sequence of torch
+            tensors or NumPy arrays, or the result of an earlier call.  Tensors that are tied, by
+            object or by memory, are one tensor, under its first name and in that one's shape.
 
     Returns:
         The buffers themselves, not copies: writing to them changes the model.
 
     Raises:
-        ValueError: nothing to train, or a buffer that is not of a floating dtype or not writable.
+        ValueError: nothing to train, a buffer that is not of a floating dtype or not writable, or
+            buffers that share memory without being tied.
     """
     if isinstance(params, Parameters):
         return params
-    named = dict(_named(params))
-    if not named:
+    tensors = dict(_named(params))
+    trained = {name: array for name, (array, is_trained) in tensors.items() if is_trained}
+    if not trained:
         raise ValueError(
             "params has no trainable parameter; zeroth-order training needs at least one "
             "(set requires_grad=True on the parameters to train)"
         )
-    for name, array in named.items():
+    for name, array in trained.items():
         _check_trainable(name, array)
-    return Parameters(names=tuple(named), arrays=tuple(named.values()))
+    firsts = first_names({name: array for name, (array, _) in tensors.items()}, trained)
+    names = tuple(name for name in trained if firsts[name] == name)
+    return Parameters(names=names, arrays=tuple(trained[name] for name in names))
 
 
 def as_numpy_if_possible(array: Any) -> Any:
@@ -119,27 +126,16 @@ def is_contiguous(array: Any) -> bool:
     return bool(array.is_contiguous())
 
 
-def _named(params: Any) -> Iterator[tuple[str, Any]]:
+def _named(params: Any) -> Iterator[tuple[str, tuple[Any, bool]]]:
+    """Give each tensor's name, the tensor, and whether it is trained."""
     if is_module(params):
         module = cast("torch.nn.Module", params)
         for name, parameter in module.named_parameters():
-            if parameter.requires_grad:
-                yield name, parameter.detach()
+            yield name, (parameter.detach(), parameter.requires_grad)
         return
-    seen: set[Any] = set()
     for index, given in enumerate(params):
         array = given if isinstance(given, np.ndarray) else given.detach()
-        identity = _identity(array)
-        if identity not in seen or size_of(array) == 0:  # a tied buffer is perturbed once
-            seen.add(identity)
-            yield str(index), array
-
-
-def _identity(array: Any) -> tuple[Any, ...]:
-    """What two views of one tensor share (``state_dict()`` gives views): memory and layout."""
-    if isinstance(array, np.ndarray):
-        return array.__array_interface__["data"][0], array.shape, array.strides
-    return array.data_ptr(), tuple(array.shape), array.stride()
+        yield str(index), (array, True)
 
 
 def _check_trainable(name: str, array: Any) -> None:

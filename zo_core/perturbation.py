@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from zo_core import kernels
+from zo_core.kernels.journal import Pass, uninterrupted
 from zo_core.parameters import Params, parameters
 from zo_core.stream import check_seed
 
@@ -17,11 +18,11 @@ def perturb_(
     distribution: str = "rademacher",
     threads: int | None = None,
 ) -> None:
-    """Add scale * z(seed) to the weights in place; nothing is checked and nothing is remembered.
+    """Add scale * z(seed) to the weights in place; the weights are not checked.
 
     Adding the negated scale restores plain fp32 weights only nearly; on a grid
     (:func:`zo_core.snap_`) it restores them to the bit.  Extra memory stays below 1 MiB whatever
-    the model's size.
+    the model's size.  An interrupt that comes meanwhile is raised after the pass.
 
     Args:
         params: a module, or an ordered list of floating buffers (torch tensors or NumPy arrays).
@@ -64,8 +65,23 @@ def perturb_many_(
     Raises:
         ValueError: as in :func:`perturb_`.
     """
+    uninterrupted(perturb_pass(params, terms, distribution=distribution, threads=threads))
+
+
+def perturb_pass(
+    params: Params,
+    terms: list[tuple[int, float]],
+    *,
+    distribution: str = "rademacher",
+    threads: int | None = None,
+) -> Pass[None]:
+    """Prepare :func:`perturb_many_`; calling the result again finishes an interrupted pass.
+
+    Raises:
+        ValueError: as in :func:`perturb_`; no pass is made then.
+    """
     for seed, scale in terms:
         check_seed(seed)
         if not math.isfinite(scale):
             raise ValueError(f"scale must be finite, got {scale}")
-    kernels.perturb(parameters(params), terms, distribution, threads)
+    return kernels.perturb_pass(parameters(params), terms, distribution, threads)

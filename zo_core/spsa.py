@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from zo_core.estimators import LossFn, estimator_named
 from zo_core.grid import Grid, check_positive
+from zo_core.kernels.journal import Pass, finish
 from zo_core.parameters import Parameters, Params, parameters
-from zo_core.perturbation import perturb_many_
+from zo_core.perturbation import perturb_pass
 
 PhaseObserver = Callable[[str], None]  # told the name of each phase as it ends
 
@@ -38,7 +40,7 @@ def projected_gradient(
     """Estimate the slope of the loss along z(seed) from two forwards.
 
     The weights are perturbed in place and restored: to the bit with a grid, nearly without.  They
-    are restored as well where loss_fn raises.
+    are restored as well where loss_fn raises, and where an interrupt comes at any moment.
 
     Args:
         loss_fn: returns the loss at the present weights; called twice.
@@ -107,8 +109,10 @@ def loss_differences(
             with np.errstate(over="ignore"):
                 differences[index] = np.float32(difference)
             walk.require_finite("difference of losses", float(differences[index]))
-    finally:
         walk.restore()
+    except BaseException:
+        finish(walk.restore)
+        raise
     return differences
 
 
@@ -130,27 +134,39 @@ def check_distribution(distribution: str, grid: Grid | None) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """A pass that takes the weights to offset * z(seed) from where they were."""
+
+    seed: int
+    offset: float
+    run: Pass[None]
+
+
 class _Walk:
-    """Where the weights stand: at offset * z(seed) from where they were."""
+    """Moves the weights away from where they were, and back.
+
+    A move is noted before its pass runs.  Where the weights are follows from that one record: at
+    the move's end, once its pass is finished.
+    """
 
     def __init__(self, params: Parameters, distribution: str, observe: PhaseObserver) -> None:
         self._params = params
         self._distribution = distribution
         self._observe = observe
-        self._seed = 0
-        self._offset = 0.0
+        self._last = _Move(0, 0.0, _nothing)
 
     def move_to(self, seed: int, offset: float) -> None:
         """Go to offset * z(seed) in one pass, back through the start for another direction."""
-        phase = "perturb"
-        if self._offset == 0.0:
-            self._add([(seed, offset)])
-        elif seed == self._seed:
-            self._add([(seed, offset - self._offset)])
+        at, phase = self._last, "perturb"
+        if at.offset == 0.0:
+            terms = [(seed, offset)]
+        elif seed == at.seed:
+            terms = [(seed, offset - at.offset)]
             phase = "re-perturb"
         else:
-            self._add([(self._seed, -self._offset), (seed, offset)])
-        self._seed, self._offset = seed, offset  # before the observer, which may raise
+            terms = [(at.seed, -at.offset), (seed, offset)]
+        self._go(terms, seed, offset)
         self._observe(phase)
 
     def forward(self, loss_fn: LossFn) -> float:
@@ -163,18 +179,26 @@ class _Walk:
         """Raise a NonFiniteLossError unless the value is finite; the caller restores on the way."""
         if not math.isfinite(value):
             raise NonFiniteLossError(
-                f"the {what} along direction {self._seed:#x} is {value}; "
+                f"the {what} along direction {self._last.seed:#x} is {value}; "
                 "the weights are restored (check the data, or lower epsilon)"
             )
 
     def restore(self) -> None:
-        if self._offset != 0.0:
-            self._add([(self._seed, -self._offset)])
-            self._offset = 0.0
+        """Finish a move that was interrupted and go back to the start; once there, do nothing."""
+        at = self._last
+        at.run()
+        if at.offset != 0.0:
+            self._go([(at.seed, -at.offset)], at.seed, 0.0)
             self._observe("restore")
 
-    def _add(self, terms: list[tuple[int, float]]) -> None:
-        perturb_many_(self._params, terms, distribution=self._distribution)
+    def _go(self, terms: list[tuple[int, float]], seed: int, offset: float) -> None:
+        run = perturb_pass(self._params, terms, distribution=self._distribution)
+        self._last = _Move(seed, offset, run)
+        run()
+
+
+def _nothing() -> None:
+    pass
 
 
 def _ignore(_phase: str) -> None:

@@ -8,11 +8,12 @@ import statistics
 from typing import Any
 
 import devices
-from bench.format import FURTHER_ALGORITHMS
+from bench.records.case_name import CaseName
 from bench.records.training_metrics import training_metrics
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
+from bench.workloads.limits import CASE_TIMEOUT_S
 from bench.workloads.steps import ONE_THREAD
 
 # What is trained, and how its config differs from the default one.
@@ -21,10 +22,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "zowarmup": {"algorithm": "zowarmup"},
     "zowarmup-plain": {"algorithm": "zowarmup", "grid": False},  # does the grid cost accuracy?
 }
-# The dearest first, those that train from scratch by forwards, so that no worker waits for one.
-FURTHER = tuple(name for name in reversed(FURTHER_ALGORITHMS) if name not in VARIANTS)
+# One run each; those that train from scratch by forwards take longest and start first.
+FURTHER = (
+    *("fedzo", "fedkseed", "mezo-single", "mezo"),
+    *("high-res-only-fedadam", "zowarmup-fedadam", "zowarmup-hi-lo", "zowarmup-fedkseed"),
+    *("heterofl", "fedavg"),
+)
 _WORKERS = 2  # cells side by side, one thread each
-_TIMEOUT_S = 3600.0
 
 
 def _cases(scale: Scale) -> list[tuple[str, str]]:
@@ -80,7 +84,7 @@ def _record(
     records = [run.value for run in runs if run.status == "ok"]
     accuracies = [record["curve"][-1]["test_accuracy"] for record in records]
     suite.record(
-        case=f"accuracy/{variant}/{split.replace('/', '-')}",
+        case=CaseName.accuracy(variant, split),
         config=records[0]["config"] | {"run_seed": seeds} if records else config,
         metrics={} if failed else training_metrics(records),
         details={} if failed else _details(seeds, records),
@@ -95,7 +99,7 @@ def _record(
 
 def _train(config: dict[str, Any]) -> devices.IsolatedResult:
     return devices.run_isolated(
-        "bench.workloads.steps:train", config, timeout_s=_TIMEOUT_S, env=ONE_THREAD
+        "bench.workloads.steps:train", config, timeout_s=CASE_TIMEOUT_S, env=ONE_THREAD
     )
 
 

@@ -6,12 +6,12 @@ import numpy as np
 
 from bench.models.names import model_label
 from bench.paper import CLIENT_IMAGES, COHORT, DIRECTIONS
+from bench.records.case_name import CaseName
 from bench.records.record import single
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
 from bench.workloads.steps import build
-from zo_core.federation.rounds import scalar_bytes
 from zo_core.payloads.core import DenseWeights, Payload, RoundResult, ScalarUpdate
 from zo_core.replica import Replica
 
@@ -27,13 +27,13 @@ def test_round_bytes(suite: Suite, model: str, method: str) -> None:
     """Encode what a client sends and receives, and count."""
     up, down = round_payloads(model, method)
     sizes = {
-        "up_scalars": scalar_bytes(up),
+        "up_scalars": up.scalar_bytes,
         "up_payload": len(up.encode()),
-        "down_scalars": scalar_bytes(down),
+        "down_scalars": down.scalar_bytes,
         "down_payload": len(down.encode()),
     }
     suite.record(
-        case=f"bytes/{model_label(model)}/{method}",
+        case=CaseName.bytes(model_label(model), method),
         config={
             "model": model_label(model),
             "source": model,

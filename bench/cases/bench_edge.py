@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import devices
 from bench.cases.edge_packaging import packaging_metrics
+from bench.format import MIB
 from bench.models.names import model_label
 from bench.paper import CLIENT_IMAGES, DIRECTIONS
+from bench.records.case_name import CaseName
 from bench.records.record import Metric, mean, median, single, unmeasured
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
+from bench.workloads.edge import make_plan
 from bench.workloads.edge_limit import completes, smallest_limit
-from bench.workloads.edge_settings import make_plan, settings_to_try
+from bench.workloads.limits import CASE_TIMEOUT_S
 from bench.workloads.steps import ONE_THREAD, RETURN_BLOCKS
 
-_MIB = 2**20
-_TIMEOUT_S = 1800.0
 _WHOLE_SET = (CLIENT_IMAGES, 8, DIRECTIONS)  # images, micro-batch, S
 _COMPUTED = {"vit": 72}  # of a client's images, where all would take a quarter of an hour
 _WARM_UPS = {"cnn": (300, 0.1), "resnet18": (40, 0.05), "vit": (60, 0.02)}  # steps, rate
 _PRECISION_IMAGES, _PRECISION_SEEDS = {"cnn": 64, "resnet18": 64, "vit": 16}, 20
-_LOW_PRECISION = {"cnn"}  # where 40 forwards in bfloat16 on x86 take seconds, not half an hour
 _LIMIT_ITEMS = 16  # computed over in a trial of a limit; all images are held
 _LOW_BYTES, _HIGH_BYTES = 48 << 20, 640 << 20
 _SCALARS = "dL along the same directions at the same weights, less that of a float64 forward"
@@ -48,13 +47,12 @@ def test_round(suite: Suite, model: str, client: str, size: Size) -> None:
     memory = _run("measure_round_memory", plan)
     timed = None if whole_set else _run("time_round", plan, suite.scale.time_repeats)
     failed = next((run for run in (memory, timed) if run and run.status != "ok"), None)
-    name = f"{images}-by-{micro_batch}" if whole_set else f"b{images}"
     metrics = {}
     if not failed:
         seconds = _batch_seconds(timed.value) if timed else _set_seconds(memory.value, plan)
         metrics = _peaks(memory.value) | {"round": seconds}
     suite.record(
-        case=f"edge/{model_label(model)}/{client}/{name}",
+        case=CaseName.edge(model_label(model), client, micro_batch, images if whole_set else None),
         config={
             **plan,
             "source": model,
@@ -69,35 +67,6 @@ def test_round(suite: Suite, model: str, client: str, size: Size) -> None:
     )
 
 
-@with_parameters("model", lambda scale: scale.edge_trial_models)
-def test_settings(suite: Suite, model: str) -> None:
-    """Try session settings, and ways to give weights, one by one: what each gives."""
-    tried = settings_to_try()
-    plan = make_plan(model, "onnx-speed", (64, 64, 1))
-    runs = {name: _run("try_settings", plan, asdict(settings)) for name, settings in tried.items()}
-    metrics: dict[str, Metric] = {}
-    for name, run in runs.items():
-        key = name.replace(" ", "_")
-        if run.status != "ok":
-            metrics[f"{key}_round"] = unmeasured("second", run.error or run.status)
-            continue
-        metrics[f"{key}_round"] = single(run.value["seconds"], "second", "fastest of three rounds")
-        metrics[f"{key}_peak"] = _bytes(run.value["process_peak_bytes"], "VmHWM of the process")
-    ways = _run("time_ways", plan["source"], 64, suite.scale.time_repeats)
-    failed = next((run for run in (*runs.values(), ways) if run.status != "ok"), None)
-    for name, seconds in (ways.value or {}).items():
-        metrics[f"weights_{name}_forward"] = median(seconds, "second", "turn by turn, one process")
-    suite.record(
-        case=f"edge/{model_label(model)}/settings",
-        config={**plan, "source": model, "model": model_label(model)},
-        metrics=metrics,
-        details={"settings": {name: asdict(settings) for name, settings in tried.items()}},
-        status=failed.status if failed else "ok",
-        error=failed.error if failed else None,
-        headline=", ".join(f"{n} {r.value['seconds']:.3f} s" for n, r in runs.items() if r.value),
-    )
-
-
 @with_parameters("model", lambda scale: scale.edge_precision_models)
 def test_precision(suite: Suite, model: str) -> None:
     """Compare both back ends' scalars with those of a float64 forward, after a warm-up."""
@@ -109,10 +78,9 @@ def test_precision(suite: Suite, model: str) -> None:
         "steps": steps,
         "lr": lr,
         "micro_batch": 32,
-        "low_precision": model in _LOW_PRECISION,
     }
     run = devices.run_isolated(
-        "bench.workloads.edge_precision:measure_precision", **config, timeout_s=_TIMEOUT_S
+        "bench.workloads.edge_precision:measure_precision", **config, timeout_s=CASE_TIMEOUT_S
     )
     metrics = {}
     if run.status == "ok":
@@ -124,7 +92,7 @@ def test_precision(suite: Suite, model: str) -> None:
         ratio = errors["onnx"] / errors["torch"]
         metrics["onnx_over_torch"] = single(ratio, "ratio", "RMS errors")
     suite.record(
-        case=f"edge/{model_label(model)}/precision",
+        case=CaseName.of("edge", model_label(model), "precision"),
         config=config,
         metrics=metrics,
         details=dict(run.value or {}) | {"limits": {"onnx_error": 0.01, "onnx_over_torch": 2.0}},
@@ -145,7 +113,7 @@ def test_limit(suite: Suite, model: str) -> None:
         }
     except (OSError, RuntimeError) as error:
         suite.record(
-            case=f"edge/{model_label(model)}/limit",
+            case=CaseName.of("edge", model_label(model), "limit"),
             config={"model": model_label(model)},
             metrics={"limit": unmeasured("byte", str(error))},
             status="ok" if isinstance(error, OSError) else "error",
@@ -157,7 +125,7 @@ def test_limit(suite: Suite, model: str) -> None:
     whole = completes(plans["onnx-memory"], limit)
     how = f"{found['torch'].method}, swap included; found to 2 MiB"
     suite.record(
-        case=f"edge/{model_label(model)}/limit",
+        case=CaseName.of("edge", model_label(model), "limit"),
         config={
             "model": model_label(model),
             "plans": {client: {**plan, "source": model} for client, plan in plans.items()},
@@ -182,8 +150,8 @@ def test_limit(suite: Suite, model: str) -> None:
         },
         status=whole.status,
         error=whole.error,
-        headline=f"torch is killed at {limit / _MIB:.0f} MiB, where the other completes; the "
-        f"other needs {found['onnx-memory'].completes_bytes / _MIB:.0f} MiB",
+        headline=f"torch is killed at {limit / MIB:.0f} MiB, where the other completes; the "
+        f"other needs {found['onnx-memory'].completes_bytes / MIB:.0f} MiB",
     )
 
 
@@ -198,12 +166,15 @@ def test_training(suite: Suite, seeds: int) -> None:
         "rounds": suite.scale.accuracy_rounds,
         "pivot": suite.scale.accuracy_pivot,
     }
-    functions = ("edge_training:train_with_edge_clients", "workloads:train")
+    functions = (
+        "bench.workloads.edge_training:train_with_edge_clients",
+        "bench.workloads.steps:train",
+    )
     sides = [[_train(name, config | {"run_seed": s}) for s in range(seeds)] for name in functions]
     failed = next((run for side in sides for run in side if run.status != "ok"), None)
     metrics = {} if failed else _training_metrics(*sides)
     suite.record(
-        case="edge/cnn/training",
+        case=CaseName.of("edge", "cnn", "training"),
         config=config | {"run_seed": list(range(seeds))},
         metrics=metrics,
         details={} if failed else {"digests": [[r.value["digest"] for r in s] for s in sides]},
@@ -218,7 +189,7 @@ def test_packaging(suite: Suite, name: str) -> None:
     """Weigh what a client needs to have installed, and time its import."""
     metrics, details = packaging_metrics()
     suite.record(
-        case=f"edge/{name}",
+        case=CaseName.of("edge", name),
         config={"model": "none"},
         metrics=metrics,
         details=details,
@@ -232,11 +203,11 @@ def test_packaging(suite: Suite, name: str) -> None:
 
 def _run(function: str, *arguments: Any) -> devices.IsolatedResult:
     target = f"bench.workloads.edge:{function}"
-    return devices.run_isolated(target, *arguments, timeout_s=_TIMEOUT_S, env=RETURN_BLOCKS)
+    return devices.run_isolated(target, *arguments, timeout_s=CASE_TIMEOUT_S, env=RETURN_BLOCKS)
 
 
 def _train(function: str, config: dict[str, Any]) -> devices.IsolatedResult:
-    return devices.run_isolated(f"bench.{function}", config, timeout_s=_TIMEOUT_S, env=ONE_THREAD)
+    return devices.run_isolated(function, config, timeout_s=CASE_TIMEOUT_S, env=ONE_THREAD)
 
 
 def _peaks(memory: dict[str, Any]) -> dict[str, Metric]:
@@ -267,8 +238,8 @@ def _bytes(value: float | None, method: str) -> Metric:
 
 def _round_words(metrics: dict[str, Metric]) -> str:
     peak, above = metrics["process_peak"].value, metrics["peak_above_baseline"].value
-    memory = "no peak" if peak is None else f"{peak / _MIB:6.1f} MiB in all"
-    more = "" if above is None else f", {above / _MIB:6.1f} above the loaded model"
+    memory = "no peak" if peak is None else f"{peak / MIB:6.1f} MiB in all"
+    more = "" if above is None else f", {above / MIB:6.1f} above the loaded model"
     return f"{memory}{more}, {metrics['round'].value:.3f} s"
 
 

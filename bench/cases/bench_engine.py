@@ -6,18 +6,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import devices
+from bench.format import MIB
+from bench.records.case_name import CaseName, size_part
 from bench.records.record import Metric, median, single
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
+from bench.workloads.limits import CASE_TIMEOUT_S
 
-_TIMEOUT_S = 900.0
 _HOW = (
     "perf_counter, operations turn by turn in one fresh process, adds and perturbations the fastest"
     " of five calls a turn; median of per-turn ratios"
 )
 _PASSES_VERSION = 2  # 1: one call a turn
-_MIB = 2**20
 
 
 def _cores() -> int:
@@ -37,7 +38,7 @@ def test_passes(suite: Suite, parameters: int, threads: int) -> None:
     metrics = _ratios(seconds, "add") | _rates(seconds, 8 * parameters) if seconds else {}
     _record(
         suite,
-        f"engine/passes/{parameters // 10**6}M-{threads}-threads",
+        CaseName.of("engine", "passes", f"{parameters // 10**6}M-{threads}-threads"),
         {"parameters": parameters, "threads": threads, "repeats": repeats},
         run,
         metrics,
@@ -58,7 +59,7 @@ def test_model_passes(suite: Suite) -> None:
         metrics = _ratios(seconds, "add") | _ratios(peers, "perturb")
     _record(
         suite,
-        "engine/resnet18-passes",
+        CaseName.of("engine", "resnet18-passes"),
         {"model": "resnet18", "repeats": repeats},
         run,
         metrics,
@@ -83,7 +84,7 @@ def test_step_share(suite: Suite, batch: int) -> None:
         }
     _record(
         suite,
-        f"engine/resnet18-step/b{batch}",
+        CaseName.of("engine", "resnet18-step", size_part(batch)),
         {"model": "resnet18", "batch": batch, "repeats": repeats},
         run,
         metrics,
@@ -91,11 +92,7 @@ def test_step_share(suite: Suite, batch: int) -> None:
     )
 
 
-def _simulation_cases(scale: Scale) -> list[str]:
-    return ["small_resnet", "resnet18"] if scale.restore_cycles >= 1000 else ["small_resnet"]
-
-
-@with_parameters("model", _simulation_cases)
+@with_parameters("model", lambda scale: scale.simulation_models)
 def test_simulation(suite: Suite, model: str) -> None:
     """Hold a whole simulated round of phase two against the bare forwards of its samples."""
     config = {
@@ -108,7 +105,7 @@ def test_simulation(suite: Suite, model: str) -> None:
     run = _run("time_simulation", *config.values(), module="bench.workloads.simulation")
     _record(
         suite,
-        f"engine/simulation/{model}",
+        CaseName.of("engine", "simulation", model),
         config,
         run,
         _ratios(run.value, "forwards") if run.status == "ok" else {},
@@ -121,7 +118,7 @@ def test_meter_overhead(suite: Suite) -> None:
     config = {"model": "resnet18", "batch": 1, "repeats": suite.scale.time_repeats}
     run = devices.run_isolated("bench.workloads.meter_overhead:time_meters", *config.values())
     metrics = _ratios(run.value, "off") if run.status == "ok" else {}
-    _record(suite, "engine/meter-overhead", config, run, metrics, limits={})
+    _record(suite, CaseName.of("engine", "meter-overhead"), config, run, metrics, limits={})
 
 
 def test_extra_memory(suite: Suite) -> None:
@@ -135,20 +132,16 @@ def test_extra_memory(suite: Suite) -> None:
             metrics[name] = single(reading["value"], "byte", reading["method"])
     _record(
         suite,
-        "engine/extra-memory",
+        CaseName.of("engine", "extra-memory"),
         {"parameters": parameters, "directions": 30},
         run,
         metrics,
-        limits=dict.fromkeys(metrics, float(_MIB)),
+        limits=dict.fromkeys(metrics, float(MIB)),
         headline=", ".join(f"{n} {(m.value or 0) / 1024:.0f} KiB" for n, m in metrics.items()),
     )
 
 
-def _exact_cases(scale: Scale) -> list[str]:
-    return ["resnet18", "vit"] if scale.restore_cycles >= 1000 else ["resnet18"]
-
-
-@with_parameters("model", _exact_cases)
+@with_parameters("model", lambda scale: scale.restore_models)
 def test_exact_restore(suite: Suite, model: str) -> None:
     """Count the weights that perturb and restore changed on the grid: none; keep a digest."""
     cycles = suite.scale.restore_cycles
@@ -157,7 +150,7 @@ def test_exact_restore(suite: Suite, model: str) -> None:
     metrics = {} if changed is None else {"changed": single(changed, "count", "bits compared")}
     _record(
         suite,
-        f"engine/exact-restore/{model}",
+        CaseName.of("engine", "exact-restore", model),
         {"model": model, "cycles": cycles},
         run,
         metrics,
@@ -178,7 +171,7 @@ def test_plain_restore(suite: Suite, dtype: str) -> None:
         metrics = {n: single(run.value[n], u, "against the origin") for n, u in units.items()}
     _record(
         suite,
-        f"engine/plain-restore/{dtype}",
+        CaseName.of("engine", "plain-restore", dtype),
         config,
         run,
         metrics,
@@ -193,7 +186,7 @@ def test_plain_restore(suite: Suite, dtype: str) -> None:
 def _run(
     function: str, *arguments: Any, module: str = "bench.workloads.engine"
 ) -> devices.IsolatedResult:
-    return devices.run_isolated(f"{module}:{function}", *arguments, timeout_s=_TIMEOUT_S)
+    return devices.run_isolated(f"{module}:{function}", *arguments, timeout_s=CASE_TIMEOUT_S)
 
 
 def _ratios(seconds: Mapping[str, Sequence[float]], base: str) -> dict[str, Metric]:
@@ -223,7 +216,7 @@ def _words(metrics: Mapping[str, Metric]) -> str:
 
 def _record(
     suite: Suite,
-    case: str,
+    case: CaseName,
     config: Mapping[str, Any],
     run: devices.IsolatedResult,
     metrics: Mapping[str, Metric],

@@ -13,6 +13,7 @@ from bench.cases.bench_memory import processes_at_once
 from bench.cases.residual import Evidence, residual
 from bench.models.names import SUITE_SHAPES
 from bench.paper import BATCH, COHORT, DIRECTIONS
+from bench.records.case_name import CaseName
 from bench.records.record import single
 from bench.records.store import StoreError, read_records
 from bench.suite.suite import Suite
@@ -26,7 +27,7 @@ def test_counts(suite: Suite) -> None:
     rows = [*_resnet18_rows(), *_vit_rows()]
     wrong = [row for row in rows if not math.isclose(row["expected"], row["found"], rel_tol=1e-3)]
     suite.record(
-        case="formulas/counts",
+        case=CaseName.of("formulas", "counts"),
         config={"models": ["resnet18", "vit"]},
         metrics={"disagreements": single(len(wrong), "count", "rows that differ by > 0.1 %")},
         details={"rows": rows},
@@ -47,7 +48,7 @@ def test_table1(suite: Suite) -> None:
         begun = {method: _begin_residual(suite, method, pool) for method in ("fedavg", "zo")}
         residuals = {method: end() for method, end in begun.items()}
     suite.record(
-        case="formulas/table1",
+        case=CaseName.of("formulas", "table1"),
         config={
             "model": "resnet18",
             "batch": BATCH,

@@ -14,16 +14,17 @@ from dataclasses import replace
 from typing import Any
 
 import devices
+from bench.records.case_name import CaseName
 from bench.records.frontier import family_of, moments
 from bench.records.record import Metric, single
-from bench.records.store import StoreError, read_records, remove_record
+from bench.records.store import StoreError, read_records
 from bench.replication.frontier_runs import Run, accuracy_runs, cell_run, dataset_in
 from bench.replication.frontier_variants import FRONTIER_VARIANTS
+from bench.step_variants import PLAIN
 from bench.suite.suite import Suite
-from bench.workloads.client_costs import PLAIN
+from bench.workloads.limits import CASE_TIMEOUT_S
 from bench.workloads.steps import ONE_THREAD
 
-_TIMEOUT_S = 1800.0
 _WORKERS = 2  # variants side by side, one thread each
 _MOST_REPEATS = 3  # of a client's round, which is some tens of forwards
 _REPEATS_OF_FILES = 2  # of a client's round over hundreds of images
@@ -60,7 +61,7 @@ def test_frontier_of_files(suite: Suite) -> None:
 
     def of_variant(variant: str) -> tuple[Run, devices.IsolatedResult] | None:
         run = cell_run(variant, dataset, replace(options, workers=1), suite.folder, tell)
-        if run is None or done.get(f"frontier/{run.panel}/{variant}") == run.sources:
+        if run is None or done.get((run.panel, variant)) == run.sources:
             return None
         tell(f"{variant}: a client's round")
         return run, _measure_of_files(suite, run)
@@ -74,20 +75,20 @@ def test_frontier_of_files(suite: Suite) -> None:
                 _record_variant(suite, *ended)
 
 
-def _recorded(suite: Suite) -> dict[str, Mapping[str, str]]:
+def _recorded(suite: Suite) -> dict[tuple[str, str], Mapping[str, str]]:
     """Tell from which sources each variant has all its records: the plain way's, written last."""
     try:
         records = [r for r in read_records(suite.folder) if r.group == "frontier"]
     except StoreError:
         return {}
     done = [r for r in records if r.status == "ok" and r.config["way"] == PLAIN]
-    return {r.case.rsplit("/", 1)[0]: r.config["sources"] for r in done}
+    return {(r.name.panel, r.name.variant): r.config["sources"] for r in done}
 
 
 def _measure(variants: Mapping[str, Mapping[str, Any]], repeats: int) -> devices.IsolatedResult:
     return devices.run_isolated(
         *("bench.workloads.client_costs:measure_variants", variants, repeats),
-        timeout_s=_TIMEOUT_S,
+        timeout_s=CASE_TIMEOUT_S,
         env=ONE_THREAD,
     )
 
@@ -100,16 +101,15 @@ def _measure_of_files(suite: Suite, run: Run) -> devices.IsolatedResult:
         data_dir=suite.campaign.data_dir,
         verify=suite.campaign.verify,
         ways=_WAYS_OF_FILES,
-        timeout_s=_TIMEOUT_S,
+        timeout_s=CASE_TIMEOUT_S,
         env=ONE_THREAD,
     )
 
 
 def _record_variant(suite: Suite, run: Run, result: devices.IsolatedResult) -> None:
-    case = f"frontier/{run.panel}/{run.variant}"
     if result.status != "ok":
         suite.record(
-            case=case,
+            case=CaseName.frontier(run.panel, run.variant, PLAIN),
             config={"split": run.split, "variant": run.variant},
             metrics={},
             status=result.status,
@@ -117,7 +117,6 @@ def _record_variant(suite: Suite, run: Run, result: devices.IsolatedResult) -> N
             headline="",
         )
         return
-    remove_record(suite.folder, case)  # of an earlier failure
     found = result.value[run.variant]
     for way, of_way in sorted(found["ways"].items(), key=lambda item: item[0] == PLAIN):
         if "costs" in of_way:
@@ -140,7 +139,7 @@ def _record(
     )
     metrics = _metrics(costs, joined, seeds=len(run.curves))
     suite.record(
-        case=f"frontier/{run.panel}/{run.variant}/{way}",
+        case=CaseName.frontier(run.panel, run.variant, way),
         config={
             "split": run.split,
             "variant": run.variant,

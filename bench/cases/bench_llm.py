@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 
 import devices
+from bench.format import MIB
 from bench.models.names import model_label
 from bench.paper import COHORT, DIRECTIONS
+from bench.records.case_name import CaseName, size_part
 from bench.records.record import Metric, median, single
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
+from bench.workloads.limits import CASE_TIMEOUT_S
 from bench.workloads.llm_precision import EPSILON
 from bench.workloads.steps import RETURN_BLOCKS
 from zo_core.payloads.core import DenseWeights, Payload, RoundResult, ScalarUpdate, SeedPool
@@ -22,8 +25,6 @@ from zo_core.payloads.core import DenseWeights, Payload, RoundResult, ScalarUpda
 CANDIDATES = 1024  # K of FedKSeed's authors for their language models
 STEPS = 200  # theirs a round, each along another candidate at worst
 _ANY = {"run_id": 1, "round_index": 0}
-_TIMEOUT_S = 3600.0
-_MIB = 2**20
 _TENSORS = "sum of live tensor storage, seen at torch's dispatcher"
 _META = "the same, on meta tensors; weights included"
 
@@ -42,13 +43,13 @@ def test_step(suite: Suite, model: str, method: str, batch: int, limit: int | No
     """Measure one step in a fresh process; backprop under a limit that may end it."""
     run = devices.run_isolated(
         *("bench.workloads.llm:measure_lm_step", model, method, batch),
-        timeout_s=_TIMEOUT_S,
+        timeout_s=CASE_TIMEOUT_S,
         limit_bytes=limit,
     )
     found = run.value or {}
     metrics = _step_metrics(found) if found else {}
     suite.record(
-        case=f"llm/{model_label(model)}/{method}/b{batch}",
+        case=CaseName.of("llm", model_label(model), method, size_part(batch)),
         config={
             "model": model_label(model),
             "source": model,
@@ -96,8 +97,8 @@ def _step_metrics(found: Mapping[str, Any]) -> dict[str, Metric]:
 
 def _headline(metrics: Mapping[str, Metric]) -> str:
     peak, tensors = metrics["peak"].value, metrics["tensor_peak"].value
-    words = f"tensors {(tensors or 0) / _MIB:,.0f} MiB"
-    words += "" if peak is None else f", process {peak / _MIB:,.0f} MiB"
+    words = f"tensors {(tensors or 0) / MIB:,.0f} MiB"
+    words += "" if peak is None else f", process {peak / MIB:,.0f} MiB"
     ratio = metrics.get("perturb / add")
     return words if ratio is None else f"{words}, perturb {ratio.value:.2f} scalar adds"
 
@@ -108,12 +109,12 @@ def test_precision(suite: Suite) -> None:
     run = devices.run_isolated(
         "bench.workloads.llm_precision:compare_precisions",
         *(config[name] for name in ("cycles", "steps", "lr")),
-        timeout_s=_TIMEOUT_S,
+        timeout_s=CASE_TIMEOUT_S,
     )
     found = run.value or {}
     how = "mean loss of a small model that counts; a run a mode"
     suite.record(
-        case="llm/precision",
+        case=CaseName.of("llm", "precision"),
         config={"model": "lm-tiny-llama", **config},
         metrics={
             f"{mode}: {name}": single(value, "share" if name == "changed" else "nat", how)
@@ -133,12 +134,12 @@ def test_fits(suite: Suite, model: str) -> None:
     """Count the tensors of steps without the memory, and say which devices they fit on."""
     batches = (1, 8)
     run = devices.run_isolated(
-        *("bench.workloads.llm:predict_lm_tensors", model, batches), timeout_s=_TIMEOUT_S
+        *("bench.workloads.llm:predict_lm_tensors", model, batches), timeout_s=CASE_TIMEOUT_S
     )
     steps = run.value or []
     metrics = {f"{s['way']}, b{s['batch']}": single(s["bytes"], "byte", _META) for s in steps}
     suite.record(
-        case=f"llm/{model_label(model)}/fits",
+        case=CaseName.of("llm", model_label(model), "fits"),
         config={"model": model_label(model), "source": model, "batches": list(batches)},
         metrics=metrics,
         details={
@@ -149,7 +150,7 @@ def test_fits(suite: Suite, model: str) -> None:
         status=run.status,
         error=run.error,
         headline=", ".join(
-            f"{s['way']} {s['bytes'] / _MIB:,.0f} MiB" for s in steps if s["batch"] == 1
+            f"{s['way']} {s['bytes'] / MIB:,.0f} MiB" for s in steps if s["batch"] == 1
         ),
     )
 
@@ -171,7 +172,7 @@ def test_round_bytes(suite: Suite, model: str) -> None:
     run = devices.run_isolated("bench.workloads.llm:count_parameters_of", model)
     sizes = _round_bytes(int(run.value)) if run.status == "ok" else {}
     suite.record(
-        case=f"llm/{model_label(model)}/bytes",
+        case=CaseName.of("llm", model_label(model), "bytes"),
         config={
             "model": model_label(model),
             "source": model,

@@ -14,21 +14,22 @@ from typing import Any
 import psutil
 
 import devices
+from bench.format import MIB
 from bench.models.names import model_label
 from bench.paper import BATCH, CLIENT_IMAGES
+from bench.records.case_name import CaseName
 from bench.records.record import Metric, median, single
-from bench.records.step_memory import HOST, StepMemory, memory_of
+from bench.records.step_memory import HOST, StepMemory, implausible_peak, memory_of
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
+from bench.workloads.limits import CASE_TIMEOUT_S
 from bench.workloads.low_memory_steps import FRUGAL_METHODS
 from bench.workloads.steps import BESIDE_OTHERS, RETURN_BLOCKS, STEP_METHODS, worked_through
 
 _FULL_SET_PROCESSES = 3  # their median moves little
 _FULL_SET_METHODS = ("inference", "zo")
 _PLENTY_BYTES = 8 << 30
-_MIB = 2**20
-_TIMEOUT_S = 900.0
 _TENSORS = "sum of live tensor storage, seen at torch's dispatcher"
 
 
@@ -117,9 +118,11 @@ def _record(
     failed = next((run for run in (*runs, tensors) if run.status != "ok"), None)
     measurements = [run.value for run in runs if run.status == "ok"]
     metrics = {} if failed else _metrics(measurements) | _tensor_metrics(tensors.value)
-    size = f"b{batch}" if images is None else f"{images}-by-{batch}"
+    implausible = implausible_peak(suite.device_type, metrics)
+    if implausible is not None:
+        metrics = {}
     suite.record(
-        case=f"memory/{model_label(model)}/{method}/{size}",
+        case=CaseName.memory(model_label(model), method, batch, images),
         config={
             "model": model_label(model),
             "source": model,
@@ -133,10 +136,10 @@ def _record(
         },
         metrics=metrics,
         details={"measurements": measurements, "tensor_by_category": _categories(tensors)},
-        status=failed.status if failed else "ok",
-        error=failed.error if failed else None,
+        status=failed.status if failed else "error" if implausible else "ok",
+        error=failed.error if failed else implausible,
         case_version=2,
-        headline="" if failed else _headline(metrics, memory_of(suite.device_type, metrics)),
+        headline="" if not metrics else _headline(metrics, memory_of(suite.device_type, metrics)),
     )
 
 
@@ -144,7 +147,7 @@ def _run(function: str, arguments: Sequence[Any]) -> devices.IsolatedResult:
     return devices.run_isolated(
         f"bench.workloads.steps:{function}",
         *arguments,
-        timeout_s=_TIMEOUT_S,
+        timeout_s=CASE_TIMEOUT_S,
         env=RETURN_BLOCKS | BESIDE_OTHERS,
     )
 
@@ -173,8 +176,9 @@ def _metrics(measurements: list[dict[str, Any]]) -> dict[str, Metric]:
 
 def _median(measurements: Sequence[Mapping[str, Any]], field: str) -> Metric:
     first = measurements[0][field]
-    if any(m[field]["value"] is None for m in measurements):
-        return Metric(value=None, unit="byte", method=first["method"], reason=first["reason"])
+    for found in (m[field] for m in measurements):
+        if found["value"] is None:
+            return Metric(value=None, unit="byte", method=found["method"], reason=found["reason"])
     return median([m[field]["value"] for m in measurements], "byte", first["method"])
 
 
@@ -193,11 +197,11 @@ def _categories(tensors: devices.IsolatedResult) -> dict[str, int]:
 def _headline(metrics: dict[str, Metric], memory: StepMemory) -> str:
     tensors = metrics["tensor_peak_above_baseline"].value or 0.0
     if memory.above not in metrics:
-        return f"{tensors / _MIB:7.1f} MiB of tensors made in the step"
+        return f"{tensors / MIB:7.1f} MiB of tensors made in the step"
     above, total = metrics[memory.above].value, metrics[memory.whole].value
     if above is None or total is None:
         return "no peak: see the record"
     return (
-        f"{above / _MIB:7.1f} MiB {'' if memory is HOST else f'of {memory.name} '}above the loaded"
-        f" model (tensors {tensors / _MIB:.1f}), {total / _MIB:6.1f} MiB in all"
+        f"{above / MIB:7.1f} MiB {'' if memory is HOST else f'of {memory.name} '}above the loaded"
+        f" model (tensors {tensors / MIB:.1f}), {total / MIB:6.1f} MiB in all"
     )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import pytest
 
+from bench.groups import TABLES
+from bench.records.case_name import CaseName
 from bench.replication.table_run import SEARCH, Campaign, Outcome
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
@@ -38,7 +40,7 @@ def test_table(suite: Suite, table: str) -> None:
 
 def _record(suite: Suite, table: str, outcome: Outcome) -> None:
     suite.record(
-        case=f"tables/{table}",
+        case=CaseName.of(TABLES, table),
         config=outcome.config,
         metrics=outcome.metrics,
         details=outcome.details,

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from typing import Any
 
 import devices
 from bench import paper
 from bench.models.names import model_label
+from bench.records.case_name import CaseName
 from bench.records.record import Metric, median, single, unmeasured
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
 from bench.workloads.low_memory_steps import FRUGAL_METHODS
 from bench.workloads.steps import STEP_METHODS, make_step
+from bench.workloads.timing import time_once
 from devices.energy import NoEnergy
 
 _TIMED_S = 2.0  # of short steps, so that what disturbs some of them does not disturb all
@@ -44,10 +45,7 @@ def repeats_of(step: Callable[[], object], least: int) -> int:
     """
     if least == 1:
         return 1
-    started = time.perf_counter()
-    step()
-    seconds = time.perf_counter() - started
-    return max(least, min(_MOST_REPEATS, math.ceil(_TIMED_S / seconds)))
+    return max(least, min(_MOST_REPEATS, math.ceil(_TIMED_S / time_once(step))))
 
 
 def step_energy(step: Callable[[], object], step_s: float) -> Metric:
@@ -93,7 +91,7 @@ def test_step_time(suite: Suite, benchmark: Any, model: str, method: str, batch:
             rounds, "second", f"step, times the {steps} steps of the paper's round"
         )
     suite.record(
-        case=f"time/{model_label(model)}/{method}/b{batch}",
+        case=CaseName.time(model_label(model), method, batch),
         config={
             "model": model_label(model),
             "source": model,

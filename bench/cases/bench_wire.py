@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 
 from bench.cases.bench_bytes import round_payloads
-from bench.cases.wire_measure import (
-    LEVELS,
+from bench.paper import COHORT
+from bench.records.case_name import CaseName
+from bench.records.record import median, single, unmeasured
+from bench.suite.parametrize import with_parameters
+from bench.suite.scales import Scale
+from bench.suite.suite import Suite
+from bench.workloads.wire_measure import (
     NO_BROKER,
     measure_wire,
     message_bytes,
     mosquitto,
     why_no_wire,
 )
-from bench.paper import COHORT
-from bench.records.record import Record, median, single, unmeasured
-from bench.records.record_index import Results
-from bench.report.table import Cell, Table
-from bench.suite.parametrize import with_parameters
-from bench.suite.scales import Scale
-from bench.suite.suite import Suite
 from bench.workloads.wire_scale import lost_messages, measure_fleet, rounds_per_s
-from zo_core.federation.rounds import scalar_bytes
 
 _WEIGHTS = {"zo": 1000, "fedavg": 11_173_962}  # ZO's bytes do not depend on the model
 _COHORTS = {"zo": COHORT, "fedavg": 2}  # FedAvg's do not depend on the cohort
@@ -61,12 +56,12 @@ def test_wire_bytes(suite: Suite, method: str, tls: bool) -> None:
     )
     sizes: dict[str, float | None] = {}
     for way, payload in (("up", up), ("down", down)):
-        sizes[f"{way}_scalars"] = scalar_bytes(payload)
+        sizes[f"{way}_scalars"] = payload.scalar_bytes
         sizes[f"{way}_payload"] = payload.num_bytes
         sizes[f"{way}_message"] = message_bytes(payload.num_bytes, method, way)
         sizes[f"{way}_wire"] = None if wire is None else wire[way]
     suite.record(
-        case=f"wire/{'mqtt-tls' if tls else 'mqtt'}/{method}",
+        case=CaseName.of("wire", "mqtt-tls" if tls else "mqtt", method),
         config={"transport": "mqtt", "tls": tls, "method": method, "cohort": _COHORTS[method]}
         | {"rounds": rounds, "mtu": 1500, "segmentation_offload": False},
         metrics={
@@ -99,7 +94,7 @@ def test_fleet(suite: Suite, clients: int) -> None:
     for part in ("server", "broker", "fleet"):
         metrics[f"{part}_peak"] = single(done[f"{part}_peak_mib"] * 2**20, "byte", "VmHWM")
     suite.record(
-        case=f"wire/fleet/{clients}",
+        case=CaseName.of("wire", "fleet", clients),
         config={"transport": "mqtt", "clients": clients, "cohort": clients, "rounds": _FLEET_ROUNDS}
         | {"directions": 3, "broker": "mosquitto"},
         metrics=metrics,
@@ -109,42 +104,3 @@ def test_fleet(suite: Suite, clients: int) -> None:
         headline=f"{rounds_per_s(done):.1f} rounds a second, server {done['server_peak_mib']:.0f} "
         f"MiB, {lost} messages lost",
     )
-
-
-def wire_tables(results: Results) -> Sequence[Table]:
-    """Tabulate a client's bytes a round by level."""
-    records = [record for record in results.group("wire") if record.status == "ok"]
-    tables = []
-    if counted := [record for record in records if "method" in record.config]:
-        tables.append(_bytes_table(counted))
-    if fleets := [record for record in records if "clients" in record.config]:
-        tables.append(_fleet_table(fleets))
-    return tables
-
-
-def _bytes_table(records: Sequence[Record]) -> Table:
-    rows = []
-    for record in records:
-        name = record.config["method"] + (" by TLS" if record.config["tls"] else "")
-        for way in ("up", "down"):
-            values = [record.metrics[f"{way}_{level}"].value for level in LEVELS]
-            cells = [Cell("–" if value is None else f"{value:,.0f}") for value in values]
-            rows.append((Cell(f"{name}, {way}"), *cells))
-    columns = ("MQTT", *LEVELS)
-    caption = "Bytes for each client and round, by level"
-    return Table(caption=caption, columns=columns, rows=tuple(rows), labels=1)
-
-
-def _fleet_table(records: Sequence[Record]) -> Table:
-    rows = []
-    for record in sorted(records, key=lambda record: int(record.config["clients"])):
-        value = {name: metric.value or 0.0 for name, metric in record.metrics.items()}
-        peaks = [Cell(f"{value[f'{part}_peak'] / 2**20:.1f}") for part in ("server", "broker")]
-        clients = Cell(str(record.config["clients"]))
-        per_s = Cell(f"{value['rounds_per_s']:.1f}")
-        times = [Cell(f"{1e3 * value[name]:.0f}") for name in ("round", "server_cpu")]
-        rows.append((clients, per_s, *times, *peaks))
-    names = ("clients, all in each round", "rounds/s", "round, ms", "server's CPU, ms")
-    columns = (*names, "server, MiB", "broker, MiB")
-    caption = "Simulated clients of one server and broker; nothing was lost"
-    return Table(caption=caption, columns=columns, rows=tuple(rows), labels=1)

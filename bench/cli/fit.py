@@ -23,8 +23,10 @@ from bench.fit.cells import (
     predict_cells,
     try_cell,
 )
-from bench.fit.record import fit_record
+from bench.fit.record import GRID, fit_record
+from bench.format import MIB
 from bench.models.names import model_label, with_input_shape
+from bench.records.case_name import CaseName
 from bench.records.store import open_store, write_record
 from bench.suite.preflight import check_model
 from bench.workloads.steps import RETURN_BLOCKS, STEP_METHODS
@@ -46,7 +48,6 @@ GRID_MODELS = (
 GRID_DEVICES = ("pi-zero-2", "pi-4-1gb", "pi-4-4gb")  # 512 MiB, 1 GiB, 4 GiB
 GRID_BATCHES = (1, 8, 32, 64, 128)
 _GRID_WORKERS = 2  # trials side by side: a third of each is a library's import, on one core
-_MIB = 2**20
 
 
 def register(commands: Any) -> None:
@@ -72,8 +73,12 @@ def run(arguments: argparse.Namespace) -> int:
         targets, models, batches = _chosen(arguments)
         folder = open_store(arguments.out) if arguments.out else None
     console = talk_console(arguments)
+    if arguments.measure or arguments.grid:
+        for target in targets:
+            if reason := devices.why_no_limit(target.limit_bytes):
+                console.print(f"{target.name}: a trial cannot answer: {reason}", soft_wrap=True)
     cells = _cells(targets, models, batches, arguments, console)
-    case = "fit/grid" if arguments.grid else _case(targets[0], models, arguments.images)
+    case = GRID if arguments.grid else _case(targets[0], models, arguments.images)
     if arguments.json:
         print_json([cell.to_json() for cell in cells])
     else:
@@ -135,14 +140,15 @@ def _try_all(cells: Sequence[Cell], workers: int, tell: Callable[[str], None]) -
             tried.append(done)
             tell(
                 f"{done.device}, {done.model}, {done.method}, batch {done.batch}: "
-                f"predicted {done.predicted_bytes / _MIB:.0f} MiB; fits: {_trial_words(done)}"
+                f"predicted {done.predicted_bytes / MIB:.0f} MiB; fits: {_trial_words(done)}"
             )
     return tried
 
 
-def _case(target: Target, models: Sequence[str], images: int | None) -> str:
-    model = f"/{model_label(models[0])}" if len(models) == 1 else ""
-    return f"fit/{target.name}{model}" + (f"/{images}-images" if images else "")
+def _case(target: Target, models: Sequence[str], images: int | None) -> CaseName:
+    model = [model_label(models[0])] if len(models) == 1 else []
+    size = [f"{images}-images"] if images else []
+    return CaseName.of("fit", target.name, *model, *size)
 
 
 def _show(console: Console, cells: Sequence[Cell]) -> None:
@@ -161,7 +167,7 @@ def _show(console: Console, cells: Sequence[Cell]) -> None:
 
 
 def _table(cells: Sequence[Cell], is_tried: bool) -> Table:
-    limit = cells[0].limit_bytes / _MIB
+    limit = cells[0].limit_bytes / MIB
     title = f"{cells[0].model} on {cells[0].device}, {limit:.0f} MiB (all figures in MiB)"
     table = Table(title=title, title_justify="left")
     table.add_column("method")
@@ -177,7 +183,7 @@ def _table(cells: Sequence[Cell], is_tried: bool) -> Table:
 
 def _row(cell: Cell) -> list[str]:
     sizes = (cell.runtime_bytes, cell.tensors_bytes, cell.formula_bytes, cell.predicted_bytes)
-    figures = [f"{size / _MIB:.0f}" for size in sizes]
+    figures = [f"{size / MIB:.0f}" for size in sizes]
     return [
         *(cell.method, str(cell.batch), *figures),
         "yes" if cell.predicted_fits else "no",
@@ -189,7 +195,7 @@ def _trial_words(cell: Cell) -> str:
     if trial is None:
         return "not tried"
     if trial.fits:
-        return "yes" if trial.peak_bytes is None else f"yes, {trial.peak_bytes / _MIB:.0f}"
+        return "yes" if trial.peak_bytes is None else f"yes, {trial.peak_bytes / MIB:.0f}"
     if trial.fits is False:
         return f"no: {trial.phase}"
     return f"{trial.status}: {trial.error}"
@@ -206,7 +212,7 @@ def _agreement_words(found: Agreement) -> str:
         )
     lines += [
         f"  not so: {c.device}, {c.model}, {c.method}, batch {c.batch}: predicted "
-        f"{c.predicted_bytes / _MIB:.0f} of {c.limit_bytes / _MIB:.0f} MiB; fits: {_trial_words(c)}"
+        f"{c.predicted_bytes / MIB:.0f} of {c.limit_bytes / MIB:.0f} MiB; fits: {_trial_words(c)}"
         for c in found.disagreeing
     ]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""``zobench report``: the page of a folder of records, or of several machines side by side."""
+"""``zobench report``: rebuild reports from records; compare several machines on one page."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from bench.cli import add_command, print_json, user_errors
 
 EXAMPLES = """\
   zobench report zobench-results/2026-01-01T120000Z
+  zobench report --all results --out pages               every report below a folder
   zobench report results/*/default --out comparison      several machines on one page
 """
 
@@ -19,30 +20,38 @@ def register(commands: Any) -> None:
     parser = add_command(commands, "report", __doc__, EXAMPLES)
     parser.add_argument("folder", type=Path, nargs="+", help="an output folder of the suite")
     parser.add_argument(
+        "--all", action="store_true", help="rebuild the report of every folder of records below"
+    )
+    parser.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
-        default=Path("zobench-results/machines"),
-        help="of the page on several machines; default: %(default)s",
+        help="where pages go; default: next to the records, pages with --all,"
+        " zobench-results/machines for several machines",
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write plots and report; print the report's path."""
+    """Write plots and reports; print their paths."""
     from bench.records.store import read_records
     from bench.report.machines import write_machines_page
     from bench.report.page import write_report
+    from bench.report.pages import folders_below, write_reports
 
+    folders = arguments.folder
     with user_errors():
-        for folder in arguments.folder:
-            read_records(folder)
-    if len(arguments.folder) == 1:
-        path = write_report(arguments.folder[0])
+        for folder in folders:
+            folders_below(folder) if arguments.all else read_records(folder)
+    if arguments.all:
+        paths = write_reports(folders, arguments.out or Path("pages"))
+    elif len(folders) == 1:
+        paths = [write_report(folders[0], arguments.out)]
     else:
-        path = write_machines_page(arguments.folder, arguments.out)
+        out = arguments.out or Path("zobench-results") / "machines"
+        paths = [write_machines_page(folders, out)]
     if arguments.json:
-        print_json({"report": str(path)})
+        print_json({"reports": list(map(str, paths))})
     else:
-        print(path)
+        print(*paths, sep="\n")
     return 0

@@ -17,10 +17,10 @@ from bench.cli import (
     add_command,
     print_json,
 )
+from bench.groups import GROUPS, OPT_IN_GROUPS, SCALE_NAMES, TABLES
 from bench.records.store import RECORDS, read_records
 from bench.replication.table_run import NAMES
-from bench.suite.scales import SCALES
-from bench.suite.suite import ASKED, GROUPS, TABLES, new_folder
+from bench.suite.suite import new_folder
 from bench.suite.table_options import TABLE_OPTIONS, option_of
 
 EXAMPLES = """\
@@ -37,18 +37,19 @@ _EXITS = {0: EXIT_DONE, 1: EXIT_GATE, 2: EXIT_INTERRUPTED, 4: EXIT_USAGE, 5: EXI
 def register(commands: Any) -> None:
     """Add the sub-command's parser."""
     parser = add_command(commands, "run", __doc__, EXAMPLES)
-    parser.add_argument("--scale", default="default", help=f"one of {', '.join(SCALES)}")
-    known = f"{', '.join((*GROUPS, *ASKED))}; tables of the paper: {TABLES} or {', '.join(NAMES)}"
-    parser.add_argument("--only", metavar="GROUPS", help=f"comma-separated: {known}")
+    parser.add_argument("--scale", default="default", help=f"one of {', '.join(SCALE_NAMES)}")
+    groups = f"comma-separated: {', '.join((*GROUPS, *OPT_IN_GROUPS))}"
+    tables = f"tables of the paper: {TABLES} or {', '.join(NAMES)}"
+    parser.add_argument("--only", metavar="GROUPS", help=f"{groups}; {tables}")
     parser.add_argument("--out", metavar="DIR", help="default: zobench-results/<time>")
     parser.add_argument(
         "--model", help="in place of the scale's: NAME, torchvision:NAME, or package.module:factory"
     )
     parser.add_argument("--input-shape", metavar="SHAPE", help="of --model, e.g. 3,224,224")
     parser.add_argument("--device", help="where steps run: auto, cpu (default) or cuda")
-    tables = parser.add_argument_group("tables of the paper")
+    of_tables = parser.add_argument_group("tables of the paper")
     for name, (kind, text) in TABLE_OPTIONS.items():
-        tables.add_argument(f"--{name}", help=text, **option_of(kind))
+        of_tables.add_argument(f"--{name}", help=text, **option_of(kind))
     parser.set_defaults(run=run)
 
 

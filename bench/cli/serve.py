@@ -47,7 +47,6 @@ def register(commands: Any) -> None:
     """Add the sub-command's parser."""
     parser = add_command(commands, "serve", __doc__, EXAMPLES)
     parser.add_argument("--dir", type=Path, default=Path("zobench-results/served"), help="the run")
-    parser.add_argument("--transport", choices=("mqtt",), default="mqtt", help="default: mqtt")
     parser.add_argument("--broker", metavar="HOST", help="default: one inside this process")
     parser.add_argument(
         "--listen",

@@ -16,8 +16,9 @@ from bench.cli.config_options import add_config_options, chosen_config
 from bench.cli.threads import use_threads
 from bench.cli.train_progress import describe, showing_progress, stopping_on_interrupt
 from bench.format import split_of
+from bench.records.case_name import CaseName, split_part
 from bench.records.record import Record, provenance
-from bench.records.store import has_record, open_store, write_record
+from bench.records.store import open_store, record_path, write_record
 from bench.records.training_metrics import run_as_json, training_metrics
 from bench.suite.preflight import choose_device
 from bench.suite.suite import new_folder
@@ -142,13 +143,13 @@ def _saving(training: Any, folder: Path | None) -> Callable[[], None] | None:
     return None if folder is None else partial(save, training, folder)
 
 
-def _folder(out: Path | None, case: str) -> Path:
+def _folder(out: Path | None, case: CaseName) -> Path:
     """Open the folder for a case's record, by default one of its own; never one that holds it."""
     folder = new_folder() if out is None else out
     while out is None and folder.exists():  # of a run that began in the same second
         time.sleep(0.1)
         folder = new_folder()
-    if has_record(folder, case):
+    if record_path(folder, case).exists():
         raise ValueError(
             f"--out must hold no record of {case} yet, got {folder}; choose another folder, or "
             "leave it out for one named by the time"
@@ -156,17 +157,17 @@ def _folder(out: Path | None, case: str) -> Path:
     return open_store(folder)
 
 
-def _case(config: Mapping[str, Any]) -> str:
+def _case(config: Mapping[str, Any]) -> CaseName:
     """Name a training by what people vary; what else they chose is in the record's config."""
     trained = f"{config['algorithm']}-{config['dataset']}-{config['model']}"
-    split = split_of(config["high_share"]).replace("/", "-")
-    return f"train/{trained}/{split}/seed-{config['run_seed']}"
+    split = split_part(split_of(config["high_share"]))
+    return CaseName.of("train", trained, split, f"seed-{config['run_seed']}")
 
 
 def _as_record(run: dict[str, Any]) -> Record:
     config = run["config"]
     return Record(
-        case=_case(config),
+        case=str(_case(config)),
         group="train",
         case_version=1,
         status="ok" if run["outcome"] == "finished" else run["outcome"],

@@ -9,10 +9,10 @@ from typing import Any
 
 from bench.compare.gate_result import Judgement, State, judge
 from bench.compare.seeds import sample_seeds
+from bench.groups import TABLES
 from bench.records.gates import Gate, gate_of
 from bench.records.record import Metric, Record, unmeasured
 from bench.records.record_index import Results
-from bench.suite.suite import TABLES
 
 # How often something was measured, not what: two records may differ in it.
 _SAMPLING = {"run_seed", "runs", "processes", "repeats", "cycles"}

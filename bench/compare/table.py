@@ -11,6 +11,7 @@ from rich.table import Table
 from bench.compare.compare import Comparison, Row
 from bench.compare.gate_result import State
 from bench.format import MISSING, quantity
+from bench.records.case_name import CaseName
 
 COLUMNS = ("", "Case", "Figure", "Old", "New", "Gate", "Why")
 _SHOWN = (State.FAILS, State.BETTER, State.MOVED)  # what moved, the worst first
@@ -80,7 +81,7 @@ def _lines(found: Comparison) -> Iterator[str]:
     yield from (f"{case} fails now: {why}" for case, why in found.broken.items())
     yield from (f"{case} is not compared: {why}" for case, why in found.refused.items())
     if found.alone:
-        groups = Counter(case.split("/", maxsplit=1)[0] for case in found.alone)
+        groups = Counter(CaseName.parse(case).group for case in found.alone)
         yield f"only on one side: {', '.join(f'{n} of {group}' for group, n in groups.items())}"
     yield from found.remarks
     yield verdict_line(found)

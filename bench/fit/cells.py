@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import devices
+from bench.workloads.limits import TRIAL_TIMEOUT_S
 from bench.workloads.steps import BESIDE_OTHERS, RETURN_BLOCKS
 
 NEAR = 0.3  # a prediction within this share of the limit is a close one
 _GENEROUS_BYTES = 64 << 30  # a limit only for its counter
-_TIMEOUT_S = 600.0
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]?I?B?)", re.IGNORECASE)
 
@@ -157,7 +157,7 @@ def try_cell(cell: Cell) -> Trial:
         "bench.fit.trial:try_step",
         *(cell.model, cell.method, cell.batch, cell.images),
         limit_bytes=cell.limit_bytes,
-        timeout_s=_TIMEOUT_S,
+        timeout_s=TRIAL_TIMEOUT_S,
         env=RETURN_BLOCKS | BESIDE_OTHERS,
     )
     return Trial(
@@ -220,7 +220,7 @@ def _run(function: str, *arguments: Any, limit_bytes: int | None = None) -> devi
         f"bench.fit.prediction:{function}",
         *arguments,
         limit_bytes=limit_bytes,
-        timeout_s=_TIMEOUT_S,
+        timeout_s=TRIAL_TIMEOUT_S,
         env=RETURN_BLOCKS,
     )
     if run.status != "ok":

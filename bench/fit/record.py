@@ -6,21 +6,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.fit.cells import NEAR, Cell, agreement
+from bench.records.case_name import CaseName
 from bench.records.record import Metric, Record, provenance, single, unmeasured
 from bench.workloads.steps import RETURN_BLOCKS
 
+GRID = CaseName.of("fit", "grid")  # the suite's own devices, models and sizes
 
-def fit_record(case: str, cells: Sequence[Cell], device: Mapping[str, Any]) -> Record:
+
+def fit_record(case: CaseName, cells: Sequence[Cell], device: Mapping[str, Any]) -> Record:
     """Make the record of some cells.
 
     Args:
-        case: e.g. "fit/grid" or "fit/512MB/resnet18".
+        case: GRID, or a name such as fit/512MB/resnet18.
         cells: predicted, tried or not.
         device: the machine that it ran on, devices.DeviceSpec as JSON.
     """
     return Record(
-        case=case,
-        group="fit",
+        case=str(case),
+        group=case.group,
         case_version=1,
         status="ok",
         config={
@@ -33,7 +36,7 @@ def fit_record(case: str, cells: Sequence[Cell], device: Mapping[str, Any]) -> R
         },
         metrics=_metrics(cells),
         details={"cells": [cell.to_json() for cell in cells]},
-        provenance=provenance("fit", device, "closed" if case == "fit/grid" else "open"),
+        provenance=provenance("fit", device, "closed" if case == GRID else "open"),
     )
 
 

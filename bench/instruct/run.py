@@ -17,6 +17,7 @@ from bench.records.store import replacing
 from zo_core.algorithms.baselines.fedkseed import FedKSeed
 from zo_core.algorithms.baselines.fedkseed_pro import FedKSeedPro
 from zo_core.algorithms.methods.fedavg import FedAvg
+from zo_core.algorithms.steps.averaging import NonFiniteWeightsError
 from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
 from zo_core.data import Split
 from zo_core.federation.rounds import run_round, sample_cohort
@@ -128,7 +129,7 @@ class InstructRun:
         while record.outcome == "running" and record.rounds_done < config.rounds:
             try:
                 self._step(record.rounds_done)
-            except (GridError, NonFiniteLossError) as error:
+            except (GridError, NonFiniteLossError, NonFiniteWeightsError) as error:
                 record.outcome, record.reason = "diverged", f"round {record.rounds_done}: {error}"
                 break
             done = record.rounds_done

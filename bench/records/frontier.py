@@ -56,7 +56,7 @@ class Point:
 def points_of(results: Results, panel: str) -> list[Point]:
     """List a panel's points: variants by the least memory of their ways, and so each one's ways."""
     records = [r for r in results.group("frontier") if r.status == "ok"]
-    chosen = [record for record in records if _panel(record) == panel]
+    chosen = [record for record in records if record.name.panel == panel]
     chosen.sort(key=lambda r: (r.metrics["low_memory"].value or 0.0, r.case))
     variants: dict[str, list[Record]] = {}
     for record in chosen:
@@ -70,7 +70,7 @@ def points_of(results: Results, panel: str) -> list[Point]:
 
 def panels_of(results: Results) -> list[str]:
     """List what has points of its own: splits of the digits, of other data sets."""
-    return sorted({_panel(r) for r in results.group("frontier") if r.status == "ok"})
+    return sorted({r.name.panel for r in results.group("frontier") if r.status == "ok"})
 
 
 def title_of(panel: str) -> str:
@@ -93,10 +93,6 @@ def family_of(costs: Sequence[Mapping[str, Any]]) -> str:
     if not any(cost["backprop"] for cost in low):
         return forwards
     return both if any(cost["forwards"] for cost in low) else backprop
-
-
-def _panel(record: Record) -> str:
-    return record.case.split("/")[1]
 
 
 def best_under(points: Iterable[Point], cap: float) -> Point | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import statistics
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -11,10 +12,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bench import SUITE_VERSION
-from bench.records.migration import SCHEMA, migrate
+from bench.records.case_name import CaseName
+from bench.records.typed_json import from_json
+
+T = TypeVar("T")
+SCHEMA = "zobench-record/2"  # name and version of the format
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +92,7 @@ class Provenance:
     created: str  # ISO 8601, UTC
     device: Mapping[str, Any]  # the device profile, devices.DeviceSpec as JSON
     division: str = "open"  # "closed": the suite's fixed cases; "open": anything, as config says
+    commit_reason: str | None = None  # why commit is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +110,22 @@ class Record:
     provenance: Provenance
 
     @property
+    def name(self) -> CaseName:
+        """The case's name, parsed."""
+        return CaseName.parse(self.case)
+
+    def details_as(self, kind: type[T]) -> T | None:
+        """Return the details as their dataclass; None where there are none.
+
+        Args:
+            kind: the dataclass, or one of those, that bench.records.details has for the group.
+
+        Raises:
+            ValueError: the details have a different shape.
+        """
+        return from_json(kind, self.details) if self.details else None
+
+    @property
     def config_hash(self) -> str:
         """The hash of the record's config."""
         return config_hash(self.config)
@@ -119,16 +141,29 @@ class Record:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Record:
-        """Rebuild a record from :meth:`to_json`'s data, or that of an older version.
+        """Rebuild a record from :meth:`to_json`'s data.
 
         Raises:
-            ValueError: the data is of another schema.
+            ValueError: the data does not have this program's schema.
         """
-        data = migrate(data)
+        require_schema(data)
         fields = {key: data[key] for key in cls.__dataclass_fields__}
         fields["provenance"] = Provenance(**data["provenance"])
         fields["metrics"] = {name: _metric(m) for name, m in data["metrics"].items()}
         return cls(**fields)
+
+
+def require_schema(data: Mapping[str, Any]) -> None:
+    """Refuse data of a different version of the format.
+
+    Raises:
+        ValueError: the schema is not this program's.
+    """
+    if data.get("schema") != SCHEMA:
+        raise ValueError(
+            f"schema must be {SCHEMA}, got {data.get('schema')!r}; use the version of zobench that"
+            " wrote the record"
+        )
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
@@ -153,6 +188,7 @@ def provenance(scale: str, device: Mapping[str, Any], division: str = "open") ->
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         device=device,
         division=division,
+        commit_reason=None if commit else why_no_commit(),
     )
 
 
@@ -171,7 +207,25 @@ def source_commit() -> tuple[str | None, bool | None]:
         return None, None
 
 
+def why_no_commit(folder: Path = Path(__file__).parent) -> str | None:
+    """Say why git tells no commit for a folder, None where it does."""
+    try:
+        _git(folder, "rev-parse", "HEAD")
+    except OSError as error:
+        return f"git does not run here ({error.strerror})"
+    except subprocess.CalledProcessError as error:
+        if "dubious ownership" in error.stderr:
+            return "the checkout belongs to a different user (see git's safe.directory)"
+        return "made outside of a checkout"
+    return None
+
+
 def _git(folder: Path, *command: str) -> str:
     return subprocess.run(
-        ["git", *command], cwd=folder, capture_output=True, text=True, check=True
+        ["git", *command],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "LC_ALL": "C"},
     ).stdout.strip()

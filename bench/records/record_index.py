@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from bench.format import MODELS
+from bench.labels import MODELS
+from bench.records.case_name import CaseName
 from bench.records.record import Metric, Record
 
 _NO_REASON = "no reason was recorded"
@@ -26,20 +27,24 @@ class Results:
         """Return a group's records, failed ones included."""
         return [record for record in self.by_case.values() if record.group == name]
 
-    def metric(self, case: str, name: str) -> Metric | None:
+    def record(self, case: CaseName | str) -> Record | None:
+        """Return a case's record; None where there is none."""
+        return self.by_case.get(str(case))
+
+    def metric(self, case: CaseName | str, name: str) -> Metric | None:
         """Return a metric that has a value; None where there is none."""
-        record = self.by_case.get(case)
+        record = self.record(case)
         metric = record.metrics.get(name) if record else None
         return metric if metric is not None and metric.value is not None else None
 
-    def value(self, case: str, name: str) -> float | None:
+    def value(self, case: CaseName | str, name: str) -> float | None:
         """Return a metric's value; None where there is none."""
         metric = self.metric(case, name)
         return metric.value if metric else None
 
-    def reason(self, case: str, name: str) -> str:
+    def reason(self, case: CaseName | str, name: str) -> str:
         """Say in a few words why a metric has no value."""
-        record = self.by_case.get(case)
+        record = self.record(case)
         if record is None:
             return "not run"
         if record.status != "ok":
@@ -66,11 +71,11 @@ class Results:
 
     def splits(self) -> list[str]:
         """List the accuracy cases' splits, e.g. "10-90"."""
-        return sorted({record.case.split("/")[2] for record in self.group("accuracy")})
+        return sorted({record.name.split for record in self.group("accuracy")})
 
     def algorithms(self) -> list[str]:
         """List the accuracy cases' algorithms, ZOWarmUp first."""
-        names = {record.case.split("/")[1] for record in self.group("accuracy")}
+        names = {record.name.variant for record in self.group("accuracy")}
         return sorted(names, key=lambda name: (name != "zowarmup", name))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.records.case_name import CaseName
 from bench.records.record import Record
 
 RECORDS = "records"
@@ -37,20 +38,15 @@ def open_store(folder: Path) -> Path:
 
 def write_record(folder: Path, record: Record) -> Path:
     """Write a record under a temporary name and rename it, so that no half file ever shows."""
-    path = _path(folder, record.case)
+    path = record_path(folder, record.name)
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(record.to_json(), indent=1, allow_nan=False) + "\n")
     return path
 
 
-def has_record(folder: Path, case: str) -> bool:
-    """Tell whether a folder holds a case's record."""
-    return _path(folder, case).exists()
-
-
-def remove_record(folder: Path, case: str) -> None:
-    """Remove a case's record, where there is one."""
-    _path(folder, case).unlink(missing_ok=True)
+def record_path(folder: Path, case: CaseName) -> Path:
+    """Return where a folder has a case's record, whether the file exists or not."""
+    return folder / RECORDS / case.file_name
 
 
 def read_records(folder: Path) -> list[Record]:
@@ -74,10 +70,6 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _path(folder: Path, case: str) -> Path:
-    return folder / RECORDS / f"{case.replace('/', '-')}.json"
 
 
 def _read(path: Path) -> Record:

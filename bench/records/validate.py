@@ -11,8 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bench.records.migration import SCHEMA, migrate
-from bench.records.record import Record, config_hash
+from bench.records.case_name import CaseName
+from bench.records.details.schema import DETAILS_SCHEMA_FILE
+from bench.records.record import Record, config_hash, require_schema
+from bench.records.step_memory import implausible_peak
 from bench.records.store import RECORDS, StoreError
 
 SCHEMA_FILE = Path(__file__).with_name("record.schema.json")
@@ -56,18 +58,17 @@ def check_file(path: Path) -> Checked:
     """Check one record's file.
 
     Args:
-        path: a JSON file of this schema or of an older one, which is migrated first.
+        path: a JSON file of this program's schema.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
-        older = data.get("schema")
-        data = migrate(data)
-    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        require_schema(data)
+    except (ValueError, AttributeError) as error:
         return Checked(path=path, problems=(f"no record: {error}",), remarks=())
     problems = list(_schema_problems(data))
     if not problems:
-        problems = [*_sum_problems(data), *_name_problems(data, path)]
-    remarks = () if problems else tuple(_remarks(data, older))
+        problems = [*_sum_problems(data), *_name_problems(data, path), *_peak_problems(data)]
+    remarks = () if problems else tuple(_remarks(data))
     return Checked(path=path, problems=tuple(problems), remarks=remarks)
 
 
@@ -83,7 +84,9 @@ def _validator() -> Any:
         raise ModuleNotFoundError(
             "checking records needs jsonschema; run: pip install 'zobench[bench]'"
         ) from error
-    return Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
+    files = (SCHEMA_FILE, DETAILS_SCHEMA_FILE)
+    schemas = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    return Draft202012Validator({"allOf": schemas})
 
 
 def _schema_problems(data: Any) -> Iterator[str]:
@@ -126,25 +129,30 @@ def _is_same(found: Any, expected: Any) -> bool:
 
 
 def _name_problems(data: Mapping[str, Any], path: Path) -> Iterator[str]:
-    case, device = data["case"], data["provenance"]["device"]
-    if case.split("/")[0] != data["group"]:
-        yield f"group: must be {case.split('/')[0]}, the first part of case"
-    if path.name != f"{case.replace('/', '-')}.json":
-        yield f"the file must be named {case.replace('/', '-')}.json after its case"
-    for name, value in device.items():
-        if value is None and name not in device["notes"]:
-            yield f"provenance.device.notes: must say why {name} is null"
+    name, device = CaseName.parse(data["case"]), data["provenance"]["device"]
+    if name.group != data["group"]:
+        yield f"group: must be {name.group}, the first part of case"
+    if path.name != name.file_name:
+        yield f"the file must be named {name.file_name} after its case"
+    for field, value in device.items():
+        if value is None and field not in device["notes"]:
+            yield f"provenance.device.notes: must say why {field} is null"
 
 
-def _remarks(data: Mapping[str, Any], older: str) -> Iterator[str]:
+def _peak_problems(data: Mapping[str, Any]) -> Iterator[str]:
+    record = Record.from_json(data)
+    problem = implausible_peak(record.config.get("device", "cpu"), record.metrics)
+    if problem is not None:
+        yield f"metrics.{problem}"
+
+
+def _remarks(data: Mapping[str, Any]) -> Iterator[str]:
     record = Record.from_json(data)
     origin = record.provenance
-    if older != SCHEMA:
-        yield f"written as {older}, read as {SCHEMA}"
     if origin.dirty:
         yield "made with uncommitted changes: its commit does not say what ran"
     if origin.commit is None:
-        yield "made outside of a checkout: no commit says what ran"
+        yield f"{origin.commit_reason or 'made outside of a checkout'}: no commit says what ran"
     if origin.division == "open":
         yield "open division: not one of the suite's fixed cases"
     if origin.device["emulator"]:

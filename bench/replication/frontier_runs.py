@@ -144,12 +144,11 @@ def dataset_in(data_dir: str) -> str:
 def _run_of(record: Record) -> Run:
     from zo_core.algorithms import taken_by
 
-    _, variant, split = record.case.split("/")
     chosen = taken_by(record.config["algorithm"], record.config)
     return Run(
-        panel=split,
-        split=split,
-        variant=variant,
+        panel=record.name.split,
+        split=record.name.split,
+        variant=record.name.variant,
         config=chosen | {"run_seed": record.details["seeds"][0]},
         curves=record.details["curves"],
         sources={record.case: record.config_hash},

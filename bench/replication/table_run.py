@@ -24,7 +24,8 @@ from bench.replication.search import (
 from bench.replication.spec import PaperTable, Row, TableScale, cells_of, splits_of
 from bench.replication.summary import details_of, metrics_of, places_of
 from bench.sweeps.cell import Cell, CellResult, CellStore
-from bench.sweeps.engines import Surroundings, Workplace, check_engine, open_engine
+from bench.sweeps.engines import Workplace, check_engine, open_engine
+from bench.sweeps.task import Surroundings
 from zo_core.data import require_dataset
 
 Tell = Callable[[str], None]

@@ -1,105 +1,77 @@
-"""The answer in three sentences, from the records: does it fit, at what cost, what does it buy."""
+"""The answer in three sentences: what fits, what it costs, what accuracy it reaches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
-from bench.format import duration, less_or_more, percent, points, size
-from bench.records.paired import PairedDifference, compare_on_seeds
+from bench.format import percent, points
+from bench.labels import label
+from bench.records.case_name import CaseName
+from bench.records.paired import compare_on_seeds
 from bench.records.record_index import Results
-from bench.records.step_memory import step_memory
-from bench.report.groups.fit_statement import fit_sentence
-from bench.report.groups.statements import STEP_BATCH, verdict
-
-_TRAINING = ("zo", "fedavg")
-Pairs = dict[tuple[str, int], tuple[float, float]]  # a figure of model and batch: ZO's, backprop's
+from bench.report.costs import DOWN, TIME, UP, Pair, memory_figure, pairs
+from bench.report.groups.fit import fit_sentence
+from bench.report.table import verdict
 
 
 def headline(results: Results) -> list[str]:
-    """Say in three sentences what a person with this machine wants to know.
+    """Summarize a run in three sentences.
 
     Args:
-        results: a run's records; a sentence that they do not bear out is left out.
+        results: the run's records.
+
+    Returns:
+        The sentences for which there are records.
     """
-    said = (fit_sentence(results), cost_sentence(results), accuracy_sentence(results))
-    return [sentence for sentence in said if sentence is not None]
+    found = (fit_sentence(results), cost_sentence(results), accuracy_sentence(results))
+    return [sentence for sentence in found if sentence is not None]
 
 
 def cost_sentence(results: Results) -> str | None:
-    """Say what one step and one round cost by ZO, against backprop, where both were measured.
+    """Compare one step and one round of ZO with backprop's.
 
-    Memory and time are of the same step where both were measured for one; else each of its own.
+    Memory and time are of the same step where one step has both.
     """
-    memory = step_memory(results)
-    of_memory = _pairs(results, "memory", memory.above)
-    of_time = _pairs(results, "time", "step")
-    both = [step for step in of_memory if step in of_time]
-    parts = [
-        *_against(of_memory, both, size, f"{memory.name} above the loaded model"),
-        *_against(of_time, both, duration, "time a step"),
-        *_bytes(results),
-    ]
-    if not parts:
-        return None
-    return f"At what cost? ZO takes {'; '.join(parts)}."
+    memory, time = pairs(results, memory_figure(results)), pairs(results, TIME)
+    measured = {(pair.model, pair.batch) for pair in time}
+    shared = [(p.model, p.batch) for p in memory if (p.model, p.batch) in measured]
+    parts = [_step(pair) for figure in (memory, time) if (pair := _first(figure, shared))]
+    rounds = zip(pairs(results, UP), pairs(results, DOWN), strict=False)
+    parts += [_round(up, down) for up, down in rounds][:1]
+    return f"ZO compared with backprop: {'; '.join(parts)}." if parts else None
+
+
+def _first(found: list[Pair], shared: list[tuple[str, int | None]]) -> Pair | None:
+    preferred = [pair for pair in found if (pair.model, pair.batch) in shared[:1]]
+    return next(iter([*preferred, *found]), None)
+
+
+def _step(pair: Pair) -> str:
+    return (
+        f"{pair.comparison} {pair.figure.compared} ({pair.values}; {label(pair.model)}, batch"
+        f" {pair.batch})"
+    )
+
+
+def _round(up: Pair, down: Pair) -> str:
+    return f"{up.values} sent and {down.values} received per client per round of {label(up.model)}"
 
 
 def accuracy_sentence(results: Results) -> str | None:
-    """Say what ZOWarmUp reaches, split by split."""
+    """Compare ZOWarmUp's accuracy with High-Res-Only's, split by split."""
     parts = [part for split in results.splits() if (part := _split(results, split))]
-    if not parts:
-        return None
-    return f"What does it buy? ZOWarmUp reaches {'; '.join(parts)}."
-
-
-def _reading(found: PairedDifference) -> str:
-    return "too few seeds for a verdict" if found.interval is None else verdict(found)
-
-
-def _pairs(results: Results, group: str, metric: str) -> Pairs:
-    """Look a figure up for both methods, where both have it; the paper's batch comes first."""
-    pairs = {}
-    for model in results.models(group):
-        for batch in sorted(results.batches(group, model), key=lambda b: (b != STEP_BATCH, -b)):
-            cases = (f"{group}/{model}/{method}/b{batch}" for method in _TRAINING)
-            zo, backprop = (results.value(case, metric) for case in cases)
-            if zo and backprop:
-                pairs[model, batch] = zo, backprop
-    return pairs
-
-
-def _against(
-    pairs: Pairs, rather: Sequence[tuple[str, int]], write: Callable[[float], str], words: str
-) -> list[str]:
-    """Compare the two methods in one step, rather in one of those named; none where none is."""
-    for model, batch in [*rather, *pairs][:1]:
-        zo, backprop = pairs[model, batch]
-        ratio = less_or_more(zo, backprop)
-        return [f"{ratio} {words} ({write(zo)} against {write(backprop)}, batch {batch})"]
-    return []
-
-
-def _bytes(results: Results) -> list[str]:
-    for model in results.models("bytes"):
-        zo, backprop = (
-            [results.value(f"bytes/{model}/{method}", f"{way}_payload") for way in ("up", "down")]
-            for method in _TRAINING
-        )
-        if all(zo) and all(backprop):
-            ours, theirs = (" up and ".join(size(v or 0.0) for v in s) for s in (zo, backprop))
-            return [f"{ours} down a round in place of {theirs} down"]
-    return []
+    return f"Test accuracy of ZOWarmUp: {'; '.join(parts)}." if parts else None
 
 
 def _split(results: Results, split: str) -> str | None:
-    cases = [f"accuracy/{name}/{split}" for name in ("zowarmup", "high-res-only")]
-    first, second = (results.by_case.get(case) for case in cases)
+    cases = [CaseName.accuracy(name, split) for name in ("zowarmup", "high-res-only")]
+    first, second = map(results.record, cases)
     found = compare_on_seeds(first, second, "test_accuracy")
-    ours, theirs = (results.value(case, "test_accuracy") for case in cases)
-    if found is None or ours is None or theirs is None:
+    accuracy = results.value(cases[0], "test_accuracy")
+    if found is None or first is None or accuracy is None:
         return None
-    data = results.by_case[cases[0]].config.get("dataset", "the data")
+    diverged = list(first.details.get("outcomes", ())).count("diverged")
     return (
-        f"{percent(ours)} on {data} with {split.replace('-', '/')} high- and low-resource clients,"
-        f" {points(found.mean)} points against High-Res-Only (n = {found.n}; {_reading(found)})"
+        f"{percent(accuracy)} on {first.config.get('dataset', 'the data')} with"
+        f" {split.replace('-', '/')} high/low-resource clients, {points(found.mean)} points"
+        f" against High-Res-Only (n = {found.n}, {verdict(found)}"
+        f"{f', {diverged} diverged' if diverged else ''})"
     )

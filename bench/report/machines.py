@@ -1,4 +1,4 @@
-"""Several machines on one page: each folder of records is a column, each figure a row."""
+"""Several machines on one page: a column per folder of records, a row per figure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.format import MISSING, label, quantity, size
+from bench.format import MISSING, quantity, size
+from bench.labels import label
+from bench.records.case_name import CaseName
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.step_memory import DEVICE, HOST
@@ -16,15 +18,15 @@ from bench.report.plots.machines import machine_plots
 from bench.report.provenance import commit_words
 from bench.report.table import Cell, Table
 
-# The figures that machines are compared by: group, metric, words.
+# The figures that the page compares: group, metric, caption.
 _FIGURES = (
     ("memory", DEVICE.above, "Peak device memory above the loaded model, allocated"),
     ("memory", DEVICE.whole, DEVICE.whole_name),
-    ("memory", HOST.above, "Peak memory of the host above the loaded model"),
-    ("memory", HOST.whole, "Peak memory of the host, the whole process"),
-    ("time", "step", "Time of one step"),
-    ("bytes", "up_payload", "Bytes up, a client and round"),
-    ("bytes", "down_payload", "Bytes down, a client and round"),
+    ("memory", HOST.above, "Peak host memory above the loaded model"),
+    ("memory", HOST.whole, "Peak host memory of the whole process"),
+    ("time", "step", "Time per step"),
+    ("bytes", "up_payload", "Bytes up per client per round"),
+    ("bytes", "down_payload", "Bytes down per client per round"),
     ("accuracy", "test_accuracy", "Test accuracy"),
 )
 _PROFILE = {
@@ -53,10 +55,10 @@ class Machine:
 
 
 def write_machines_page(folders: Sequence[Path], out: Path) -> Path:
-    """Write the page that sets several folders of records side by side.
+    """Write the page that compares several folders of records.
 
     Args:
-        folders: output folders of the suite, one a machine.
+        folders: output folders of the suite, one per machine.
         out: the folder for machines.html and its plots.
 
     Returns:
@@ -137,19 +139,19 @@ def _figure_table(machines: Sequence[Machine], group: str, metric: str, words: s
     for case in dict.fromkeys(found):
         cells = [_cell(machine, case, metric, _version(machines, case)) for machine in machines]
         if any(cell.text != MISSING for cell in cells):
-            parts = (label(part) for part in case.split("/")[1:])
+            parts = (label(part) for part in CaseName.parse(case).parts)
             rows.append((Cell(", ".join(parts)), *cells))
     columns = ("Case", *(machine.name for machine in machines))
     return Table(caption=words, columns=columns, rows=tuple(rows), labels=1)
 
 
 def _version(machines: Sequence[Machine], case: str) -> int:
-    records = (machine.results.by_case.get(case) for machine in machines)
+    records = (machine.results.record(case) for machine in machines)
     return max(record.case_version for record in records if record)
 
 
 def _cell(machine: Machine, case: str, name: str, version: int) -> Cell:
-    record = machine.results.by_case.get(case)
+    record = machine.results.record(case)
     if record is None:
         return Cell(MISSING, "not run")
     if record.case_version != version:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -12,16 +13,14 @@ from typing import Any
 from bench.format import instant
 from bench.records.record import Record
 from bench.records.record_index import Results
-from bench.records.store import open_store, read_records, replacing
+from bench.records.store import read_records, replacing
 from bench.report.headline import headline
 from bench.report.plots.style import Plot, save
-from bench.report.provenance import device_rows, method_table, origin_rows, record_links
+from bench.report.provenance import RecordLink, device_rows, method_table, origin_rows, record_links
 from bench.report.reproduce import command_lines
-from bench.report.sections import SECTIONS, Section
+from bench.report.section import Section
+from bench.report.sections import SECTIONS
 from bench.report.table import Table
-from bench.report.terminal import summary_table
-
-__all__ = ["summary_table", "write_report"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +28,7 @@ class EmbeddedPlot:
     """A plot as the page holds it."""
 
     source: str  # data URI of the SVG
-    png: str  # path of the PNG beside the page
+    png: str  # path of the PNG, relative to the page
     caption: str
     alt: str
 
@@ -39,7 +38,7 @@ class Part:
     """One section as the page holds it."""
 
     section: Section
-    says: Sequence[str]
+    sentences: Sequence[str]
     tables: Sequence[Table]
     plots: Sequence[EmbeddedPlot]
     notes: Sequence[str]
@@ -51,34 +50,42 @@ class Part:
         return not (self.tables or self.plots or self.notes or self.missing)
 
 
-def write_report(folder: Path) -> Path:
+def write_report(folder: Path, out: Path | None = None) -> Path:
     """Write the report of a folder's records: report.html, and the plots under plots/.
 
     Args:
         folder: an output folder of the suite.
+        out: where the report goes; by default next to the records.
 
     Returns:
         The HTML file.
 
     Raises:
-        StoreError: there are no records, one is malformed, or the folder cannot be written to.
+        StoreError: there are no records, or one is malformed.
+        OSError: the folder cannot be written to.
         ModuleNotFoundError: an optional dependency is missing; the message names the extra.
     """
     require_extra()
-    records = read_records(folder)
-    plots = open_store(folder) / "plots"
-    plots.mkdir(exist_ok=True)
+    records, out = read_records(folder), out or folder
+    plots = out / "plots"
+    plots.mkdir(parents=True, exist_ok=True)
     results = Results.of(records)
     parts = [_part(results, section, plots) for section in SECTIONS]
     absent = [p.section for p in parts if p.is_empty and not p.section.optional]
-    path = folder / "report.html"
+    path = out / "report.html"
     with replacing(path) as temporary:
-        page = render(records, [part for part in parts if not part.is_empty], absent)
+        links = record_links(records, Path(os.path.relpath(folder, out)))
+        page = render(records, links, [part for part in parts if not part.is_empty], absent)
         temporary.write_text(page, encoding="utf-8")
     return path
 
 
-def render(records: Sequence[Record], parts: Sequence[Part], absent: Sequence[Section]) -> str:
+def render(
+    records: Sequence[Record],
+    links: Sequence[RecordLink],
+    parts: Sequence[Part],
+    absent: Sequence[Section],
+) -> str:
     """Fill the page's template: with sections, and with the names of those without records."""
     newest = max(records, key=lambda record: record.provenance.created).provenance
     return fill(
@@ -86,7 +93,7 @@ def render(records: Sequence[Record], parts: Sequence[Part], absent: Sequence[Se
         newest=newest,
         created=instant(newest.created),
         dirty=any(record.provenance.dirty for record in records),
-        answer=headline(Results.of(records)) or [part.says[0] for part in parts if part.says],
+        answer=headline(Results.of(records)) or [p.sentences[0] for p in parts if p.sentences],
         device=device_rows(newest.device),
         parts=parts,
         absent=absent,
@@ -94,7 +101,7 @@ def render(records: Sequence[Record], parts: Sequence[Part], absent: Sequence[Se
         methods=method_table(records),
         definitions={w: how for part in parts for w, how in part.section.definitions.items()},
         origin=origin_rows(records),
-        links=record_links(records),
+        links=links,
     )
 
 
@@ -117,7 +124,7 @@ def _part(results: Results, section: Section, plots: Path) -> Part:
     made = [plot for make in section.plots for plot in make(results)]
     return Part(
         section=section,
-        says=[line for say in section.says for line in say(results)] if records else [],
+        sentences=[line for make in section.sentences for line in make(results)],
         tables=[table for make in section.tables for table in make(results)],
         plots=[embedded(plot, plots) for plot in made],
         notes=[note for record in records for note in _notes(record.details)],

@@ -1,6 +1,4 @@
-"""The page of findings, written from the committed records:
-``python -m bench.report.paper_results``.
-"""
+"""The page of the paper's claims, written from the committed records by ``make docs``."""
 
 from __future__ import annotations
 
@@ -9,14 +7,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.format import MISSING, points
+from bench.records.case_name import CaseName
 from bench.records.paired import PairedDifference
 from bench.records.record import Record
 from bench.records.store import RECORDS, read_records, replacing
-from bench.report.groups.paper_claims import CLAIMS, Claim, Comparison
-from bench.report.groups.replication import difference, label_of, metric_of, place_of
-from bench.report.groups.statements import interval_text
+from bench.report.paper_claims import CLAIMS, Claim, Comparison
+from bench.report.places import difference, label_of, metric_of, place_of
+from bench.report.table import interval_text
 
-PAGE = Path("docs") / "findings.md"
+PAGE = Path("docs") / "paper-results.md"
 _QUANTITIES = {
     "test_accuracy": "test",
     "gain": "gain over the warm-up",
@@ -24,18 +23,18 @@ _QUANTITIES = {
     "worst_decile_accuracy": "worst decile",
 }
 _HEAD = """\
-# Findings: the paper's claims on this suite
+# The paper's claims, tested here
 
-Written by `python -m bench.report.paper_results` from the records under `results/`; a test fails if
-the two differ. The paper is Legate, Rish, Belilovsky, arXiv 2509.03503.
+Generated from the records under `results/` by `make docs`; a test checks that it is current. The
+paper is Legate, Rish, Belilovsky, arXiv 2509.03503.
 
 Differences are percentage points between two runs of one seed, which share partition, initial
-weights and cohorts: their mean, Student's 95 % interval and the number n of seeds. A difference is
-*told* where the interval leaves 0 out; where it does not, or where n is below 3, these runs cannot
-tell. "The same" can never be confirmed by such an interval, only contradicted; its width says how
-large a difference could hide. Many intervals stand on this page, so about one in twenty misses its
-value by chance. A claim that fails on a small network and small images may well hold on the
-paper's.
+weights and cohorts: mean, Student's 95 % interval and number of seeds n. A difference is
+*significant* when the interval excludes 0. Otherwise, or when n is below 3, the result is
+inconclusive. Such an interval can contradict "the same" but never confirm it; its width shows how
+large a difference could be hidden. This page has many intervals, so expect about one in twenty to
+miss the true value by chance. A claim that fails on a small network and small images may still hold
+on the paper's.
 """
 _SCALES = {
     "default": (
@@ -54,7 +53,7 @@ _SCALES = {
 }
 
 
-def findings_page(repository: Path) -> str:
+def results_page(repository: Path) -> str:
     """Write the page from the committed records."""
     parts = [_HEAD]
     for folder in table_folders(repository):
@@ -68,7 +67,7 @@ def findings_page(repository: Path) -> str:
         run = [(claim, record) for claim, record in answers if record is not None]
         parts.append("\n".join(_summary(run)) + "\n")
         if missing := "; ".join(claim.title for claim, record in answers if record is None):
-            parts.append(f"Not run here: {missing}.\n")
+            parts.append(f"Not run: {missing}.\n")
         parts += ["\n".join(_claim(claim, record)) + "\n" for claim, record in run]
     return "\n".join(parts)
 
@@ -83,15 +82,15 @@ def update(repository: Path) -> Path:
     """Write the page into the docs folder."""
     path = repository / PAGE
     with replacing(path) as temporary:
-        temporary.write_text(findings_page(repository))
+        temporary.write_text(results_page(repository))
     return path
 
 
 def verdict(claim: Claim, found: Sequence[PairedDifference | None]) -> str:
-    """Say in a few words what the differences tell of a claim.
+    """Summarize what the differences show about a claim.
 
     Args:
-        claim: says which way they should go.
+        claim: states the expected sign.
         found: None where there are no runs.
     """
     known = [d for d in found if d is not None and d.sign is not None]
@@ -101,26 +100,30 @@ def verdict(claim: Claim, found: Sequence[PairedDifference | None]) -> str:
     held = sum(d.sign == wanted for d in known)
     if claim.expected == "same":
         apart = len(known) - held
-        return "no difference told" if not apart else f"a difference in {apart} of {len(known)}"
+        return (
+            "no significant difference"
+            if not apart
+            else f"a significant difference in {apart} of {len(known)}"
+        )
     against = sum(d.sign == -wanted for d in known)
     if held == len(known):
-        return "confirmed" if len(known) == len(found) else f"confirmed in the {held} that were run"
+        return "confirmed" if len(known) == len(found) else f"confirmed in the {held} that ran"
     if against:
         return f"confirmed in {held} of {len(known)}, contradicted in {against}"
     return (
-        f"confirmed in {held} of {len(known)}, the others cannot be told"
+        f"confirmed in {held} of {len(known)}, the others are inconclusive"
         if held
-        else ("cannot be told")
+        else "inconclusive"
     )
 
 
 def _record_of(claim: Claim, records: dict[str, Record]) -> Record | None:
-    found = (records.get(f"tables/{table}") for table in claim.tables)
+    found = (records.get(str(CaseName.of("tables", table))) for table in claim.tables)
     return next((record for record in found if record is not None), None)
 
 
 def _summary(run: Sequence[tuple[Claim, Record]]) -> Iterator[str]:
-    yield from ("| claim | here |", "|---|---|")
+    yield from ("| claim | result |", "|---|---|")
     for claim, record in run:
         yield f"| {claim.title} | {_verdict(claim, record)} |"
 
@@ -128,13 +131,13 @@ def _summary(run: Sequence[tuple[Claim, Record]]) -> Iterator[str]:
 def _claim(claim: Claim, record: Record) -> Iterator[str]:
     yield from (f"### {claim.title}", "", f"The paper: {claim.paper}", "")
     found = _differences(claim, record)
-    yield f"**Here: {_verdict(claim, record)}.**"
+    yield f"**Result: {_verdict(claim, record)}.**"
     yield from ("", "| high/low | comparison | difference | 95 % interval | n |")
     yield "|---|---|---|---|---|"
-    for comparison, split, told in found:
-        yield _row(record, comparison, split, told)
+    for comparison, split, diff in found:
+        yield _row(record, comparison, split, diff)
     if ended := _diverged(record, found):
-        yield from ("", f"Diverged, so that the last good model counts: {ended}.")
+        yield from ("", f"Diverged, so the last good model counts: {ended}.")
     if claim.spread:
         yield from ("", *_spread(claim, record))
     if claim.remark:
@@ -142,19 +145,19 @@ def _claim(claim: Claim, record: Record) -> Iterator[str]:
 
 
 def _verdict(claim: Claim, record: Record) -> str:
-    """Judge by the differences between methods that trained: most runs of neither diverged."""
+    """Judge by the comparisons in which most runs of both methods finished."""
     found = _differences(claim, record)
     trained = [
-        told
-        for comparison, split, told in found
+        diff
+        for comparison, split, diff in found
         if not any(
             _mostly_diverged(record, row, split) for row in (comparison.row, comparison.other)
         )
     ]
-    words = verdict(claim, trained) if trained else "cannot be told"
+    words = verdict(claim, trained) if trained else "inconclusive"
     left_out = len(found) - len(trained)
     return words + (
-        f"; {left_out} of {len(found)} do not count, as most of their runs diverged"
+        f"; {left_out} of {len(found)} do not count because most of their runs diverged"
         if left_out
         else ""
     )
@@ -168,15 +171,15 @@ def _mostly_diverged(record: Record, row: str, split: str) -> bool:
 def _diverged(
     record: Record, found: Sequence[tuple[Comparison, str, PairedDifference | None]]
 ) -> str:
-    """Name the places of the comparisons whose runs diverged, and how many did."""
+    """List where runs diverged, and how many."""
     places = dict.fromkeys((c.row, split) for c, split, _ in found)
-    told = []
+    diverged = []
     for row, split in places:
         place = place_of(record, row, split)
         outcomes = place["outcomes"] if place else []
         if count := outcomes.count("diverged"):
-            told.append(f"{label_of(record, row)} at {split} ({count} of {len(outcomes)} runs)")
-    return "; ".join(told)
+            diverged.append(f"{label_of(record, row)} at {split} ({count} of {len(outcomes)} runs)")
+    return "; ".join(diverged)
 
 
 def _differences(
@@ -198,34 +201,34 @@ def _difference(record: Record, comparison: Comparison, split: str) -> PairedDif
     return difference(record, place, other, comparison.quantity)
 
 
-def _row(record: Record, comparison: Comparison, split: str, told: PairedDifference | None) -> str:
+def _row(record: Record, comparison: Comparison, split: str, found: PairedDifference | None) -> str:
     ours, theirs = (label_of(record, row) for row in (comparison.row, comparison.other))
     words = f"{ours} − {theirs}, {_QUANTITIES[comparison.quantity]}"
-    if told is None:
+    if found is None:
         return f"| {split} | {words} | {MISSING} | not run | 0 |"
-    return f"| {split} | {words} | {points(told.mean)} | {interval_text(told)} | {told.n} |"
+    return f"| {split} | {words} | {points(found.mean)} | {interval_text(found)} | {found.n} |"
 
 
 def _spread(claim: Claim, record: Record) -> Iterator[str]:
-    """Write the standard deviations whose fall is claimed, and whether so few seeds can tell."""
+    """Write the standard deviations that the claim orders, and the interval of their ratio."""
     (split,) = {split for comparison in claim.comparisons for split in comparison.splits}
     samples = {}
     for row in claim.spread:
         place = place_of(record, row, split)
         metric = place and metric_of(record, place, record.details["quantity"])
         samples[row] = metric.samples if metric else ()
-    told = "; ".join(
+    found = "; ".join(
         f"{label_of(record, row)}: {100 * statistics.stdev(values):.1f} (n = {len(values)})"
         for row, values in samples.items()
         if len(values) > 1
     )
-    yield f"Standard deviation over the seeds, points: {told or 'not run'}."
+    yield f"Standard deviation over the seeds, points: {found or 'not run'}."
     first, last = (samples[row] for row in (claim.spread[0], claim.spread[-1]))
     if min(len(first), len(last)) > 2:
         low, high = variance_ratio_interval(first, last)
-        holds = "falls" if low > 1 else "rises" if high < 1 else "cannot be told to fall or rise"
+        trend = "falls" if low > 1 else "rises" if high < 1 else "does not change significantly"
         yield (
-            f"The variance {holds} from the first to the last: ratio"
+            f"The variance {trend} from the first to the last: ratio"
             f" {statistics.variance(first) / statistics.variance(last):.2f}, 95 % interval"
             f" {low:.2f} to {high:.2f} (F, as for independent samples)."
         )

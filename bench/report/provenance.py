@@ -1,9 +1,10 @@
-"""Where figures come from: the machine, the source, the method of each metric, the raw records."""
+"""Where the figures come from: machine, commit, how each metric was measured, raw records."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bench.format import MISSING, instant, size
@@ -11,7 +12,7 @@ from bench.records.record import Provenance, Record
 from bench.records.store import RECORDS
 from bench.report.table import Cell, Table
 
-# What the page tells of a machine, in order: words, and the profile's field.
+# What the page shows of a machine, in order: words, and the profile's field.
 _DEVICE_FIELDS = {
     "Name": "name",
     "Processor": "soc",
@@ -44,7 +45,7 @@ class RecordLink:
 
 
 def device_rows(device: Mapping[str, Any]) -> list[tuple[str, Cell]]:
-    """Describe a machine; what is not known says why."""
+    """Describe a machine, with the reason where a field is unknown."""
     notes = device.get("notes") or {}
     return [
         (words, _device_cell(device.get(name), name, notes))
@@ -53,7 +54,7 @@ def device_rows(device: Mapping[str, Any]) -> list[tuple[str, Cell]]:
 
 
 def method_table(records: Iterable[Record]) -> Table:
-    """List by what method the metrics were had, each method once with its metrics."""
+    """List how the metrics were measured, each method once with its metrics."""
     found: dict[tuple[str, str, str], dict[str, None]] = {}
     for record in records:
         for name, metric in record.metrics.items():
@@ -61,9 +62,9 @@ def method_table(records: Iterable[Record]) -> Table:
                 names = found.setdefault((record.group, metric.statistic, metric.method), {})
                 names[name.replace("_", " ")] = None
     return Table(
-        caption="By what method each figure was had",
+        caption="How each metric was measured",
         folded=True,
-        columns=("Group", "Figures", "Statistic", "Method"),
+        columns=("Group", "Metrics", "Statistic", "Method"),
         rows=tuple(
             (Cell(group), Cell(", ".join(names)), Cell(statistic), Cell(method))
             for (group, statistic, method), names in found.items()
@@ -74,7 +75,7 @@ def method_table(records: Iterable[Record]) -> Table:
 
 
 def origin_rows(records: Sequence[Record]) -> list[tuple[str, str]]:
-    """Say what produced the records; every value once, so that a mixed folder shows as mixed."""
+    """List what produced the records: each value once, so a mixed folder shows as mixed."""
     origins = [record.provenance for record in records]
     created = sorted(origin.created for origin in origins)
     return [
@@ -94,12 +95,17 @@ def commit_words(origin: Provenance) -> str:
     return f"{origin.commit[:12]}{' with uncommitted changes' if origin.dirty else ''}"
 
 
-def record_links(records: Iterable[Record]) -> list[RecordLink]:
-    """Link to the raw records."""
+def record_links(records: Iterable[Record], folder: Path) -> list[RecordLink]:
+    """Link to the raw records.
+
+    Args:
+        records: of the page.
+        folder: the folder that contains them, relative to the page.
+    """
     return [
         RecordLink(
             case=record.case,
-            path=f"{RECORDS}/{record.case.replace('/', '-')}.json",
+            path=(folder / RECORDS / record.name.file_name).as_posix(),
             status=record.status,
             config_hash=record.config_hash,
             dirty=bool(record.provenance.dirty),

@@ -1,4 +1,4 @@
-"""The README's results, written from the committed records: ``python -m bench.report.readme``."""
+"""The README's results, written from the committed records by ``make docs``."""
 
 from __future__ import annotations
 
@@ -7,35 +7,40 @@ from pathlib import Path
 from typing import Any
 
 from bench.format import MISSING, duration, percent, size
+from bench.paper import BATCH
+from bench.records.case_name import CaseName
 from bench.records.frontier import panels_of, title_of
 from bench.records.record_index import Results
 from bench.records.step_memory import step_memory
 from bench.records.store import RECORDS, read_records, replacing
+from bench.report.costs import DOWN, TIME, UP, memory_figure
+from bench.report.pictures import FOLDER, PICTURES
 from bench.report.table import count_range
 
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
-_BATCH = 64
-_ELSEWHERE = {  # groups whose figures have a page of their own
-    "tables": (
-        "The paper's tables and figures, as far as they are run: [findings](docs/findings.md)."
-    ),
+_ELSEWHERE = {  # groups with a page of their own
+    "tables": ("The paper's tables and figures, reproduced: [results](docs/paper-results.md)."),
     "llm": (
-        "Memory of a language model's step, what fits, bytes:"
+        "Language models: memory of a step, what fits, bytes:"
         " [language models](docs/language-models.md)."
     ),
     "frontier": (
-        "Memory, time, bytes and accuracy of every way to train ({panels}) are in the report;"
-        " what these ways are: [baselines](docs/baselines.md)."
+        "The report compares memory, time, bytes and accuracy of all training methods ({panels});"
+        " [baselines](docs/baselines.md) describes them."
     ),
-    "wire": "Bytes of a round on a real wire, a fleet of 200: [federation](docs/federation.md).",
+    "wire": "Bytes of a round on a real wire, fleets of clients: [federation](docs/federation.md).",
 }
-_ROUND = "900-by-8"
-_CLIENTS = {  # client -> its row's words, whose packages
-    "onnx-memory": ("ZO by ONNX Runtime, without torch", "client"),
-    "torch": ("ZO by torch", "torch"),
-    "fedavg": ("FedAvg by torch", "torch"),
+_PICTURE = "memory-resnet18"
+_PACKAGING = CaseName.of("edge", "packaging")
+_ROUND = (8, 900)  # images per micro-batch, images
+_CLIENTS = {  # client -> its row's name, its packages
+    "onnx-memory": ("ZO with ONNX Runtime, without torch", "client"),
+    "torch": ("ZO with torch", "torch"),
+    "fedavg": ("FedAvg with torch", "torch"),
 }
-_EMULATED = "Emulated: bytes and bits are true, there is no time and no memory: [ARM](docs/arm.md)."
+_EMULATED = (
+    "Emulated: bytes and bits are valid, time and memory are not measured: [ARM](docs/arm.md)."
+)
 _METHODS = {"inference": "inference", "zo": "ZO step", "fedavg": "FedAvg step (backprop)"}
 
 
@@ -81,7 +86,7 @@ def _device_heading(device: Mapping[str, Any]) -> str:
 
 
 def _folder_section(folder: Path, link: Path) -> str:
-    """Write what one folder of records says, and where it stands."""
+    """Write the results of one folder of records, and where to find them."""
     records = read_records(folder)
     results, made = Results.of(records), [record.provenance for record in records]
     lines: list[str] = []
@@ -98,7 +103,7 @@ def _folder_section(folder: Path, link: Path) -> str:
     commits = sorted({str(each.commit)[:10] for each in made})
     source = (
         f"*{scales.capitalize()} scale, commit{'s' * (len(commits) > 1)} {', '.join(commits)}: "
-        f"[records]({link / RECORDS}), [report]({link / 'report.html'}).*"
+        f"[records]({link / RECORDS}); `make pages` builds the report.*"
     )
     return "\n".join([*lines, source, ""])
 
@@ -109,28 +114,25 @@ def _panels(results: Results) -> str:
 
 def _cost_lines(results: Results, link: Path) -> Iterator[str]:
     yield (
-        f"The paper's ResNet18, one step at batch {_BATCH}, {step_memory(results).name} above the "
-        "loaded model; bytes a client and round with S = 3 and a cohort of 10; medians:"
+        f"The paper's ResNet18, one step at batch {BATCH}, {step_memory(results).name} above the "
+        "loaded model; bytes per client per round with S = 3 and a cohort of 10; medians:"
     )
     yield ""
     yield "| | peak memory | time | bytes up | bytes down |"
     yield "|---|---|---|---|---|"
     yield from (_cost_row(results, method) for method in _METHODS)
     yield ""
-    yield f"![Peak memory by batch size]({link / 'plots' / 'memory-resnet18.png'})"
-    yield ""
+    if PICTURES[_PICTURE] == link:
+        yield f"![Peak memory by batch size]({FOLDER / _PICTURE}.png)"
+        yield ""
 
 
 def _cost_row(results: Results, method: str) -> str:
-    case = f"memory/resnet18/{method}/b{_BATCH}"
-    memory = results.value(case, step_memory(results).above)
-    step = results.value(f"time/resnet18/{method}/b{_BATCH}", "step")
-    ways = (results.value(f"bytes/resnet18/{method}", f"{way}_payload") for way in ("up", "down"))
-    cells = [
-        MISSING if memory is None else size(memory),
-        MISSING if step is None else duration(step),
-        *(MISSING if value is None else size(value) for value in ways),
-    ]
+    cells = []
+    for figure in (memory_figure(results), TIME, UP, DOWN):
+        batch = None if figure in (UP, DOWN) else BATCH
+        value = figure.value(results, "resnet18", method, batch)
+        cells.append(MISSING if value is None else figure.write(value))
     return f"| {_METHODS[method]} | {' | '.join(cells)} |"
 
 
@@ -139,9 +141,9 @@ def _accuracy_lines(results: Results) -> Iterator[str]:
     for split in results.splits():
         cells = []
         for algorithm in ("high-res-only", "zowarmup"):
-            case = f"accuracy/{algorithm}/{split}"
-            metric = results.metric(case, "test_accuracy")
-            rounds |= {results.by_case[case].config["rounds"]} if metric is not None else set()
+            case = CaseName.accuracy(algorithm, split)
+            record, metric = results.record(case), results.metric(case, "test_accuracy")
+            rounds |= {record.config["rounds"]} if record and metric is not None else set()
             if metric is None or metric.value is None:
                 cells.append(MISSING)
             else:
@@ -151,7 +153,7 @@ def _accuracy_lines(results: Results) -> Iterator[str]:
     if rows:
         yield (
             f"Test accuracy on the digits, 50 clients, Dirichlet 0.1, {count_range(rounds)} rounds "
-            "in all for either:"
+            "for both methods:"
         )
         yield ""
         yield "| high/low | High-Res-Only | ZOWarmUp |"
@@ -162,12 +164,12 @@ def _accuracy_lines(results: Results) -> Iterator[str]:
 
 def _client_lines(results: Results) -> Iterator[str]:
     """Write what a client needs with torch and without it: memory of a round, packages, import."""
-    rounds = {client: f"edge/resnet18/{client}/{_ROUND}" for client in _CLIENTS}
-    if not any(case in results.by_case for case in rounds.values()):
+    rounds = {client: CaseName.edge("resnet18", client, *_ROUND) for client in _CLIENTS}
+    if not any(map(results.record, rounds.values())):
         return
     yield (
-        "A low-resource client's whole process in a ZO round of ResNet18 (900 images by 8, S = 3),"
-        " FedAvg's three epochs beside it; what its device has to hold and load:"
+        "A low-resource client's whole process in a ZO round of ResNet18 (900 images by 8, S = 3)"
+        " and in FedAvg's three epochs, and what its device has to install and import:"
     )
     yield ""
     yield "| client | peak memory | packages on disk | import |"
@@ -175,7 +177,7 @@ def _client_lines(results: Results) -> Iterator[str]:
     for client, (words, packages) in _CLIENTS.items():
         peak = results.value(rounds[client], "process_peak")
         weight, load = (
-            results.value("edge/packaging", f"{packages}_{name}") for name in ("size", "import")
+            results.value(_PACKAGING, f"{packages}_{name}") for name in ("size", "import")
         )
         cells = (
             MISSING if peak is None else size(peak),
@@ -184,7 +186,7 @@ def _client_lines(results: Results) -> Iterator[str]:
         )
         yield f"| {words} | {' | '.join(cells)} |"
     yield ""
-    yield "More on it: [a client without torch](docs/edge.md)."
+    yield "Details: [a client without torch](docs/edge.md)."
     yield ""
 
 

@@ -1,30 +1,32 @@
-"""The end of a run on the terminal: what each method costs, and what it learns."""
+"""The end of a run on the terminal: what each method costs, and what accuracy it reaches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bench.format import ALGORITHMS, METHODS, MISSING, duration, label, percent, points, size
+from bench.format import MISSING, percent, points
+from bench.labels import ALGORITHMS, METHODS, label
+from bench.records.case_name import CaseName
 from bench.records.paired import compare_on_seeds
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.step_memory import step_memory
-from bench.report.groups.statements import interval_text
+from bench.report.costs import DOWN, TIME, UP, Figure, memory_figure
 from bench.report.sections import SECTIONS
-from bench.report.table import ratio
+from bench.report.table import interval_text, ratio
 
-_BATCHES = (64, 1)  # the paper's, and what the smallest device would take
+_BATCHES = (64, 1, None)  # the paper's, the smallest, and none for a whole round
 
 
 def summary_table(records: Iterable[Record]) -> RenderableType:
     """Make the tables that end a run: peak memory, bytes and time by model, then accuracy.
 
     Args:
-        records: a run's records; what is missing among them is said below the tables.
+        records: a run's records; cases without a figure are listed below the tables.
 
     Returns:
         What a rich console prints.
@@ -35,54 +37,43 @@ def summary_table(records: Iterable[Record]) -> RenderableType:
 
 
 def _cost_table(results: Results) -> Table:
-    memory = step_memory(results).name
     table = Table(
-        title=f"Peak {memory} above baseline and time of a step; bytes a client and round",
+        title=f"Peak {step_memory(results).name} above baseline and time per step; bytes per"
+        " client per round",
         title_justify="left",
     )
     table.add_column("Model")
     table.add_column("Quantity")
     for name in (*METHODS.values(), "FedAvg ÷ ZO"):
         table.add_column(name, justify="right")
-    models = dict.fromkeys(m for g in ("memory", "bytes", "time") for m in results.models(g))
+    figures = (memory_figure(results), UP, DOWN, TIME)
+    models = dict.fromkeys(m for figure in figures for m in results.models(figure.group))
     for model in models:
-        for row in _rows(results, model):
-            table.add_row(label(model), *row)
+        for figure in figures:
+            for row in _rows(results, figure, model):
+                table.add_row(label(model), *row)
         table.add_section()
     return table
 
 
-def _rows(results: Results, model: str) -> Iterator[tuple[str, ...]]:
-    memory = step_memory(results)
-    for batch in results.batches("memory", model):
-        if batch in _BATCHES:
-            case = f"memory/{model}/{{}}/b{batch}"
-            words = f"{memory.name}, batch {batch}"
-            yield _row(results, words, case, memory.above, size)
-    for way in ("up", "down"):
-        words, case = f"bytes {way}", f"bytes/{model}/{{}}"
-        if any(record.config["model"] == model for record in results.group("bytes")):
-            yield _row(results, words, case, f"{way}_payload", size)
-    for batch in results.batches("time", model):
-        if batch in _BATCHES:
-            case = f"time/{model}/{{}}/b{batch}"
-            yield _row(results, f"time, batch {batch}", case, "step", duration)
+def _rows(results: Results, figure: Figure, model: str) -> Iterator[tuple[str, ...]]:
+    if model not in results.models(figure.group):
+        return
+    for batch in sorted(set(figure.batches(results, model)) & set(_BATCHES), key=str):
+        name = figure.name if batch is None else f"{figure.name}, batch {batch}"
+        values = {m: figure.value(results, model, m, batch) for m in METHODS}
+        texts = (
+            figure.write(value)
+            if value is not None
+            else _why(results, figure.case(model, method, batch), figure.metric)
+            for method, value in values.items()
+        )
+        yield name, *texts, ratio(values["fedavg"], values["zo"])
 
 
-def _row(
-    results: Results, words: str, case: str, metric: str, write: Callable[[float], str]
-) -> tuple[str, ...]:
-    values = {method: results.value(case.format(method), metric) for method in METHODS}
-    texts = (
-        write(value) if value is not None else _why(results, case.format(method), metric)
-        for method, value in values.items()
-    )
-    return words, *texts, ratio(values["fedavg"], values["zo"])
-
-
-def _why(results: Results, case: str, metric: str) -> str:
-    """Give a failed case's status; what has no case, like inference's bytes, is a dash."""
-    return results.reason(case, metric) if case in results.by_case else MISSING
+def _why(results: Results, case: CaseName, metric: str) -> str:
+    """Return a failed case's status; a dash for what has no case, like inference's bytes."""
+    return results.reason(case, metric) if results.record(case) else MISSING
 
 
 def _accuracy_table(results: Results) -> Table:
@@ -91,21 +82,21 @@ def _accuracy_table(results: Results) -> Table:
     for name in (*ALGORITHMS.values(), "Difference", "95 % interval", "Pairs"):
         table.add_column(name, justify="right")
     for split in results.splits():
-        cases = [f"accuracy/{name}/{split}" for name in ALGORITHMS]
+        cases = [CaseName.accuracy(name, split) for name in ALGORITHMS]
         shares = (_share(results, case) for case in cases)
         table.add_row(split.replace("-", "/"), *shares, *_difference(results, cases))
     return table
 
 
-def _share(results: Results, case: str) -> str:
+def _share(results: Results, case: CaseName) -> str:
     metric = results.metric(case, "test_accuracy")
     if metric is None or metric.value is None:
         return results.reason(case, "test_accuracy")
     return percent(metric.value) + ("" if metric.std is None else f" ± {100 * metric.std:.1f}")
 
 
-def _difference(results: Results, cases: list[str]) -> tuple[str, str, str]:
-    ours, theirs = (results.by_case.get(case) for case in cases)
+def _difference(results: Results, cases: list[CaseName]) -> tuple[str, str, str]:
+    ours, theirs = map(results.record, cases)
     found = compare_on_seeds(ours, theirs, "test_accuracy")
     if found is None:
         return MISSING, MISSING, "0"
@@ -113,6 +104,6 @@ def _difference(results: Results, cases: list[str]) -> tuple[str, str, str]:
 
 
 def _failures(results: Results) -> list[Text]:
-    """Say which cases gave no figure; a group that nobody asked for is no failure."""
+    """List the cases without a figure, and why; a group that was not asked for has no line."""
     lines = [line for section in SECTIONS for line in results.missing(section.group)]
     return [Text("Not measured:"), *(Text(f"  {line}") for line in lines)] if lines else []

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import devices
 from bench.models.names import parse_model
+from bench.workloads.limits import TRIAL_TIMEOUT_S
 
 DEVICE_TYPES = ("auto", "cpu", "cuda")
-_TRY_TIMEOUT_S = 600.0
 
 
 def check_model(model: str) -> str:
@@ -23,7 +23,7 @@ def check_model(model: str) -> str:
     """
     if parse_model(model).kind == "suite":
         return model
-    run = devices.run_isolated("bench.suite.preflight:problem_of", model, timeout_s=_TRY_TIMEOUT_S)
+    run = devices.run_isolated("bench.suite.preflight:problem_of", model, timeout_s=TRIAL_TIMEOUT_S)
     problem = run.value if run.status == "ok" else f"{model} cannot be tried: {run.error}"
     if problem is not None:
         raise ValueError(problem)

@@ -20,7 +20,7 @@ class Scale:
     edge_clients: tuple[str, ...]  # names in edge_workloads.CLIENTS
     edge_batches: tuple[int, ...]
     edge_full_set_models: tuple[str, ...]  # over a client's whole set, in micro-batches
-    edge_trial_models: tuple[str, ...]  # settings and memory limits are tried
+    edge_trial_models: tuple[str, ...]  # memory limits are tried
     edge_precision_models: tuple[str, ...]  # scalars are held against float64's
     edge_training_seeds: tuple[int, ...]  # how many; none for no training
     time_models: tuple[str, ...]
@@ -29,7 +29,9 @@ class Scale:
     step_share_batches: tuple[int, ...]  # a step of ResNet18 is held against its forwards
     engine_parameters: tuple[int, ...]  # sizes of the engine's micro-benchmark, fp32 weights
     engine_repeats: int
-    restore_cycles: int  # perturb and restore, to prove that no bit changes
+    simulation_models: tuple[str, ...]  # of which a simulated round is timed
+    restore_models: tuple[str, ...]  # of which perturb and restore must change no bit
+    restore_cycles: int
     accuracy_variants: tuple[str, ...]  # names in bench_accuracy.VARIANTS
     accuracy_seeds: int
     accuracy_splits: tuple[str, ...]  # high/low per cent
@@ -71,6 +73,8 @@ SCALES: dict[str, Scale] = {
             step_share_batches=(1,),
             engine_parameters=(11_173_962,),
             engine_repeats=5,
+            simulation_models=("small_resnet",),
+            restore_models=("resnet18",),
             restore_cycles=20,
             accuracy_variants=("high-res-only", "zowarmup"),
             accuracy_seeds=1,
@@ -101,6 +105,8 @@ SCALES: dict[str, Scale] = {
             step_share_batches=(1,),
             engine_parameters=(11_173_962,),
             engine_repeats=9,
+            simulation_models=("small_resnet",),
+            restore_models=("resnet18",),
             restore_cycles=20,
             accuracy_variants=("high-res-only", "zowarmup"),
             accuracy_seeds=2,
@@ -137,6 +143,8 @@ SCALES: dict[str, Scale] = {
             step_share_batches=(1, 8, 64),
             engine_parameters=(11_173_962, 200_000_000),
             engine_repeats=25,
+            simulation_models=("small_resnet", "resnet18"),
+            restore_models=("resnet18", "vit"),
             restore_cycles=1000,
             accuracy_variants=("high-res-only", "zowarmup", "zowarmup-plain"),
             accuracy_seeds=10,

@@ -9,21 +9,17 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import devices
+from bench.groups import GROUPS, OPT_IN_GROUPS, TABLES
 from bench.models.names import with_input_shape
+from bench.records.case_name import CaseName
 from bench.records.record import Metric, Record, provenance
-from bench.records.store import StoreError, open_store, read_records, write_record
+from bench.records.store import open_store, write_record
 from bench.replication.frontier_runs import check_frontier, require_accuracy
 from bench.replication.table_run import NAMES, Options, check, check_data, names_at
 from bench.suite.emulation import once, without_untrue
 from bench.suite.preflight import check_model, choose_device
 from bench.suite.progress import Progress
 from bench.suite.scales import Scale, scale_named
-
-TABLES = "tables"  # a group of its own: its cases are whole trainings, run where they are asked for
-# in the order they run
-GROUPS = ("memory", "bytes", "formulas", "time", "edge", "engine", "accuracy", "frontier")
-
-ASKED = ("llm", "wire")  # groups that run only where they are named
 
 
 @dataclass(slots=True, kw_only=True)
@@ -99,7 +95,7 @@ class Suite:
     def record(
         self,
         *,
-        case: str,
+        case: CaseName,
         config: Mapping[str, Any],
         metrics: Mapping[str, Metric],
         details: Mapping[str, Any] | None = None,
@@ -109,35 +105,19 @@ class Suite:
         headline: str,
     ) -> None:
         """Store one case's result and show its headline."""
-        group = case.split("/", maxsplit=1)[0]
         record = Record(
-            case=case,
-            group=group,
+            case=str(case),
+            group=case.group,
             case_version=case_version,
             status=status,
             config=config,
-            metrics=without_untrue(group, metrics, self.device["emulator"]),
+            metrics=without_untrue(case.group, metrics, self.device["emulator"]),
             details=details or {},
             error=error,
             provenance=provenance(self.scale.name, self.device, self.division),
         )
         write_record(self.folder, record)
-        self.progress.line(case, headline if status == "ok" else f"{status}: {error}")
-
-    def finish(self) -> None:
-        """Write the report; show the summary and where everything is."""
-        from bench.report.page import summary_table, write_report
-
-        try:
-            records = read_records(self.folder)
-        except StoreError:  # every case failed before it had a result; pytest says why
-            return
-        report = write_report(self.folder)
-        console = self.progress.console
-        console.print(summary_table(records))
-        console.print(f"records  {self.folder / 'records'}", soft_wrap=True)
-        console.print(f"plots    {self.folder / 'plots'}", soft_wrap=True)
-        console.print(f"report   {report}", soft_wrap=True)
+        self.progress.line(str(case), headline if status == "ok" else f"{status}: {error}")
 
 
 def _scale(name: str, model: str | None, input_shape: str | None) -> Scale:
@@ -183,16 +163,16 @@ def parse_groups(only: str, scale: str) -> tuple[tuple[str, ...], tuple[str, ...
         ValueError: a name is unknown, or a table is not of this scale.
     """
     wanted = {name.strip() for name in only.split(",")}
-    unknown = wanted - {*GROUPS, *ASKED, TABLES, *NAMES}
+    unknown = wanted - {*GROUPS, *OPT_IN_GROUPS, TABLES, *NAMES}
     if unknown:
-        known = ", ".join((*GROUPS, *ASKED, TABLES, *NAMES))
+        known = ", ".join((*GROUPS, *OPT_IN_GROUPS, TABLES, *NAMES))
         raise ValueError(f"--only takes {known}, got {', '.join(sorted(unknown))}")
     if TABLES in wanted:
         wanted |= set(names_at(scale))
     tables = tuple(name for name in NAMES if name in wanted)
     for name in tables:
         check(name, scale)
-    groups = tuple(group for group in (*GROUPS, *ASKED) if group in wanted)
+    groups = tuple(group for group in (*GROUPS, *OPT_IN_GROUPS) if group in wanted)
     return (*groups, TABLES) if tables else groups, tables
 
 

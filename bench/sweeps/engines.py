@@ -7,39 +7,17 @@ fresh process with one thread, here or on a node, so that both engines give the 
 from __future__ import annotations
 
 import os
-import platform
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 import devices
-from bench.records.record import source_commit
 from bench.sweeps.cell import Cell, CellResult, CellStore
-from bench.workloads.steps import ONE_THREAD
+from bench.sweeps.task import Surroundings, Task, execute
 
 ENGINES = ("local", "ray")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What cells need besides their configs."""
-
-    data_dir: str | None = None  # folder of data sets that are files
-    verify: bool = True  # compare their checksums
-    device: str = "cpu"  # or "cuda"
-    checkpoints: str | None = None  # folder in which long runs are saved
-    timeout_s: float | None = None  # for a task
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """Cells that one process runs, one after the other; a table's tasks hold one each."""
-
-    cells: tuple[Cell, ...]
-    surroundings: Surroundings
 
 
 class Engine(Protocol):
@@ -160,47 +138,3 @@ class LocalEngine:
     def close(self) -> None:
         """End the tasks that still run, which is after Ctrl-C or an error alone."""
         self._pool.close()
-
-
-def execute(task: Task) -> list[CellResult]:
-    """Run a task in a fresh process of this machine with one thread."""
-    around = task.surroundings
-    run = devices.run_isolated(
-        "bench.sweeps.worker:run_cells",
-        [cell.config.to_json() for cell in task.cells],
-        data_dir=around.data_dir,
-        verify=around.verify,
-        device=around.device,
-        checkpoints=around.checkpoints,
-        keys=[cell.key for cell in task.cells],
-        timeout_s=around.timeout_s,
-        env=ONE_THREAD,
-    )
-    if run.status != "ok":
-        return failed(task, run.status, run.error or "no reason was given")
-    return [
-        _result(cell, around.device, status="ok", training=training, seconds=_share(run, task))
-        for cell, training in zip(task.cells, run.value, strict=True)
-    ]
-
-
-def failed(task: Task, status: str, error: str) -> list[CellResult]:
-    """Make the results of a task that gave none."""
-    device = task.surroundings.device
-    return [_result(cell, device, status=status, error=error) for cell in task.cells]
-
-
-def _share(run: devices.IsolatedResult, task: Task) -> float:
-    return run.seconds / len(task.cells)
-
-
-def _result(cell: Cell, device: str, **fields: Any) -> CellResult:
-    commit, dirty = source_commit()
-    made_by = {
-        "commit": commit,
-        "dirty": dirty,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "host": platform.node(),
-        "device": device,
-    }
-    return CellResult(key=cell.key, config=cell.config.to_json(), made_by=made_by, **fields)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.sweeps.cell import CellResult
-from bench.sweeps.engines import Task, execute, failed
+from bench.sweeps.task import Task, execute, failed
 
 
 class RayEngine:

@@ -8,29 +8,20 @@ give plain JSON, and import torch only when they run.
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import devices
+from bench.step_variants import BACKPROP_VARIANTS, FORWARD_VARIANTS, PLAIN
+from bench.workloads.timing import time_once
 
 if TYPE_CHECKING:
     from zo_core.data import Dataset
     from zo_core.federation.simulation.training import Training
-
-# How the same steps are taken at less memory: name -> fields of the config.
-BACKPROP_WAYS: dict[str, dict[str, Any]] = {
-    "accumulated": {"backprop": "accumulated", "micro_batch": 8},
-    "checkpointed": {"backprop": "checkpointed"},
-    "accumulated-checkpointed": {"backprop": "accumulated-checkpointed", "micro_batch": 8},
-    "least": {"backprop": "accumulated-checkpointed", "micro_batch": 1},
-    "layerwise": {"backprop": "layerwise"},
-}
-FORWARD_WAYS: dict[str, dict[str, Any]] = {"by-8": {"micro_batch": 8}, "by-1": {"micro_batch": 1}}
-PLAIN = "plain"
 
 
 def measure_variants(
@@ -91,11 +82,11 @@ def _measure(
     ways = {PLAIN: costs({})}
     low = [cost for cost in ways[PLAIN]["costs"] if cost["group"] == "low"]
     if low:
-        further = BACKPROP_WAYS if any(cost["backprop"] for cost in low) else FORWARD_WAYS
+        by_backprop = any(cost["backprop"] for cost in low)
         ways |= {
-            way: costs(changes)
-            for way, changes in further.items()
-            if chosen is None or way in chosen
+            variant.name: costs(variant.settings)
+            for variant in (BACKPROP_VARIANTS if by_backprop else FORWARD_VARIANTS)
+            if chosen is None or variant.name in chosen
         }
     return {"phase_rounds": [phase.rounds for phase in phases], "ways": ways}
 
@@ -174,13 +165,9 @@ class _Client:
         """Time the update and the result's application, and take the joules of all repeats."""
         copies = [_copy(self._before) for _ in range(repeats + 1)]
         self._round_(copies.pop())
-        seconds: list[float] = []
         meter = devices.energy_meter()
         meter.start()
-        for replica in copies:
-            started = time.perf_counter()
-            self._round_(replica)
-            seconds.append(time.perf_counter() - started)
+        seconds = [time_once(partial(self._round_, replica)) for replica in copies]
         joules = meter.stop()
         each = None if joules.value is None else joules.value / repeats
         return {"seconds": seconds, "joules": each, "joules_reason": joules.reason}

@@ -6,9 +6,11 @@ process holds nothing but what that client needs.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+import atexit
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,13 @@ import numpy as np
 
 import devices
 from bench.paper import LOCAL_EPOCHS
+from bench.workloads.limits import TRIAL_TIMEOUT_S
 from bench.workloads.steps import EPSILON, LR, TAU, bind_step
+from bench.workloads.timing import take_turns, time_once
 from devices.memory import read_host_memory
 
 CLIENTS = ("onnx-memory", "onnx-speed", "torch", "fedavg")
 _RUN_SEED = 2509_03503  # any number; data and directions follow from it
-_TURNS = 3  # of a trial; the fastest counts
 
 Round = Callable[[int], object]  # over the first so many items
 
@@ -36,6 +39,40 @@ class Plan:
     micro_batch: int  # images a forward, or a step of FedAvg
     directions: int  # S; FedAvg has none
     items: int | None = None  # compute over the first so many alone
+
+
+def make_plan(model: str, client: str, size: tuple[int, int, int]) -> dict[str, Any]:
+    """Make the fields of a :class:`Plan`.
+
+    Args:
+        model: by name; exported first for a client on ONNX Runtime.
+        client: a name in CLIENTS.
+        size: images, micro-batch, directions.
+
+    Raises:
+        RuntimeError: the export failed.
+    """
+    images, micro_batch, directions = size
+    return {
+        "client": client,
+        "source": exported(model) if client.startswith("onnx") else model,
+        "images": images,
+        "micro_batch": micro_batch,
+        "directions": directions,
+    }
+
+
+@cache
+def exported(model: str) -> str:
+    """Export a model once a run, into a folder that ends with this process."""
+    folder = tempfile.TemporaryDirectory(prefix="zobench-export-")
+    atexit.register(folder.cleanup)
+    run = devices.run_isolated(
+        "bench.workloads.edge:export", model, folder.name, timeout_s=TRIAL_TIMEOUT_S
+    )
+    if run.status != "ok":
+        raise RuntimeError(f"{model} was not exported: {run.error}")
+    return folder.name
 
 
 def export(model: str, folder: str) -> None:
@@ -85,82 +122,12 @@ def time_round(plan: dict[str, Any], repeats: int) -> list[float]:
     """
     chosen = Plan(**plan)
     run_round = _ROUNDS[chosen.client](chosen)
-    run_round(chosen.images)
-    seconds = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        run_round(chosen.images)
-        seconds.append(time.perf_counter() - started)
-    return seconds
-
-
-def try_settings(plan: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Run a round under some session settings: its seconds, and the process's peak.
-
-    Args:
-        plan: fields of :class:`Plan`; its client is one on ONNX Runtime.
-        settings: fields of zo_core.edge.onnx_loss.SessionSettings.
-    """
-    from zo_core.edge.onnx_loss import SessionSettings
-
-    chosen = Plan(**plan)
-    run_round = _edge_round(chosen, SessionSettings(**settings))
-    run_round(min(chosen.micro_batch, chosen.images))
-    peak_bytes = read_host_memory().peak_rss_bytes
-    seconds = []
-    for _ in range(_TURNS):
-        started = time.perf_counter()
-        run_round(chosen.images)
-        seconds.append(time.perf_counter() - started)
-    return {"seconds": min(seconds), "process_peak_bytes": peak_bytes}
-
-
-def time_ways(source: str, images: int, repeats: int) -> dict[str, list[float]]:
-    """Time a forward with the weights bound once, fed anew, and baked in, turn by turn.
-
-    Args:
-        source: folder of an exported model.
-        images: of the batch.
-        repeats: turns; one more comes first, unmeasured.
-
-    Returns:
-        Seconds by way: "bound" (the client's), "fed" and "constant".
-    """
-    import tempfile
-
-    import onnxruntime as ort
-    from safetensors.numpy import load_file
-
-    from bench.workloads.edge_graphs import write_constant
-    from bench.workloads.engine import take_turns
-    from zo_core.edge.load import load_replica
-    from zo_core.edge.manifest import GRAPH_FILE, INPUT, LABELS, WEIGHTS_FILE, read_manifest
-
-    folder, manifest = Path(source), read_manifest(Path(source))
-    replica = load_replica(folder, mode="speed")
-    x = np.ones((images, *manifest.input_shape), np.float32)
-    y = np.zeros(images, np.int64)
-    with tempfile.TemporaryDirectory() as temporary:
-        baked = Path(temporary) / GRAPH_FILE
-        write_constant(folder, baked)
-        constant, fed = ort.InferenceSession(baked), ort.InferenceSession(folder / GRAPH_FILE)
-    values = load_file(folder / WEIGHTS_FILE)
-    weights = {spec.input_name: values[spec.name] for spec in manifest.tensors}
-    batch = {INPUT: x, LABELS: y}
-    ways: dict[str, Callable[[], object]] = {
-        "bound": lambda: replica.mean_loss(x, y),
-        "fed": lambda: fed.run(None, batch | weights),
-        "constant": lambda: constant.run(None, batch),
-    }
-    return take_turns(ways, repeats)
+    return take_turns({"round": lambda: run_round(chosen.images)}, repeats)["round"]
 
 
 def seconds_to_import(modules: str) -> float:
     """Time the import of modules, comma-separated, in this process."""
-    started = time.perf_counter()
-    for module in modules.split(","):
-        __import__(module)
-    return time.perf_counter() - started
+    return time_once(lambda: [__import__(module) for module in modules.split(",")])
 
 
 def _edge_round(plan: Plan, mode: Any) -> Round:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import devices
+from bench.workloads.limits import TRIAL_TIMEOUT_S
 from bench.workloads.steps import RETURN_BLOCKS
 
 STEP_BYTES = 2 << 20  # to which a limit is found
-_TIMEOUT_S = 900.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +61,6 @@ def completes(plan: Mapping[str, Any], limit_bytes: int) -> devices.IsolatedResu
         "bench.workloads.edge:measure_round_memory",
         dict(plan),
         limit_bytes=limit_bytes,
-        timeout_s=_TIMEOUT_S,
+        timeout_s=TRIAL_TIMEOUT_S,
         env=RETURN_BLOCKS,
     )

@@ -1,8 +1,7 @@
 """How exact a client's scalars are: dL by torch and by ONNX Runtime against a float64 forward.
 
 A model is warmed up on the digits (enlarged to the model's images), snapped and exported; then each
-back end computes dL along the same directions, at the same weights, over the same images; so do
-forwards of lower precision at the same float32 weights, as an experiment.
+back end computes dL along the same directions, at the same weights, over the same images.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from bench.models.load import load_model
-from bench.workloads.edge_graphs import write_quantised
 from bench.workloads.steps import EPSILON, TAU
 from zo_core import derive_seed, loss_differences, snap_
 from zo_core.data import load_dataset
@@ -45,7 +43,6 @@ def measure_precision(
     steps: int,
     lr: float,
     micro_batch: int,
-    low_precision: bool,
 ) -> dict[str, Any]:
     """Compare dL of both back ends with float64's, at warmed-up weights.
 
@@ -56,12 +53,10 @@ def measure_precision(
         steps: SGD steps of the warm-up.
         lr: its rate.
         micro_batch: items a forward.
-        low_precision: try forwards of lower precision as well.
 
     Returns:
         Losses before and after the warm-up, and by back end its dL, its error's RMS and the
-        correlation of its dL with float64's: "torch", "onnx", and where asked for the experiments
-        "float16", "bfloat16" (torch) and "int8" (ONNX Runtime).
+        correlation of its dL with float64's: "torch" and "onnx".
     """
     loaded = load_model(model)
     x, y = enlarged_digits(loaded.input_shape)
@@ -71,27 +66,17 @@ def measure_precision(
     x, y = x[:images], y[:images]
     with tempfile.TemporaryDirectory() as folder:
         export_model(loaded.module, Path(folder), example=(x[:2], y[:2]), name=model, grid=grid)
-        replicas = {"onnx": load_replica(Path(folder), mode="speed")}
-        if low_precision:
-            write_quantised(Path(folder), Path(folder) / "int8")
-            replicas["int8"] = load_replica(Path(folder) / "int8", mode="speed")
+        onnx = load_replica(Path(folder), mode="speed")
     directions = [
         derive_seed(_RUN_SEED, round_index=0, client_id=0, direction=s) for s in range(seeds)
     ]
     module = loaded.module
-    by_torch = partial(Replica(module).mean_loss, x, y, micro_batch=micro_batch)
-    losses: dict[str, Callable[[], float]] = {
-        "float64": _float64_loss(module, x, y, micro_batch),
-        "torch": by_torch,
-    }
-    if low_precision:
-        halves = {"float16": torch.float16, "bfloat16": torch.bfloat16}
-        losses |= {name: partial(_in_half, kind, by_torch) for name, kind in halves.items()}
-    for name, replica in replicas.items():
-        losses[name] = partial(replica.mean_loss, x, y, micro_batch=micro_batch)
+    torch_loss = partial(Replica(module).mean_loss, x, y, micro_batch=micro_batch)
+    onnx_loss = partial(onnx.mean_loss, x, y, micro_batch=micro_batch)
     found = {
-        name: _along(loss, replicas[name].params if name in replicas else module, grid, directions)
-        for name, loss in losses.items()
+        "float64": _along(_float64_loss(module, x, y, micro_batch), module, grid, directions),
+        "torch": _along(torch_loss, module, grid, directions),
+        "onnx": _along(onnx_loss, onnx.params, grid, directions),
     }
     exact = found["float64"]
     return {
@@ -137,15 +122,6 @@ def _float64_loss(
         return mean_loss(double, wide, y, micro_batch=micro_batch)
 
     return loss
-
-
-def _in_half(dtype: torch.dtype, loss: Callable[[], float]) -> float:
-    """Compute a loss whose products torch takes in half precision, from weights cast on the way.
-
-    ONNX Runtime has no such kernels on x86: it drops the casts and computes in float32.
-    """
-    with torch.autocast("cpu", dtype=dtype, cache_enabled=False):
-        return loss()
 
 
 def _along(loss_fn: Callable[[], float], params: Any, grid: Grid, seeds: list[int]) -> _Differences:

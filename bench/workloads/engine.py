@@ -10,13 +10,15 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from bench.workloads.timing import take_turns
+
 if TYPE_CHECKING:
     import torch
 
 _SEED, _SCALE = 0x5EED, 1e-4
 _REPLAYED = (30, 150)  # directions: S = 3 with 10 and with 50 clients
 # One pass takes milliseconds, which another process can double: of these calls the fastest counts.
-_SHORT, _CALLS = frozenset({"add", "perturb", "restore_perturb"}), 5
+_CALLS = dict.fromkeys(("add", "perturb", "restore_perturb"), 5)
 
 
 def time_passes(parameters: int, threads: int, repeats: int) -> dict[str, list[float]]:
@@ -47,7 +49,7 @@ def time_passes(parameters: int, threads: int, repeats: int) -> dict[str, list[f
     }
     for n in _REPLAYED:
         operations[f"replay_{n}"] = _replay(numbered, n)
-    return take_turns(operations, repeats)
+    return take_turns(operations, repeats, calls=_CALLS)
 
 
 def time_model_passes(repeats: int) -> dict[str, list[float]]:
@@ -77,6 +79,7 @@ def time_model_passes(repeats: int) -> dict[str, list[float]]:
             "torch_signs": lambda: _perturb_by_torch_signs(module),
         },
         repeats,
+        calls=_CALLS,
     )
 
 
@@ -224,23 +227,6 @@ def _perturb_by_torch_signs(module: torch.nn.Module) -> None:
     for parameter in module.parameters():
         signs = torch.randint(0, 2, parameter.size(), dtype=torch.float32).mul_(2).sub_(1)
         parameter.data.add_(signs, alpha=_SCALE)
-
-
-def take_turns(operations: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Time the operations turn by turn, so that noise meets all of them alike."""
-    seconds: dict[str, list[float]] = {name: [] for name in operations}
-    for turn in range(repeats + 1):
-        for name, operation in operations.items():
-            fastest = min(_timed(operation) for _ in range(_CALLS if name in _SHORT else 1))
-            if turn > 0:
-                seconds[name].append(fastest)
-    return seconds
-
-
-def _timed(operation: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    operation()
-    return time.perf_counter() - started
 
 
 def _int32() -> torch.dtype:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import time
 from collections.abc import Sequence
 from typing import Any
 
 import devices
 from bench.workloads.steps import RETURN_BLOCKS, bind_step
+from bench.workloads.timing import take_turns
 
 BACKPROP_WAYS = ("plain", "checkpointed", "layerwise")
 _TURNS = 5
@@ -75,15 +75,14 @@ def _perturb_per_add(module: Any) -> list[float]:
     from zo_core import parameters, perturb_
 
     params = parameters(module)
-    ratios = []
-    for turn in range(_TURNS):
-        started = time.perf_counter()
-        for array in params.arrays:
-            array.add_(2.0**-20)
-        added = time.perf_counter()
-        perturb_(params, seed=turn, scale=2.0**-20)
-        ratios.append((time.perf_counter() - added) / (added - started))
-    return ratios
+    seconds = take_turns(
+        {
+            "add": lambda: [array.add_(2.0**-20) for array in params.arrays],
+            "perturb": lambda: perturb_(params, seed=0, scale=2.0**-20),
+        },
+        _TURNS,
+    )
+    return [b / a for a, b in zip(seconds["add"], seconds["perturb"], strict=True)]
 
 
 def predict_lm_tensors(model: str, batches: Sequence[int]) -> list[dict[str, Any]]:

@@ -1,18 +1,10 @@
 """Steps at less memory, as the suite measures them beside plain backprop and plain ZO.
 
-| name | the step |
-|---|---|
-| backprop-accumulated | FedAvg's, gradients over micro-batches of 8 |
-| backprop-checkpointed | FedAvg's, blocks' inputs kept alone |
-| backprop-accumulated-checkpointed | FedAvg's, both |
-| backprop-least | FedAvg's, both, one item at a time |
-| backprop-layerwise | FedAvg's, checkpointed, each weight stepped as its gradient appears |
-| backprop-last | FedAvg's on the last layer alone |
-| backprop-bias-norm | FedAvg's on biases and norms alone |
-| zo-by-8, zo-by-1 | ZO's, in micro-batches |
+The variants of backprop and ZO are those of :mod:`bench.step_variants`; ``backprop-last`` and
+``backprop-bias-norm`` train one part of the model.
 
-All of the first five take the same mathematical step, and so do the last two and ZO; see
-:mod:`zo_core.first_order.memory_efficient_backprop` and, of the two between,
+The variants take the same mathematical step as plain backprop or ZO, see
+:mod:`zo_core.first_order.memory_efficient_backprop`; for the parts see
 :mod:`zo_core.first_order.trainable_part`.
 """
 
@@ -21,19 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-MICRO_BATCH = 8  # of those that accumulate, unless their name says another
-_BACKPROP = {  # name -> name in BACKPROP, items a forward
-    "backprop-accumulated": ("accumulated", MICRO_BATCH),
-    "backprop-checkpointed": ("checkpointed", None),
-    "backprop-accumulated-checkpointed": ("accumulated-checkpointed", MICRO_BATCH),
-    "backprop-least": ("accumulated-checkpointed", 1),
-    "backprop-layerwise": ("layerwise", None),
-}
-_PARTS = {
+from bench.step_variants import BACKPROP_VARIANTS, FORWARD_VARIANTS, PLAIN
+
+_BACKPROP = {variant.method: variant for variant in BACKPROP_VARIANTS}
+_PARTS = {  # -> zo_core.first_order.trainable_part
     "backprop-last": "last-1",
     "backprop-bias-norm": "bias-norm",
-}  # -> zo_core.first_order.trainable_part
-_ZO = {"zo-by-8": 8, "zo-by-1": 1}  # name -> items a forward
+}
+_ZO = {variant.method: variant.micro_batch for variant in FORWARD_VARIANTS}
 FRUGAL_METHODS = (*_BACKPROP, *_PARTS, *_ZO)
 
 
@@ -51,8 +38,8 @@ def bind_frugal(module: Any, x: Any, y: Any, method: str, *, lr: float) -> Calla
 
     if method in _PARTS:
         return _bind_part(module, x, y, _PARTS[method], lr=lr)
-    name, micro_batch = _BACKPROP[method]
-    take_step_ = backprop_step(name, micro_batch=micro_batch)
+    variant = _BACKPROP[method]
+    take_step_ = backprop_step(variant.backprop or PLAIN, micro_batch=variant.micro_batch)
 
     def step() -> None:
         module.train()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import devices
+from bench.workloads.timing import take_turns
 
 
 def time_meters(model: str, batch: int, repeats: int) -> dict[str, list[float]]:
@@ -35,12 +33,4 @@ def time_meters(model: str, batch: int, repeats: int) -> dict[str, list[float]]:
         with track_tensors(parameters=loaded.module.parameters(), existing=[x, y]):
             step()
 
-    meters = {"off": step, "host": measured, "tensors": tracked}
-    turns = [{name: _seconds(run) for name, run in meters.items()} for _ in range(repeats + 1)]
-    return {name: [turn[name] for turn in turns[1:]] for name in meters}
-
-
-def _seconds(run: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    run()
-    return time.perf_counter() - started
+    return take_turns({"off": step, "host": measured, "tensors": tracked}, repeats)

@@ -5,8 +5,10 @@ They take and give plain JSON, and import torch only when they run.
 
 from __future__ import annotations
 
-import time
+from itertools import count
 from typing import TYPE_CHECKING
+
+from bench.workloads.timing import take_turns
 
 if TYPE_CHECKING:
     from zo_core.federation.simulation.training import Training
@@ -37,20 +39,16 @@ def time_simulation(
         model, clients=clients, images=images, directions=directions, rounds=repeats + 1
     )
     module = training.replica.module
-    seconds: dict[str, list[float]] = {"forwards": [], "round": []}
-    for turn in range(repeats + 1):
-        started = time.perf_counter()
-        training.step(turn)
-        between = time.perf_counter()
+    rounds = count()
+
+    def forwards() -> None:
         with torch.inference_mode():
             for slot in range(clients):
                 x = training.client_data(slot).x
                 for _ in range(2 * directions):
                     module(x)
-        if turn > 0:
-            seconds["round"].append(between - started)
-            seconds["forwards"].append(time.perf_counter() - between)
-    return seconds
+
+    return take_turns({"round": lambda: training.step(next(rounds)), "forwards": forwards}, repeats)
 
 
 def _training(model: str, *, clients: int, images: int, directions: int, rounds: int) -> Training:

@@ -17,72 +17,22 @@ from typing import Any
 
 import numpy as np
 
-from zo_core.algorithms import train_config
-from zo_core.federation.mqtt.link import SERVER, Topics
+from bench.workloads.wire_fleet import drive_fleet
+from bench.workloads.wire_stub import (
+    PATIENCE_S,
+    TOPICS,
+    StubTrainer,
+    stub_plan,
+    stub_replica,
+)
+from zo_core.federation.mqtt.link import SERVER
 from zo_core.federation.mqtt.loops import client_link, join, serve, server_link
 from zo_core.federation.mqtt.security import Security
 from zo_core.federation.protocol.client import Client
 from zo_core.federation.protocol.open_round import RoundNote
-from zo_core.federation.protocol.plan import Plan, Rules
-from zo_core.federation.protocol.serving import begin, fresh_id
+from zo_core.federation.protocol.plan import Rules
+from zo_core.federation.protocol.serving import begin
 from zo_core.federation.store import FileStore
-from zo_core.method import RoundContext
-from zo_core.payloads.core import DenseWeights, Payload, ScalarUpdate
-from zo_core.replica import Replica
-
-PATIENCE_S = 20.0  # to wait for the broker
-_SAMPLES = 8
-TOPICS = Topics("zo")
-
-
-class StubTrainer:
-    """Answers at once: the zero scalars of a constant loss, or the weights that came."""
-
-    def join(self, plan: Plan, slot: int) -> Replica:
-        """Hold a model of as many weights as the plan's test says."""
-        self._plan, self._slot = plan, slot
-        self.replica = stub_replica(plan)
-        return self.replica
-
-    def update(self, context: RoundContext) -> Payload:
-        """Answer a round."""
-        if self._plan.is_dense(context.round_index):
-            return DenseWeights(
-                run_id=context.run_id,
-                round_index=context.round_index,
-                slot=self._slot,
-                samples=self._plan.samples,
-                values=self.replica.values(),
-            )
-        return ScalarUpdate(
-            run_id=context.run_id,
-            round_index=context.round_index,
-            slot=self._slot,
-            digest=self.replica.digest_prefix(),
-            differences=np.zeros(self._plan.scalars, np.float32),
-        )
-
-
-def stub_replica(plan: Plan) -> Replica:
-    """Make a replica of the plan's size: its alpha, which no data needs, says how many weights."""
-    weights = np.full(int(plan.config.alpha), 0.5, np.float32)
-    return Replica([weights])
-
-
-def stub_plan(method: str, *, clients: int, cohort: int, rounds: int, weights: int) -> Plan:
-    """Make a plan of stub rounds, "zo" or "fedavg"."""
-    config = train_config(
-        algorithm="mezo" if method == "zo" else "fedavg",
-        clients=clients,
-        high_share=0.5,
-        rounds=rounds,
-        pivot=0,
-        warmup_cohort=cohort,
-        zo_cohort=cohort,
-        alpha=float(weights),
-        epsilon=1e-3,
-    )
-    return Plan(config, run_id=fresh_id(), samples=_SAMPLES)
 
 
 def run_server(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -92,7 +42,6 @@ def run_server(arguments: argparse.Namespace) -> dict[str, Any]:
         clients=arguments.clients,
         cohort=arguments.cohort,
         rounds=arguments.rounds,
-        weights=arguments.weights,
     )
     ends: list[float] = []
     cpu: list[float] = []  # of this process, seconds
@@ -107,7 +56,9 @@ def run_server(arguments: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder, rules = Path(name), Rules(wait_for=arguments.clients)
         store = FileStore(folder / "round.log")
-        server = begin(plan, rules, stub_replica(plan), store, folder / "spool", on_round=note)
+        server = begin(
+            plan, rules, stub_replica(arguments.weights), store, folder / "spool", on_round=note
+        )
         link = server_link(TOPICS, SERVER)
         link.open(arguments.host, arguments.port, Security(insecure=True), patience_s=PATIENCE_S)
         serve(server, link, TOPICS)
@@ -125,7 +76,7 @@ def run_client(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run one stub client by the connection that devices use."""
     number = arguments.first
     with tempfile.TemporaryDirectory() as name:
-        client = Client(StubTrainer(), high=True, slot=number, spool=Path(name))
+        client = Client(StubTrainer(arguments.weights), high=True, slot=number, spool=Path(name))
         link = client_link(TOPICS, f"c{number}")
         security = Security(ca=arguments.ca, insecure=True)
         link.open(arguments.host, arguments.port, security, patience_s=PATIENCE_S)
@@ -136,13 +87,12 @@ def run_client(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def run_fleet(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run stub clients first .. first + count, all in one thread."""
-    from bench.workloads.wire_fleet import run_fleet
-
-    return run_fleet(
+    return drive_fleet(
         host=arguments.host,
         port=arguments.port,
         first=arguments.first,
         count=arguments.count,
+        weights=arguments.weights,
     )
 
 

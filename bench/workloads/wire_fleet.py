@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bench.workloads.wire import PATIENCE_S, TOPICS, StubTrainer
+from bench.workloads.wire_stub import PATIENCE_S, TOPICS, StubTrainer
 from zo_core.federation.mqtt.link import new_client
 from zo_core.federation.protocol.actions import Action, Compute, Stop
 from zo_core.federation.protocol.client import Client
@@ -29,12 +29,13 @@ class Member:
     Args:
         number: its slot.
         spool: folder for bodies on their way.
+        weights: of the model.
     """
 
-    def __init__(self, number: int, spool: Path) -> None:
+    def __init__(self, number: int, spool: Path, weights: int) -> None:
         spool.mkdir()
         self.name = f"c{number}"
-        self.client = Client(StubTrainer(), high=True, slot=number, spool=spool)
+        self.client = Client(StubTrainer(weights), high=True, slot=number, spool=spool)
         self._bodies: deque[bytes] = deque()
         self.paho = new_client(self.name)
         self.paho.will_set(TOPICS.gone(self.name), b"", qos=1)
@@ -79,7 +80,7 @@ class Member:
                     self.paho.publish(TOPICS.up(self.name), body, qos=1)
 
 
-def run_fleet(*, host: str, port: int, first: int, count: int) -> dict[str, Any]:
+def drive_fleet(*, host: str, port: int, first: int, count: int, weights: int) -> dict[str, Any]:
     """Run stub clients first .. first + count to the end of their run.
 
     Returns:
@@ -88,7 +89,8 @@ def run_fleet(*, host: str, port: int, first: int, count: int) -> dict[str, Any]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         selector = stack.enter_context(selectors.DefaultSelector())
-        members = [Member(number, folder / str(number)) for number in range(first, first + count)]
+        numbers = range(first, first + count)
+        members = [Member(number, folder / str(number), weights) for number in numbers]
         for member in members:
             selector.register(_connected(member, host, port), selectors.EVENT_READ, member)
         _drive(members, selector)

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.cases.wire_measure import mosquitto, write_broker
 from bench.workloads.wire import peak_mib
+from bench.workloads.wire_measure import mosquitto, write_broker
 
 _WEIGHTS = 100  # a fleet's time should go to messages
 _LIMIT_S = 300.0
@@ -46,7 +46,8 @@ def measure_fleet(clients: int, *, rounds: int, burn_in: int = 5) -> dict[str, A
         program = [sys.executable, "-m", "bench.workloads.wire"]
         last = ["--rounds", str(burn_in + rounds)]
         server = _start(stack, [*program, "server", *common, *sizes, *last])
-        fleet = _start(stack, [*program, "fleet", *common, "--count", str(clients)])
+        members = ["--count", str(clients), "--weights", str(_WEIGHTS)]
+        fleet = _start(stack, [*program, "fleet", *common, *members])
         served, joined = _result(server), _result(fleet)
         broker_mib = peak_mib(broker.pid)
     return {

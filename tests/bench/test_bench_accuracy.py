@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.cases.bench_accuracy import FURTHER, VARIANTS
-from bench.format import ALGORITHMS, FRONTIER_ALGORITHMS, FURTHER_ALGORITHMS, label
+from bench.labels import ALGORITHMS, FRONTIER_ALGORITHMS, FURTHER_ALGORITHMS, label
 from bench.suite.scales import SCALES
 from zo_core.algorithms.registry import ALGORITHMS as REGISTRY
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import bench
+from bench.groups import GROUPS, OPT_IN_GROUPS, SCALE_NAMES, TABLES
 from bench.suite.scales import SCALES
 
 FILES = sorted(path.stem for path in (Path(bench.__file__).parent / "cases").glob("bench_*.py"))
@@ -19,6 +20,11 @@ FILES = sorted(path.stem for path in (Path(bench.__file__).parent / "cases").glo
 def cases(file: str) -> list[Any]:
     module = importlib.import_module(f"bench.cases.{file}")
     return [f for name, f in vars(module).items() if name.startswith("test_")]
+
+
+def test_each_group_has_one_file_and_each_scale_one_name() -> None:
+    assert sorted(f"bench_{group}" for group in (*GROUPS, *OPT_IN_GROUPS, TABLES)) == FILES
+    assert tuple(SCALES) == SCALE_NAMES
 
 
 def test_there_are_cases_with_parameters() -> None:

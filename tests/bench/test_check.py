@@ -14,15 +14,13 @@ from optional import needs_results
 
 import devices
 from bench.__main__ import main
-from bench.records.migration import SCHEMA, migrate
-from bench.records.record import Record, mean, median, provenance, single, unmeasured
-from bench.records.store import StoreError, read_records, write_record
+from bench.records.record import SCHEMA, Record, mean, median, provenance, single, unmeasured
+from bench.records.store import StoreError, write_record
 from bench.records.validate import SCHEMA_FILE, check, check_file
 from bench.suite.emulation import once, without_untrue
 from bench.suite.scales import scale_named
 
 REPOSITORY = Path(__file__).parents[2]
-OLDER = REPOSITORY / "tests" / "data" / "records-1"
 
 
 def this_machines_record() -> Record:
@@ -74,34 +72,10 @@ def test_every_committed_record_is_valid() -> None:
     assert {str(c.path): c.problems for c in found if c.problems} == {}
 
 
-def test_older_records_are_read_and_keep_their_figures() -> None:
-    found = check(OLDER)
-    assert len(found) == 3
-    for checked in found:
-        assert checked.problems == ()
-        assert "written as zobench-record/1" in checked.remarks[0]
-    for record in read_records(OLDER):
-        path = OLDER / "records" / f"{record.case.replace('/', '-')}.json"
-        before = json.loads(path.read_text())
-        assert {name: m.value for name, m in record.metrics.items()} == {
-            name: m["value"] for name, m in before["metrics"].items()
-        }
-        assert record.provenance.division == "closed"
-        assert record.provenance.device["emulator"] is None
-
-
-def test_migration_leaves_its_argument_alone() -> None:
-    path = OLDER / "records" / "bytes-resnet18-zo.json"
-    data = json.loads(path.read_text())
-    before = copy.deepcopy(data)
-    migrate(data)
-    assert data == before
-
-
-def test_a_record_of_the_future_is_refused_with_a_way_out(tmp_path: Path) -> None:
+def test_a_record_of_a_different_schema_is_refused_with_both_names(tmp_path: Path) -> None:
     found = check_file(written(tmp_path, VALID | {"schema": "zobench-record/99"}))
     assert "zobench-record/99" in found.problems[0]
-    assert "update zobench" in found.problems[0]
+    assert SCHEMA in found.problems[0]
 
 
 def put(*place: str | int, value: Any) -> Callable[[Any], None]:

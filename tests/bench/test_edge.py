@@ -61,38 +61,6 @@ def test_a_limit_is_searched_between_one_that_fails_and_one_that_does_not(
         edge_limit.smallest_limit({}, 48 << 20, 640 << 20)
 
 
-def test_experiments_on_a_graph_compute_the_same_model(tmp_path: Path) -> None:
-    """GIVEN an exported CNN WHEN its weights are baked in, or its convolutions multiply 8-bit
-    integers THEN the loss is the same, or the same within their rounding.
-    """
-    import numpy as np
-    import onnxruntime as ort
-
-    from bench.workloads.edge import export, time_ways
-    from bench.workloads.edge_graphs import write_constant, write_quantised
-    from zo_core.edge.load import load_replica
-
-    export("cnn", str(tmp_path / "exact"))
-    x = np.random.default_rng(0).random((5, 1, 8, 8), dtype=np.float32)
-    y = np.arange(5)
-    exact = load_replica(tmp_path / "exact").mean_loss(x, y)
-    write_quantised(tmp_path / "exact", tmp_path / "int8")
-    coarse = load_replica(tmp_path / "int8").mean_loss(x, y)
-    assert coarse != exact
-    assert coarse == pytest.approx(exact, rel=0.02)
-    write_constant(tmp_path / "exact", tmp_path / "baked.onnx")
-    session = ort.InferenceSession(tmp_path / "baked.onnx")
-    assert [given.name for given in session.get_inputs()] == ["x", "y"]
-    total, _ = session.run(None, {"x": x, "y": y})
-    assert total / 5 == pytest.approx(exact, rel=1e-5)
-    seconds = time_ways(str(tmp_path / "exact"), 2, 1)
-    assert {name: len(turns) for name, turns in seconds.items()} == {
-        "bound": 1,
-        "fed": 1,
-        "constant": 1,
-    }
-
-
 def test_export_refuses_what_it_cannot_build_and_leaves_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

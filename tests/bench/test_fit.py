@@ -15,6 +15,7 @@ from bench.fit import cells as fit
 from bench.fit.cells import Cell, Target, Trial, agreement, find_target, predict_cells, try_cell
 from bench.fit.prediction import predict_tensors
 from bench.fit.record import fit_record
+from bench.records.case_name import CaseName
 from bench.records.record import Record
 from bench.records.store import read_records
 from bench.workloads.steps import STEP_METHODS, measure_tensor_peaks
@@ -113,7 +114,7 @@ def test_agreement_counts_what_a_trial_told() -> None:
 
 
 def test_a_record_of_untried_cells_has_no_share_and_a_reason() -> None:
-    record = fit_record("fit/a", [cell(90, 100, None)], {})
+    record = fit_record(CaseName.of("fit", "a"), [cell(90, 100, None)], {})
     assert record.metrics["agreement"].value is None
     assert record.metrics["agreement"].reason
     assert Record.from_json(json.loads(json.dumps(record.to_json()))).case == "fit/a"

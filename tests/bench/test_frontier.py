@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +13,7 @@ import sample_records as sample
 
 import devices
 from bench.cases import bench_frontier
-from bench.format import FRONTIER_ALGORITHMS, label
+from bench.labels import FRONTIER_ALGORITHMS, label
 from bench.records.frontier import (
     Moment,
     Point,
@@ -31,9 +32,8 @@ from bench.records.store import read_records
 from bench.replication.frontier_runs import Run, cell_run, dataset_in, frontier_cells
 from bench.replication.frontier_variants import FRONTIER_VARIANTS
 from bench.replication.table_run import Options
-from bench.report.groups.frontier import frontier_tables
-from bench.report.groups.frontier_sentences import frontier_sentences
-from bench.report.plots.frontier import cap_plots, spread
+from bench.report.groups.frontier import frontier_sentences, frontier_tables
+from bench.report.plots.frontier import budget_plots, spread
 from bench.suite.suite import Suite
 from bench.sweeps.cell import CellResult, CellStore
 from bench.workloads.client_costs import measure_variants
@@ -143,79 +143,43 @@ def frontier_record(
     )
 
 
-def say(zo: tuple[float, float, float], backprop: tuple[float, float, float]) -> str:
-    """Each: low memory, accuracy, seconds."""
+def best_by_memory(*records: Record) -> list[tuple[str, str, str]]:
+    """Read the sentence's facts: memory, accuracy, method."""
+    (sentence,) = frontier_sentences(Results.of(records))
+    return re.findall(r"from ([\d.]+ \w+): ([\d.]+) % [^(]*\((.+?), \d+ rounds\)", sentence)
+
+
+def test_the_best_at_each_budget_is_named_and_fits_it() -> None:
     records = [
         frontier_record("high-res-only", "left out", 0.0, 0.55, 3.0),
-        frontier_record("zowarmup", "forwards", *zo),
-        frontier_record("fedavg", "backprop", *backprop),
+        frontier_record("zowarmup", "forwards", 40_960, 0.72, 8.0),
+        frontier_record("fedavg", "backprop", 81_920, 0.95, 2.0),
     ]
-    (sentence,) = frontier_sentences(Results.of(records))
-    return sentence
-
-
-def test_zo_is_the_only_way_where_it_alone_fits() -> None:
-    said = say((40_960, 0.72, 8.0), (81_920, 0.95, 2.0))
-    assert "with 40 KiB or more, but less than 80 KiB, a low-resource client" in said
-    assert "by ZO alone" in said
-    assert (
-        "below 40 KiB without low-resource clients (High-Res-Only, 55.0 %),"
-        " from 40 KiB on by ZO (ZOWarmUp, 72.0 %),"
-        " from 80 KiB on by backprop (FedAvg, 95.0 %)." in said
-    )
-    assert "To 70.0 % the rounds take a client 2.00 s by backprop" in said
-    assert "8.00 s by ZO (4.00 times as long) within 80 KiB" in said
-
-
-def test_and_is_not_where_frugal_backprop_takes_less() -> None:
-    said = say((81_920, 0.95, 2.0), (40_960, 0.72, 8.0))
-    assert "there is no memory at which ZO is the only way" in said
-    assert "backprop at its most frugal (FedAvg) peaks at 40 KiB, ZO at 80 KiB" in said
-    assert "from 40 KiB on by backprop" in said
-    assert "from 80 KiB on by ZO (ZOWarmUp, 95.0 %)" in said
-    assert "2.00 s by ZO and 8.00 s by backprop (4.00 times as long)" in said
+    assert best_by_memory(*records) == [
+        ("0 B", "55.0", "High-Res-Only"),
+        ("40 KiB", "72.0", "ZOWarmUp"),
+        ("80 KiB", "95.0", "FedAvg"),
+    ]
 
 
 def test_who_is_never_the_best_is_not_named_and_neither_is_a_draw() -> None:
-    said = say((40_960, 0.5, 8.0), (81_920, 0.4, 2.0))
-    assert "The best accuracy is had at any memory without low-resource clients" in said
-    assert "on by ZO" not in said
-    assert "on by backprop" not in said
-    assert "from 2 KiB on by backprop" not in say((1024, 0.8, 1.0), (2048, 0.8, 1.0))
-
-
-def test_whoever_is_named_at_a_cap_fits_it() -> None:
     records = [
-        frontier_record("heterofl", "backprop", 2048, 0.8, 1.0),
-        frontier_record("fedavg", "backprop", 4096, 0.9, 5.0, way="least"),
-        frontier_record("fedavg", "backprop", 8192, 0.9, 1.0),
-        frontier_record("zowarmup", "forwards", 1024, 0.7, 1.0),
+        frontier_record("high-res-only", "left out", 0.0, 0.55, 3.0),
+        frontier_record("zowarmup", "forwards", 40_960, 0.5, 8.0),
+        frontier_record("fedavg", "backprop", 81_920, 0.55, 2.0),
     ]
-    (said,) = frontier_sentences(Results.of(records))
-    assert "from 2 KiB on by backprop (HeteroFL, 80.0 %), from 4 KiB on by backprop" in said
-    assert "(FedAvg (one item at a time, checkpointed), 90.0 %)." in said
+    assert [method for _, _, method in best_by_memory(*records)] == ["High-Res-Only"]
 
 
-def test_a_target_that_one_reaches_names_it() -> None:
-    assert "Only backprop reaches 50.0 %" in say((1024, 0.3, 1.0), (2048, 0.8, 1.0))
-    assert "Only ZO reaches 50.0 %" in say((1024, 0.8, 1.0), (2048, 0.3, 1.0))
-    assert "Neither reaches 50.0 %" in say((1024, 0.3, 1.0), (2048, 0.3, 1.0))
-
-
-def test_runs_of_unequal_length_say_how_long_they_were() -> None:
+def test_a_variant_of_the_steps_is_named_with_its_method() -> None:
     records = [
-        frontier_record("zowarmup", "forwards", 1024, 0.7, 1.0, rounds=160),
-        frontier_record("fedavg", "backprop", 2048, 0.9, 1.0, rounds=40),
+        frontier_record("heterofl", "backprop", 2048, 0.8, 3.0),
+        frontier_record("fedavg", "backprop", 4096, 0.9, 3.0, way="least"),
     ]
-    (said,) = frontier_sentences(Results.of(records))
-    assert "(ZOWarmUp, 70.0 % after 160 rounds)" in said
-    assert "(FedAvg, 90.0 % after 40 rounds)" in said
-
-
-def test_without_a_family_there_is_nothing_to_compare() -> None:
-    records = [frontier_record("zowarmup", "forwards", 1024, 0.8, 1.0)]
-    (said,) = frontier_sentences(Results.of(records))
-    assert "low-resource clients take part by backprop was run" in said
+    assert [method for _, _, method in best_by_memory(*records)] == [
+        "HeteroFL",
+        "FedAvg (one item at a time, checkpointed)",
+    ]
     assert frontier_sentences(Results.of([])) == []
 
 
@@ -229,7 +193,7 @@ def test_every_point_of_the_charts_is_a_row_that_names_its_record() -> None:
     )
     rows = frontier_tables(results)[0].rows
     assert {row[-1].text for row in rows} == set(results.by_case)
-    for plot in cap_plots(results):
+    for plot in budget_plots(results):
         (axes,) = plot.figure.axes
         assert {text.get_text() for text in axes.texts} == {row[0].text for row in rows}, plot.name
         markers = [
@@ -307,7 +271,7 @@ def test_ways_of_one_variant_share_its_number_and_its_label() -> None:
     results = Results.of(records)
     found = points_of(results, "10-90")
     assert [(p.number, p.way) for p in found] == [("1a", "by-1"), ("1b", "plain"), ("2", "plain")]
-    for plot in cap_plots(results):
+    for plot in budget_plots(results):
         (axes,) = plot.figure.axes
         assert sorted(text.get_text() for text in axes.texts) == ["1", "2"]
 
@@ -320,22 +284,11 @@ def test_another_data_set_is_another_panel() -> None:
     results = Results.of(records)
     assert panels_of(results) == ["10-90", "fashion-mnist-10-90"]
     assert [p.last.accuracy for p in points_of(results, "fashion-mnist-10-90")] == [0.4]
-    assert frontier_sentences(results)[1].startswith("At Fashion-MNIST, 10/90: ")
-    assert [plot.name for plot in cap_plots(results)][2:] == [
+    assert "Fashion-MNIST, 10/90" in frontier_sentences(results)[1]
+    assert [plot.name for plot in budget_plots(results)][2:] == [
         "fits-memory-fashion-mnist-10-90",
         "fits-bytes-fashion-mnist-10-90",
     ]
-
-
-def test_who_does_both_needs_backprops_memory_and_is_named_as_what_it_is() -> None:
-    records = [
-        frontier_record("mezo", "forwards", 1024, 0.5, 3.0),
-        frontier_record("zowarmup-elastic", "both", 2048, 0.8, 3.0),
-        frontier_record("fedavg", "backprop", 4096, 0.7, 3.0),
-    ]
-    (said,) = frontier_sentences(Results.of(records))
-    assert "backprop at its most frugal (ZOWarmUp + ElasticZO) as well" in said
-    assert "from 2 KiB on by ZO and backprop together (ZOWarmUp + ElasticZO, 80.0 %)" in said
 
 
 def test_labels_are_spread_and_keep_their_order() -> None:
@@ -436,7 +389,7 @@ def cases(suite: Suite) -> dict[str, str]:
 def test_a_variant_that_succeeds_takes_its_failure_back(tmp_path: Path) -> None:
     suite = Suite.from_options(scale="smoke", only="memory", out=str(tmp_path))
     bench_frontier._record_variant(suite, RUN, measured())
-    assert cases(suite) == {"frontier/cifar10-10-90/zowarmup": "timeout"}
+    assert cases(suite) == {"frontier/cifar10-10-90/zowarmup/plain": "timeout"}
     assert bench_frontier._recorded(suite) == {}
     bench_frontier._record_variant(suite, RUN, measured("plain"))
     assert cases(suite) == {"frontier/cifar10-10-90/zowarmup/plain": "ok"}
@@ -462,4 +415,4 @@ def test_a_variant_is_done_when_all_its_ways_are_recorded(
         assert bench_frontier._recorded(suite) == {}
     monkeypatch.setattr(bench_frontier, "_record", record)
     bench_frontier._record_variant(suite, RUN, measured("plain", "least", "by-1"))
-    assert bench_frontier._recorded(suite) == {"frontier/cifar10-10-90/zowarmup": RUN.sources}
+    assert bench_frontier._recorded(suite) == {("cifar10-10-90", "zowarmup"): RUN.sources}

@@ -90,6 +90,15 @@ def test_a_run_cut_off_goes_on_to_the_same_digest(
     assert resumed.curve == whole.curve
 
 
+def test_a_rate_far_too_high_ends_a_run_of_backprop_as_diverged(
+    data: InstructData, tmp_path: Path
+) -> None:
+    config = RunConfig(variant="fedavg", lr=1e30, run_seed=1, rounds=4)
+    record = InstructRun(config, data, model_for(data, lora=False), tmp_path).run(str)
+    assert record.outcome == "diverged"
+    assert "not finite" in str(record.reason)
+
+
 def test_lora_changes_its_adapters_alone(data: InstructData, tmp_path: Path) -> None:
     config = RunConfig(variant="one-step-lora", lr=1e-1, run_seed=1, rounds=2)
     model = model_for(data, lora=True)

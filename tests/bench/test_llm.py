@@ -6,10 +6,11 @@ import pytest
 from optional import needs
 
 from bench.cases.bench_llm import _round_bytes, _step_metrics
+from bench.groups import GROUPS
 from bench.records.record import Record, provenance, single
 from bench.records.record_index import Results
 from bench.report.groups.llm import llm_tables
-from bench.suite.suite import GROUPS, parse_groups
+from bench.suite.suite import parse_groups
 from bench.workloads.llm import measure_lm_step, predict_lm_tensors
 
 needs_transformers = needs("transformers")

@@ -14,7 +14,8 @@ import sample_records as sample
 from bench.records.record_index import Results
 from bench.report.plots.memory import memory_plots
 from bench.report.plots.style import DARK, LOOKS, Plot, logarithmic_x, panel, save
-from bench.report.sections import SECTIONS, Section
+from bench.report.section import Section
+from bench.report.sections import SECTIONS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,13 +102,13 @@ def test_accuracy_is_the_mean_over_seeds_with_the_pivot_marked() -> None:
     assert "pivot" in [text.get_text() for text in axes.texts]
 
 
-def test_the_frontier_counts_all_bytes_over_all_clients() -> None:
+def test_accuracy_by_bytes_counts_all_bytes_over_all_clients() -> None:
     record = WHOLE.by_case["accuracy/zowarmup/10-90"]
     last = record.details["curves"][0][-1]
     total = last["up_payload_bytes"] + last["down_payload_bytes"]
-    axes = whole_plots()["frontier-10-90"].figure.axes[0]
+    axes = whole_plots()["accuracy-by-bytes-10-90"].figure.axes[0]
     assert axes.get_xscale() == "log"
-    x, _ = lines_of(whole_plots()["frontier-10-90"])["ZOWarmUp"][-1]
+    x, _ = lines_of(whole_plots()["accuracy-by-bytes-10-90"])["ZOWarmUp"][-1]
     assert x == pytest.approx(total / 50 / MIB)
 
 

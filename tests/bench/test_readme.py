@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).parents[2]
 def test_the_readmes_results_are_those_of_the_committed_records() -> None:
     readme = (REPOSITORY / "README.md").read_text()
     shown = BEGIN + readme.split(BEGIN)[1].split(END)[0] + END
-    assert shown == results_section(REPOSITORY), "run `python -m bench.report.readme`"
+    assert shown == results_section(REPOSITORY), "run `make docs`"
 
 
 @needs_results

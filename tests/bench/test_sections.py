@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from pathlib import Path
 
 import pytest
 import sample_records as sample
 
+from bench.groups import GROUPS
 from bench.records.record import single
 from bench.records.record_index import Results
+from bench.report import groups
 from bench.report import page as report
-from bench.report.sections import SECTIONS, Section
+from bench.report.section import Section
+from bench.report.sections import SECTIONS
 from bench.report.table import Cell, Table
-from bench.suite.suite import GROUPS
 
 
 def radio_tables(results: Results) -> list[Table]:
@@ -36,9 +40,18 @@ def page(folder: Path, records: list[sample.Record]) -> str:
 
 
 def test_each_group_of_the_suite_has_one_section() -> None:
-    groups = [section.group for section in SECTIONS]
-    assert len(set(groups)) == len(groups)
-    assert set(GROUPS) <= set(groups)
+    names = [section.group for section in SECTIONS]
+    assert len(set(names)) == len(names)
+    assert set(GROUPS) <= set(names)
+
+
+def test_each_file_of_the_folder_defines_the_group_that_it_is_named_after() -> None:
+    names = [module.name for module in pkgutil.iter_modules(groups.__path__)]
+    assert sorted(section.group for section in SECTIONS) == sorted(names)
+    for name in names:
+        section = importlib.import_module(f"bench.report.groups.{name}").SECTION
+        assert section.group == name
+        assert section in SECTIONS
 
 
 def test_a_group_is_added_by_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,8 @@ import devices
 from bench.cases.bench_time import step_energy
 from bench.records.record import unmeasured
 from bench.records.record_index import Results
+from bench.report.groups.time import time_tables
 from bench.report.page import write_report
-from bench.report.table import time_tables
 from devices.reading import Reading
 
 
@@ -62,7 +62,7 @@ def test_the_page_has_joules_where_the_records_have(tmp_path: Path) -> None:
     (row,) = (r for r in energy.rows if [c.text for c in r[:2]] == ["ResNet18", "64"])
     assert [cell.text for cell in row[2:5]] == ["6.72", "7.20", "10.9"]
     page = write_report(sample.write(tmp_path, records)).read_text()
-    assert "Energy of one step" in page
+    assert "Energy per step" in page
     assert "10.9" in page
 
 
@@ -71,5 +71,5 @@ def test_the_page_says_once_what_a_counter_would_need(tmp_path: Path) -> None:
     for record in records:
         record.metrics["energy"] = unmeasured("joule", "no counter here")  # type: ignore[index]
     page = write_report(sample.write(tmp_path, records)).read_text()
-    assert "Energy of one step" not in page
+    assert "Energy per step" not in page
     assert page.count("no counter here") == 1

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench.cases import bench_time
 from bench.cases.bench_time import repeats_of
+from bench.workloads import timing
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ def test_a_short_step_is_timed_more_often(
     monkeypatch: pytest.MonkeyPatch, seconds: float, least: int, repeats: int
 ) -> None:
     clock = iter((0.0, seconds))
-    monkeypatch.setattr(bench_time, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
     assert repeats_of(lambda: None, least) == repeats
 
 

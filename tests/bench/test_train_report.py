@@ -60,11 +60,8 @@ def test_the_page_of_a_training_tells_its_accuracy_and_how_to_train_again(tmp_pa
     folder = sample.write(tmp_path, at_scale("train", [training(3)]))
     html = write_report(folder).read_text(encoding="utf-8")
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
-    answer = (
-        "ZOWarmUp on digits with 10/90 high- and low-resource clients, seed 3: 87.5 % test"
-        " accuracy after 40 rounds, 2 KiB a client on the link."
-    )
-    assert text.count(answer) == 2  # as the answer, and in its section
+    facts = r"ZOWarmUp, digits, 10/90, seed 3: 87\.5 % [^.]* 40 rounds [^.]* 2 KiB"
+    assert len(re.findall(f"{facts}[^.]*converged", text)) == 2  # in the headline, in its section
     assert "Test accuracy by round" in text
     assert "zobench train --out DIR" in text
     assert "pytest --benchmark" not in text
@@ -84,8 +81,8 @@ def test_trainings_stand_side_by_side_and_a_missing_point_is_a_dash() -> None:
 
 @pytest.mark.parametrize("verdict", ["diverged", "did not converge"])
 def test_how_a_training_failed_is_part_of_its_sentence(verdict: str) -> None:
-    (said,) = train_sentences(Results.of([training(verdict=verdict)]))
-    assert said.endswith(f"; it {verdict}.")
+    (sentence,) = train_sentences(Results.of([training(verdict=verdict)]))
+    assert verdict in sentence
 
 
 @pytest.mark.parametrize("scale", ["smoke", "laptop"])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from optional import needs
 
-from bench.cases.wire_measure import measure_wire, message_bytes, why_no_wire
-from bench.workloads.wire import stub_plan
+from bench.workloads.wire_measure import measure_wire, message_bytes, why_no_wire
 from bench.workloads.wire_scale import lost_messages, measure_fleet
+from bench.workloads.wire_stub import stub_plan
 
 
 @needs("paho", "mosquitto")
@@ -34,7 +34,7 @@ def test_publish_packets_are_counted_by_mqtts_rules(
 
 
 def test_a_stub_plan_draws_all_of_a_small_fleet() -> None:
-    plan = stub_plan("zo", clients=5, cohort=5, rounds=3, weights=10)
+    plan = stub_plan("zo", clients=5, cohort=5, rounds=3)
     assert [len(plan.context_of(r).cohort) for r in range(3)] == [5, 5, 5]
 
 

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
+import resource
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
+from known_sizes import ALLOCATORS, MIB, PATTERNS, measure_allocation, measure_sizes
+
 import devices
 from devices import cgroup
-from devices.known_sizes import ALLOCATORS, MIB, PATTERNS, measure_allocation, measure_sizes
+from devices.files import parse_sizes
 from devices.peaks import CgroupPeak
+
+_MAP_HUGETLB = 0x40000
+_PR_CAPBSET_DROP, _CAP_SYS_RESOURCE = 24, 24
 
 
 def measured_in_own_group() -> Any:
@@ -150,8 +158,61 @@ def clock_and_modules() -> bool:
 def lifetime_in_a_small_parent(sizes_bytes: list[int]) -> Any:
     """Measure in a grandchild, since a child inherits the maximum of the large test process."""
     where = ("malloc", "freed at once", sizes_bytes, "lifetime")
-    return devices.run_isolated("devices.known_sizes:measure_sizes", *where).value
+    return devices.run_isolated("known_sizes:measure_sizes", *where).value
 
 
 def sizes_by_pattern(allocator: str, sizes_bytes: list[int]) -> dict[str, list[int]]:
     return {name: measure_sizes(allocator, name, sizes_bytes, "best") for name in PATTERNS}
+
+
+def hold_threads(threads: int, size_bytes: int) -> int:
+    """Take memory beside threads that wait; return what RLIMIT_DATA counts then."""
+    ended = threading.Event()
+    waiting = [threading.Thread(target=ended.wait) for _ in range(threads)]
+    for thread in waiting:
+        thread.start()
+    kept = ALLOCATORS["malloc"](size_bytes)
+    counted = parse_sizes(Path("/proc/self/status").read_text())["VmData"]
+    ended.set()
+    for thread in waiting:
+        thread.join()
+    del kept
+    return counted
+
+
+def run_under_stacks_of(stack_bytes: int, limit_bytes: int) -> Any:
+    """Run `hold_threads` isolated from a session with this limit on stacks."""
+    resource.setrlimit(resource.RLIMIT_STACK, (stack_bytes, resource.RLIM_INFINITY))
+    return devices.run_isolated(
+        "devices_children:hold_threads",
+        *(8, 20 * MIB),
+        limit_bytes=limit_bytes,
+        limit_method="RLIMIT_DATA",
+    )
+
+
+def try_under_session_limit(name: str, session_bytes: int, limit_bytes: int) -> dict[str, Any]:
+    """Lower a limit of this process for good, then ask for a trial, and make one."""
+    resource.setrlimit(getattr(resource, name), (session_bytes, session_bytes))
+    # Root's children could raise it again: drop that capability for them.
+    ctypes.CDLL(None).prctl(_PR_CAPBSET_DROP, _CAP_SYS_RESOURCE)
+    reason = devices.why_no_limit(limit_bytes)
+    try:
+        run = devices.run_isolated(
+            "devices_children:eat",
+            limit_bytes,
+            limit_bytes=limit_bytes,
+            limit_method="RLIMIT_DATA",
+        )
+    except OSError as error:
+        return {"reason": reason, "refused": str(error)}
+    return {"reason": reason, "status": run.status, "error": run.error}
+
+
+def measured_huge_pages(size_bytes: int) -> Any:
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_HUGETLB
+    with devices.measure() as region:
+        block = mmap.mmap(-1, size_bytes, flags=flags)
+        for offset in range(0, size_bytes, MIB):
+            block[offset] = 1
+    return region

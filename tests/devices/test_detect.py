@@ -19,7 +19,7 @@ from devices import (
     list_meters,
     run_isolated,
 )
-from devices.detect import temperature_c
+from devices.thermal import temperature_c
 
 MEASURED = (
     "soc",
@@ -32,6 +32,11 @@ MEASURED = (
     "power_mode",
     "temperature_c",
     "huge_page_mode",
+    "swap_bytes",
+    "page_size_bytes",
+    "kernel_memory_options",
+    "throttling",
+    "allocator",
     "emulator",
 )
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from devices import run_isolated
-from devices.known_sizes import (
+from known_sizes import (
     ALLOCATORS,
     ALLOWED_ERROR_BYTES,
     MIB,
@@ -14,9 +12,11 @@ from devices.known_sizes import (
     measure_allocation,
     measure_sizes,
 )
+
+from devices import run_isolated
 from devices.peaks import high_water_mark_resets
 
-RUNS = 2  # the campaign, `python -m devices.known_sizes`, does more
+RUNS = 2  # the campaign, `python tests/devices/known_sizes.py`, does more
 
 needs_high_water_mark = pytest.mark.skipif(
     not high_water_mark_resets(), reason="this kernel does not let VmHWM be reset"

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from devices import cgroup, run_isolated
+from devices import cgroup, run_isolated, why_no_limit
 from devices.child_exit import Ended, judge
 from devices.limits import open_limit
+from devices.session_limits import lower_limit
 
 MIB = 1 << 20
 LIMIT_BYTES = 200 * MIB
@@ -167,3 +168,57 @@ def test_an_abort_of_the_c_runtime_for_want_of_memory_does_not_fit() -> None:
 
     assert judge(ended(-6, {}, tail), False, None)[0] == "does not fit"
     assert judge(ended(-6, {}, "assertion failed\n"), False, None)[0] == "killed"
+
+
+needs_data_limit = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="RLIMIT_DATA limits mappings on Linux only"
+)
+
+
+@needs_data_limit
+@pytest.mark.parametrize("stack_mib", [1, 8, 64])
+def test_a_verdict_does_not_depend_on_the_sessions_stack_limit(stack_mib: int) -> None:
+    """Eight threads with stacks of 64 MiB alone count 512 MiB."""
+    run = run_isolated("devices_children:run_under_stacks_of", stack_mib * MIB, LIMIT_BYTES).value
+
+    assert run["status"] == "ok", run["error"]
+    assert run["stack_limit_bytes"] == 2 * MIB
+    assert 20 * MIB < run["value"] < 120 * MIB
+
+
+def test_a_child_whose_stacks_do_not_count_keeps_the_sessions_stack_limit() -> None:
+    assert run_isolated("math:sqrt", 4).stack_limit_bytes is None
+
+
+@needs_data_limit
+@pytest.mark.parametrize("name", ["RLIMIT_DATA", "RLIMIT_AS"])
+def test_a_lower_limit_of_the_session_is_reported_before_a_trial_and_makes_no_verdict(
+    name: str,
+) -> None:
+    session_bytes, limit_bytes = 1000 * MIB, 1200 * MIB
+    tried = run_isolated(
+        "devices_children:try_under_session_limit", name, session_bytes, limit_bytes
+    )
+
+    assert tried.status == "ok", tried.error
+    ulimit = {"RLIMIT_DATA": "ulimit -d", "RLIMIT_AS": "ulimit -v"}[name]
+    words = f"this session is limited to {session_bytes} bytes by {ulimit}, below {limit_bytes}"
+    assert words in tried.value["reason"]
+    assert words in tried.value.get("refused", tried.value.get("error"))
+    assert tried.value.get("status") != "does not fit"
+
+
+def test_a_lower_limit_of_a_group_above_is_named(tmp_path: Path) -> None:
+    group = make_v2_group(tmp_path, "user.slice/app", {"memory.max": "max"})
+    (tmp_path / "user.slice/memory.max").write_text(f"{100 * MIB}\n")
+
+    assert lower_limit(100 * MIB, group, []) is None
+    reason = lower_limit(200 * MIB, group, [])
+    assert reason is not None
+    assert f"{100 * MIB} bytes by control group {tmp_path / 'user.slice'}" in reason
+
+
+def test_a_session_without_lower_limits_may_try() -> None:
+    assert lower_limit(MIB, None, ["RLIMIT_AS", "RLIMIT_DATA"]) is None
+    with pytest.raises(ValueError, match="limit_bytes must be > 0"):
+        why_no_limit(0)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from devices import cgroup, measure, memory, peaks, run_isolated
-from devices.memory import read_host_memory
+from devices import cgroup, huge_pages, measure, memory, meter, peaks, run_isolated
+from devices.files import parse_sizes
+from devices.memory import HostMemory, read_host_memory
 from devices.reading import Reading, missing
 
 MIB = 1 << 20
@@ -63,6 +64,111 @@ def test_a_peak_that_is_unknown_is_unknown_above_the_baseline_too() -> None:
     assert region.peak_above_baseline_bytes.reason == "the meter broke"
 
 
+class SunkenPeak(FakePeak):
+    def stop(self) -> Reading:
+        return Reading(value=90, unit="byte", method=self.method)
+
+
+def test_a_peak_below_its_baseline_is_refused_with_a_reason() -> None:
+    with measure(peak_meter=SunkenPeak()) as region:
+        pass
+
+    assert region.peak_above_baseline_bytes.value is None
+    assert region.peak_above_baseline_bytes.reason == (
+        "the peak reads 10 bytes below the baseline, which cannot be"
+    )
+
+
+def looks(monkeypatch: pytest.MonkeyPatch, before: HostMemory, after: HostMemory) -> None:
+    """Let a region see these at its start and its end."""
+    remaining = iter([before, after])
+    monkeypatch.setattr(meter, "read_host_memory", lambda: next(remaining))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "grown"),
+    [
+        ({"swap_bytes": 5}, {"swap_bytes": 9}, ("VmSwap",)),
+        ({"swap_bytes": 5, "zram_bytes": 1}, {"swap_bytes": 5, "zram_bytes": 2}, ("zram",)),
+        (
+            {"swap_bytes": 0, "zram_bytes": 1},
+            {"swap_bytes": 1, "zram_bytes": 2},
+            ("VmSwap", "zram"),
+        ),
+        ({"swap_bytes": 9}, {"swap_bytes": 5}, ()),
+        ({}, {}, ()),
+    ],
+)
+def test_a_peak_is_marked_where_swap_grew_in_the_region(
+    monkeypatch: pytest.MonkeyPatch,
+    before: dict[str, int],
+    after: dict[str, int],
+    grown: tuple[str, ...],
+) -> None:
+    looks(monkeypatch, HostMemory(rss_bytes=1, **before), HostMemory(rss_bytes=1, **after))
+
+    with measure(peak_meter=FakePeak()) as region:
+        pass
+
+    assert region.swapped_by == grown
+    assert ("swapped" in region.peak_bytes.method) == bool(grown)
+    assert ("swapped" in region.peak_above_baseline_bytes.method) == bool(grown)
+
+
+def test_compressed_swap_is_summed_over_the_devices(tmp_path: Path) -> None:
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/status").write_text("VmRSS:\t 8 kB\n")
+    for number, size in enumerate((4096, 8192)):
+        folder = tmp_path / f"sys/block/zram{number}"
+        folder.mkdir(parents=True)
+        (folder / "mm_stat").write_text(f"{size} 74 12288 0 12288 0 0 0 0\n")
+
+    assert read_host_memory(tmp_path).zram_bytes == 12288
+
+
+def test_huge_pages_are_added_to_a_meter_that_does_not_see_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held = {"bytes": 2 * MIB}
+    monkeypatch.setattr(
+        huge_pages,
+        "read_host_memory",
+        lambda: HostMemory(rss_bytes=1, hugetlb_bytes=held["bytes"]),
+    )
+    added = huge_pages.WithHugePages(FakePeak())
+
+    with measure(peak_meter=added) as region:
+        held["bytes"] = 26 * MIB
+
+    assert region.peak_above_baseline_bytes.value == 75 + 24 * MIB
+    assert region.peak_bytes.method == "fake peak, plus huge pages sampled every 10 ms"
+
+
+@pytest.mark.parametrize(
+    ("pool", "pages", "expected"),
+    [("nr_hugepages", 12, True), ("nr_overcommit_hugepages", 12, True), ("nr_hugepages", 0, False)],
+)
+def test_huge_pages_are_looked_for_where_the_machine_has_any(
+    tmp_path: Path, pool: str, pages: int, expected: bool
+) -> None:
+    folder = tmp_path / "sys/kernel/mm/hugepages/hugepages-2048kB"
+    folder.mkdir(parents=True)
+    (folder / pool).write_text(f"{pages}\n")
+
+    assert huge_pages.has_huge_pages(tmp_path) == expected
+    assert not huge_pages.has_huge_pages(tmp_path / "elsewhere")
+
+
+@pytest.mark.skipif(
+    not huge_pages.has_huge_pages(), reason="this machine has no huge pages to give"
+)
+def test_huge_pages_that_a_process_holds_are_in_its_peak() -> None:
+    result = run_isolated("devices_children:measured_huge_pages", 24 * MIB)
+
+    assert result.status == "ok", result.error
+    assert abs(result.value["peak_above_baseline_bytes"]["value"] - 24 * MIB) < 2 * MIB
+
+
 def test_energy_is_none_with_a_reason_unless_a_meter_is_given() -> None:
     with measure() as without:
         pass
@@ -104,7 +210,7 @@ def test_the_parts_of_resident_memory_add_up() -> None:
 def test_status_sizes_are_read_in_bytes_and_other_rows_are_left_out() -> None:
     text = "Name:\tpython\nVmHWM:\t  300 kB\nThreads:\t2\nVmSwap:\t 0 kB\n"
 
-    assert memory.parse_status(text) == {"VmHWM": 300 * 1024, "VmSwap": 0}
+    assert parse_sizes(text) == {"VmHWM": 300 * 1024, "VmSwap": 0}
 
 
 @pytest.mark.parametrize("mode", ["always", "madvise", "never"])

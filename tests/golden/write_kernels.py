@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from zo_core.fixed_point import FixedPointUpdate
 from zo_core.kernels import numpy_ref
+from zo_core.kernels.journal import Journal
 from zo_core.parameters import Piece
 from zo_core.stream import gaussian_integers, rademacher
 
@@ -66,7 +67,9 @@ def cases() -> Iterator[str]:
     for tensor, start, count in [(0, 0, 1), (3, 31, 97), (2**32 - 1, 2**39 - 77, 5001)]:
         for n in (1, 2):
             weights = weights_of(count, -26)
-            numpy_ref.perturb([Piece(weights, tensor, start)], terms_of(n), rademacher, 1)
+            numpy_ref.perturb(
+                [Piece(weights, tensor, start)], terms_of(n), rademacher, 1, journal=Journal()
+            )
             yield f"perturb {tensor} {start} {count} {n} {checksum(weights):#x}"
     for start, count, n in [(0, 129, 1), (127, 2049, 8), (2**39 - 5, 20001, 30), (1, 700, 150)]:
         for h in (-33, -1, 0, 1, 7, 16, 30, 31, 32):
@@ -81,7 +84,7 @@ def _replay_case(shape: tuple[int, int, int], *, e: int, f: int) -> str:
     exponents = None if e == PLAIN else [e] * (tensor + 1)
     piece = Piece(weights, tensor, start)
     with np.errstate(over="ignore"):
-        (stats,) = numpy_ref.replay([piece], update_of(n, f), exponents, True, 1)
+        (stats,) = numpy_ref.replay([piece], update_of(n, f), exponents, True, 1, journal=Journal())
     return (
         f"replay {tensor} {start} {count} {n} {e} {f} "
         f"{stats.max_abs_k} {stats.zero_increments} {checksum(weights):#x}"

@@ -263,7 +263,7 @@ def test_pairs_out_of_order_beyond_the_pool_or_of_zero_are_refused() -> None:
         bad[at] = word
         with pytest.raises(PayloadError, match="ascending positions"):
             Payload.decode(bytes(bad))
-    with pytest.raises(PayloadError, match="hold no 0"):
+    with pytest.raises(PayloadError, match="have no 0"):
         Payload.decode(good[:44] + bytes(4) + good[48:])
     with pytest.raises(PayloadError, match="at most 2\\^16 candidates"):
         Payload.decode(good[:32] + b"\x00\x00\x02\x00" + good[36:])

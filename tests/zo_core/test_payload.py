@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 from zo_core_children import extra_bytes_of_payload
 
 import devices
+from zo_core.payloads.compressed import CodeBits
 from zo_core.payloads.core import (
     DenseWeights,
     ElasticUpdate,
@@ -88,9 +89,19 @@ PAYLOADS = st.one_of(
         slot=U32,
         samples=U32,
         scales=floats(st.integers(0, 5)),
-        codes=st.one_of(
-            hnp.arrays(np.int8, st.integers(0, 20)), hnp.arrays(np.bool_, st.integers(0, 20))
-        ),
+        bits=st.just(CodeBits.INTEGER),
+        codes=hnp.arrays(np.int8, st.integers(0, 20)),
+        buffers=floats(st.integers(0, 5)),
+    ),
+    st.builds(
+        QuantisedChange,
+        run_id=U64,
+        round_index=U32,
+        slot=U32,
+        samples=U32,
+        bits=st.just(CodeBits.SIGN),
+        scales=floats(st.integers(0, 5)),
+        codes=hnp.arrays(np.int8, st.integers(0, 20), elements=st.sampled_from([-1, 1])),
         buffers=floats(st.integers(0, 5)),
     ),
     st.builds(

@@ -15,6 +15,7 @@ import tempfile
 import warnings
 from collections.abc import Mapping
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from io import StringIO
@@ -40,6 +41,8 @@ from zo_core.edge.manifest import (
 )
 from zo_core.grid import Grid
 from zo_core.loss.module_loss import evaluating, mean_loss
+from zo_core.parameters import parameters as numbered_parameters
+from zo_core.shared_memory import first_names
 
 _OPSET = 18
 _TRIAL_ITEMS = 3  # of the batch that graph and module are compared on; 1 and 2 are special sizes
@@ -61,6 +64,8 @@ def export_model(
 ) -> Manifest:
     """Write a module's graph, weights and manifest to a folder.
 
+    A tied tensor is one input of the graph, under its first name.
+
     Args:
         module: maps x to scores (items, classes); on the CPU.
         folder: to be created, or overwritten file by file.
@@ -74,17 +79,20 @@ def export_model(
     Raises:
         ExportError: an operator has no ONNX counterpart, the module's control flow depends on its
             data, or the graph's loss is not the module's; the folder is as before.
+        ValueError: parameters share memory without being tied.
         ImportError: onnx or onnxscript is not installed; the message names the extra.
     """
     _require_extra()
     x, y = (_repeated(part) for part in example)
-    parameters = {n: p.detach() for n, p in module.named_parameters() if p.requires_grad}
+    numbered = numbered_parameters(module)
+    parameters = dict(zip(numbered.names, numbered.arrays, strict=True))
     still = {n: p.detach() for n, p in module.named_parameters() if not p.requires_grad}
     frozen = still | dict(module.named_buffers())
     specs = [_specs(tensors) for tensors in (parameters, frozen)]
     with tempfile.TemporaryDirectory() as temporary, evaluating(module):
         made = Path(temporary)
-        _write_graph(module, parameters | frozen, specs[0] + specs[1], (x, y), made / GRAPH_FILE)
+        tensors = parameters | frozen
+        _write_graph(module, tensors, specs[0] + specs[1], (x, y), made / GRAPH_FILE)
         with torch.inference_mode():
             num_classes = module(x).shape[1]
         manifest = Manifest(
@@ -99,7 +107,8 @@ def export_model(
             graph_digest=file_digest(made / GRAPH_FILE),
         )
         save_file(
-            {n: t.contiguous() for n, t in (parameters | frozen).items()}, made / WEIGHTS_FILE
+            {n: t.clone(memory_format=torch.contiguous_format) for n, t in tensors.items()},
+            made / WEIGHTS_FILE,
         )
         manifest.write(made)
         _require_same_loss(module, x, y, made)
@@ -116,15 +125,55 @@ class _LossGraph(nn.Module):
         super().__init__()
         self._module = module
         self._names = names
+        self._ties = _ties(module)
 
     def forward(
         self, x: torch.Tensor, y: torch.Tensor, tensors: list[torch.Tensor]
     ) -> tuple[torch.Tensor, torch.Tensor]:
         named = dict(zip(self._names, tensors, strict=True))
+        for tie in self._ties:
+            named[tie.name] = tie.view(named[tie.first])
         scores = torch.func.functional_call(self._module, named, (x,))
         log_shares = F.log_softmax(scores.double(), dim=1)
         loss = -log_shares.gather(1, y[:, None]).sum()
         return loss, (scores.argmax(dim=1) == y).sum()
+
+
+@dataclass(frozen=True, slots=True)
+class _Tie:
+    """A parameter that is another one in memory, in another order of its dimensions."""
+
+    name: str
+    first: str  # the name under which the tensor is an input
+    flatten: tuple[int, ...]  # the first one's dimensions in the order of memory
+    shape: tuple[int, ...]  # this one's sizes in that order
+    permute: tuple[int, ...]  # and from there to its own
+
+    def view(self, first: torch.Tensor) -> torch.Tensor:
+        return first.permute(self.flatten).reshape(self.shape).permute(self.permute)
+
+
+def _ties(module: nn.Module) -> list[_Tie]:
+    trained = {n: p.detach() for n, p in module.named_parameters() if p.requires_grad}
+    ties = []
+    for name, first in first_names(trained, trained).items():
+        if name != first:
+            order = _memory_order(trained[name])
+            ties.append(
+                _Tie(
+                    name=name,
+                    first=first,
+                    flatten=_memory_order(trained[first]),
+                    shape=tuple(trained[name].shape[dim] for dim in order),
+                    permute=tuple(sorted(range(len(order)), key=order.__getitem__)),
+                )
+            )
+    return ties
+
+
+def _memory_order(tensor: torch.Tensor) -> tuple[int, ...]:
+    """A tensor's dimensions, the one of the longest stride first."""
+    return tuple(sorted(range(tensor.ndim), key=tensor.stride, reverse=True))
 
 
 def _write_graph(

@@ -34,12 +34,11 @@ _ONLY_ERRORS = 3  # onnxruntime's severity: warnings about shapes say nothing to
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSettings:
-    """How a session runs; what each of these gave stands in docs/edge.md."""
+    """How a session runs; docs/edge.md reports what each setting gave."""
 
     threads: int | None  # within an operator; None for one a core
     arena: bool  # keep freed blocks for the next operator
     memory_pattern: bool  # plan all blocks of a forward as one, from its first run's sizes
-    optimisation: str  # "none", "basic", "extended" or "all"
     spinning: bool  # idle threads wait in a loop
     return_blocks: bool  # glibc gives freed blocks of 64 KiB back at once, in the whole process
 
@@ -49,7 +48,6 @@ MODES: Final[dict[str, SessionSettings]] = {
         threads=None,
         arena=False,
         memory_pattern=False,
-        optimisation="all",
         spinning=False,
         return_blocks=True,
     ),
@@ -57,7 +55,6 @@ MODES: Final[dict[str, SessionSettings]] = {
         threads=None,
         arena=True,
         memory_pattern=True,
-        optimisation="all",
         spinning=True,
         return_blocks=False,
     ),
@@ -176,16 +173,10 @@ def _session(path: Path, settings: SessionSettings) -> Any:
         import onnxruntime as ort
     except ImportError as error:
         raise ImportError("onnxruntime is missing: pip install 'zobench[edge]'") from error
-    levels = {
-        "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
-        "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
-        "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
-        "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
-    }
     options = ort.SessionOptions()
     options.log_severity_level = _ONLY_ERRORS
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.graph_optimization_level = levels[settings.optimisation]
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.enable_cpu_mem_arena = settings.arena
     options.enable_mem_pattern = settings.memory_pattern
     options.intra_op_num_threads = settings.threads or 0

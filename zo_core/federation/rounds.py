@@ -6,23 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any
-
-import numpy.typing as npt
 
 from zo_core.method import ApplyReport, ClientData, Method, RoundContext
-from zo_core.payloads.core import (
-    DenseWeights,
-    ElasticUpdate,
-    MixedResult,
-    Payload,
-    QuantisedChange,
-    RoundResult,
-    ScalarUpdate,
-    SeedPool,
-    SparseChange,
-    SubModel,
-)
+from zo_core.payloads.core import Payload
 from zo_core.replica import Replica
 from zo_core.stream import Purpose, random_permutation
 
@@ -31,7 +17,7 @@ from zo_core.stream import Purpose, random_permutation
 class LinkBytes:
     """Bytes of one client's share of a round; zero where nothing crosses."""
 
-    up_scalars: int  # what the paper counts: 4 bytes a number
+    up_scalars: int  # what the paper counts, Payload.scalar_bytes
     up_payload: int  # the encoded body
     down_scalars: int
     down_payload: int
@@ -131,33 +117,6 @@ def run_round(
     )
 
 
-def scalar_bytes(payload: Payload) -> int:
-    """Count a payload as the paper does: 4 bytes for each weight or dL, nothing else.
-
-    Of a compressed change: what its weights take, positions and scales left out.
-    """
-    if isinstance(payload, QuantisedChange):
-        return payload.code_bytes + 4 * payload.buffers.size
-    return 4 * sum(numbers.size for numbers in _numbers(payload))
-
-
-def _numbers(payload: Payload) -> tuple[npt.NDArray[Any], ...]:
-    match payload:
-        case DenseWeights() | SubModel():
-            return (payload.values,)
-        case ScalarUpdate() | RoundResult():
-            return (payload.differences,)
-        case MixedResult():
-            return payload.differences, payload.increment
-        case SeedPool():
-            return (payload.scalars,)
-        case ElasticUpdate():
-            return payload.differences, payload.values
-        case SparseChange():
-            return payload.values, payload.buffers
-    raise TypeError(f"{type(payload).__name__} is no round's payload")
-
-
 def _updates(
     method: Method,
     replica: Replica,
@@ -173,4 +132,4 @@ def _updates(
 
 def _sizes(payload: Payload) -> tuple[int, int]:
     """Scalars and payload, bytes."""
-    return scalar_bytes(payload), payload.num_bytes
+    return payload.scalar_bytes, payload.num_bytes

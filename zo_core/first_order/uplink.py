@@ -24,9 +24,9 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.payloads.compressed import QuantisedChange, SparseChange
+from zo_core.payloads.compressed import CodeBits, QuantisedChange, SparseChange
 from zo_core.payloads.core import DenseWeights, Payload
-from zo_core.payloads.encoding import Floats
+from zo_core.payloads.fields import Floats
 from zo_core.replica import Replica, gather
 from zo_core.state import MethodState, state_as
 
@@ -111,9 +111,12 @@ def compress(name: str, change: Floats, sizes: Sequence[int], rest: DenseWeights
         scales = np.array([t.max(initial=0.0) / _LARGEST_CODE for t in tensors], np.float32)
         steps = np.repeat(scales, sizes)
         codes = np.rint(np.divide(change, steps, out=np.zeros_like(change), where=steps > 0))
-        return QuantisedChange(**about, scales=scales, codes=codes.astype(np.int8))
+        return QuantisedChange(
+            **about, bits=CodeBits.INTEGER, scales=scales, codes=codes.astype(np.int8)
+        )
     scales = np.array([t.mean() if t.size else 0.0 for t in tensors], np.float32)
-    return QuantisedChange(**about, scales=scales, codes=change >= 0)
+    signs = np.where(change >= 0, np.int8(1), np.int8(-1))
+    return QuantisedChange(**about, bits=CodeBits.SIGN, scales=scales, codes=signs)
 
 
 def change_of(message: Compressed, sizes: Sequence[int]) -> Floats:
@@ -133,9 +136,7 @@ def change_of(message: Compressed, sizes: Sequence[int]) -> Floats:
         change = np.zeros(count, np.float32)
         change[message.positions] = message.values
         return change
-    codes = message.codes
-    steps = codes.astype(np.float32) if codes.dtype == np.int8 else np.where(codes, 1.0, -1.0)
-    return (np.repeat(message.scales, sizes) * steps).astype(np.float32)
+    return np.repeat(message.scales, sizes) * message.codes
 
 
 def largest(change: Floats, count: int) -> npt.NDArray[np.uint32]:

@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from zo_core.fixed_point import FixedPointUpdate
-from zo_core.kernels.numpy_ref import Direction, ReplayStats
-from zo_core.kernels.selection import Group, describe, groups_of, module_of, only
+from zo_core.kernels.journal import NO_STATS, Journal, Pass, ReplayStats, uninterrupted
+from zo_core.kernels.numpy_ref import Direction
+from zo_core.kernels.selection import describe, groups_of, module_of, only
 from zo_core.kernels.whole_direction import whole_direction
 from zo_core.parameters import CHUNK, Parameters, Piece
 from zo_core.stream import gaussian, rademacher, sphere, sphere_factor
@@ -32,7 +33,9 @@ __all__ = [
     "max_abs",
     "only",
     "perturb",
+    "perturb_pass",
     "replay",
+    "replay_pass",
     "round_to_quantum",
 ]
 
@@ -53,13 +56,34 @@ def perturb(
         distribution: one of DISTRIBUTIONS.
         threads: CPU threads at most; None for :func:`default_threads`.
 
+    An interrupt that comes meanwhile is raised after the pass.
+
     Raises:
         ValueError: a seed or the distribution does not exist.
     """
+    uninterrupted(perturb_pass(params, terms, distribution, threads))
+
+
+def perturb_pass(
+    params: Parameters,
+    terms: Sequence[tuple[int, float]],
+    distribution: str = "rademacher",
+    threads: int | None = None,
+) -> Pass[None]:
+    """Prepare :func:`perturb`; calling the result again finishes a pass that was interrupted."""
     signs = distribution == "rademacher"
     direction = rademacher if signs else direction_of(distribution, params.sizes)
-    for group in groups_of(params, signs):
-        group.kernel.perturb(group.table, terms, direction, threads or default_threads())
+    work = [(group, Journal()) for group in groups_of(params, signs)]
+
+    def run() -> None:
+        while work:
+            group, journal = work[-1]
+            group.kernel.perturb(
+                group.table, terms, direction, threads or default_threads(), journal=journal
+            )
+            work.pop()
+
+    return run
 
 
 def replay(
@@ -82,13 +106,35 @@ def replay(
     Returns:
         Statistics that tell whether a weight left the grid.
     """
-    stats = [ReplayStats(0, 0)] * len(params.arrays)
-    for group in groups_of(params, signs=True):
-        found = group.kernel.replay(
-            group.table, update, exponents, write, threads or default_threads()
-        )
-        _merge(stats, group, found)
-    return stats
+    return uninterrupted(replay_pass(params, update, exponents, write=write, threads=threads))
+
+
+def replay_pass(
+    params: Parameters,
+    update: FixedPointUpdate,
+    exponents: Sequence[int] | npt.NDArray[np.int32] | None,
+    *,
+    write: bool = True,
+    threads: int | None = None,
+) -> Pass[list[ReplayStats]]:
+    """Prepare :func:`replay`; calling the result again finishes a pass that was interrupted."""
+    work = [(group, Journal()) for group in groups_of(params, signs=True)]
+    results: list[list[ReplayStats]] = []
+
+    def run() -> list[ReplayStats]:
+        if results:
+            return results[0]
+        stats = [NO_STATS] * len(params.arrays)
+        for group, journal in work:
+            found = group.kernel.replay(
+                group.table, update, exponents, write, threads or default_threads(), journal=journal
+            )
+            for index, new in zip(group.tensor_indices, found, strict=True):
+                stats[index] = stats[index].merge(new)
+        results.append(stats)
+        return stats
+
+    return run
 
 
 def max_abs(piece: Piece) -> float:
@@ -157,12 +203,3 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _merge(stats: list[ReplayStats], group: Group, found: Sequence[ReplayStats]) -> None:
-    """Add the pieces' statistics to their tensors'."""
-    for index, new in zip(group.tensor_indices, found, strict=True):
-        old = stats[index]
-        stats[index] = ReplayStats(
-            max(old.max_abs_k, new.max_abs_k), old.zero_increments + new.zero_increments
-        )

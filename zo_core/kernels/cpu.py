@@ -16,7 +16,8 @@ import numpy as np
 
 from zo_core.fixed_point import FixedPointUpdate
 from zo_core.kernels import _cpu
-from zo_core.kernels.numpy_ref import Direction, ReplayStats, plain_factor
+from zo_core.kernels.journal import Journal, ReplayStats
+from zo_core.kernels.numpy_ref import Direction, plain_factor
 from zo_core.parameters import Piece
 
 
@@ -39,9 +40,11 @@ def perturb(
     terms: Sequence[tuple[int, float]],
     direction: Direction,
     threads: int,
+    *,
+    journal: Journal,
 ) -> None:
     """Add scale * z(seed) for each (seed, scale) of terms; Rademacher, whatever the direction."""
-    _cpu.perturb(table, terms, threads)
+    journal.once(_cpu.perturb, table, terms, threads)
 
 
 def replay(
@@ -50,9 +53,12 @@ def replay(
     exponents: Sequence[int] | None,
     write: bool,
     threads: int,
+    *,
+    journal: Journal,
 ) -> list[ReplayStats]:
     """Apply a list of updates in one pass; see :func:`zo_core.kernels.numpy_ref.replay`."""
-    found = _cpu.replay(
+    found = journal.once(
+        _cpu.replay,
         table,
         np.ascontiguousarray(update.seeds, dtype=np.uint64),
         np.ascontiguousarray(update.a, dtype=np.int32),

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from zo_core.fixed_point import FixedPointUpdate
-from zo_core.parameters import CHUNK, Piece
+from zo_core.kernels.journal import NO_STATS, Chunk, Journal, ReplayStats, chunks_of
+from zo_core.parameters import Piece
 from zo_core.stream import rademacher
 
 Direction = Callable[[int, int, int, int], npt.NDArray[Any]]  # (seed, tensor, n, start) -> z
 
 OFF_GRID = 1 << 62  # max_abs_k of a piece with a weight that is no k * 2^e at all
-
-
-class ReplayStats(NamedTuple):
-    """What a replay did, or would do, to one piece."""
-
-    max_abs_k: int  # largest |k'| on the grid, OFF_GRID for a nan, inf or the like; 0 in plain mode
-    zero_increments: int  # elements whose increment rounded to zero
 
 
 def prepare(pieces: Sequence[Piece]) -> Sequence[Piece]:
@@ -35,13 +29,19 @@ def perturb(
     terms: Sequence[tuple[int, float]],
     direction: Direction,
     threads: int,
+    *,
+    journal: Journal,
 ) -> None:
     """Add scale * z(seed) for each (seed, scale) of terms, one after the other, in place."""
-    for piece in pieces:
-        for part, start in _chunks(piece):
-            for seed, scale in terms:
-                z = direction(seed, piece.tensor_index, part.size, start).reshape(part.shape)
-                part += z.astype(part.dtype) * part.dtype.type(scale)
+
+    def moved(chunk: Chunk) -> tuple[npt.NDArray[Any], ReplayStats]:
+        values = chunk.part.copy()
+        for seed, scale in terms:
+            z = direction(seed, chunk.tensor_index, values.size, chunk.start)
+            values += z.reshape(values.shape).astype(values.dtype) * values.dtype.type(scale)
+        return values, NO_STATS
+
+    journal.rewrite(pieces, moved)
 
 
 def replay(
@@ -50,6 +50,8 @@ def replay(
     exponents: Sequence[int] | None,
     write: bool,
     threads: int,
+    *,
+    journal: Journal,
 ) -> list[ReplayStats]:
     """Apply a round's list in one pass (zo-grid/1, rules 7 and 8), or only look what it would do.
 
@@ -60,54 +62,64 @@ def replay(
             list is added with one rounding, w + fl(s) * 2^f.
         write: False leaves the weights alone.
         threads: not used here.
+        journal: of this pass.
 
     Returns:
         One ReplayStats a piece.
     """
-    return [_replay_piece(piece, update, exponents, write) for piece in pieces]
+
+    def moved(chunk: Chunk) -> tuple[npt.NDArray[Any] | None, ReplayStats]:
+        s = _sums(chunk, update)
+        if exponents is None:
+            values = chunk.part + _scaled(s, update.f, chunk.part.dtype)
+            stats = ReplayStats(0, int(np.count_nonzero(s == 0)))
+        else:
+            values, stats = _on_grid(chunk.part, s, update.f, exponents[chunk.tensor_index])
+        return values if write else None, stats
+
+    return journal.rewrite(pieces, moved)
 
 
 def max_abs(piece: Piece) -> float:
     """Find the largest |w| of a piece; nan or inf if it holds one."""
-    return float(np.max([np.max(np.abs(part)) for part, _ in _chunks(piece)]))
+    return float(np.max([np.max(np.abs(chunk.part)) for chunk in chunks_of([piece])]))
 
 
 def round_to_quantum(piece: Piece, quantum: float) -> None:
     """Round the weights, half to even, to multiples of a power of two, in place; -0 becomes +0.
 
     A weight of -0 would come back from perturb and restore as +0: other bits, another digest.
+    Each chunk is written once, so that an interrupt leaves rounded and unrounded weights only.
     """
-    for part, _ in _chunks(piece):
-        part *= part.dtype.type(1.0 / quantum)
-        np.rint(part, out=part)
-        part *= part.dtype.type(quantum)
-        part += part.dtype.type(0.0)
+    for part, *_ in chunks_of([piece]):
+        values = part * part.dtype.type(1.0 / quantum)
+        np.rint(values, out=values)
+        values *= part.dtype.type(quantum)
+        values += part.dtype.type(0.0)
+        part[...] = values
 
 
-def _replay_piece(
-    piece: Piece, update: FixedPointUpdate, exponents: Sequence[int] | None, write: bool
-) -> ReplayStats:
-    largest = zeros = 0
-    for part, start in _chunks(piece):
-        s = np.zeros(part.size, dtype=np.int64)
-        for seed, a in zip(update.seeds.tolist(), update.a.tolist(), strict=True):
-            s += a * rademacher(seed, piece.tensor_index, part.size, start).astype(np.int64)
-        s = s.reshape(part.shape)
-        if exponents is None:
-            zeros += int(np.count_nonzero(s == 0))
-            if write:
-                part[...] = part + _scaled(s, update.f, part.dtype)
-            continue
-        e = exponents[piece.tensor_index]
-        increment = shift_round(s, e - update.f)
-        steps = np.rint(np.ldexp(part.astype(np.float64), -e))
-        on_grid = np.abs(steps) < 2.0**30  # false for nan as well
-        k = np.where(on_grid, steps, 0.0).astype(np.int64) + increment
-        largest = max(largest, int(np.max(np.where(on_grid, np.abs(k), OFF_GRID))))
-        zeros += int(np.count_nonzero(increment == 0))
-        if write:
-            part[...] = np.ldexp(k.astype(np.float64), e)
-    return ReplayStats(largest, zeros)
+def _sums(chunk: Chunk, update: FixedPointUpdate) -> npt.NDArray[np.int64]:
+    """s_i = sum of a_j z_ji, in the chunk's shape."""
+    s = np.zeros(chunk.part.size, dtype=np.int64)
+    for seed, a in zip(update.seeds.tolist(), update.a.tolist(), strict=True):
+        s += a * rademacher(seed, chunk.tensor_index, s.size, chunk.start).astype(np.int64)
+    return s.reshape(chunk.part.shape)
+
+
+def _on_grid(
+    part: npt.NDArray[Any], s: npt.NDArray[np.int64], f: int, e: int
+) -> tuple[npt.NDArray[np.float64], ReplayStats]:
+    """Return (k + rne(s * 2^(f - e))) * 2^e, and what is to be known of it."""
+    increment = shift_round(s, e - f)
+    steps = np.rint(np.ldexp(part.astype(np.float64), -e))
+    on_grid = np.abs(steps) < 2.0**30  # false for nan as well
+    k = np.where(on_grid, steps, 0.0).astype(np.int64) + increment
+    stats = ReplayStats(
+        max_abs_k=int(np.max(np.where(on_grid, np.abs(k), OFF_GRID))),
+        zero_increments=int(np.count_nonzero(increment == 0)),
+    )
+    return np.ldexp(k.astype(np.float64), e), stats
 
 
 def shift_round(s: npt.NDArray[np.int64], h: int) -> npt.NDArray[np.int64]:
@@ -134,13 +146,3 @@ def _scaled(s: npt.NDArray[np.int64], f: int, dtype: np.dtype[Any]) -> npt.NDArr
     scaled *= wide.type(2.0**-30)
     scaled *= wide.type(plain_factor(f))
     return scaled
-
-
-def _chunks(piece: Piece) -> list[tuple[Any, int]]:
-    """Views of at most CHUNK elements with the stream position of their first element."""
-    if piece.array.ndim != 1:
-        return [(piece.array, piece.start)]
-    return [
-        (piece.array[offset : offset + CHUNK], piece.start + offset)
-        for offset in range(0, piece.array.size, CHUNK)
-    ]

@@ -18,7 +18,8 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from zo_core.fixed_point import FixedPointUpdate
-from zo_core.kernels.numpy_ref import Direction, ReplayStats
+from zo_core.kernels.journal import Journal, ReplayStats
+from zo_core.kernels.numpy_ref import Direction
 from zo_core.parameters import Parameters, Piece
 
 
@@ -34,6 +35,8 @@ class Kernel(Protocol):
         terms: Sequence[tuple[int, float]],
         direction: Direction,
         threads: int,
+        *,
+        journal: Journal,
     ) -> None:
         """Add scale * z(seed) for each (seed, scale) of terms."""
 
@@ -44,6 +47,8 @@ class Kernel(Protocol):
         exponents: Any,
         write: bool,
         threads: int,
+        *,
+        journal: Journal,
     ) -> list[ReplayStats]:
         """Apply a list of updates in one pass; one ReplayStats a piece."""
 

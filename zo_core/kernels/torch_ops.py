@@ -8,15 +8,15 @@ float32 and rounded once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from zo_core.fixed_point import FixedPointUpdate
-from zo_core.kernels.numpy_ref import OFF_GRID, Direction, ReplayStats, plain_factor
-from zo_core.parameters import CHUNK, Piece
+from zo_core.kernels.journal import NO_STATS, Chunk, Journal, ReplayStats, chunks_of
+from zo_core.kernels.numpy_ref import OFF_GRID, Direction, plain_factor
+from zo_core.parameters import Piece
 from zo_core.stream import BLOCK, rademacher, split_seed
 
 _MASK32 = 0xFFFFFFFF
@@ -37,13 +37,18 @@ def perturb(
     terms: Sequence[tuple[int, float]],
     direction: Direction,
     threads: int,
+    *,
+    journal: Journal,
 ) -> None:
     """Add scale * z(seed) for each (seed, scale) of terms, one after the other, in place."""
-    for piece in pieces:
-        for part, start in _chunks(piece):
-            for seed, scale in terms:
-                z = _draw(direction, seed, piece.tensor_index, part, start)
-                part += z.mul_(_rounded(scale, part.dtype))
+
+    def moved(chunk: Chunk) -> tuple[torch.Tensor, ReplayStats]:
+        values = chunk.part.clone()
+        for seed, scale in terms:
+            values += _draw(direction, seed, chunk).mul_(_rounded(scale, values.dtype))
+        return values, NO_STATS
+
+    journal.rewrite(pieces, moved)
 
 
 def replay(
@@ -52,20 +57,32 @@ def replay(
     exponents: Sequence[int] | None,
     write: bool,
     threads: int,
+    *,
+    journal: Journal,
 ) -> list[ReplayStats]:
     """Apply a list of updates in one pass; see :func:`zo_core.kernels.numpy_ref.replay`."""
-    return [_replay_piece(piece, update, exponents, write) for piece in pieces]
+
+    def moved(chunk: Chunk) -> tuple[torch.Tensor | None, ReplayStats]:
+        s = _sums(chunk, update)
+        if exponents is None:
+            values = _added(chunk.part, s, update.f)
+            stats = ReplayStats(0, int((s == 0).sum()))
+        else:
+            values, stats = _on_grid(chunk.part, s, update.f, int(exponents[chunk.tensor_index]))
+        return values if write else None, stats
+
+    return journal.rewrite(pieces, moved)
 
 
 def max_abs(piece: Piece) -> float:
     """Find the largest |w| of a piece; nan or inf if it holds one."""
-    return float(torch.stack([part.abs().max() for part, _ in _chunks(piece)]).max())
+    return float(torch.stack([chunk.part.abs().max() for chunk in chunks_of([piece])]).max())
 
 
 def round_to_quantum(piece: Piece, quantum: float) -> None:
     """Round the weights, half to even, to multiples of a power of two, in place; -0 becomes +0."""
-    for part, _ in _chunks(piece):
-        part.mul_(1.0 / quantum).round_().mul_(quantum).add_(0.0)
+    for part, *_ in chunks_of([piece]):
+        part.copy_(part.mul(1.0 / quantum).round_().mul_(quantum).add_(0.0))
 
 
 def signs(seed: int, tensor_index: int, n: int, start: int, device: torch.device) -> torch.Tensor:
@@ -108,10 +125,9 @@ def _multiply(x: torch.Tensor, factor: int) -> tuple[torch.Tensor, torch.Tensor]
     return high, low
 
 
-def _draw(
-    direction: Direction, seed: int, tensor_index: int, part: torch.Tensor, start: int
-) -> torch.Tensor:
+def _draw(direction: Direction, seed: int, chunk: Chunk) -> torch.Tensor:
     """Return z for a chunk, in its shape and dtype; all but signs are drawn on the host."""
+    part, tensor_index, start = chunk.part, chunk.tensor_index, chunk.start
     if direction is rademacher:
         bits = signs(seed, tensor_index, part.numel(), start, part.device)
         z = bits.mul_(-2).add_(1).to(part.dtype)
@@ -121,33 +137,13 @@ def _draw(
     return z.reshape(part.shape)
 
 
-def _replay_piece(
-    piece: Piece, update: FixedPointUpdate, exponents: Sequence[int] | None, write: bool
-) -> ReplayStats:
-    largest = zeros = 0
-    for part, start in _chunks(piece):
-        s = _sums(piece.tensor_index, part, start, update)
-        if exponents is None:
-            zeros += int((s == 0).sum())
-            if write:
-                part.copy_(_added(part, s, update.f))
-            continue
-        e = int(exponents[piece.tensor_index])
-        increment = _shift_round(s, e - update.f)
-        moved, size = _moved(part, increment, e)
-        largest, zeros = max(largest, size), zeros + int((increment == 0).sum())
-        if write:
-            part.copy_(_ldexp(moved.to(part.dtype), e))
-    return ReplayStats(largest, zeros)
-
-
-def _sums(
-    tensor_index: int, part: torch.Tensor, start: int, update: FixedPointUpdate
-) -> torch.Tensor:
+def _sums(chunk: Chunk, update: FixedPointUpdate) -> torch.Tensor:
     """s_i = sum of a_j z_ji, in int64."""
+    part = chunk.part
     s = torch.full((part.numel(),), int(update.a.sum(dtype=np.int64)), device=part.device)
     for seed, a in zip(update.seeds.tolist(), update.a.tolist(), strict=True):
-        s -= signs(seed, tensor_index, part.numel(), start, part.device).mul_(2 * a)
+        drawn = signs(seed, chunk.tensor_index, part.numel(), chunk.start, part.device)
+        s -= drawn.mul_(2 * a)
     return s.reshape(part.shape)
 
 
@@ -160,13 +156,16 @@ def _shift_round(s: torch.Tensor, h: int) -> torch.Tensor:
     return (s + ((s >> h) & 1) + ((1 << (h - 1)) - 1)) >> h
 
 
-def _moved(part: torch.Tensor, increment: torch.Tensor, e: int) -> tuple[torch.Tensor, int]:
-    """k + increment, and the largest of its magnitudes."""
+def _on_grid(
+    part: torch.Tensor, s: torch.Tensor, f: int, e: int
+) -> tuple[torch.Tensor, ReplayStats]:
+    """Return (k + rne(s * 2^(f - e))) * 2^e, and what is to be known of it."""
+    increment = _shift_round(s, e - f)
     steps = _ldexp(part, -e).round_()
     on_grid = steps.abs() < 2.0**30  # false for nan as well
-    moved = torch.where(on_grid, steps, torch.zeros_like(steps)).to(torch.int64).add_(increment)
-    size = int(moved.abs().max()) if bool(on_grid.all()) else OFF_GRID
-    return moved, size
+    k = torch.where(on_grid, steps, torch.zeros_like(steps)).to(torch.int64).add_(increment)
+    largest = int(k.abs().max()) if bool(on_grid.all()) else OFF_GRID
+    return _ldexp(k.to(part.dtype), e), ReplayStats(largest, int((increment == 0).sum()))
 
 
 def _ldexp(x: torch.Tensor, e: int) -> torch.Tensor:
@@ -183,12 +182,3 @@ def _added(part: torch.Tensor, s: torch.Tensor, f: int) -> torch.Tensor:
 def _rounded(value: float, dtype: torch.dtype) -> float:
     """Round to a dtype, so that no device multiplies by more digits than another."""
     return float(torch.tensor(value, dtype=torch.float64).to(dtype))
-
-
-def _chunks(piece: Piece) -> Iterator[tuple[Any, int]]:
-    """Views of at most CHUNK elements with the stream position of their first element."""
-    if piece.array.ndim != 1:
-        yield piece.array, piece.start
-        return
-    for offset in range(0, piece.array.numel(), CHUNK):
-        yield piece.array[offset : offset + CHUNK], piece.start + offset

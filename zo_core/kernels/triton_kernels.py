@@ -42,16 +42,17 @@ def negative(block, tensor, k0, k1, column):
     return ((word >> (column[None, :] % 32).to(tl.uint32)) & 1) != 0
 
 
-@triton.jit(do_not_specialize=["k0", "k1", "m0", "m1", "tiles"])
+@triton.jit(do_not_specialize=["number", "k0", "k1", "m0", "m1", "tiles"])
 def perturb(
-    row_of, rows, k0, k1, scale, m0, m1, second, tiles,
+    row_of, rows, finished, number, k0, k1, scale, m0, m1, second, tiles,
     TERMS: tl.constexpr, BLOCKS: tl.constexpr,
 ):  # fmt: skip
     """w += scale * z(k), then, with two terms, w += second * z(m)."""
     program = tl.program_id(0)
     row = rows + tl.load(row_of + program) * 5
     w = tl.load(row).to(tl.pointer_type(tl.float32))
-    size = tl.load(row + 1)
+    # a launch that is repeated after an interrupt has no elements left
+    size = tl.where(tl.load(finished + program) < number, tl.load(row + 1), 0)
     start = tl.load(row + 2)
     tensor = tl.load(row + 3)
     first = start // 128 + (program - tl.load(row + 4)) * tiles * BLOCKS
@@ -67,6 +68,7 @@ def perturb(
             minus = negative(block, tensor, m0, m1, column)
             value += tl.where(minus, -second, second)
         tl.store(w + at, value, mask=inside)
+    tl.store(finished + program, number)
 
 
 @triton.jit
@@ -93,9 +95,9 @@ def steps(value, per_quantum):
     return k + up.to(tl.int64), on_grid
 
 
-@triton.jit(do_not_specialize=["n", "tiles"])
+@triton.jit(do_not_specialize=["number", "n", "tiles"])
 def replay(
-    row_of, rows, keys, a, n, scales, stats, tiles,
+    row_of, rows, finished, number, keys, a, n, scales, stats, tiles,
     GRID: tl.constexpr, WRITE: tl.constexpr, BLOCKS: tl.constexpr,
 ):  # fmt: skip
     """Apply a list of n updates; rules 7 and 8 of zo-grid/1, or plain mode."""
@@ -103,7 +105,8 @@ def replay(
     member = tl.load(row_of + program)
     row = rows + member * 5
     w = tl.load(row).to(tl.pointer_type(tl.float32))
-    size = tl.load(row + 1)
+    # a launch that is repeated after an interrupt has no elements left
+    size = tl.where(tl.load(finished + program) < number, tl.load(row + 1), 0)
     start = tl.load(row + 2)
     tensor = tl.load(row + 3)
     first = start // 128 + (program - tl.load(row + 4)) * tiles * BLOCKS
@@ -144,3 +147,4 @@ def replay(
             tl.store(w + at, value, mask=inside)
     tl.atomic_max(stats + member * 2, largest)
     tl.atomic_add(stats + member * 2 + 1, zeros)
+    tl.store(finished + program, number)

@@ -4,12 +4,16 @@ A program works on some neighbouring tiles of one tensor.  It finds its row of t
 size, place in the stream) by its number, so that a launch is not tied to a tensor.  The arithmetic
 is integer or exact by construction wherever contraction into FMA could change a bit.
 
+Launches are numbered in ascending order, and each program keeps the number of the last one that it
+finished: a launch that is repeated after an interrupt finds nothing left to do.
+
 With TRITON_INTERPRET=1 set before the import, Triton's interpreter runs the same code on tensors in
 host memory; the tests do.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from collections.abc import Sequence
@@ -22,12 +26,14 @@ import torch
 
 from zo_core.fixed_point import FixedPointUpdate
 from zo_core.kernels import triton_kernels
-from zo_core.kernels.numpy_ref import Direction, ReplayStats, plain_factor
+from zo_core.kernels.journal import Journal, ReplayStats
+from zo_core.kernels.numpy_ref import Direction, plain_factor
 from zo_core.parameters import Piece
 from zo_core.stream import BLOCK, split_seed
 
 BLOCKS = 16  # stream blocks a tile: 2,048 elements
 MAX_PROGRAMS = 1 << 16  # a program takes more tiles where a model has more; bounds the table
+_NUMBERS = itertools.count(1)  # of launches
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,7 @@ class Table:
     tensor_indices: tuple[int, ...]
     rows: torch.Tensor  # int64 (rows, 5): address, size, start, tensor, first program
     row_of: torch.Tensor  # int32 (programs,)
+    finished: torch.Tensor  # int64 (programs,): number of the last launch
     tiles: int  # a program
 
 
@@ -68,16 +75,20 @@ def perturb(
     terms: Sequence[tuple[int, float]],
     direction: Direction,
     threads: int,
+    *,
+    journal: Journal,
 ) -> None:
     """Add scale * z(seed) for each (seed, scale) of terms; Rademacher, whatever the direction."""
+    pairs = [terms[first : first + 2] for first in range(0, len(terms), 2)]
+    numbers = journal.once(_take_numbers, len(pairs))
     for table in tables:
-        for first in range(0, len(terms), 2):
-            arguments = [word for term in terms[first : first + 2] for word in _term(*term)]
-            arguments += [0, 0, 0.0] * (2 - len(arguments) // 3)
+        for number, pair in zip(numbers, pairs, strict=True):
+            arguments = [word for term in pair for word in _term(*term)]
+            arguments += [0, 0, 0.0] * (2 - len(pair))
             with _on(table):
                 triton_kernels.perturb[(table.row_of.numel(),)](
-                    table.row_of, table.rows, *arguments, table.tiles,
-                    TERMS=min(2, len(terms) - first), BLOCKS=BLOCKS,
+                    table.row_of, table.rows, table.finished, number, *arguments, table.tiles,
+                    TERMS=len(pair), BLOCKS=BLOCKS,
                 )  # fmt: skip
 
 
@@ -87,16 +98,19 @@ def replay(
     exponents: Sequence[int] | None,
     write: bool,
     threads: int,
+    *,
+    journal: Journal,
 ) -> list[ReplayStats]:
     """Apply a list of updates in one pass; see :func:`zo_core.kernels.numpy_ref.replay`."""
     stats: dict[int, ReplayStats] = {}
-    for table in tables:
+    number, all_found = journal.once(_begin_replay, tables)
+    for table, found in zip(tables, all_found, strict=True):
         device = table.rows.device
-        found = torch.zeros((len(table.members), 2), dtype=torch.int64, device=device)
         keys = np.ascontiguousarray(update.seeds).astype("<u8").view(np.int32)
         with _on(table):
             triton_kernels.replay[(table.row_of.numel(),)](
-                table.row_of, table.rows, torch.from_numpy(keys).to(device),
+                table.row_of, table.rows, table.finished, number,
+                torch.from_numpy(keys).to(device),
                 torch.from_numpy(np.array(update.a, dtype=np.int32)).to(device), len(update.a),
                 _scales(table, update.f, exponents), found, table.tiles,
                 GRID=exponents is not None, WRITE=write, BLOCKS=BLOCKS,
@@ -104,6 +118,18 @@ def replay(
         rows = [ReplayStats(*row) for row in found.tolist()]
         stats.update(zip(table.members, rows, strict=True))
     return [stats[member] for member in sorted(stats)]
+
+
+def _take_numbers(launches: int) -> list[int]:
+    return list(itertools.islice(_NUMBERS, launches))
+
+
+def _begin_replay(tables: Sequence[Table]) -> tuple[int, list[torch.Tensor]]:
+    """Return the number of a replay's launches, and room for each table's statistics."""
+    return next(_NUMBERS), [
+        torch.zeros((len(table.members), 2), dtype=torch.int64, device=table.rows.device)
+        for table in tables
+    ]
 
 
 def _table(device: torch.device, group: Sequence[tuple[int, Piece, torch.Tensor]]) -> Table:
@@ -122,6 +148,7 @@ def _table(device: torch.device, group: Sequence[tuple[int, Piece, torch.Tensor]
         tensor_indices=tuple(piece.tensor_index for _, piece, _ in group),
         rows=torch.tensor(rows, dtype=torch.int64, device=device),
         row_of=torch.from_numpy(row_of).to(device),
+        finished=torch.zeros(len(row_of), dtype=torch.int64, device=device),
         tiles=per_program,
     )
 

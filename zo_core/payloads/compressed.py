@@ -2,121 +2,80 @@
 
 from __future__ import annotations
 
-import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from enum import IntEnum
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.payloads.encoding import (
-    PREFIX,
-    Floats,
-    Payload,
-    PayloadError,
-    Reader,
-    float_bytes,
-    prefix,
-)
+from zo_core.payloads.encoding import Payload, payload
+from zo_core.payloads.fields import U32, Array, Choice, Encoded, Field, Floats
+from zo_core.payloads.reader import PayloadError, Reader, array_bytes
+
+Codes = npt.NDArray[np.int8]
 
 
+class CodeBits(IntEnum):
+    """Bits of a weight's code."""
+
+    SIGN = 1
+    INTEGER = 8
+
+
+class CodesField(Field):
+    """Codes after the header: a byte each, or only their signs."""
+
+    def __init__(self) -> None:
+        super().__init__("Q", counted=True)
+
+    def encode(self, value: Codes, known: Any) -> Encoded:
+        """Return the number of codes, and the codes."""
+        if known.bits == CodeBits.INTEGER:
+            return (value.size,), (array_bytes(value, np.int8),)
+        return (value.size,), (array_bytes(value > 0, np.bool_),)
+
+    def decode(self, numbers: Iterator[int], reader: Reader, known: Any) -> Codes:
+        """Return the codes; of signs, 1 or -1."""
+        if known.bits == CodeBits.INTEGER:
+            return reader.array(next(numbers), np.int8)
+        return np.where(reader.array(next(numbers), np.bool_), np.int8(1), np.int8(-1))
+
+
+def _num_positions(known: Any) -> int:
+    return int(known.positions.size)
+
+
+@payload(kind=10)
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SparseChange(Payload):
     """Some of a change of the weights, and all buffers; the rest of the change is 0."""
 
-    KIND: ClassVar[int] = 10
-    HEAD: ClassVar[struct.Struct] = struct.Struct("<QIIIIII")
-    slot: int  # client slot
-    samples: int  # n_k, the client's training samples
-    count: int  # P, weights of the model, below 2^32
-    positions: npt.NDArray[np.uint32]  # (k,), ascending
-    values: Floats  # (k,)
-    buffers: Floats  # as they are after the client's training
+    slot: U32  # client slot
+    samples: U32  # n_k, the client's training samples
+    count: U32  # P, weights of the model, below 2^32
+    positions: Annotated[npt.NDArray[np.uint32], Array(np.uint32, "I")]  # (k,), ascending
+    values: Annotated[Floats, Array(np.float32, _num_positions, counted=True)]  # (k,)
+    # as they are after the client's training
+    buffers: Annotated[Floats, Array(np.float32, "I", counted=True)]
 
-    def encode(self) -> bytes:
-        """Return the body's bytes."""
-        head = self.HEAD.pack(
-            *(self.run_id, self.round_index, self.slot, self.samples),
-            *(self.count, self.positions.size, self.buffers.size),
-        )
-        positions = self.positions.astype("<u4").tobytes()
-        numbers = float_bytes(self.values) + float_bytes(self.buffers)
-        return prefix(self.KIND) + head + positions + numbers
-
-    @property
-    def num_bytes(self) -> int:
-        """Length of the encoded body, bytes."""
-        return PREFIX.size + self.HEAD.size + 8 * self.positions.size + 4 * self.buffers.size
-
-    @classmethod
-    def read(cls, reader: Reader) -> SparseChange:
-        """Parse what follows the prefix."""
-        run_id, round_index, slot, samples, count, k, buffers = reader.unpack(cls.HEAD)
-        positions = reader.array(4 * k, np.uint32)
-        if (positions[1:] <= positions[:-1]).any() or (positions >= count).any():
-            raise PayloadError(f"a change's positions must be ascending and below {count}")
-        return cls(
-            run_id=run_id,
-            round_index=round_index,
-            slot=slot,
-            samples=samples,
-            count=count,
-            positions=positions,
-            values=reader.floats(k),
-            buffers=reader.floats(buffers),
-        )
+    def require_consistent(self) -> None:
+        """Refuse positions that are out of order or beyond the model."""
+        positions = self.positions
+        if (positions[1:] <= positions[:-1]).any() or (positions >= self.count).any():
+            raise PayloadError(f"a change's positions must be ascending and below {self.count}")
 
 
+@payload(kind=11)
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class QuantisedChange(Payload):
-    """A change of the weights in 8 bits or 1 bit each, with a scale a tensor, and all buffers."""
+    """A change of the weights in 8 bits or 1 bit each, with a scale per tensor, and all buffers."""
 
-    KIND: ClassVar[int] = 11
-    HEAD: ClassVar[struct.Struct] = struct.Struct("<QIIIBIQI")
-    slot: int  # client slot
-    samples: int  # n_k, the client's training samples
-    scales: Floats  # (tensors,)
-    codes: npt.NDArray[np.int8] | npt.NDArray[np.bool_]  # (P,): multiples; or signs, True for +
-    buffers: Floats  # as they are after the client's training
-
-    def encode(self) -> bytes:
-        """Return the body's bytes."""
-        head = self.HEAD.pack(
-            *(self.run_id, self.round_index, self.slot, self.samples, self._bits),
-            *(self.scales.size, self.codes.size, self.buffers.size),
-        )
-        packed = self.codes if self._bits == 8 else np.packbits(self.codes, bitorder="little")
-        numbers = float_bytes(self.scales) + packed.tobytes() + float_bytes(self.buffers)
-        return prefix(self.KIND) + head + numbers
-
-    @property
-    def num_bytes(self) -> int:
-        """Length of the encoded body, bytes."""
-        floats = self.scales.size + self.buffers.size
-        return PREFIX.size + self.HEAD.size + 4 * floats + self.code_bytes
-
-    @property
-    def code_bytes(self) -> int:
-        """Bytes of the weights alone."""
-        return (self._bits * self.codes.size + 7) // 8
-
-    @property
-    def _bits(self) -> int:
-        return 1 if self.codes.dtype == np.bool_ else 8
-
-    @classmethod
-    def read(cls, reader: Reader) -> QuantisedChange:
-        """Parse what follows the prefix."""
-        run_id, round_index, slot, samples, bits, *sizes = reader.unpack(cls.HEAD)
-        tensors, count, buffers = sizes
-        if bits not in (1, 8):
-            raise PayloadError(f"a change has 1 or 8 bits a weight, got {bits}")
-        return cls(
-            run_id=run_id,
-            round_index=round_index,
-            slot=slot,
-            samples=samples,
-            scales=reader.floats(tensors),
-            codes=reader.array(count, np.int8) if bits == 8 else reader.bits(count),
-            buffers=reader.floats(buffers),
-        )
+    slot: U32  # client slot
+    samples: U32  # n_k, the client's training samples
+    bits: Annotated[CodeBits, Choice(CodeBits)]
+    scales: Annotated[Floats, Array(np.float32, "I")]  # (tensors,)
+    codes: Annotated[Codes, CodesField()]  # (P,): multiples of the scales; of 1 bit, 1 or -1
+    # as they are after the client's training
+    buffers: Annotated[Floats, Array(np.float32, "I", counted=True)]

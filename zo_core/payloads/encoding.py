@@ -1,51 +1,72 @@
-"""What all payloads share: the prefix, a reader that refuses to read past the end, the registry.
+"""One codec for all payloads: bytes, their number and what the paper counts, from a declaration.
 
-The kinds are in :mod:`zo_core.payloads.core`; import from there.
+A class says in the annotations of its fields how they are encoded (:mod:`zo_core.payloads.fields`),
+and takes a kind.  ``Payload.decode`` knows a kind once the class's module is imported.
+
+    @payload(kind=2)
+    @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+    class ScalarUpdate(Payload):
+        slot: U32
+        digest: DigestPrefix
+        differences: Annotated[Floats, Array(np.float32, "H", counted=True)]
+
+Every body starts with ``ZO``, a byte for the format's version and one for the kind.  Decoding
+refuses what is malformed, truncated, over-long or not finite, before it allocates anything.
 """
 
 from __future__ import annotations
 
 import struct
-from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from types import SimpleNamespace
+from typing import Any, ClassVar, TypeVar, get_type_hints
 
 import numpy as np
-import numpy.typing as npt
+
+from zo_core.payloads.fields import U32, U64, Field
+from zo_core.payloads.reader import PayloadError, Reader
 
 PAYLOAD_VERSION = 1
-DIGEST_PREFIX_BYTES = 8
-PREFIX = struct.Struct("<2sBB")
 _MAGIC = b"ZO"
-
-Floats = npt.NDArray[np.float32]
-
-
-class PayloadError(ValueError):
-    """A message body that must not be used: malformed, truncated, over-long or not finite."""
-
-
-class NotFiniteError(PayloadError):
-    """A message body that holds a value that is not finite."""
+_PREFIX = struct.Struct("<2sBB")
+_P = TypeVar("_P", bound="Payload")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
-    """A message body; ``num_bytes == len(encode())`` for each kind."""
+    """A message body."""
 
     KIND: ClassVar[int]
-    run_id: int  # [0, 2^64)
-    round_index: int  # [0, 2^32)
-
-    @abstractmethod
-    def encode(self) -> bytes:
-        """Return the body's bytes."""
+    run_id: U64
+    round_index: U32
 
     @property
-    @abstractmethod
+    def kind(self) -> int:
+        """The kind that the encoded body names."""
+        return self.KIND
+
+    def encode(self) -> bytes:
+        """Return the body's bytes; arrays of the declared types are copied once, into them."""
+        return b"".join(self._parts())
+
+    @property
     def num_bytes(self) -> int:
-        """Length of the encoded body, bytes."""
+        """Length of the encoded body, bytes; arrays of the declared types are not copied."""
+        return sum(part.nbytes for part in self._parts())
+
+    @property
+    def scalar_bytes(self) -> int:
+        """What the paper counts of the body, bytes: its weights and dL, nothing else."""
+        described = _LAYOUTS[self.kind].fields.items()
+        return sum(field.scalar_bytes(getattr(self, name), self) for name, field in described)
+
+    def require_consistent(self) -> None:
+        """Check, after decoding, what single fields cannot.
+
+        Raises:
+            PayloadError: the fields do not fit together.
+        """
 
     @staticmethod
     def decode(body: bytes) -> Payload:
@@ -55,16 +76,20 @@ class Payload:
             PayloadError: the body is not exactly one well-formed payload.
         """
         reader = Reader(body)
-        magic, version, kind = reader.unpack(PREFIX)
+        magic, version, kind = reader.unpack(_PREFIX)
         if magic != _MAGIC:
             raise PayloadError(f"a payload begins with {_MAGIC!r}, got {magic!r}")
         if version != PAYLOAD_VERSION:
             raise PayloadError(f"payload version must be {PAYLOAD_VERSION}, got {version}")
-        if kind not in READERS:
-            raise PayloadError(f"payload kind must be one of {sorted(READERS)}, got {kind}")
-        payload = READERS[kind](reader)
+        if kind not in _LAYOUTS:
+            raise PayloadError(f"payload kind must be one of {sorted(_LAYOUTS)}, got {kind}")
+        decoded = _LAYOUTS[kind].read(reader)
         reader.finish()
-        return payload
+        return decoded
+
+    def _parts(self) -> Iterator[memoryview]:
+        yield memoryview(_PREFIX.pack(_MAGIC, PAYLOAD_VERSION, self.kind))
+        yield from _LAYOUTS[self.kind].parts(self)
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
@@ -74,71 +99,65 @@ class Payload:
         )
 
     def __hash__(self) -> int:
-        return hash((self.KIND, self.run_id, self.round_index))
+        return hash((self.kind, self.run_id, self.round_index))
 
 
-READERS: dict[int, Callable[[Reader], Payload]] = {}  # by kind; filled by zo_core.payloads.core
+class _Layout:
+    """The fields of one kind of payload, in the order of their declaration."""
+
+    def __init__(self, cls: type[Payload], without: str | None) -> None:
+        hints = get_type_hints(cls, include_extras=True)
+        names = [f.name for f in fields(cls) if f.name != without]
+        self.cls = cls
+        self.fields = {name: _description(cls, name, hints[name]) for name in names}
+        self._header = struct.Struct("<" + "".join(f.letters for f in self.fields.values()))
+
+    def parts(self, payload: Payload) -> Iterator[memoryview]:
+        encoded = [f.encode(getattr(payload, name), payload) for name, f in self.fields.items()]
+        yield memoryview(self._header.pack(*(n for numbers, _ in encoded for n in numbers)))
+        for _, parts in encoded:
+            yield from parts
+
+    def read(self, reader: Reader) -> Payload:
+        numbers, known = iter(reader.unpack(self._header)), SimpleNamespace()
+        for name, field in self.fields.items():
+            try:
+                setattr(known, name, field.decode(numbers, reader, known))
+            except PayloadError as error:
+                raise type(error)(f"{self.cls.__name__}.{name}: {error}") from None
+        decoded = self.cls(**vars(known))
+        decoded.require_consistent()
+        return decoded
 
 
-class Reader:
-    """Takes fields off a body and refuses to read past its end."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = memoryview(body)
-        self._at = 0
-
-    def take(self, size: int) -> memoryview:
-        """Return the next bytes as a view."""
-        left = len(self._body) - self._at
-        if size > left:
-            raise PayloadError(f"the payload is truncated: {size} bytes needed, {left} left")
-        self._at += size
-        return self._body[self._at - size : self._at]
-
-    def unpack(self, layout: struct.Struct) -> tuple[Any, ...]:
-        """Return the next fields of a layout."""
-        return layout.unpack(self.take(layout.size))
-
-    def array(self, size: int, dtype: Any) -> npt.NDArray[Any]:
-        """Return the next size bytes as an array."""
-        little = np.dtype(dtype).newbyteorder("<")
-        return np.frombuffer(self.take(size), dtype=little).astype(dtype, copy=False)
-
-    def floats(self, count: int) -> Floats:
-        """Return the next finite float32 values."""
-        values = self.array(4 * count, np.float32)
-        if not np.isfinite(values).all():
-            raise NotFiniteError("the payload holds a value that is not finite")
-        return values
-
-    def bits(self, count: int) -> npt.NDArray[np.bool_]:
-        """Return the next bits, one for each of count; those beyond it must be 0."""
-        bits = np.unpackbits(self.array((count + 7) // 8, np.uint8), bitorder="little")
-        if bits[count:].any():
-            raise PayloadError("the bitmap has bits beyond its count")
-        return bits[:count].astype(bool)
-
-    def finish(self) -> None:
-        """Refuse a body that goes on."""
-        if self._at != len(self._body):
-            raise PayloadError(f"the payload is over-long by {len(self._body) - self._at} bytes")
+_LAYOUTS: dict[int, _Layout] = {}  # by kind
 
 
-def prefix(kind: int) -> bytes:
-    """Return the four bytes that every body begins with."""
-    return PREFIX.pack(_MAGIC, PAYLOAD_VERSION, kind)
+def payload(*, kind: int, without: str | None = None) -> Callable[[type[_P]], type[_P]]:
+    """Declare a class of payloads.
+
+    Args:
+        kind: the byte that names it; a class may have several, one for each of its layouts.
+        without: a field that bodies of this kind lack.
+
+    Raises:
+        ValueError: another class has the kind.
+        TypeError: a field's annotation does not say how it is encoded.
+    """
+
+    def declare(cls: type[_P]) -> type[_P]:
+        if kind in _LAYOUTS:
+            taken, name = sorted(_LAYOUTS), _LAYOUTS[kind].cls.__name__
+            raise ValueError(f"kind {kind} is {name}'s; {cls.__name__} needs one not in {taken}")
+        cls.KIND = kind
+        _LAYOUTS[kind] = _Layout(cls, without)
+        return cls
+
+    return declare
 
 
-def float_bytes(values: Floats) -> bytes:
-    """Return values as little-endian float32."""
-    return values.astype("<f4", copy=False).tobytes()
-
-
-def digest_bytes(digest: bytes) -> bytes:
-    """Return a digest's first 8 bytes as they are packed; a struct would cut or pad others."""
-    if len(digest) != DIGEST_PREFIX_BYTES:
-        raise ValueError(
-            f"a payload's digest must be {DIGEST_PREFIX_BYTES} bytes, got {len(digest)}; "
-            "take Replica.digest_prefix()"
-        )
-    return digest
+def _description(cls: type[Payload], name: str, hint: Any) -> Field:
+    for described in getattr(hint, "__metadata__", ()):
+        if isinstance(described, Field):
+            return described
+    raise TypeError(f"{cls.__name__}.{name} must be Annotated with a Field, got {hint}")

@@ -1,4 +1,4 @@
-"""The tables of what fits: measured peaks against boards' memory, and trials under a limit."""
+"""What fits: measured peaks against the memory of boards or of the accelerator, and trials."""
 
 from __future__ import annotations
 
@@ -6,70 +6,150 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bench.format import METHODS, MISSING, label, mib, size
+from bench.format import MISSING, mib, percent, size
+from bench.labels import METHODS, label
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.step_memory import HOST, step_memory
-from bench.report.groups.fit_statement import OUT_OF_MEMORY, memories_held_against, whole_peak
+from bench.report.costs import Figure, memory_figure
+from bench.report.section import Section
 from bench.report.table import Cell, Table
+
+_BOARDS = {"512 MiB": 512 << 20, "1 GiB": 1 << 30, "4 GiB": 4 << 30}
+# Why a step has no peak, where memory is the reason or may be: its record's status -> words.
+_OUT_OF_MEMORY = {"does not fit": "does not fit", "killed": "was killed"}
+
+
+def fit_sentence(results: Results) -> str | None:
+    """Say how much memory a training step takes, by method, and the smallest board that has it."""
+    models = results.models("memory")
+    if not models:
+        return None
+    parts = [words for method in ("zo", "fedavg") if (words := _peak(results, models[0], method))]
+    return (
+        f"One training step of {label(models[0])} on {_machine(results)} needs: "
+        f"{'; '.join(parts) or 'not measured'}. {step_memory(results).whole_name}."
+    )
+
+
+def _peak(results: Results, model: str, method: str) -> str:
+    """Write a method's peak at the paper's batch, or why there is none and that of another."""
+    whole = _whole(results)
+    reasons: dict[str, list[str]] = {}
+    for batch in whole.batches(results, model):
+        peak = whole.value(results, model, method, batch)
+        if peak is not None:
+            words = f"{size(peak)} at batch {batch} ({_against_memories(results, peak)})"
+            return f"{label(method)} {''.join(_why(reasons))}{words}"
+        case = whole.case(model, method, batch)
+        if results.record(case):
+            reason = results.reason(case, whole.metric)
+            reasons.setdefault(reason, []).append(str(batch))
+    return f"{label(method)} {''.join(_why(reasons))}".rstrip("; ") if reasons else ""
+
+
+def _why(reasons: Mapping[str, Sequence[str]]) -> list[str]:
+    return [
+        f"{_OUT_OF_MEMORY.get(reason, f'has no peak ({reason})')} at batch {', '.join(batches)}; "
+        for reason, batches in reasons.items()
+    ]
+
+
+def _against_memories(results: Results, peak_bytes: float) -> str:
+    memories = _memories(results)
+    if step_memory(results) is HOST:
+        board = next((name for name, memory in memories.items() if peak_bytes < memory), None)
+        return f"fits in {board}" if board else "more than 4 GiB"
+    share = next((peak_bytes / memory for memory in memories.values()), None)
+    return "of unknown memory" if share is None else f"{percent(share)} of its memory"
+
+
+def _machine(results: Results) -> str:
+    device = _device(results)
+    memory, name = device.get("memory_bytes"), "this machine"
+    if step_memory(results) is not HOST:
+        accelerator = device.get("accelerator") or {}
+        memory, name = accelerator.get("memory_bytes"), accelerator.get("name", "this device")
+    return f"{name} ({size(memory)})" if memory else str(name)
 
 
 def board_tables(results: Results) -> list[Table]:
-    """Hold what each step's process takes against boards' memory, or its accelerator's.
+    """Tabulate each step's peak against the memory of boards, or of the accelerator.
 
-    The first model's table lies open, the others' folded.
+    The first model's table is open, the others are folded.
     """
-    memories = memories_held_against(results)
+    memories = _memories(results)
     if not memories:
         return []
-    made = (_boards(results, model, memories) for model in results.models("memory"))
+    made = (_board_table(results, model, memories) for model in results.models("memory"))
     tables = [table for table in made if table.rows]
     return [replace(table, folded=table is not tables[0]) for table in tables]
 
 
-def trial_tables(results: Results) -> list[Table]:
-    """Tabulate the largest batch that fitted in each device's memory, tried or predicted."""
-    return [_trials(record) for record in results.group("fit") if record.details.get("cells")]
-
-
-def _boards(results: Results, model: str, memories: Mapping[str, int]) -> Table:
+def _board_table(results: Results, model: str, memories: Mapping[str, int]) -> Table:
     rows = [
         (Cell(f"{label(method)}, {batch}"), *cells)
         for method in METHODS
         for batch in results.batches("memory", model)
-        if (cells := _step(results, (model, method, batch), memories)) is not None
+        if (cells := _step(results, model, method, batch, memories))
     ]
     memory = step_memory(results)
     whose = "a board’s memory" if memory is HOST else "the accelerator’s"
-    boards = (board.removeprefix("a ").removesuffix(" board") for board in memories)
     return Table(
         caption=f"{label(model)}. {memory.whole_name}, MiB, and its share of {whose}",
-        columns=("Method, batch", "Peak", *boards),
+        columns=("Method, batch", "Peak", *memories),
         rows=tuple(rows),
         labels=1,
     )
 
 
 def _step(
-    results: Results, step: tuple[str, str, int], memories: Mapping[str, int]
-) -> tuple[Cell, ...] | None:
-    """Make the cells of a model's, method's and batch's step; None where it was not measured.
+    results: Results, model: str, method: str, batch: int, memories: Mapping[str, int]
+) -> tuple[Cell, ...]:
+    """Make the cells of a step; none where it was not measured.
 
-    A step that did not fit here may fit a larger board, so that none is judged by it.
+    A step that did not fit here may fit a larger board, so no board is judged by it.
     """
-    peak = whole_peak(results, *step)
+    whole = _whole(results)
+    peak = whole.value(results, model, method, batch)
     if peak is not None:
-        return (Cell(mib(peak)), *(_against(peak, memory) for memory in memories.values()))
-    model, method, batch = step
-    record = results.by_case.get(f"memory/{model}/{method}/b{batch}")
-    if record is None or record.status not in OUT_OF_MEMORY:
-        return None
-    return (Cell(OUT_OF_MEMORY[record.status], "on this machine"), *[Cell(MISSING)] * len(memories))
+        return (Cell(mib(peak)), *(_share(peak, memory) for memory in memories.values()))
+    record = results.record(whole.case(model, method, batch))
+    if record is None or record.status not in _OUT_OF_MEMORY:
+        return ()
+    return (
+        Cell(_OUT_OF_MEMORY[record.status], "on this machine"),
+        *[Cell(MISSING)] * len(memories),
+    )
 
 
-def _against(peak_bytes: float, memory_bytes: int) -> Cell:
+def _share(peak_bytes: float, memory_bytes: int) -> Cell:
     share = 100 * peak_bytes / memory_bytes
     return Cell("yes" if share < 100 else "no", f"{share:.0f} %")
+
+
+def _whole(results: Results) -> Figure:
+    """Return the figure of all memory of a step's process: libraries, weights and step."""
+    return replace(memory_figure(results), metric=step_memory(results).whole)
+
+
+def _memories(results: Results) -> Mapping[str, int]:
+    """Name the memories, in bytes, that peaks are compared with; none for an unknown device."""
+    if step_memory(results) is HOST:
+        return _BOARDS
+    accelerator = _device(results).get("accelerator") or {}
+    memory = accelerator.get("memory_bytes")
+    return {accelerator["name"]: memory} if memory else {}
+
+
+def _device(results: Results) -> Mapping[str, Any]:
+    """Return the profile of the machine that measured memory."""
+    return next(iter(results.group("memory"))).provenance.device
+
+
+def trial_tables(results: Results) -> list[Table]:
+    """Tabulate the largest batch that fitted in each device's memory, tried or predicted."""
+    return [_trials(record) for record in results.group("fit") if record.details.get("cells")]
 
 
 def _trials(record: Record) -> Table:
@@ -98,3 +178,17 @@ def _largest(cells: Sequence[dict[str, Any]]) -> Cell:
 def _fits(cell: dict[str, Any]) -> bool:
     trial = cell["trial"]
     return bool(trial["status"] == "ok" if trial else cell["predicted_fits"])
+
+
+SECTION = Section(
+    group="fit",
+    title="What fits",
+    lead=(
+        "A step must fit next to the operating system, which also needs a share of a board’s"
+        " memory; libraries differ in size between processors. zobench fit --measure runs a step"
+        " under an OS-enforced memory limit."
+    ),
+    tables=(board_tables, trial_tables),
+    command="zobench fit --grid --out DIR",
+    optional=True,
+)

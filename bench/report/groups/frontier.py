@@ -1,4 +1,4 @@
-"""The frontier's tables: every point with its record, and the cheapest way to each target."""
+"""The frontier: every training variant as a point, and the cheapest one for each target."""
 
 from __future__ import annotations
 
@@ -6,9 +6,20 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from bench.format import MISSING, duration, percent, significant, size
-from bench.records.frontier import TARGETS, Moment, Point, panels_of, pareto, points_of, title_of
+from bench.records.frontier import (
+    FAMILIES,
+    TARGETS,
+    Moment,
+    Point,
+    memory_steps,
+    panels_of,
+    pareto,
+    points_of,
+    title_of,
+)
 from bench.records.record_index import Results
-from bench.report.groups.frontier_sentences import name_of
+from bench.report.plots.frontier import budget_plots, name_of
+from bench.report.section import Section
 from bench.report.table import Cell, Table
 
 _Column = TypeVar("_Column", str, Cell)
@@ -18,10 +29,39 @@ _FRONTS: dict[str, Callable[[Point], tuple[float, ...]]] = {
     "bytes": lambda p: (p.last.bytes_a_client,),
     "all three": lambda p: (p.low_bytes, p.last.seconds, p.last.bytes_a_client),
 }
+_BY = dict(
+    zip(
+        FAMILIES,
+        ("without low-resource clients", "with ZO", "with ZO and backprop", "with backprop"),
+        strict=True,
+    )
+)
+
+
+def frontier_sentences(results: Results) -> list[str]:
+    """Name the best training under each memory budget of a low-resource client."""
+    return [
+        f"Best accuracy at {title_of(panel)} by memory of a low-resource client: "
+        f"{'; '.join(_best_by_memory(points_of(results, panel)))}."
+        for panel in panels_of(results)
+    ]
+
+
+def _best_by_memory(points: Sequence[Point]) -> list[str]:
+    """Name the best training at each budget that admits a better one."""
+    rises: list[tuple[float, Point]] = []
+    for budget, best in memory_steps(points):
+        if not rises or best.last.accuracy > rises[-1][1].last.accuracy:
+            rises.append((budget, best))
+    return [
+        f"from {size(budget)}: {percent(best.last.accuracy)} {_BY[best.family]} ({name_of(best)},"
+        f" {best.rounds} rounds)"
+        for budget, best in rises
+    ]
 
 
 def frontier_tables(results: Results) -> list[Table]:
-    """Tabulate each split's points, and what a target takes at least."""
+    """Tabulate each split's points, and the least that each target takes."""
     found = {panel: points_of(results, panel) for panel in panels_of(results)}
     return [
         table
@@ -34,14 +74,14 @@ def _points_table(panel: str, points: Sequence[Point]) -> Table:
     fronts = {name: pareto(points, costs) for name, costs in _FRONTS.items()}
     return Table(
         caption=(
-            f"Every method at {title_of(panel)}, by the least memory of its ways; a, b, c are ways"
-            " to take the same steps. On the front of: no other point is at least as good in it and"
+            f"Every method at {title_of(panel)}, by its lowest memory; a, b, c are variants that"
+            " take the same steps. Pareto-optimal in: no other point is at least as good in it and"
             " in accuracy"
         ),
         columns=(
             *("No.", "Method", "Low-resource client", "High-resource client", "Rounds"),
-            *("Time of the run", "Bytes a client", *_energy(points, "Joules")),
-            *("Accuracy", "On the front of", "Record"),
+            *("Time of the run", "Bytes per client", *_energy(points, "Joules")),
+            *("Accuracy", "Pareto-optimal in", "Record"),
         ),
         rows=tuple(_point_row(point, fronts, points) for point in points),
         labels=2,
@@ -75,11 +115,8 @@ def _point_row(
 
 def _targets_table(panel: str, points: Sequence[Point]) -> Table:
     return Table(
-        caption=(
-            f"What a test accuracy takes at least at {title_of(panel)}, and by which method’s"
-            " number"
-        ),
-        columns=("Accuracy", "Memory", "Time", "Bytes a client", *_energy(points, "Joules")),
+        caption=f"The least that each accuracy takes at {title_of(panel)}, and the method’s number",
+        columns=("Accuracy", "Memory", "Time", "Bytes per client", *_energy(points, "Joules")),
         rows=tuple(_target_row(points, target) for target in TARGETS),
         labels=1,
     )
@@ -106,3 +143,27 @@ def _least(
         return Cell(MISSING)
     point, moment = min(reached, key=lambda pair: cost(*pair))
     return Cell(write(cost(point, moment)), f"(No. {point.number})")
+
+
+SECTION = Section(
+    group="frontier",
+    title="Accuracy under a memory budget",
+    lead=(
+        "Every training of the accuracy section, or on a data set from files, in each variant of"
+        " its steps. The budget is that of a low-resource client; the table lists what"
+        " high-resource clients need. Time is that of the rounds in sequence, each as long as one"
+        " client’s work, without links. Figures are means over the seeds, without intervals."
+    ),
+    sentences=(frontier_sentences,),
+    tables=(frontier_tables,),
+    plots=(budget_plots,),
+    definitions={
+        "Memory, time and joules of a method": (
+            "One client of each group in a real round of each phase: live tensors at torch’s"
+            " dispatcher while it computes its update, weights and data included; wall time of"
+            " that and of applying the result, one thread, in another pass. Joules only where the"
+            " machine has a counter."
+        )
+    },
+    command="zobench run --only accuracy,frontier",
+)

@@ -1,15 +1,17 @@
-"""The report's tables of the language models."""
+"""Language models: steps, what fits, bytes of a round, fine-tuning."""
 
 from __future__ import annotations
 
-from bench.format import mib, significant
+from bench.format import MISSING, mib, significant
 from bench.records.record import Metric, Record
 from bench.records.record_index import Results
-from bench.report.table import Cell, Table
+from bench.report.plots.llm import instruct_plots
+from bench.report.section import Section
+from bench.report.table import Cell, Table, spread
 
 
 def llm_tables(results: Results) -> list[Table]:
-    """Tabulate every figure of the group; a step that does not fit is a row of its own."""
+    """Tabulate every figure of the group; a step that does not fit has a row of its own."""
     rows = [
         row
         for record in results.group("llm")
@@ -22,7 +24,7 @@ def llm_tables(results: Results) -> list[Table]:
 
 def _rows(record: Record) -> list[tuple[Cell, ...]]:
     return [
-        (Cell(record.case.removeprefix("llm/")), Cell(name), *_value(metric))
+        (Cell(record.name.label), Cell(name), *_value(metric))
         for name, metric in record.metrics.items()
         if metric.value is not None
     ]
@@ -32,9 +34,7 @@ def _value(metric: Metric) -> tuple[Cell, Cell]:
     value = metric.value or 0.0
     if metric.unit == "byte" and value >= 1 << 20:
         return Cell(mib(value)), Cell("MiB")
-    spread = metric.spread
-    detail = "" if spread is None else f"{significant(spread[0])}–{significant(spread[1])}"
-    return Cell(significant(value), detail), Cell(metric.unit)
+    return Cell(significant(value), spread(metric, significant)), Cell(metric.unit)
 
 
 def _failed(record: Record) -> tuple[Cell, ...]:
@@ -42,8 +42,20 @@ def _failed(record: Record) -> tuple[Cell, ...]:
     under = "" if limit is None else f"under {mib(limit)} MiB"
     phase = record.details.get("phase") or "no phase"
     return (
-        Cell(record.case.removeprefix("llm/")),
+        Cell(record.name.label),
         Cell(record.status, f"{under}, {phase}".strip(", ")),
-        Cell("–"),
-        Cell("–"),
+        *(Cell(MISSING), Cell(MISSING)),
     )
+
+
+SECTION = Section(
+    group="llm",
+    title="Language models",
+    lead=(
+        "One step of language models with random weights on sequences of 128 tokens. Backprop is"
+        " SGD without momentum; it runs under an OS-enforced memory limit."
+    ),
+    tables=(llm_tables,),
+    plots=(instruct_plots,),
+    optional=True,
+)

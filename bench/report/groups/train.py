@@ -2,52 +2,45 @@
 
 from __future__ import annotations
 
-from bench.format import MISSING, duration, label, percent, size, split_of
+from bench.format import MISSING, duration, percent, size, split_of
+from bench.labels import label
 from bench.records.record import Record
 from bench.records.record_index import Results
+from bench.report.section import Section
 from bench.report.table import Cell, Table
 
 _SHARES = ("test_accuracy", "high_accuracy", "low_accuracy", "worst_decile_accuracy")
 
 
 def train_sentences(results: Results) -> list[str]:
-    """Say what each training reached, and at what cost on the link."""
-    return [sentence for r in results.group("train") if (sentence := _sentence(results, r))]
+    """Summarize each training: accuracy, rounds and bytes."""
+    return [
+        f"{_name(record)}: {percent(accuracy)} test accuracy after"
+        f" {record.details['rounds_done']} rounds and {_link_bytes(results, record)} per client"
+        f" ({record.details['verdict']})."
+        for record in results.group("train")
+        if (accuracy := results.value(record.case, "test_accuracy")) is not None
+    ]
 
 
 def train_tables(results: Results) -> list[Table]:
-    """Tabulate the trainings' ends, and the test accuracy of each on the way."""
+    """Tabulate how the trainings ended, and the test accuracy of each by round."""
     records = [record for record in results.group("train") if record.details.get("curve")]
     return [_ends(results, records), _curves(records)] if records else []
-
-
-def _sentence(results: Results, record: Record) -> str:
-    accuracy = results.value(record.case, "test_accuracy")
-    if accuracy is None:
-        return ""
-    config, verdict = record.config, record.details["verdict"]
-    clients = split_of(config["high_share"])
-    ending = "" if verdict == "converged" else f"; it {verdict}"
-    return (
-        f"{label(config['algorithm'])} on {config['dataset']} with {clients} high- and"
-        f" low-resource clients, seed {config['run_seed']}: {percent(accuracy)} test accuracy after"
-        f" {record.details['rounds_done']} rounds, {_on_the_link(results, record)} a client on the"
-        f" link{ending}."
-    )
 
 
 def _ends(results: Results, records: list[Record]) -> Table:
     names = ("Test", "High hold-outs", "Low hold-outs", "Worst decile")
     return Table(
-        caption="Accuracy at the end; bytes up and down a client, seconds of all rounds",
-        columns=("Training", "Model", "Rounds", *names, "Bytes a client", "Time", "How it ended"),
+        caption="Accuracy at the end, bytes up and down per client, time of all rounds",
+        columns=("Training", "Model", "Rounds", *names, "Bytes per client", "Time", "Outcome"),
         rows=tuple(
             (
                 Cell(_name(record)),
                 Cell(label(record.config["model"])),
                 Cell(str(record.details["rounds_done"])),
                 *(_share(results.value(record.case, name)) for name in _SHARES),
-                Cell(_on_the_link(results, record)),
+                Cell(_link_bytes(results, record)),
                 Cell(duration(results.value(record.case, "elapsed_s") or 0.0)),
                 Cell(record.details["verdict"]),
             )
@@ -81,10 +74,32 @@ def _name(record: Record) -> str:
     )
 
 
-def _on_the_link(results: Results, record: Record) -> str:
+def _link_bytes(results: Results, record: Record) -> str:
     ways = [results.value(record.case, f"{way}_payload_bytes") for way in ("up", "down")]
     return size(sum(way or 0.0 for way in ways) / record.config["clients"])
 
 
 def _share(value: float | None) -> Cell:
     return Cell(MISSING if value is None else percent(value))
+
+
+SECTION = Section(
+    group="train",
+    title="Trainings",
+    lead=(
+        "Each is one run with one seed, partition and split. Bytes are everything that the clients"
+        " send and receive, the hand-over of the base model included, divided by the number of"
+        " clients. The record lists all other options."
+    ),
+    sentences=(train_sentences,),
+    tables=(train_tables,),
+    definitions={
+        "Accuracy of a training": (
+            "The share of the test split that is classified correctly. High and low hold-outs are"
+            " what each group’s clients keep back, pooled. The worst decile is the tenth of the"
+            " clients with the lowest accuracy on their own hold-outs."
+        )
+    },
+    command="zobench train --out DIR",
+    optional=True,
+)

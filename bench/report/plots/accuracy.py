@@ -1,4 +1,4 @@
-"""The plots of what is learnt: accuracy over rounds, and over the bytes that it costs a client."""
+"""Plots of accuracy: over rounds, and over the bytes per client."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.format import FURTHER_ALGORITHMS, MIB, label
+from bench.format import MIB
+from bench.labels import FURTHER_ALGORITHMS, label
+from bench.records.case_name import CaseName
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.report.plots.style import Plot, logarithmic_x, look, panel
@@ -25,9 +27,9 @@ def accuracy_plots(results: Results) -> list[Plot]:
     return [plot for plot in plots if plot is not None]
 
 
-def frontier_plots(results: Results) -> list[Plot]:
+def accuracy_by_bytes_plots(results: Results) -> list[Plot]:
     """Draw test accuracy over the cumulative bytes of a client, a plot for each split."""
-    plots = (_frontier_plot(results, split) for split in results.splits())
+    plots = (_bytes_plot(results, split) for split in results.splits())
     return [plot for plot in plots if plot is not None]
 
 
@@ -46,7 +48,7 @@ def _accuracy_plot(results: Results, split: str) -> Plot | None:
     return Plot(
         name=f"accuracy-{split}",
         caption=(
-            f"{_sample(records)}{' Dotted: the pivot, where ZO begins.' if pivot else ''}"
+            f"{_sample(records)}{' Dotted: the pivot, where ZO starts.' if pivot else ''}"
             f"{_diverged(records)}"
         ),
         alt=f"Test accuracy over rounds at {split} high and low clients, by algorithm",
@@ -54,7 +56,7 @@ def _accuracy_plot(results: Results, split: str) -> Plot | None:
     )
 
 
-def _frontier_plot(results: Results, split: str) -> Plot | None:
+def _bytes_plot(results: Results, split: str) -> Plot | None:
     records = _with_curves(results, split)
     if not records:
         return None
@@ -65,23 +67,23 @@ def _frontier_plot(results: Results, split: str) -> Plot | None:
         logarithmic_x(axes)
         _finish(axes)
     return Plot(
-        name=f"frontier-{split}",
+        name=f"accuracy-by-bytes-{split}",
         caption=(
-            "The same runs over what they have cost: all payload bytes so far, the hand-over"
-            f" included, over all clients. {_sample(records)}{_diverged(records)}"
+            "The same runs by cost: all payload bytes so far, the hand-over included, divided by"
+            f" the number of clients. {_sample(records)}{_diverged(records)}"
         ),
-        alt=f"Test accuracy over cumulative bytes a client at {split} high and low clients",
+        alt=f"Test accuracy over cumulative bytes per client at {split} high and low clients",
         figure=figure,
     )
 
 
 def _with_curves(results: Results, split: str) -> dict[str, Record]:
     drawn = [name for name in results.algorithms() if name not in FURTHER_ALGORITHMS]
-    cases = {name: f"accuracy/{name}/{split}" for name in drawn}
+    cases = {name: CaseName.accuracy(name, split) for name in drawn}
     return {
-        name: results.by_case[case]
+        name: record
         for name, case in cases.items()
-        if case in results.by_case and results.by_case[case].details.get("curves")
+        if (record := results.record(case)) and record.details.get("curves")
     }
 
 

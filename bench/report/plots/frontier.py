@@ -1,6 +1,6 @@
-"""Charts of what fits: the best accuracy under each memory cap, and under each byte cap.
+"""Charts of the best accuracy under each memory budget, and under each byte budget.
 
-The ways of one method end at one accuracy and so lie on one line, which has its number once.
+The variants of one method reach the same accuracy, so they lie on one line with one number.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from bench.format import percent, size
+from bench.labels import STEP_VARIANTS, label
 from bench.records.frontier import (
     FAMILIES,
     Point,
@@ -20,7 +21,6 @@ from bench.records.frontier import (
     title_of,
 )
 from bench.records.record_index import Results
-from bench.report.groups.frontier_sentences import name_of
 from bench.report.plots.style import Look, Plot, panel
 
 if TYPE_CHECKING:
@@ -40,14 +40,14 @@ _LOOKS = dict(
     )
 )
 _WORDS = dict(
-    zip(FAMILIES, ("take no part", "by forwards (ZO)", "by both", "by backprop"), strict=True)
+    zip(FAMILIES, ("take no part", "use forwards (ZO)", "use both", "use backprop"), strict=True)
 )
 _SIZE_INCH = (4.4, 4.4)
 _LABEL_GAP = 5.0  # percentage points that a label's height takes on the accuracy axis
 _LOWEST, _HIGHEST = 0.0, 105.0
 
 
-def cap_plots(results: Results) -> list[Plot]:
+def budget_plots(results: Results) -> list[Plot]:
     """Draw both charts of each panel that has points."""
     return [
         plot
@@ -57,13 +57,19 @@ def cap_plots(results: Results) -> list[Plot]:
     ]
 
 
+def name_of(point: Point) -> str:
+    """Write a point's method, and the variant of its steps unless that is the plain one."""
+    method = label(point.variant)
+    return method if point.way == "plain" else f"{method} ({STEP_VARIANTS[point.way]})"
+
+
 def _memory_plot(name: str, points: Sequence[Point]) -> Plot:
     steps = memory_steps(points)
     labels = (_title(name), "Memory of a low-resource client", "Test accuracy (%)")
     with panel(*labels, _SIZE_INCH) as (figure, axes):
         known = [p.low_bytes for p in points if p.low_bytes]
         low, high = (min(known), max(known)) if known else (1.0, 2.0)
-        none = low / 2  # where those stand whose low-resource clients take no part
+        none = low / 2  # the position of those without low-resource clients
         end = high * 1.3
         caps = [max(cap, none) for cap, _ in steps]
         _staircase(axes, caps, [point.last.accuracy for _, point in steps], end)
@@ -77,9 +83,9 @@ def _memory_plot(name: str, points: Sequence[Point]) -> Plot:
     return Plot(
         name=f"fits-memory-{name}",
         caption=(
-            "Thick line: the best final accuracy under each memory cap on a low-resource client."
-            " Numbers: the table’s; a method’s ways a, b, c lie on its line from left to right."
-            " Memory: live tensors of a round, weights and data included."
+            "Thick line: the best final accuracy under each memory budget of a low-resource client."
+            " Numbers: those of the table; a method’s variants a, b, c lie on its line from left to"
+            " right. Memory: live tensors of a round, weights and data included."
         ),
         alt="; ".join(
             f"from {size(cap)} {percent(p.last.accuracy)} by {name_of(p)}" for cap, p in steps
@@ -90,8 +96,8 @@ def _memory_plot(name: str, points: Sequence[Point]) -> Plot:
 
 def _bytes_plot(name: str, points: Sequence[Point]) -> Plot:
     steps = byte_steps(points)
-    plain = [point for point in points if point.way == "plain"]  # a way changes no byte
-    labels = (_title(name), "Bytes a client, up and down", "Test accuracy (%)")
+    plain = [point for point in points if point.way == "plain"]  # a variant changes no byte
+    labels = (_title(name), "Bytes per client, up and down", "Test accuracy (%)")
     with panel(*labels, _SIZE_INCH) as (figure, axes):
         end = 1.3 * max(point.last.bytes_a_client for point in points)
         _staircase(axes, [spent for spent, _, _ in steps], [a for _, a, _ in steps], end)
@@ -107,7 +113,7 @@ def _bytes_plot(name: str, points: Sequence[Point]) -> Plot:
         name=f"fits-bytes-{name}",
         caption=(
             "Thick line: the best accuracy at any evaluation within each byte budget, hand-over"
-            " and catch-up included. Marks: the runs’ ends; numbers: the table’s."
+            " and catch-up included. Marks: the end of each run; numbers: those of the table."
         ),
         alt="; ".join(f"from {size(b)} {percent(a)} by {name_of(p)}" for b, a, p in steps),
         figure=figure,
@@ -145,7 +151,7 @@ def _draw(axes: Axes, points: Sequence[Point], x: Sequence[float]) -> None:
 
 
 def _label(axes: Axes, marks: Sequence[tuple[float, Point]]) -> None:
-    """Write each variant's number beside the axes, with a line to its rightmost mark."""
+    """Write each method's number next to the axes, with a line to its rightmost mark."""
     outermost: dict[str, tuple[float, Point]] = {}
     for mark in sorted(marks, key=lambda each: each[0]):
         outermost[mark[1].variant] = mark

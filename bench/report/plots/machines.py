@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.format import label, quantity
+from bench.labels import label
+from bench.paper import BATCH
 from bench.records.record_index import Results
 from bench.records.step_memory import HOST, step_memory
-from bench.report.groups.statements import STEP_BATCH
+from bench.report.costs import TIME, Figure, memory_figure
 from bench.report.plots.style import Plot, look, panel
 
 _METHODS = ("zo", "fedavg")
-_AXES = {
-    "memory": ("byte", "Peak memory above the loaded model"),
-    "time": ("second", "Time of one step"),
-}
+_AXES = {"memory": "Peak memory above the loaded model", "time": "Time per step"}
 
 
 def machine_plots(machines: Mapping[str, Results]) -> list[Plot]:
@@ -23,45 +21,45 @@ def machine_plots(machines: Mapping[str, Results]) -> list[Plot]:
     Args:
         machines: the records of each machine, by its name.
     """
-    plots = (_plot(machines, group, *axis) for group, axis in _AXES.items())
+    plots = (_plot(machines, group, words) for group, words in _AXES.items())
     return [plot for plot in plots if plot is not None]
 
 
-def _plot(machines: Mapping[str, Results], group: str, unit: str, words: str) -> Plot | None:
+def _plot(machines: Mapping[str, Results], group: str, words: str) -> Plot | None:
     bars = [
-        (told, method, value)
-        for name, results in machines.items()
-        for told, metric in [_figure(name, results, group)]
+        (name, method, figure, value)
+        for machine, results in machines.items()
+        for name, figure in [_figure(machine, results, group)]
         for method in _METHODS
-        if (value := results.value(f"{group}/resnet18/{method}/b{STEP_BATCH}", metric))
+        if (value := figure.value(results, "resnet18", method, BATCH))
     ]
-    if len({name for name, _, _ in bars}) < 2:
+    if len({name for name, *_ in bars}) < 2:
         return None
-    with panel(f"ResNet18, batch {STEP_BATCH}", f"{words} (logarithmic)", "") as (figure, axes):
-        for row, (_, method, value) in enumerate(bars):
+    write = bars[0][2].write
+    with panel(f"ResNet18, batch {BATCH}", f"{words} (logarithmic)", "") as (figure, axes):
+        for row, (_, method, _, value) in enumerate(bars):
             style = look(method)
             axes.barh(row, value, color="white", edgecolor=style.color, hatch=style.hatch)
-            words_at = (value * 1.1, row)
-            axes.annotate(quantity(value, unit), words_at, va="center")
-        axes.set_yticks(range(len(bars)), [f"{name}\n{label(m)}" for name, m, _ in bars])
+            axes.annotate(write(value), (value * 1.1, row), va="center")
+        axes.set_yticks(range(len(bars)), [f"{name}\n{label(method)}" for name, method, *_ in bars])
         axes.invert_yaxis()
         axes.set_xscale("log")
-        values = [value for _, _, value in bars]
+        values = [value for *_, value in bars]
         axes.set_xlim(min(values) / 4, max(values) * 12)
-        axes.xaxis.set_major_formatter(lambda value, _: quantity(value, unit))
+        axes.xaxis.set_major_formatter(lambda value, _: write(value))
         axes.minorticks_off()
-    told = (f"{name}, {label(method)}: {quantity(value, unit)}" for name, method, value in bars)
     return Plot(
         name=f"machines-{group}",
         caption=f"{words}: the median of each machine’s samples; n is in the table.",
-        alt="; ".join(told),
+        alt="; ".join(f"{name}, {label(m)}: {write(value)}" for name, m, _, value in bars),
         figure=figure,
     )
 
 
-def _figure(name: str, results: Results, group: str) -> tuple[str, str]:
-    """Return a machine's name, marked where its memory is a device's, and the metric drawn."""
+def _figure(machine: str, results: Results, group: str) -> tuple[str, Figure]:
+    """Return a machine's name, marked where its memory is a device's, and what is drawn."""
     if group == "time":
-        return name, "step"
+        return machine, TIME
     memory = step_memory(results)
-    return name if memory is HOST else f"{name}, {memory.name}", memory.above
+    name = machine if memory is HOST else f"{machine}, {memory.name}"
+    return name, memory_figure(results)

@@ -1,14 +1,17 @@
-"""The plots of what a step and a round cost: peak memory with the formulas' lines, and bytes."""
+"""Plots of a step's memory: the peak against the batch, and the tensors at the peak."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from bench.format import METHODS, MIB, label, size
-from bench.records.record import Metric
+from bench.format import MIB, mib, size
+from bench.labels import METHODS, label
+from bench.records.case_name import CaseName
+from bench.records.record import Metric, Record
 from bench.records.record_index import Results
 from bench.records.step_memory import step_memory
-from bench.report.plots.style import Plot, look, panel
+from bench.report.plots.style import Look, Plot, look, panel
 from bench.report.table import count_range
 from zo_core.cost_model import FLOAT_BYTES, resnet18_parameters
 
@@ -22,9 +25,20 @@ _FORMULAS = {
     "zo": ("eq. 5, two copies of P", "zo", (0, (5, 2))),
     "zo-1P": ("eq. 5, one copy (in place)", "zo", (0, (1, 1.5))),
 }
-_WAYS = ("up", "down")
-# The levels at which bytes are counted beside the payload, which is the bar: words and marker.
-_LEVELS = {"scalars": ("scalars", "o"), "message": ("message", "s"), "wire": ("wire", "D")}
+# What live tensors are for, from the bottom of the bar, and the words and look of each.
+_CATEGORIES = {
+    "parameter": ("weights", Look(color="#999999", marker="", line="", hatch="")),
+    "activation": ("activations", Look(color="#56B4E9", marker="", line="", hatch="///")),
+    "gradient": ("gradients", Look(color="#D55E00", marker="", line="", hatch="\\\\")),
+    "activation gradient": (
+        "gradients of activations",
+        Look(color="#E69F00", marker="", line="", hatch="xx"),
+    ),
+    "optimiser": ("optimiser", Look(color="#CC79A7", marker="", line="", hatch="..")),
+    "perturbation": ("perturbation", Look(color="#0072B2", marker="", line="", hatch="++")),
+    "other": ("input and the rest", Look(color="#F0E442", marker="", line="", hatch="")),
+}
+_NARROW = 0.09  # of the widest bar: too little for a number inside
 
 
 def memory_plots(results: Results) -> list[Plot]:
@@ -33,9 +47,9 @@ def memory_plots(results: Results) -> list[Plot]:
     return [plot for plot in plots if plot is not None]
 
 
-def bytes_plots(results: Results) -> list[Plot]:
-    """Draw a client's bytes in a round on a logarithmic axis, a plot for each model."""
-    plots = (_bytes_plot(results, model) for model in results.models("bytes"))
+def category_plots(results: Results) -> list[Plot]:
+    """Draw the tensors at the step's peak by what they are for, a plot for each model."""
+    plots = (_category_plot(results, model) for model in results.models("memory"))
     return [plot for plot in plots if plot is not None]
 
 
@@ -86,7 +100,7 @@ def _memory_caption(model: str, n: str, has_formulas: bool) -> str:
 
 def _measured(results: Results, model: str, method: str) -> dict[int, Metric]:
     found = {
-        batch: results.metric(f"memory/{model}/{method}/b{batch}", step_memory(results).above)
+        batch: results.metric(CaseName.memory(model, method, batch), step_memory(results).above)
         for batch in results.batches("memory", model)
     }
     return {batch: metric for batch, metric in found.items() if metric is not None}
@@ -118,7 +132,7 @@ def _draw_measured(axes: Axes, method: str, series: dict[int, Metric]) -> None:
 
 def _draw_formulas(axes: Axes, results: Results, largest_batch: int) -> bool:
     """Draw the formulas' lines up to the largest measured batch; False where there are none."""
-    record = results.by_case.get("formulas/table1")
+    record = results.record(CaseName.of("formulas", "table1"))
     predictions = record.details.get("predictions", []) if record else []
     for key, (words, method, dashes) in _FORMULAS.items():
         line = sorted(
@@ -137,57 +151,73 @@ def _draw_formulas(axes: Axes, results: Results, largest_batch: int) -> bool:
     return bool(predictions)
 
 
-def _bytes_plot(results: Results, model: str) -> Plot | None:
-    bars = [
-        (method, way, value)
-        for method in ("fedavg", "zo")
-        for way in _WAYS
-        if (value := results.value(f"bytes/{model}/{method}", f"{way}_payload"))
-    ]
-    if not bars:
+def _category_plot(results: Results, model: str) -> Plot | None:
+    found = _largest_batch(results, model)
+    if not found:
         return None
-    with panel(label(model), "Bytes for each client and round (logarithmic)", "") as (figure, axes):
-        _draw_bars(axes, bars)
-        _draw_levels(axes, results, model, bars)
+    batch = next(iter(found.values())).config["batch"]
+    words = f"{label(model)}, batch {batch}"
+    with panel(words, "Live tensors at the peak (MiB)", "") as (figure, axes):
+        _draw_stacks(axes, {m: r.details["tensor_by_category"] for m, r in found.items()})
+    totals = ", ".join(
+        f"{label(method)} {mib(sum(record.details['tensor_by_category'].values()))} MiB"
+        for method, record in found.items()
+    )
     return Plot(
-        name=f"bytes-{model}",
+        name=f"categories-{model}",
         caption=(
-            f"{label(model)}: bars and figures are the encoded payload of one round, exact (n = 1);"
-            " marks are the other levels that were counted."
+            f"{words}: what the tensors are for that are alive at the step’s peak, seen at torch’s"
+            " dispatcher, exact (n = 1). Kernels’ buffers and the libraries are not tensors."
         ),
-        alt="; ".join(f"{label(method)} {way}: {size(value)}" for method, way, value in bars),
+        alt=f"Tensors at the peak of a step of {words}: {totals}",
         figure=figure,
     )
 
 
-def _draw_levels(
-    axes: Axes, results: Results, model: str, bars: list[tuple[str, str, float]]
-) -> None:
-    for level, (words, marker) in _LEVELS.items():
-        points = [
-            (value, row)
-            for row, (method, way, _) in enumerate(bars)
-            if (value := results.value(f"bytes/{model}/{method}", f"{way}_{level}"))
-        ]
-        if points:
-            x, y = zip(*points, strict=True)
-            axes.plot(x, y, marker, color="#555555", markersize=6, label=words)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="lower right")
+def _largest_batch(results: Results, model: str) -> dict[str, Record]:
+    """Return the records of the largest batch that has categories, by method."""
+    records = [
+        record
+        for record in results.group("memory")
+        if record.config["model"] == model
+        and record.config["method"] in METHODS
+        and record.details.get("tensor_by_category")
+        and record.config.get("images", 0) in (0, record.config["batch"])
+    ]
+    largest = max((record.config["batch"] for record in records), default=None)
+    found = {r.config["method"]: r for r in records if r.config["batch"] == largest}
+    return {method: found[method] for method in METHODS if method in found}
 
 
-def _draw_bars(axes: Axes, bars: list[tuple[str, str, float]]) -> None:
-    for row, (method, _, value) in enumerate(bars):
-        style = look(method)
-        axes.barh(row, value, height=0.66, color="white", edgecolor=style.color, hatch=style.hatch)
-        axes.annotate(
-            size(value), (value, row), xytext=(6, 0), textcoords="offset points", va="center"
+def _draw_stacks(axes: Axes, stacks: Mapping[str, Mapping[str, int]]) -> None:
+    widest = max(sum(stack.values()) for stack in stacks.values()) / MIB
+    left = dict.fromkeys(stacks, 0.0)
+    for category, (words, style) in _CATEGORIES.items():
+        sizes = [stack.get(category, 0) / MIB for stack in stacks.values()]
+        if not any(sizes):
+            continue
+        axes.barh(
+            range(len(stacks)),
+            sizes,
+            left=list(left.values()),
+            height=0.62,
+            label=words,
+            color=style.color,
+            hatch=style.hatch,
+            edgecolor="#ffffff",
+            linewidth=0.8,
         )
-    axes.set_yticks(range(len(bars)), [f"{label(method)} {way}" for method, way, _ in bars])
+        for row, (method, width) in enumerate(zip(stacks, sizes, strict=True)):
+            if width > _NARROW * widest:
+                _write_inside(axes, left[method] + width / 2, row, f"{width:,.0f}")
+            left[method] += width
+    axes.set_yticks(range(len(stacks)), [label(method) for method in stacks])
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
-    axes.set_xscale("log", base=2)
-    axes.set_xlim(1, 64 * max(value for _, _, value in bars))  # leaves room for the last label
-    ticks = [unit for unit in (1, 1 << 10, 1 << 20, 1 << 30) if unit < axes.get_xlim()[1]]
-    axes.set_xticks(ticks, [size(tick) for tick in ticks])
-    axes.minorticks_off()
+    axes.legend(loc="upper center", bbox_to_anchor=(0.42, -0.2), ncols=2)
+
+
+def _write_inside(axes: Axes, x: float, y: float, text: str) -> None:
+    """Write a number on a plate, so that the hatch does not cross it."""
+    plate = {"boxstyle": "round,pad=0.15", "facecolor": "#ffffff", "edgecolor": "none"}
+    axes.text(x, y, text, ha="center", va="center", fontsize=8.5, bbox=plate)

@@ -1,8 +1,8 @@
-"""How the plots look: told apart by colour, marker, line and hatch, so that any one may be lost."""
+"""How the plots look: colour, marker, line and hatch each suffice to identify a method."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +35,12 @@ LOOKS = {
     "zowarmup": Look(color="#0072B2", marker="^", line="-", hatch="///"),
     "high-res-only": Look(color="#D55E00", marker="o", line="--", hatch="\\\\"),
 }
+# For lines that have no look of their own, in turn.
+COLORS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "^", "D", "s", "v", "P", "X")
+LINES = ("--", "-", ":", "-.")
 _INK = "#1c2024"
-# What each colour of the plots becomes on a dark page; a test finds one that is left out.
+# The counterpart of each colour on a dark page; a test checks that none is missing.
 DARK = {
     "#ffffff": "#1c2024",
     _INK: "#e4e6e3",
@@ -83,7 +87,7 @@ class Plot:
 
     name: str  # file name without its ending
     caption: str  # what the marks are, n included
-    alt: str  # for who does not see it
+    alt: str  # for screen readers
     figure: Figure
 
 
@@ -123,15 +127,20 @@ def logarithmic_x(axes: Axes) -> None:
     axes.xaxis.set_minor_formatter("{x:g}" if is_narrow else NullFormatter())
 
 
-def save(plot: Plot, folder: Path) -> dict[str, Path]:
-    """Write a plot as PNG and as SVG, each whole or not at all.
+def save(plot: Plot, folder: Path, endings: Sequence[str] = ("png", "svg")) -> dict[str, Path]:
+    """Write a plot to files, each whole or not at all.
+
+    Args:
+        plot: drawn.
+        folder: must exist.
+        endings: of the files, which are named by the plot.
 
     Returns:
         The files by their ending.
     """
     import matplotlib as mpl
 
-    paths = {ending: folder / f"{plot.name}.{ending}" for ending in ("png", "svg")}
+    paths = {ending: folder / f"{plot.name}.{ending}" for ending in endings}
     for ending, path in paths.items():
         metadata = {"Date": None} if ending == "svg" else {}
         with mpl.rc_context(_STYLE), replacing(path) as temporary:

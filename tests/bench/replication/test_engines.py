@@ -11,13 +11,11 @@ from tiny import InstantEngine, task, tiny_cell
 from bench.sweeps.cell import CellResult, CellStore
 from bench.sweeps.engines import (
     LocalEngine,
-    Surroundings,
-    Task,
     Workplace,
-    execute,
     open_engine,
     run_tasks,
 )
+from bench.sweeps.task import Surroundings, Task, execute
 
 CELLS = (tiny_cell(0), tiny_cell(1, algorithm="high-res-only"))
 

@@ -11,8 +11,9 @@ from bench.replication.scales import TABLE_SCALES
 from bench.replication.search import SEARCHES, StageTrace, UnfinishedError, run_search
 from bench.replication.table_run import Campaign, Options
 from bench.sweeps.cell import CellStore
-from bench.sweeps.engines import Surroundings, Workplace
+from bench.sweeps.engines import Workplace
 from bench.sweeps.halving import Rung
+from bench.sweeps.task import Surroundings
 
 RUNGS = (Rung(candidates=3, rounds=5), Rung(candidates=2, rounds=10))
 

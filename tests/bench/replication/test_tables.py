@@ -17,15 +17,11 @@ from bench.replication.scales import TABLE_SCALES
 from bench.replication.spec import cells_of
 from bench.replication.summary import curve_of
 from bench.replication.table_run import Campaign, Options
-from bench.report.groups.paper_claims import CLAIMS
-from bench.report.groups.replication import (
-    accuracy_table,
-    cost_table,
-    difference,
-    place_of,
-)
-from bench.report.paper_results import PAGE, findings_page, verdict
-from bench.report.plots.replication import replication_plots
+from bench.report.groups.tables import accuracy_table, cost_table
+from bench.report.paper_claims import CLAIMS
+from bench.report.paper_results import PAGE, results_page, verdict
+from bench.report.places import difference, place_of
+from bench.report.plots.tables import replication_plots
 
 REPOSITORY = Path(__file__).parents[3]
 SCALE = TABLE_SCALES["default"]
@@ -116,9 +112,9 @@ def test_a_curve_ends_where_the_shortest_run_does_and_keeps_its_last_point() -> 
     [
         ([[0.1, 0.11, 0.12]], "confirmed"),
         ([[-0.1, -0.11, -0.12]], "confirmed in 0 of 1, contradicted in 1"),
-        ([[-0.1, 0.0, 0.12]], "cannot be told"),
+        ([[-0.1, 0.0, 0.12]], "inconclusive"),
         ([[0.1, 0.11]], "not run yet, or too few seeds"),
-        ([[0.1, 0.11, 0.12], [0.1]], "confirmed in the 1 that were run"),
+        ([[0.1, 0.11, 0.12], [0.1]], "confirmed in the 1 that ran"),
     ],
 )
 def test_a_claim_is_judged_by_its_intervals(differences: list[list[float]], expected: str) -> None:
@@ -136,6 +132,6 @@ def test_every_claim_speaks_of_rows_that_its_table_has() -> None:
 
 
 @needs_results
-def test_the_findings_are_those_of_the_committed_records() -> None:
+def test_the_papers_results_are_those_of_the_committed_records() -> None:
     page = (REPOSITORY / PAGE).read_text()
-    assert page == findings_page(REPOSITORY), "run `python -m bench.report.paper_results`"
+    assert page == results_page(REPOSITORY), "run `make docs`"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.sweeps.cell import Cell, CellResult
-from bench.sweeps.engines import Surroundings, Task
+from bench.sweeps.task import Surroundings, Task
 from zo_core.algorithms import train_config
 
 

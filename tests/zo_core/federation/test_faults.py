@@ -66,6 +66,16 @@ def test_a_run_without_faults_is_the_run_in_one_process(tmp_path: Path) -> None:
     assert [note.counted for note in network.notes] == [2, 2] + [6] * 7
 
 
+def test_local_steps_cross_the_network_as_in_one_process(tmp_path: Path) -> None:
+    plan = plan_of(local_steps=2, zo_client_lr=0.02, zo_server_lr=1.0)
+    assert plan.scalars == 2 * 3
+    network = Network(plan, tmp_path)
+    network.join_all()
+    network.run()
+    assert network.digests() == {reference(plan).digest()}
+    assert network.server.refused == {}
+
+
 def test_the_log_alone_gives_the_same_digest(tmp_path: Path, file_store: OpenStore) -> None:
     network = started(tmp_path, store=file_store(tmp_path / "log"))
     network.run()
@@ -523,7 +533,7 @@ def test_strangers_and_those_without_a_slot_are_turned_away(tmp_path: Path) -> N
     network.act(None, network.server.receive("../etc", b"", network.now_s))
     assert network.server.refused[Reason.UNKNOWN_CLIENT] == 2
     seventh = network.join("c3x", slot=3)
-    wrong = Hello(run_id=77, round_index=0, high=False).encode()
+    wrong = Hello(run_id=77, round_index=0, flags=0).encode()
     network.act(None, network.server.receive("c1", wrong, network.now_s))
     network.run()
     assert network.server.refused[Reason.ROSTER_FULL] == 1

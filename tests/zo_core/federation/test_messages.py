@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from zo_core.federation.protocol.messages import (
+    FRESH,
+    HIGH,
     MAX_CONFIG_BYTES,
     Announce,
     Hello,
@@ -31,8 +33,8 @@ CHUNK = Chunk(
     **RUN,
 )
 MESSAGES = [
-    Hello(digest=b"12345678", slot=4, high=True, **RUN),
-    Hello(run_id=0, round_index=0, high=False, fresh=True),
+    Hello(digest=b"12345678", slot=4, flags=HIGH, **RUN),
+    Hello(run_id=0, round_index=0, flags=FRESH),
     Welcome(run_seed=9, slot=1, plan=b'{"a":1}', **RUN),
     Announce(digest=b"abcdefgh", left_ms=60_000, **RUN),
     Resync(digest=b"abcdefgh", reason=Reason.BEHIND, total=1 << 40, **RUN),
@@ -71,9 +73,12 @@ def altered(message: Payload, at: int, value: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("body", "match"),
     [
-        (altered(MESSAGES[0], -1, b"\x04"), "flags must be below 4"),
-        (altered(MESSAGES[4], 4 + 20, b"\x00"), "a reason must be"),
-        (altered(CHUNK, 4 + 16, b"\x09"), "purpose must be"),
+        (altered(MESSAGES[0], -1, b"\x04"), "Hello.flags: must be at most 3, got 4"),
+        (
+            altered(MESSAGES[4], 4 + 20, b"\x00"),
+            r"Resync.reason: must be one of \[1, 2, .*, 16\], got 0",
+        ),
+        (altered(CHUNK, 4 + 16, b"\x09"), r"Chunk.purpose: must be one of \[1, 2, 3\], got 9"),
         (altered(CHUNK, 4 + 33, (63).to_bytes(4, "little")), "a chunk has 64 to 1048576 bytes"),
         (altered(CHUNK, 4 + 37, (3).to_bytes(4, "little")), "lies within its body"),
         (altered(MESSAGES[2], 4 + 24, (1 << 30).to_bytes(4, "little")), str(MAX_CONFIG_BYTES)),

@@ -9,6 +9,7 @@ import pytest
 
 from zo_core import kernels
 from zo_core.kernels import numpy_ref
+from zo_core.kernels.journal import Journal
 from zo_core.kernels.selection import why_not
 from zo_core.parameters import Piece, parameters
 from zo_core.stream import rademacher
@@ -116,9 +117,11 @@ def test_pieces_start_anywhere(name, start, tensor_index, weights):
     # 2^39 elements are 2^32 blocks: the counter's second word is reached on the way.
     (array,) = weights((1_111,))
     expected = array.copy()
-    numpy_ref.perturb([Piece(expected, tensor_index, start)], TERMS[1], rademacher, 1)
+    numpy_ref.perturb(
+        [Piece(expected, tensor_index, start)], TERMS[1], rademacher, 1, journal=Journal()
+    )
     kernel, table = on_piece(name, Piece(array, tensor_index, start))
-    kernel.perturb(table, TERMS[1], rademacher, 2)
+    kernel.perturb(table, TERMS[1], rademacher, 2, journal=Journal())
     assert array.tobytes() == expected.tobytes()
 
 
@@ -128,9 +131,9 @@ def test_replayed_pieces_start_anywhere(name, start, weights, update):
     (array,) = weights((1_111,))
     expected = array.copy()
     piece = Piece(expected, 0, start)
-    (stats,) = numpy_ref.replay([piece], update(3, -44), [-26], True, 1)
+    (stats,) = numpy_ref.replay([piece], update(3, -44), [-26], True, 1, journal=Journal())
     kernel, table = on_piece(name, Piece(array, 0, start))
-    assert kernel.replay(table, update(3, -44), [-26], True, 2) == [stats]
+    assert kernel.replay(table, update(3, -44), [-26], True, 2, journal=Journal()) == [stats]
     assert array.tobytes() == expected.tobytes()
 
 

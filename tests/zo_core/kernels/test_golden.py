@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 from optional import needs
 
+from zo_core.kernels.journal import Journal
 from zo_core.kernels.selection import why_not
 from zo_core.parameters import Piece
 from zo_core.stream import rademacher
@@ -46,7 +47,7 @@ def test_kernels_give_the_golden_perturbations(golden, name):
     for tensor, start, count, n, expected in lines(golden, "perturb"):
         array = golden.weights_of(int(count), -26)
         table = kernel.prepare([Piece(array, int(tensor), int(start))])
-        kernel.perturb(table, golden.terms_of(int(n)), rademacher, 2)
+        kernel.perturb(table, golden.terms_of(int(n)), rademacher, 2, journal=Journal())
         assert golden.checksum(array) == int(expected, 16)
 
 
@@ -59,7 +60,9 @@ def test_kernels_give_the_golden_replays(golden, name):
         table = kernel.prepare([Piece(array, int(tensor), int(start))])
         exponents = None if plain else [int(e)] * (int(tensor) + 1)
         update = golden.update_of(int(n), int(f))
-        assert kernel.replay(table, update, exponents, True, 2) == [(int(largest), int(zeros))]
+        assert kernel.replay(table, update, exponents, True, 2, journal=Journal()) == [
+            (int(largest), int(zeros))
+        ]
         assert golden.checksum(array) == int(expected, 16)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from zo_core import kernels
 from zo_core.fixed_point import FixedPointUpdate
 from zo_core.kernels import numpy_ref, triton_ops
+from zo_core.kernels.journal import Journal
 from zo_core.parameters import Piece, parameters
 from zo_core.stream import rademacher
 
@@ -48,13 +49,48 @@ same(lambda p: kernels.replay(p, update(5, -33), None))
 triton_ops.MAX_PROGRAMS = 2
 for start in (77, 2**39 - 300):
     (expected,), (got,) = ([np.append(weights()[3], np.float32("nan"))] for _ in range(2))
-    numpy_ref.perturb([Piece(expected, 2**32 - 1, start)], [(9, 0.5)], rademacher, 1)
+    piece = Piece(expected, 2**32 - 1, start)
+    numpy_ref.perturb([piece], [(9, 0.5)], rademacher, 1, journal=Journal())
     tables = triton_ops.prepare([Piece(got, 2**32 - 1, start)])
-    triton_ops.perturb(tables, [(9, 0.5)], rademacher, 1)
+    triton_ops.perturb(tables, [(9, 0.5)], rademacher, 1, journal=Journal())
     assert got.tobytes() == expected.tobytes()
-    stats = numpy_ref.replay([Piece(expected, 0, start)], update(2, -44), [-26], False, 1)
+    piece = Piece(expected, 0, start)
+    stats = numpy_ref.replay([piece], update(2, -44), [-26], False, 1, journal=Journal())
     tables = triton_ops.prepare([Piece(got, 0, start)])
-    assert triton_ops.replay(tables, update(2, -44), [-26], False, 1) == stats
+    assert triton_ops.replay(tables, update(2, -44), [-26], False, 1, journal=Journal()) == stats
+
+# A pass that is called again after an interrupt finishes each launch, and repeats none.
+class Interrupted:
+    # before its first launch and after its second
+    def __init__(self, kernel):
+        self.kernel, self.calls = kernel, 0
+
+    def __getitem__(self, grid):
+        def launch(*args, **options):
+            self.calls += 1
+            if self.calls == 1:
+                raise KeyboardInterrupt
+            self.kernel[grid](*args, **options)
+            if self.calls == 2:
+                raise KeyboardInterrupt
+        return launch
+
+triton_ops.triton_kernels.perturb = Interrupted(triton_ops.triton_kernels.perturb)
+triton_ops.triton_kernels.replay = Interrupted(triton_ops.triton_kernels.replay)
+for make in (
+    lambda params: kernels.perturb_pass(params, [(1, 0.1), (2, 0.2), (3, 0.3)]),
+    lambda params: kernels.replay_pass(params, update(2, -44), [-26] * 4),
+):
+    def whole(params):
+        run = make(params)
+        for _ in range(2 if kernels.selection._forced == "triton" else 0):
+            try:
+                run()
+            except KeyboardInterrupt:
+                continue
+            raise AssertionError("not interrupted")
+        return run()
+    same(whole)
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from itertools import pairwise
 from types import TracebackType
 
@@ -12,15 +13,25 @@ import numpy.typing as npt
 from zo_core import kernels
 from zo_core.fixed_point import FixedPointUpdate
 from zo_core.grid import MAX_K_IN_ROUND, Grid, GridError
-from zo_core.optimizer import replay_
+from zo_core.kernels.journal import Pass, ReplayStats, uninterrupted
+from zo_core.optimizer import check_range, check_room
 from zo_core.parameters import Parameters
 from zo_core.stream import Purpose, random_permutation
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A step and its inverse; both can be continued where an interrupt cut them."""
+
+    forth: Pass[list[ReplayStats]]
+    back: Pass[list[ReplayStats]]
 
 
 class LocalSteps:
     """Steps on the grid that are taken back at the context's end: negated, in reverse order.
 
-    Nothing is widened meanwhile, so no exponent changes and no copy of the weights is needed.
+    Nothing is widened meanwhile, so no exponent changes and no copy of the weights is needed.  A
+    step is noted before it is taken, so that an interrupted one is taken back as well.
 
     Args:
         params: weights on the grid.
@@ -30,7 +41,7 @@ class LocalSteps:
     def __init__(self, params: Parameters, grid: Grid | None) -> None:
         self._params = params
         self._grid = grid
-        self._taken: list[FixedPointUpdate] = []
+        self._taken: list[_Step] = []
 
     def __enter__(self) -> LocalSteps:
         return self
@@ -41,8 +52,7 @@ class LocalSteps:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for update in reversed(self._taken):
-            replay_(self._params, update.negated(), self._grid, widen=False)
+        uninterrupted(self.take_back_)
 
     def take_(self, update: FixedPointUpdate, rho: float) -> None:
         """Take a step after which the weights will be perturbed by rho.
@@ -54,9 +64,27 @@ class LocalSteps:
         """
         if self._grid is None:
             raise ValueError("local steps need weights on a grid; take one step a round")
-        replay_(self._params, update, self._grid, widen=False)
-        self._taken.append(update)
+        check_room(self._params, update, self._grid, MAX_K_IN_ROUND)
+        step = _Step(self._pass(update), self._pass(update.negated()))
+        self._taken.append(step)
+        check_range(self._params, step.forth())
         self._require_room(self._grid, rho)
+
+    def take_back_(self) -> None:
+        """Return to the weights of the context's start; calling it again changes nothing.
+
+        Call it as the context's last statement: an interrupt as the context ends finds nothing left
+        to do then.
+        """
+        while self._taken:
+            step = self._taken[-1]
+            step.forth()
+            step.back()
+            self._taken.pop()
+
+    def _pass(self, update: FixedPointUpdate) -> Pass[list[ReplayStats]]:
+        exponents = None if self._grid is None else self._grid.exponents
+        return kernels.replay_pass(self._params, update, exponents)
 
     def _require_room(self, grid: Grid, rho: float) -> None:
         for piece in self._params.pieces:

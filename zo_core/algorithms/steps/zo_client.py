@@ -169,6 +169,7 @@ class ZerothOrderClient:
                     c = self.coefficients(rows[-1].tolist(), rho, self._omegas())
                     local.take_(fixed_point(seeds_of(step - 1), c), rho)
                 rows.append(self.differences(replica, part, seeds_of(step)))
+            local.take_back_()
         return np.stack(rows)
 
     def client_state_bytes(self, replica: Replica) -> int:

@@ -25,7 +25,7 @@ from zo_core.federation.protocol.compute_update import compute
 from zo_core.federation.protocol.messages import Welcome
 from zo_core.federation.protocol.server import Server
 from zo_core.federation.protocol.transfer import MAX_CHUNK_BYTES, SERVER_SLOT, Purpose
-from zo_core.payloads.encoding import Payload, PayloadError
+from zo_core.payloads.core import Payload, PayloadError
 
 RECORD = "zo"  # of a message's content and of a client's state
 _BODIES = "bodies"  # its one entry: a list of encoded messages

@@ -12,8 +12,7 @@ from typing import cast
 from zo_core.federation.log import RoundLog
 from zo_core.federation.protocol.messages import NO_DIGEST
 from zo_core.federation.protocol.plan import Plan
-from zo_core.payloads.core import RoundResult, Snapshot
-from zo_core.payloads.encoding import Payload, PayloadError
+from zo_core.payloads.core import Payload, PayloadError, RoundResult, Snapshot
 from zo_core.replica import ForkError, Replica
 
 _LENGTH = struct.Struct("<Q")

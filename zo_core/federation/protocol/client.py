@@ -15,6 +15,8 @@ from zo_core.federation.protocol import catch_up
 from zo_core.federation.protocol.actions import Action, Compute, Send, Stop, Stopwatch, reply
 from zo_core.federation.protocol.messages import (
     ANY_SLOT,
+    FRESH,
+    HIGH,
     NO_DIGEST,
     Announce,
     Hello,
@@ -25,8 +27,7 @@ from zo_core.federation.protocol.messages import (
 from zo_core.federation.protocol.plan import Plan, PlanError
 from zo_core.federation.protocol.transfer import SERVER_SLOT, Assembly, Chunk, Purpose
 from zo_core.method import RoundContext
-from zo_core.payloads.core import DenseWeights, RoundResult
-from zo_core.payloads.encoding import Payload, PayloadError
+from zo_core.payloads.core import DenseWeights, Payload, PayloadError, RoundResult
 from zo_core.replica import ForkError, Replica
 
 MAX_AHEAD = 256  # results kept while the client catches up
@@ -267,8 +268,7 @@ class Client:
             round_index=self.next_round,
             digest=self._model().digest_prefix() if self.holds_weights else NO_DIGEST,
             slot=self.slot,
-            high=self.high,
-            fresh=fresh,
+            flags=HIGH * self.high | FRESH * fresh,
         )
         return [Send(to=None, body=hello.encode())]
 

@@ -11,8 +11,13 @@ import numpy as np
 from zo_core.federation.protocol.messages import Reason
 from zo_core.federation.protocol.transfer import Assembly, Chunk, Purpose
 from zo_core.method import RoundContext
-from zo_core.payloads.core import DenseWeights, ScalarUpdate
-from zo_core.payloads.encoding import NotFiniteError, Payload, PayloadError
+from zo_core.payloads.core import (
+    DenseWeights,
+    NotFiniteError,
+    Payload,
+    PayloadError,
+    ScalarUpdate,
+)
 
 
 class Refused(ValueError):  # noqa: N818 - it is no error of the program

@@ -1,38 +1,23 @@
-"""What the round protocol says besides updates and results; kinds of :mod:`zo_core.payloads.core`.
+"""What the round protocol says besides updates and results, and in which bytes.
 
-| kind | who sends it | body after the 4-byte prefix |
-|---|---|---|
-| Hello | client | run, next round, digest, slot, flags |
-| Welcome | server | run, next round, run seed, slot, length, JSON |
-| Announce | server | run, round, digest, milliseconds |
-| Resync | server | run, next round, digest, reason, bytes that follow |
-| Refusal | server | run, round, reason |
-
-Bodies too long for one message go as chunks, :mod:`zo_core.federation.protocol.transfer`.  Numbers
-are little-endian.  A message's first two fields are its run id (0 where the sender does not know it
-yet) and a round.  Importing this module teaches ``Payload.decode`` these kinds.
+Bodies too long for one message go as chunks, :mod:`zo_core.federation.protocol.transfer`.  A
+message's first two fields are its run id (0 where the sender does not know it yet) and a round.
+Importing this module teaches ``Payload.decode`` these kinds.
 """
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import ClassVar
+from typing import Annotated
 
-from zo_core.payloads.encoding import (
-    PREFIX,
-    READERS,
-    Payload,
-    PayloadError,
-    Reader,
-    digest_bytes,
-    prefix,
-)
+from zo_core.payloads.encoding import Payload, payload
+from zo_core.payloads.fields import U32, U64, Blob, Choice, DigestPrefix, Field
 
 ANY_SLOT = 0xFFFFFFFF  # a client that leaves the choice of its slot to the server
 NO_DIGEST = bytes(8)  # of a client that holds no weights
 MAX_CONFIG_BYTES = 1 << 16
+HIGH, FRESH = 1, 2  # bits of a Hello's flags
 
 
 class Reason(IntEnum):
@@ -56,168 +41,64 @@ class Reason(IntEnum):
     HAND_OVER = 16  # a Resync's reason: phase two begins
 
 
+@payload(kind=32)
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Hello(Payload):
-    """A client says who it is to the run, and how far it has come."""
+    """A client reports who it is to the run, and its next round."""
 
-    KIND: ClassVar[int] = 32
-    HEAD: ClassVar[struct.Struct] = struct.Struct("<QI8sIB")
-    digest: bytes = NO_DIGEST  # first 8 bytes, of the weights before round_index
-    slot: int = ANY_SLOT  # the one wanted, or the one had
-    high: bool  # it can do backprop
-    fresh: bool = False  # its connection is new: what was sent to it may be lost
-
-    def encode(self) -> bytes:
-        """Return the body's bytes."""
-        flags = self.high | self.fresh << 1
-        fields = (self.run_id, self.round_index, digest_bytes(self.digest), self.slot, flags)
-        return prefix(self.KIND) + self.HEAD.pack(*fields)
-
-    @property
-    def num_bytes(self) -> int:
-        """Length of the encoded body, bytes."""
-        return PREFIX.size + self.HEAD.size
+    digest: DigestPrefix = NO_DIGEST  # of the weights before round_index
+    slot: U32 = ANY_SLOT  # the one wanted, or the one had
+    flags: Annotated[int, Field("B", at_most=HIGH | FRESH)]
 
     @property
     def holds_weights(self) -> bool:
         """Whether the client has the model of its round."""
         return self.digest != NO_DIGEST
 
-    @classmethod
-    def read(cls, reader: Reader) -> Hello:
-        """Parse what follows the prefix."""
-        run_id, round_index, digest, slot, flags = reader.unpack(cls.HEAD)
-        if flags > 3:
-            raise PayloadError(f"a Hello's flags must be below 4, got {flags}")
-        return cls(
-            run_id=run_id,
-            round_index=round_index,
-            digest=digest,
-            slot=slot,
-            high=bool(flags & 1),
-            fresh=bool(flags & 2),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Welcome(Payload):
-    """The server gives a client its slot and the run's config."""
-
-    KIND: ClassVar[int] = 33
-    HEAD: ClassVar[struct.Struct] = struct.Struct("<QIQII")
-    run_seed: int
-    slot: int
-    plan: bytes  # JSON of :meth:`zo_core.federation.protocol.plan.Plan.to_json`
-
-    def encode(self) -> bytes:
-        """Return the body's bytes."""
-        fields = (self.run_id, self.round_index, self.run_seed, self.slot, len(self.plan))
-        return prefix(self.KIND) + self.HEAD.pack(*fields) + self.plan
+    @property
+    def high(self) -> bool:
+        """Whether the client can do backprop."""
+        return bool(self.flags & HIGH)
 
     @property
-    def num_bytes(self) -> int:
-        """Length of the encoded body, bytes."""
-        return PREFIX.size + self.HEAD.size + len(self.plan)
-
-    @classmethod
-    def read(cls, reader: Reader) -> Welcome:
-        """Parse what follows the prefix."""
-        run_id, round_index, run_seed, slot, length = reader.unpack(cls.HEAD)
-        if length > MAX_CONFIG_BYTES:
-            raise PayloadError(f"a config has at most {MAX_CONFIG_BYTES} bytes, got {length}")
-        plan = bytes(reader.take(length))
-        return cls(run_id=run_id, round_index=round_index, run_seed=run_seed, slot=slot, plan=plan)
+    def fresh(self) -> bool:
+        """Whether the client's connection is new: what was sent to it may be lost."""
+        return bool(self.flags & FRESH)
 
 
+@payload(kind=33)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Welcome(Payload):
+    """The server gives a client its slot and the run's config; round_index is the next round."""
+
+    run_seed: U64
+    slot: U32
+    # JSON of :meth:`zo_core.federation.protocol.plan.Plan.to_json`
+    plan: Annotated[bytes, Blob("I", at_most=MAX_CONFIG_BYTES)]
+
+
+@payload(kind=34)
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Announce(Payload):
     """The server opens a round; without time left it is a roll call, answered by Hello."""
 
-    KIND: ClassVar[int] = 34
-    HEAD: ClassVar[struct.Struct] = struct.Struct("<QI8sI")
-    digest: bytes  # first 8 bytes, of the weights before the round
-    left_ms: int  # until the deadline
-
-    def encode(self) -> bytes:
-        """Return the body's bytes."""
-        fields = (self.run_id, self.round_index, digest_bytes(self.digest), self.left_ms)
-        return prefix(self.KIND) + self.HEAD.pack(*fields)
-
-    @property
-    def num_bytes(self) -> int:
-        """Length of the encoded body, bytes."""
-        return PREFIX.size + self.HEAD.size
-
-    @classmethod
-    def read(cls, reader: Reader) -> Announce:
-        """Parse what follows the prefix."""
-        run_id, round_index, digest, left_ms = reader.unpack(cls.HEAD)
-        return cls(run_id=run_id, round_index=round_index, digest=digest, left_ms=left_ms)
+    digest: DigestPrefix  # of the weights before the round
+    left_ms: U32  # until the deadline
 
 
+@payload(kind=35)
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Resync(Payload):
     """The server is about to send what brings a client to the weights before a round."""
 
-    KIND: ClassVar[int] = 35
-    HEAD: ClassVar[struct.Struct] = struct.Struct("<QI8sBQ")
-    digest: bytes  # first 8 bytes, of the weights that it ends at
-    reason: Reason
-    total: int  # bytes of the catch-up that follows in chunks
-
-    def encode(self) -> bytes:
-        """Return the body's bytes."""
-        digest = digest_bytes(self.digest)
-        head = self.HEAD.pack(self.run_id, self.round_index, digest, self.reason, self.total)
-        return prefix(self.KIND) + head
-
-    @property
-    def num_bytes(self) -> int:
-        """Length of the encoded body, bytes."""
-        return PREFIX.size + self.HEAD.size
-
-    @classmethod
-    def read(cls, reader: Reader) -> Resync:
-        """Parse what follows the prefix."""
-        run_id, round_index, digest, reason, total = reader.unpack(cls.HEAD)
-        return cls(
-            run_id=run_id,
-            round_index=round_index,
-            digest=digest,
-            reason=_reason(reason),
-            total=total,
-        )
+    digest: DigestPrefix  # of the weights that it ends at
+    reason: Annotated[Reason, Choice(Reason)]
+    total: U64  # bytes of the catch-up that follows in chunks
 
 
+@payload(kind=36)
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Refusal(Payload):
-    """The server tells a client that it will not take part."""
+    """The server refuses a client's part in the run."""
 
-    KIND: ClassVar[int] = 36
-    HEAD: ClassVar[struct.Struct] = struct.Struct("<QIB")
-    reason: Reason
-
-    def encode(self) -> bytes:
-        """Return the body's bytes."""
-        return prefix(self.KIND) + self.HEAD.pack(self.run_id, self.round_index, self.reason)
-
-    @property
-    def num_bytes(self) -> int:
-        """Length of the encoded body, bytes."""
-        return PREFIX.size + self.HEAD.size
-
-    @classmethod
-    def read(cls, reader: Reader) -> Refusal:
-        """Parse what follows the prefix."""
-        run_id, round_index, reason = reader.unpack(cls.HEAD)
-        return cls(run_id=run_id, round_index=round_index, reason=_reason(reason))
-
-
-def _reason(value: int) -> Reason:
-    if value not in Reason.__members__.values():
-        raise PayloadError(f"a reason must be 1 to {len(Reason)}, got {value}")
-    return Reason(value)
-
-
-for _kind in (Hello, Welcome, Announce, Resync, Refusal):
-    READERS[_kind.KIND] = _kind.read
+    reason: Annotated[Reason, Choice(Reason)]

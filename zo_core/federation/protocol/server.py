@@ -21,8 +21,7 @@ from zo_core.federation.protocol.plan import Plan, Rules
 from zo_core.federation.protocol.roster import IDENTITY, free_slot
 from zo_core.federation.protocol.transfer import Chunk
 from zo_core.grid import GridError
-from zo_core.payloads.core import DenseWeights, ScalarUpdate
-from zo_core.payloads.encoding import Payload
+from zo_core.payloads.core import DenseWeights, Payload, ScalarUpdate
 from zo_core.replica import Replica
 
 _HEAD_BYTES = 128  # more than any message's head

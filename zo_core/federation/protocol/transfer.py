@@ -1,23 +1,19 @@
-"""Bodies too long for one message: cut into chunks, put together again on disk.
-
-| kind | who sends it | body after the 4-byte prefix |
-|---|---|---|
-| Chunk | both | run, round, slot, purpose, check, total, chunk size, index, data |
-"""
+"""Bodies too long for one message: cut into chunks, put together again on disk."""
 
 from __future__ import annotations
 
 import hashlib
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 
-from zo_core.payloads.encoding import PREFIX, READERS, Payload, PayloadError, Reader, prefix
+from zo_core.payloads.encoding import Payload, payload
+from zo_core.payloads.fields import U32, U64, Blob, Choice, DigestPrefix
+from zo_core.payloads.reader import PayloadError
 
 SERVER_SLOT = 0xFFFFFFFF  # the sender of what comes from the server
 MIN_CHUNK_BYTES, MAX_CHUNK_BYTES = 1 << 6, 1 << 20
@@ -32,64 +28,28 @@ class Purpose(IntEnum):
     CATCH_UP = 3  # a snapshot and results, each with its length
 
 
+def _piece_bytes(known: Any) -> int:
+    size, index, total = known.chunk_bytes, known.index, known.total
+    if not MIN_CHUNK_BYTES <= size <= MAX_CHUNK_BYTES or index * size >= total:
+        raise PayloadError(
+            f"a chunk has {MIN_CHUNK_BYTES} to {MAX_CHUNK_BYTES} bytes and lies within its "
+            f"body, got piece {index} of {size} bytes, of {total}"
+        )
+    return int(min(size, total - index * size))
+
+
+@payload(kind=37)
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Chunk(Payload):
     """A piece of a body too long for one message."""
 
-    KIND: ClassVar[int] = 37
-    HEAD: ClassVar[struct.Struct] = struct.Struct(f"<QIIB{CHECK_BYTES}sQII")
-    slot: int  # of the sender
-    purpose: Purpose
-    check: bytes  # BLAKE2b-64 of the whole body, which also tells transfers apart
-    total: int  # bytes of the whole body
-    chunk_bytes: int  # bytes of each piece but the last
-    index: int
-    data: bytes
-
-    def encode(self) -> bytes:
-        """Return the body's bytes."""
-        head = self.HEAD.pack(
-            self.run_id,
-            self.round_index,
-            self.slot,
-            self.purpose,
-            self.check,
-            self.total,
-            self.chunk_bytes,
-            self.index,
-        )
-        return b"".join((prefix(self.KIND), head, self.data))
-
-    @property
-    def num_bytes(self) -> int:
-        """Length of the encoded body, bytes."""
-        return PREFIX.size + self.HEAD.size + len(self.data)
-
-    @classmethod
-    def read(cls, reader: Reader) -> Chunk:
-        """Parse what follows the prefix."""
-        run_id, round_index, slot, purpose, check, total, size, index = reader.unpack(cls.HEAD)
-        if purpose not in list(Purpose):
-            raise PayloadError(f"a chunk's purpose must be 1 to {len(Purpose)}, got {purpose}")
-        if not MIN_CHUNK_BYTES <= size <= MAX_CHUNK_BYTES or index * size >= total:
-            raise PayloadError(
-                f"a chunk has {MIN_CHUNK_BYTES} to {MAX_CHUNK_BYTES} bytes and lies within its "
-                f"body, got piece {index} of {size} bytes, of {total}"
-            )
-        return cls(
-            run_id=run_id,
-            round_index=round_index,
-            slot=slot,
-            purpose=Purpose(purpose),
-            check=check,
-            total=total,
-            chunk_bytes=size,
-            index=index,
-            data=bytes(reader.take(min(size, total - index * size))),
-        )
-
-
-READERS[Chunk.KIND] = Chunk.read
+    slot: U32  # of the sender
+    purpose: Annotated[Purpose, Choice(Purpose)]
+    check: DigestPrefix  # BLAKE2b-64 of the whole body, which also tells transfers apart
+    total: U64  # bytes of the whole body
+    chunk_bytes: U32  # bytes of each piece but the last
+    index: U32
+    data: Annotated[bytes, Blob(_piece_bytes)]
 
 
 def check_of(body: bytes) -> bytes:

@@ -197,7 +197,7 @@ class Training:
         receivers = self.config.clients if everyone else len(phase.pool)
         self.record.handover_bytes = snapshot.num_bytes * receivers
         self.record.down_payload_bytes += self.record.handover_bytes
-        self.record.down_scalar_bytes += 4 * snapshot.values.size * receivers
+        self.record.down_scalar_bytes += snapshot.scalar_bytes * receivers
 
     def _account(self, done: RoundRecord, elapsed_s: float) -> None:
         record = self.record

@@ -1,0 +1,73 @@
+"""Details of the group tables: the paper's tables, and the search of learning rates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Printed:
+    """What the paper prints."""
+
+    mean: float
+    std: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeanPoint:
+    """One point of a mean curve, rounded to six digits."""
+
+    rounds: float
+    mean: float  # accuracy
+    low: float
+    high: float
+    link_bytes_per_client: float
+    elapsed_s: float
+    item_passes_per_client: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceDetails:
+    """The runs of one row at one split."""
+
+    row: str
+    label: str
+    split: str
+    x: float | None  # the row's place on the abscissa of a figure
+    seeds: tuple[int, ...]  # of the runs that are done
+    asked: int  # seeds
+    keys: tuple[str, ...]  # of the runs' cells
+    commits: tuple[str, ...]
+    dirty: bool
+    outcomes: tuple[str, ...]
+    reasons: tuple[str, ...]
+    handovers: tuple[str | None, ...]  # hex, of the base model
+    failed: tuple[str, ...]  # status and error
+    printed: Printed | None
+    curve: tuple[MeanPoint, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableDetails:
+    """A table, as far as its runs are done."""
+
+    title: str
+    baseline: str | None  # the row that the others are compared with
+    quantity: str  # the metric that the table shows
+    x_label: str | None
+    notes: tuple[str, ...]
+    places: tuple[PlaceDetails, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchDetails:
+    """What the search of learning rates tried and chose."""
+
+    title: str
+    budget_rounds: Mapping[str, int]  # by method
+    methods: Mapping[str, tuple[Mapping[str, Any], ...]]  # by method: its stages
+
+
+TablesDetails = TableDetails | SearchDetails

@@ -1,0 +1,127 @@
+"""Final accuracy by split and algorithm, and the differences paired by seed."""
+
+from __future__ import annotations
+
+from bench.format import MISSING, percent, points, size
+from bench.labels import label
+from bench.records.case_name import CaseName
+from bench.records.paired import compare_on_seeds
+from bench.records.record import Record
+from bench.records.record_index import Results
+from bench.report.plots.accuracy import accuracy_by_bytes_plots, accuracy_plots
+from bench.report.section import Section
+from bench.report.table import Cell, Table, interval_text, verdict
+
+_SHARES = ("test_accuracy", "high_accuracy", "low_accuracy")
+
+
+def accuracy_tables(results: Results) -> list[Table]:
+    """Tabulate the final accuracies, and the paired differences of each split."""
+    runs = tuple(
+        _row(results, record, split, algorithm)
+        for split in results.splits()
+        for algorithm in results.algorithms()
+        if (record := results.record(CaseName.accuracy(algorithm, split)))
+    )
+    pairs = tuple(
+        row
+        for split in results.splits()
+        for other in ("high-res-only", "zowarmup-plain")
+        for row in _paired_row(results, split, other)
+    )
+    return [table for table in (_accuracy_table(runs), _paired_table(pairs)) if table.rows]
+
+
+def _accuracy_table(rows: tuple[tuple[Cell, ...], ...]) -> Table:
+    return Table(
+        caption="Final accuracy: mean ± standard deviation (smallest–largest) over seeds",
+        columns=(
+            *("High/low", "Algorithm", "Test", "High hold-outs", "Low hold-outs"),
+            *("Bytes per client", "Rounds", "Seeds", "Diverged"),
+        ),
+        rows=rows,
+    )
+
+
+def _row(results: Results, record: Record, split: str, algorithm: str) -> tuple[Cell, ...]:
+    outcomes = record.details.get("outcomes", ())
+    return (
+        Cell(split.replace("-", "/")),
+        Cell(label(algorithm)),
+        *(_share_cell(results, record.case, name) for name in _SHARES),
+        Cell(_bytes_per_client(results, record)),
+        Cell(str(record.config.get("rounds", MISSING))),
+        Cell(str(len(record.details.get("seeds", ()))) if record.details else MISSING),
+        Cell(str(sum(o == "diverged" for o in outcomes)) if outcomes else MISSING),
+    )
+
+
+def _share_cell(results: Results, case: str, name: str) -> Cell:
+    metric = results.metric(case, name)
+    if metric is None or metric.value is None:
+        return Cell(MISSING, results.reason(case, name))
+    if metric.std is None or metric.spread is None:
+        return Cell(percent(metric.value))
+    low, high = metric.spread
+    return Cell(
+        percent(metric.value), f"± {100 * metric.std:.1f} ({100 * low:.1f}–{100 * high:.1f})"
+    )
+
+
+def _bytes_per_client(results: Results, record: Record) -> str:
+    """Write a whole run's traffic, up and down, over the number of clients."""
+    up, down = (results.value(record.case, f"{way}_payload_bytes") for way in ("up", "down"))
+    clients = record.config.get("clients")
+    return MISSING if up is None or down is None or not clients else size((up + down) / clients)
+
+
+def _paired_table(rows: tuple[tuple[Cell, ...], ...]) -> Table:
+    return Table(
+        caption="Differences of test accuracy, paired by seed, percentage points",
+        columns=(
+            *("High/low", "Difference", "Mean", "Standard deviation"),
+            *("95 % interval", "Pairs", "Result"),
+        ),
+        rows=rows,
+        labels=2,
+        prose=True,
+    )
+
+
+def _paired_row(results: Results, split: str, other: str) -> list[tuple[Cell, ...]]:
+    names = (CaseName.accuracy(name, split) for name in ("zowarmup", other))
+    ours, theirs = map(results.record, names)
+    difference = compare_on_seeds(ours, theirs, "test_accuracy")
+    if difference is None:
+        return []
+    row = (
+        Cell(split.replace("-", "/")),
+        Cell(f"ZOWarmUp − {label(other)}"),
+        Cell(points(difference.mean)),
+        Cell(MISSING if difference.std is None else f"{100 * difference.std:.1f}"),
+        Cell(interval_text(difference)),
+        Cell(str(difference.n)),
+        Cell(verdict(difference)),
+    )
+    return [row]
+
+
+SECTION = Section(
+    group="accuracy",
+    title="Accuracy",
+    lead=(
+        "ZOWarmUp trains on high-resource clients up to the pivot and on all clients with ZO after"
+        " it. High-Res-Only spends the same total of rounds on high-resource clients only. Both"
+        " run on the same seeds, so they are compared in pairs."
+    ),
+    tables=(accuracy_tables,),
+    plots=(accuracy_plots, accuracy_by_bytes_plots),
+    definitions={
+        "Accuracy": (
+            "The share of the test split that is classified correctly after the last round. High"
+            " and low hold-outs are the 10 % of its data that each client keeps back, pooled by"
+            " group. Each seed is a run with its own partition, initial weights and cohorts."
+        ),
+        "Intervals": "Student’s t on the seeds’ paired differences, 95 %.",
+    },
+)

@@ -1,0 +1,138 @@
+"""The paper's Table 1: as printed, recomputed from its formulas, and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bench.format import MISSING, megabytes, significant
+from bench.labels import label
+from bench.records.case_name import CaseName
+from bench.records.record import Record
+from bench.records.record_index import Results
+from bench.report.section import Section
+from bench.report.table import Cell, Table
+
+_CLOSED_FORM = "closed form of the architecture, zo_core.cost_model"
+# Where the expected value of each count comes from. What it is compared with is counted here.
+_SOURCES = {
+    "ResNet18 parameters, paper": "the paper, figure 8",
+    "ResNet18 parameters, closed form": _CLOSED_FORM,
+    "ResNet18 layer outputs, floats an image": _CLOSED_FORM,
+    "ResNet18 forward and backward, MB (figure 8)": "the paper, figure 8",
+    "ViT parameters as listed, paper": "the paper, figure 9",
+}
+
+
+def formula_tables(results: Results) -> list[Table]:
+    """Tabulate Table 1, the terms between formula and measurement, and the counts."""
+    table1 = results.record(CaseName.of("formulas", "table1"))
+    counts = results.record(CaseName.of("formulas", "counts"))
+    tables = []
+    if table1 and table1.details.get("rows"):
+        tables.append(_table1(table1))
+        residuals = table1.details.get("residual", {})
+        tables += [_residual(method, data) for method, data in residuals.items() if "terms" in data]
+    if counts and counts.details.get("rows"):
+        tables.append(_counts(counts))
+    return tables
+
+
+def _table1(record: Record) -> Table:
+    config, rows = record.config, record.details["rows"]
+    order = [row["quantity"] for row in rows]
+    return Table(
+        caption=(
+            f"Table 1 of the paper ({label(config['model'])}, batch {config['batch']},"
+            f" S = {config['directions']}, K = {config['cohort']}), {rows[0]['unit']} = 10⁶ bytes"
+        ),
+        columns=(
+            *("Quantity", "Method", "As printed", "Recomputed", "Measured"),
+            *("Measured − recomputed", "Formula; meter; remark"),
+        ),
+        rows=tuple(map(_table1_row, sorted(rows, key=lambda row: order.index(row["quantity"])))),
+        prose=True,
+    )
+
+
+def _table1_row(row: Mapping[str, Any]) -> tuple[Cell, ...]:
+    measured, recomputed = row["measured"], row["recomputed"]
+    remarks = (row["formula"], row["measured_how"], row["note"])
+    return (
+        Cell(row["quantity"]),
+        Cell(label(row["method"])),
+        Cell(megabytes(row["printed"])),
+        Cell(megabytes(recomputed)),
+        Cell(megabytes(measured)),
+        Cell(MISSING if measured is None else _signed(measured - recomputed)),
+        Cell("; ".join(remark for remark in remarks if remark)),
+    )
+
+
+def _residual(method: str, data: Mapping[str, Any]) -> Table:
+    """Tabulate the steps from a formula to the measurement, one difference per row."""
+
+    def row(name: str, size_bytes: float, how: str) -> tuple[Cell, ...]:
+        return Cell(name), Cell(megabytes(size_bytes / 1e6)), Cell(how)
+
+    share = f"{100 * data['unexplained_share']:.2f} % of the measurement"
+    default = " to ".join(megabytes(f(data["default_bytes"]) / 1e6) for f in (min, max))
+    rows = [
+        row("formula", data["formula_bytes"], "eq. 4" if method == "fedavg" else "eq. 5"),
+        *(row(term["term"], term["bytes"], term["how"]) for term in data["terms"]),
+        row("unexplained", data["unexplained_bytes"], share),
+        row("measured", data["measured_bytes"], f"{default} MB when glibc keeps freed blocks"),
+    ]
+    return Table(
+        caption=f"From formula to measurement, term by term, {label(method)}, MB",
+        folded=True,
+        columns=("Term", "MB", "How it was measured"),
+        rows=tuple(rows),
+        labels=1,
+        prose=True,
+    )
+
+
+def _signed(residual: float) -> str:
+    return f"{'+' if residual > 0 else ''}{megabytes(residual)}"
+
+
+def _counts(record: Record) -> Table:
+    rows = [
+        (
+            Cell(row["quantity"]),
+            *(Cell(_number(row[key])) for key in ("expected", "found")),
+            Cell(_deviation(row["expected"], row["found"])),
+            Cell(_SOURCES.get(row["quantity"], MISSING)),
+        )
+        for row in record.details["rows"]
+    ]
+    return Table(
+        caption="The counts that the formulas rest on",
+        folded=True,
+        columns=("Quantity", "Expected", "Found", "Difference", "Source of the expected value"),
+        rows=tuple(rows),
+        labels=1,
+        prose=True,
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else significant(value, 4)
+
+
+def _deviation(expected: float, found: float) -> str:
+    if expected == found:
+        return "none"
+    return f"{100 * (found - expected) / expected:+.3f} %".replace("-", "−")
+
+
+SECTION = Section(
+    group="formulas",
+    title="The paper’s Table 1 against measurement",
+    lead=(
+        "Legate, Rish and Belilovsky, arXiv 2509.03503. Each figure has three columns: as printed,"
+        " recomputed from its formula, and measured here."
+    ),
+    tables=(formula_tables,),
+)

@@ -1,0 +1,74 @@
+"""Plots of the fine-tuning study: test loss over rounds, and over forwards of items."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bench.records.case_name import CaseName
+from bench.records.record_index import Results
+from bench.report.plots.style import COLORS, LINES, MARKERS, Plot, panel
+from bench.report.table import count_range
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_CASE = CaseName.of("llm", "instruct")
+_VARIANTS = {
+    "one-step": "one step per round, S = 1",
+    "one-step-s3": "one step per round, S = 3",
+    "one-step-lora": "one step per round, LoRA of rank 8",
+    "fedkseed": "FedKSeed, one step per item",
+    "fedkseed-pro": "FedKSeed-Pro",
+    "fedavg": "FedAvg (backprop)",
+}
+_AXES = {"rounds": "Rounds", "item_forwards": "Forwards of items, all clients"}
+_SIZE_INCH = (4.4, 4.4)
+
+
+def instruct_plots(results: Results) -> list[Plot]:
+    """Draw each variant's mean test loss, over rounds and over forwards."""
+    record = results.record(_CASE)
+    runs = [r for r in record.details.get("runs", ()) if r["curve"]] if record else []
+    finished = [run for run in runs if run["outcome"] == "finished"]
+    return [_plot(finished, axis) for axis in _AXES] if finished else []
+
+
+def _plot(runs: Sequence[Mapping[str, Any]], axis: str) -> Plot:
+    by_variant = {
+        variant: [run["curve"] for run in runs if run["config"]["variant"] == variant]
+        for variant in dict.fromkeys(run["config"]["variant"] for run in runs)
+    }
+    words = ("Fine-tuning", _AXES[axis], "Test loss (nats per token)")
+    with panel(*words, _SIZE_INCH) as (figure, axes):
+        for index, (variant, curves) in enumerate(by_variant.items()):
+            _draw(axes, index, _VARIANTS.get(variant, variant), curves, axis)
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.locator_params(axis="x", nbins=5)
+        figure.legend(loc="outside lower center", fontsize=8)
+    n = count_range(len(curves) for curves in by_variant.values())
+    return Plot(
+        name=f"instruct-loss-{axis.replace('_', '-')}",
+        caption=f"Mean over n = {n} seeds, band from the smallest to the largest.",
+        alt=f"Test loss over {_AXES[axis].lower()}, by method",
+        figure=figure,
+    )
+
+
+def _draw(
+    axes: Axes, index: int, name: str, curves: Sequence[Sequence[Mapping[str, float]]], axis: str
+) -> None:
+    points = list(zip(*curves, strict=True))
+    x = [point[0][axis] for point in points]
+    losses = [[one["loss"] for one in point] for point in points]
+    color = COLORS[index % len(COLORS)]
+    axes.plot(
+        *(x, [sum(values) / len(values) for values in losses]),
+        label=name,
+        color=color,
+        marker=MARKERS[index % len(MARKERS)],
+        markersize=3.5,
+        linestyle=LINES[index % len(LINES)],
+    )
+    low, high = [min(values) for values in losses], [max(values) for values in losses]
+    axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)

@@ -1,0 +1,76 @@
+"""One task of a sweep: cells that one process runs, and how it runs them on any machine."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import devices
+from bench.records.record import source_commit
+from bench.sweeps.cell import Cell, CellResult
+from bench.workloads.steps import ONE_THREAD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What cells need besides their configs."""
+
+    data_dir: str | None = None  # folder of data sets that are files
+    verify: bool = True  # compare their checksums
+    device: str = "cpu"  # or "cuda"
+    checkpoints: str | None = None  # folder in which long runs are saved
+    timeout_s: float | None = None  # for a task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """Cells that one process runs, one after the other; a table's tasks hold one each."""
+
+    cells: tuple[Cell, ...]
+    surroundings: Surroundings
+
+
+def execute(task: Task) -> list[CellResult]:
+    """Run a task in a fresh process of this machine with one thread."""
+    around = task.surroundings
+    run = devices.run_isolated(
+        "bench.sweeps.worker:run_cells",
+        [cell.config.to_json() for cell in task.cells],
+        data_dir=around.data_dir,
+        verify=around.verify,
+        device=around.device,
+        checkpoints=around.checkpoints,
+        keys=[cell.key for cell in task.cells],
+        timeout_s=around.timeout_s,
+        env=ONE_THREAD,
+    )
+    if run.status != "ok":
+        return failed(task, run.status, run.error or "no reason was given")
+    return [
+        _result(cell, around.device, status="ok", training=training, seconds=_share(run, task))
+        for cell, training in zip(task.cells, run.value, strict=True)
+    ]
+
+
+def failed(task: Task, status: str, error: str) -> list[CellResult]:
+    """Make the results of a task that gave none."""
+    device = task.surroundings.device
+    return [_result(cell, device, status=status, error=error) for cell in task.cells]
+
+
+def _share(run: devices.IsolatedResult, task: Task) -> float:
+    return run.seconds / len(task.cells)
+
+
+def _result(cell: Cell, device: str, **fields: Any) -> CellResult:
+    commit, dirty = source_commit()
+    made_by = {
+        "commit": commit,
+        "dirty": dirty,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": platform.node(),
+        "device": device,
+    }
+    return CellResult(key=cell.key, config=cell.config.to_json(), made_by=made_by, **fields)

@@ -1,0 +1,181 @@
+"""The headline: who is ahead, by how much and on which figures, read from the records."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import sample_records as sample
+
+from bench.records.paired import compare_on_seeds, paired_difference
+from bench.records.record_index import Results
+from bench.report.costs import DOWN, TIME, UP, memory_figure, pairs
+from bench.report.groups.fit import board_tables, fit_sentence
+from bench.report.headline import accuracy_sentence, cost_sentence, headline
+from bench.report.table import verdict
+
+SAMPLE = Results.of(sample.sample_records())
+
+
+def failed(*cases: str, status: str = "does not fit") -> Results:
+    """Take the sample, with some cases failed."""
+    records = {record.case: record for record in sample.sample_records()}
+    for case in cases:
+        records[case] = sample.failed(case, dict(records[case].config), status, "limit")
+    return Results.of(records.values())
+
+
+def cost(results: Results) -> str:
+    sentence = cost_sentence(results)
+    assert sentence is not None
+    return sentence
+
+
+def fit(results: Results) -> str:
+    sentence = fit_sentence(results)
+    assert sentence is not None
+    return sentence
+
+
+def test_the_first_pair_is_resnet18_at_the_papers_batch() -> None:
+    pair = pairs(SAMPLE, memory_figure(SAMPLE))[0]
+    assert (pair.model, pair.batch) == ("resnet18", 64)
+    values = [
+        SAMPLE.value(f"memory/resnet18/{method}/b64", "peak_above_baseline")
+        for method in ("zo", "fedavg")
+    ]
+    assert [pair.zo, pair.backprop] == values
+
+
+@pytest.mark.parametrize(
+    ("records", "words"),
+    [
+        (sample.memory_records(), "lower"),
+        (sample.memory_records(factor=20.0), "higher"),
+        (sample.time_records(), "faster"),
+        (sample.time_records(factor=20.0), "slower"),
+    ],
+)
+def test_whoever_is_ahead_is_read_from_the_records(
+    records: list[sample.Record], words: str
+) -> None:
+    results = Results.of(records)
+    figure = memory_figure(results) if words in ("lower", "higher") else TIME
+    pair = pairs(results, figure)[0]
+    ratio = max(pair.zo, pair.backprop) / min(pair.zo, pair.backprop)
+    number, word = pair.comparison.split("x ")
+    assert float(number) == pytest.approx(ratio, rel=0.05)
+    assert word == words
+    assert pair.comparison in cost(results)
+
+
+def test_a_difference_below_rounding_is_none_and_zero_has_no_ratio() -> None:
+    def comparison(factor: float) -> str:
+        results = Results.of(sample.memory_records(factor=factor))
+        return pairs(results, memory_figure(results))[0].comparison
+
+    of_backprop = pairs(SAMPLE, memory_figure(SAMPLE))[0]
+    assert comparison(1.001 * of_backprop.backprop / of_backprop.zo) == "the same"
+    assert comparison(0.0) == "not comparable"
+
+
+def test_bytes_of_both_directions_and_methods_are_in_the_sentence() -> None:
+    results = Results.of(sample.bytes_records(zo_payload=(1 << 30, 44)))
+    assert [pairs(results, figure)[0].zo for figure in (UP, DOWN)] == [1 << 30, 44]
+    for text in ("1 GiB", "44 B", "42.6 MiB"):
+        assert text in cost(results)
+
+
+def test_memory_and_time_are_of_one_batch_where_both_have_it() -> None:
+    assert re.findall(r"batch (\d+)\)", cost(SAMPLE)) == ["64", "64"]
+    results = failed("memory/resnet18/fedavg/b64")
+    assert re.findall(r"batch (\d+)\)", cost(results)) == ["1", "1"]
+
+
+def test_memory_and_time_without_a_common_batch_each_name_their_own() -> None:
+    cases = [
+        f"memory/{model}/fedavg/b{batch}" for model in ("resnet18", "cnn") for batch in (64, 1)
+    ]
+    assert re.findall(r"batch (\d+)\)", cost(failed(*cases))) == ["32", "64"]
+
+
+@pytest.mark.parametrize(("zowarmup", "sign"), [(0.90, 1), (0.60, -1), (0.805, 0)])
+def test_the_verdict_follows_the_interval(zowarmup: float, sign: int) -> None:
+    ours, theirs = sample.accuracy_records(zowarmup=zowarmup)
+    found = compare_on_seeds(ours, theirs, "test_accuracy")
+    assert found is not None
+    assert found.sign == sign
+    sentence = accuracy_sentence(Results.of([ours, theirs]))
+    assert sentence is not None
+    assert verdict(found) in sentence
+    assert "n = 5" in sentence
+
+
+def test_too_few_seeds_are_no_verdict() -> None:
+    found = compare_on_seeds(*sample.accuracy_records(seeds=1), "test_accuracy")
+    assert found is not None
+    assert found.sign is None
+    assert "too few seeds" in (
+        accuracy_sentence(Results.of(sample.accuracy_records(seeds=1))) or ""
+    )
+
+
+def test_diverged_runs_are_counted() -> None:
+    sentence = accuracy_sentence(Results.of(sample.accuracy_records(outcome="diverged")))
+    assert "1 diverged" in (sentence or "")
+
+
+def test_what_was_not_measured_is_left_out() -> None:
+    assert len(headline(SAMPLE)) == 3
+    assert len(headline(Results.of(sample.memory_records()))) == 2
+    assert headline(Results.of([])) == []
+
+
+def test_a_step_that_does_not_fit_is_named_with_the_batch_that_does() -> None:
+    zo, fedavg = fit(failed("memory/resnet18/fedavg/b64")).split("; ", 1)
+    assert re.search(r"ZO 31\d MiB at batch 64", zo)
+    assert "512 MiB" in zo
+    assert "FedAvg does not fit at batch 64" in fedavg
+    assert re.search(r"5\d\d MiB at batch 32", fedavg)
+
+
+@pytest.mark.parametrize("status", ["does not fit", "killed", "timeout"])
+def test_a_method_whose_every_step_failed_is_still_named(status: str) -> None:
+    cases = [f"memory/resnet18/fedavg/b{batch}" for batch in sample.BATCHES]
+    sentence = fit(failed(*cases, status=status))
+    assert sentence.count("FedAvg") == 1
+    assert status in sentence
+    assert "64, 32, 8, 1" in sentence
+
+
+def test_what_does_not_fit_keeps_its_row_and_is_compared_with_no_board() -> None:
+    table = board_tables(failed("memory/resnet18/fedavg/b64"))[0]
+    rows = {row[0].text: [cell.text for cell in row[1:]] for row in table.rows}
+    assert rows["FedAvg, 64"] == ["does not fit", "–", "–", "–"]
+    assert len(rows) == 3 * len(sample.BATCHES)
+
+
+def test_paired_difference_of_a_known_sample() -> None:
+    found = paired_difference([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert (found.n, found.mean) == (5, 3.0)
+    assert found.std == pytest.approx(2.5**0.5)
+    assert found.interval == pytest.approx((3 - 1.9633, 3 + 1.9633), abs=1e-3)
+
+
+def test_pairs_are_matched_by_seed_not_by_place() -> None:
+    def run(name: str, by_seed: dict[int, float]) -> sample.Record:
+        metrics = {"test_accuracy": sample.mean(list(by_seed.values()), "share", "sample")}
+        return sample.record(f"accuracy/{name}/1-9", {}, metrics, details={"seeds": list(by_seed)})
+
+    found = compare_on_seeds(
+        run("a", {7: 0.5, 8: 0.9}), run("b", {8: 0.8, 7: 0.4, 9: 0.0}), "test_accuracy"
+    )
+    assert found is not None
+    assert found.n == 2
+    assert found.std == pytest.approx(0.0, abs=1e-12)
+    assert found.mean == pytest.approx(0.1)
+
+
+def test_runs_without_a_common_seed_are_not_compared() -> None:
+    ours, _ = sample.accuracy_records()
+    assert compare_on_seeds(ours, None, "test_accuracy") is None

@@ -1,0 +1,51 @@
+"""Operations turn by turn, some as the fastest of several calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from bench.workloads import timing
+
+
+class Clock:
+    """Time that passes only while an operation runs."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now_s
+
+    def operation(self, seconds: list[float]) -> Callable[[], None]:
+        left = iter(seconds)
+
+        def run() -> None:
+            self.now_s += next(left)
+
+        return run
+
+
+def test_a_short_pass_is_the_fastest_of_five_and_a_long_one_is_called_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(timing, "time", clock)
+    found = timing.take_turns(
+        {
+            "add": clock.operation([9, 9, 9, 9, 9, 5, 4, 8, 7, 6, 3, 3, 2, 9, 9]),
+            "mezo": clock.operation([100, 50, 70]),
+        },
+        repeats=2,
+        calls={"add": 5},
+    )
+    assert found == {"add": [4, 2], "mezo": [50, 70]}  # the first turn is unmeasured
+
+
+def test_every_operation_has_one_time_per_turn_and_the_burn_in_has_none() -> None:
+    called: list[str] = []
+    operations = {name: (lambda name=name: called.append(name)) for name in ("a", "b")}
+    found = timing.take_turns(operations, repeats=3)
+    assert called == ["a", "b"] * 4
+    assert {name: len(seconds) for name, seconds in found.items()} == {"a": 3, "b": 3}

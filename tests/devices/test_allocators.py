@@ -1,0 +1,153 @@
+"""Under a preloaded allocator a peak above a baseline is right or None with a reason, never false.
+
+The allocators: those of the distribution that are installed (Debian: libtcmalloc-minimal4,
+libjemalloc2, libmimalloc2.0), and one of a few lines that never gives memory back.
+"""
+
+from __future__ import annotations
+
+import ctypes.util
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from known_sizes import ALLOWED_ERROR_BYTES, MIB
+
+from devices import detect, run_isolated
+from devices.allocator import find_allocator, without_allocators
+from devices.peaks import high_water_mark_resets
+
+INSTALLED = ("tcmalloc_minimal", "jemalloc", "mimalloc")
+# Takes the C library's place, and keeps freed blocks of one size for itself.
+KEEPER = """
+#include <malloc.h>
+#include <stddef.h>
+extern void *__libc_malloc(size_t);
+extern void __libc_free(void *);
+static void *kept[1 << 16];
+static size_t count;
+void *malloc(size_t size) {
+    return size == 65536 && count ? kept[--count] : __libc_malloc(size);
+}
+void free(void *block) {
+    size_t size = block ? malloc_usable_size(block) : 0;
+    if (size >= 65536 && size < 65600 && count < 1 << 16) kept[count++] = block;
+    else __libc_free(block);
+}
+"""
+
+pytestmark = pytest.mark.skipif(
+    not high_water_mark_resets(), reason="this kernel does not let VmHWM be reset"
+)
+
+
+def preload_of(name: str) -> str:
+    file = ctypes.util.find_library(name)
+    if file is None:
+        pytest.skip(f"lib{name} is not installed")
+    return file
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+@pytest.mark.parametrize("allocator", ["malloc", "torch"])
+def test_a_child_is_measured_without_the_allocator_that_this_process_preloads(
+    monkeypatch: pytest.MonkeyPatch, name: str, allocator: str
+) -> None:
+    file = preload_of(name)
+    monkeypatch.setenv("LD_PRELOAD", file)
+    sizes = [100 * MIB, 10 * MIB, 150 * MIB, 0]
+
+    result = run_isolated("devices_children:sizes_by_pattern", allocator, sizes)
+
+    assert result.removed_preloads == (file,)
+    for peaks in result.value.values():
+        errors = [abs(peak - size) for peak, size in zip(peaks, sizes, strict=True)]
+        assert max(errors) <= ALLOWED_ERROR_BYTES, errors
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_a_child_that_is_given_the_allocator_has_no_figure_and_names_it(name: str) -> None:
+    file = preload_of(name)
+
+    region = run_isolated("devices_children:measured_thrice", env={"LD_PRELOAD": file}).value[0]
+
+    assert region["peak_above_baseline_bytes"]["value"] is None
+    assert file in region["peak_above_baseline_bytes"]["reason"]
+    assert region["untrimmed_bytes"]["value"] is None
+    assert region["allocator"]["library"].startswith(f"lib{name}")
+    assert region["allocator"]["preloads"] == [file]
+
+
+@pytest.fixture(scope="module")
+def keeper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("needs a C compiler")
+    folder = tmp_path_factory.mktemp("keeper")
+    (folder / "keeper.c").write_text(KEEPER)
+    library = folder / "libkeeper.so"  # a name that says nothing of allocators
+    command = [compiler, "-shared", "-fPIC", "-O1", "-fno-builtin", "keeper.c", "-o", library]
+    subprocess.run(command, cwd=folder, check=True)
+    return library
+
+
+def test_an_allocator_of_an_unknown_name_is_found_out_by_trying(
+    monkeypatch: pytest.MonkeyPatch, keeper: Path
+) -> None:
+    monkeypatch.setenv("LD_PRELOAD", str(keeper))
+
+    result = run_isolated("devices_children:measured_thrice")
+
+    assert result.removed_preloads == ()
+    reading = result.value[0]["peak_above_baseline_bytes"]
+    assert reading["value"] is None
+    assert "libkeeper.so" in reading["reason"]
+
+
+def test_the_trial_sees_memory_that_stays_though_malloc_trim_is_called(keeper: Path) -> None:
+    env = {"LD_PRELOAD": str(keeper)}
+
+    taken, left = run_isolated("devices.heap_trial:take_and_free", env=env).value
+
+    assert taken > 7 * MIB
+    assert left > 7 * MIB
+
+
+def test_the_trial_sees_memory_that_goes() -> None:
+    taken, left = run_isolated("devices.heap_trial:take_and_free").value
+
+    assert taken > 7 * MIB
+    assert left < MIB
+
+
+@pytest.mark.parametrize(
+    ("preload", "kept", "removed"),
+    [
+        ("/usr/lib/libtcmalloc.so.4", None, "libtcmalloc.so.4"),
+        ("libiomp5.so:libjemalloc.so.2", "libiomp5.so", "libjemalloc.so.2"),
+        ("libmimalloc.so libtbbmalloc_proxy.so.2", None, "libmimalloc.so:libtbbmalloc_proxy.so.2"),
+        ("libiomp5.so", "libiomp5.so", None),
+        ("", "", None),
+    ],
+)
+def test_allocators_leave_the_preloads_and_others_stay(
+    preload: str, kept: str | None, removed: str | None
+) -> None:
+    env = without_allocators({"HOME": "/root", "LD_PRELOAD": preload})
+
+    assert env["HOME"] == "/root"
+    assert env.get("LD_PRELOAD") == kept
+    assert env.get("DEVICES_REMOVED_PRELOADS") == removed
+
+
+def test_the_profile_names_allocator_and_preloads_and_what_measured_processes_lack(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LD_PRELOAD", "/opt/lib/libtcmalloc.so.4:libiomp5.so")
+
+    spec = detect(tmp_path)
+
+    assert spec.allocator == find_allocator().library
+    assert spec.preloads == ("libtcmalloc.so.4", "libiomp5.so")
+    assert spec.notes["preloads"] == "measured processes start without libtcmalloc.so.4"
