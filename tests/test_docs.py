@@ -10,6 +10,7 @@ import pytest
 from optional import needs_results
 
 from bench.__main__ import build_parser
+from zo_core.algorithms.tables import fill
 
 ROOT = Path(__file__).parents[1]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -58,4 +59,10 @@ def test_every_link_between_the_pages_leads_to_a_file() -> None:
 )
 def test_the_worked_examples_run(code: str) -> None:
     # a reader's file need not have the import from __future__ that this one has
-    exec(compile(code, "example", "exec", dont_inherit=True), {"__name__": "example"})
+    exec(compile(code, "example", "exec", dont_inherit=True), {"__name__": __name__})
+
+
+def test_the_tables_of_algorithms_and_options_are_those_of_the_registry() -> None:
+    page = (ROOT / "docs" / "training.md").read_text()
+    assert page.count(": generated -->") == 2
+    assert fill(page) == page, "run python -m zo_core.algorithms.tables docs/training.md"

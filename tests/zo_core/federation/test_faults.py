@@ -66,6 +66,16 @@ def test_a_run_without_faults_is_the_run_in_one_process(tmp_path: Path) -> None:
     assert [note.counted for note in network.notes] == [2, 2] + [6] * 7
 
 
+def test_local_steps_cross_the_network_as_in_one_process(tmp_path: Path) -> None:
+    plan = plan_of(local_steps=2, zo_client_lr=0.02, zo_server_lr=1.0)
+    assert plan.scalars == 2 * 3
+    network = Network(plan, tmp_path)
+    network.join_all()
+    network.run()
+    assert network.digests() == {reference(plan).digest()}
+    assert network.server.refused == {}
+
+
 def test_the_log_alone_gives_the_same_digest(tmp_path: Path, file_store: OpenStore) -> None:
     network = started(tmp_path, store=file_store(tmp_path / "log"))
     network.run()
