@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import sample_records as sample
 
-from bench.records.details.curve import CurvePoint
+from bench.records.details.accuracy import CurvePoint
 from bench.records.details.train import TrainDetails
 from bench.records.record import Record
 from bench.records.record_index import Results

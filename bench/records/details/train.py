@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.records.details.curve import CurvePoint, PassCounts
+from bench.records.details.accuracy import CurvePoint, PassCounts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
