@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from import_graph import PACKAGES, Arrow, arrows, cycles, entries, folder_of, modules
 from layers import ALLOWED, BOTTOM, PAGE, layer_of, with_figures
 
-MOST_MODULES = 45  # of the project, for the tables of a report
+MOST_MODULES = 45  # of the project with code in them, for the tables of a report
 
 
 def is_allowed(arrow: Arrow) -> bool:
@@ -57,9 +60,17 @@ def loaded_by(module: str) -> set[str]:
     return {name for name in done.stdout.split() if name.split(".")[0] in PACKAGES}
 
 
+def has_code(module: str) -> bool:
+    """Whether a module is more than a folder's docstring."""
+    found = importlib.util.find_spec(module)
+    assert found is not None
+    assert found.origin is not None
+    return len(ast.parse(Path(found.origin).read_text(encoding="utf-8")).body) > 1
+
+
 def test_the_tables_of_a_report_load_without_the_engine() -> None:
     loaded = loaded_by("bench.report.sections")
-    assert len(loaded) <= MOST_MODULES, sorted(loaded)
+    assert len([*filter(has_code, loaded)]) <= MOST_MODULES, sorted(loaded)
     assert {name for name in loaded if name.startswith("zo_core")} == {
         "zo_core",
         "zo_core.cost_model",

@@ -10,11 +10,13 @@ from typing import Any
 import devices
 from bench.cases.digits_trainings import FURTHER, VARIANTS, further_config, training_config
 from bench.records.case_name import CaseName
+from bench.records.details.accuracy import AccuracyDetails
+from bench.records.details.train import TrainDetails
 from bench.records.training_metrics import training_metrics
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
-from bench.workloads.child import CASE_TIMEOUT_S
+from bench.workloads.child import CASE_TIMEOUT_S, value_of
 from bench.workloads.steps import ONE_THREAD
 
 _WORKERS = 2  # cells side by side, one thread each
@@ -57,13 +59,14 @@ def _record(
     """Store what the runs of seeds 0, 1, ... ended with; a run that failed spoils the case."""
     seeds = list(range(len(runs)))
     failed = [run for run in runs if run.status != "ok"]
-    records = [run.value for run in runs if run.status == "ok"]
-    accuracies = [record["curve"][-1]["test_accuracy"] for record in records]
+    ended = [value_of(run, TrainDetails) for run in runs]
+    records = [record for record in ended if record is not None]
+    accuracies = [record.curve[-1].test_accuracy for record in records]
     suite.record(
         case=CaseName.accuracy(variant, split),
-        config=records[0]["config"] | {"run_seed": seeds} if records else config,
+        config={**records[0].config, "run_seed": seeds} if records else config,
         metrics={} if failed else training_metrics(records),
-        details={} if failed else _details(seeds, records),
+        details=None if failed else _details(seeds, records),
         status=failed[0].status if failed else "ok",
         error=failed[0].error if failed else None,
         headline=""
@@ -79,13 +82,13 @@ def _train(config: dict[str, Any]) -> devices.IsolatedResult:
     )
 
 
-def _details(seeds: list[int], records: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "seeds": seeds,
-        "curves": [record["curve"] for record in records],
-        "outcomes": [record["outcome"] for record in records],
-        "reasons": [record["reason"] for record in records],
-        "seconds_by_method": [record["seconds_by_method"] for record in records],
-        "passes_by_method": [record["passes_by_method"] for record in records],
-        "digests": [record["digest"] for record in records],
-    }
+def _details(seeds: list[int], records: list[TrainDetails]) -> AccuracyDetails:
+    return AccuracyDetails(
+        seeds=tuple(seeds),
+        curves=tuple(record.curve for record in records),
+        outcomes=tuple(record.outcome for record in records),
+        reasons=tuple(record.reason for record in records),
+        digests=tuple(record.digest for record in records),
+        seconds_by_method=tuple(record.seconds_by_method for record in records),
+        passes_by_method=tuple(record.passes_by_method for record in records),
+    )

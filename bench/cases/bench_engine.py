@@ -8,6 +8,7 @@ from typing import Any
 import devices
 from bench.format import MIB
 from bench.records.case_name import CaseName, size_part
+from bench.records.details.engine import EngineDetails
 from bench.records.record import Metric, median, single, unmeasured
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
@@ -163,7 +164,7 @@ def test_exact_restore(suite: Suite, model: str) -> None:
         run,
         metrics,
         limits={"changed": 0.0},
-        details={} if changed is None else {"digest": run.value["digest"]},
+        digest=None if changed is None else run.value["digest"],
         headline=f"{changed} weights changed after {cycles} cycles on the grid",
     )
 
@@ -231,7 +232,7 @@ def _record(
     *,
     limits: Mapping[str, float],
     floors: Mapping[str, float] | None = None,
-    details: Mapping[str, Any] | None = None,
+    digest: str | None = None,
     case_version: int = 1,
     headline: str = "",
 ) -> None:
@@ -240,7 +241,7 @@ def _record(
         case=case,
         config=config,
         metrics=metrics,
-        details={"limits": dict(limits), "floors": dict(floors or {}), **(details or {})},
+        details=EngineDetails(limits=limits, floors=floors or {}, digest=digest),
         status=run.status,
         error=run.error,
         case_version=case_version,

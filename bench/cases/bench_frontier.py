@@ -16,10 +16,9 @@ from typing import Any
 import devices
 from bench.cases.digits_trainings import trainings
 from bench.records.case_name import CaseName, split_part
-from bench.records.details.curve import CurvePoint
+from bench.records.details.accuracy import CurvePoint
 from bench.records.details.frontier import ClientCost, FrontierDetails
-from bench.records.frontier import family_of
-from bench.records.frontier_join import most_joules, slowest
+from bench.records.frontier import family_of, most_joules, slowest
 from bench.records.record import Metric, single
 from bench.records.store import StoreError, read_records
 from bench.replication.frontier_runs import Run, cell_run, dataset_in

@@ -18,6 +18,7 @@ from bench.format import MIB
 from bench.models.names import model_label
 from bench.paper import BATCH, CLIENT_IMAGES
 from bench.records.case_name import CaseName
+from bench.records.details.memory import MemoryDetails
 from bench.records.record import Metric, median, single
 from bench.records.step_memory import HOST, StepMemory, implausible_peak, memory_of
 from bench.suite.parametrize import with_parameters
@@ -135,7 +136,9 @@ def _record(
             "environment": RETURN_BLOCKS,
         },
         metrics=metrics,
-        details={"measurements": measurements, "tensor_by_category": _categories(tensors)},
+        details=MemoryDetails(
+            measurements=tuple(measurements), tensor_by_category=_categories(tensors)
+        ),
         status=failed.status if failed else "error" if implausible else "ok",
         error=failed.error if failed else implausible,
         case_version=2,

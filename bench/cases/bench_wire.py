@@ -7,6 +7,7 @@ import pytest
 from bench.cases.bench_bytes import round_payloads
 from bench.paper import COHORT
 from bench.records.case_name import CaseName
+from bench.records.details.wire import FleetDetails
 from bench.records.record import median, single, unmeasured
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
@@ -98,8 +99,13 @@ def test_fleet(suite: Suite, clients: int) -> None:
         config={"transport": "mqtt", "clients": clients, "cohort": clients, "rounds": _FLEET_ROUNDS}
         | {"directions": 3, "broker": "mosquitto"},
         metrics=metrics,
-        details={key: done[key] for key in ("refused", "events", "fleet_cpu_s", "load_average")},
-        status="ok" if lost == 0 else "failed",
+        details=FleetDetails(
+            refused=done["refused"],
+            events=done["events"],
+            fleet_cpu_s=done["fleet_cpu_s"],
+            load_average=done["load_average"],
+        ),
+        status="ok" if lost == 0 else "error",
         error=None if lost == 0 else f"{lost} messages were lost",
         headline=f"{rounds_per_s(done):.1f} rounds a second, server {done['server_peak_mib']:.0f} "
         f"MiB, {lost} messages lost",

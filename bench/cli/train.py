@@ -6,6 +6,7 @@ import argparse
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from bench.cli.threads import use_threads
 from bench.cli.train_progress import describe, showing_progress, stopping_on_interrupt
 from bench.format import split_of
 from bench.records.case_name import CaseName, split_part
+from bench.records.details.train import TrainDetails
 from bench.records.record import Record, provenance
 from bench.records.store import open_store, record_path, write_record
-from bench.records.training_metrics import run_as_json, training_metrics
+from bench.records.training_metrics import train_details, training_metrics
+from bench.records.typed_json import to_json
 from bench.suite.preflight import choose_device
 from bench.suite.suite import new_folder
 
@@ -83,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
             "goes on from there"
         )
         return EXIT_INTERRUPTED
-    made = _as_record(run_as_json(record, region.to_json()) | {"label": training.label})
+    made = _as_record(replace(train_details(record, region.to_json()), label=training.label))
     path = write_record(folder, made)
     if arguments.json:
         print_json(made.to_json())
@@ -164,17 +167,17 @@ def _case(config: Mapping[str, Any]) -> CaseName:
     return CaseName.of("train", trained, split, f"seed-{config['run_seed']}")
 
 
-def _as_record(run: dict[str, Any]) -> Record:
-    config = run["config"]
+def _as_record(run: TrainDetails) -> Record:
+    config = run.config
     return Record(
         case=str(_case(config)),
         group="train",
         case_version=1,
-        status="ok" if run["outcome"] == "finished" else run["outcome"],
+        status="ok" if run.outcome == "finished" else run.outcome,
         config=config,
         metrics=training_metrics([run]),
-        details=run,
-        error=run["reason"],
+        details=to_json(run),
+        error=run.reason,
         provenance=provenance("train", devices.detect().to_json()),
     )
 

@@ -203,9 +203,10 @@ def train(config: dict[str, Any]) -> dict[str, Any]:
         config: what zo_core.algorithms.train_config takes.
 
     Returns:
-        As :func:`bench.records.training_metrics.run_as_json` has it.
+        JSON of :class:`bench.records.details.train.TrainDetails`.
     """
-    from bench.records.training_metrics import run_as_json
+    from bench.records.training_metrics import train_details
+    from bench.records.typed_json import to_json
     from zo_core.algorithms import train_config
     from zo_core.data import load_dataset
     from zo_core.federation.simulation.training import Training
@@ -214,4 +215,5 @@ def train(config: dict[str, Any]) -> dict[str, Any]:
     training = Training(chosen, load_dataset(chosen.dataset))
     with devices.measure() as region:
         record = training.run()
-    return run_as_json(record, region.to_json())
+    details: dict[str, Any] = to_json(train_details(record, region.to_json()))
+    return details

@@ -14,19 +14,21 @@ import sample_records as sample
 import devices
 from bench.cases import bench_frontier
 from bench.labels import FRONTIER_ALGORITHMS, label
-from bench.records.details.curve import CurvePoint
+from bench.records.details.accuracy import CurvePoint
 from bench.records.details.frontier import ClientCost, FrontierDetails
 from bench.records.frontier import (
+    Moment,
     Point,
     best_under,
     byte_steps,
     family_of,
     memory_steps,
+    moments,
+    moments_of,
     panels_of,
     pareto,
     points_of,
 )
-from bench.records.frontier_join import Moment, moments, moments_of
 from bench.records.record import Record, single
 from bench.records.record_index import Results
 from bench.records.store import read_records

@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 import sample_records as sample
 
+from bench.records.details.accuracy import CurvePoint
+from bench.records.details.train import TrainDetails
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.training_metrics import training_metrics
+from bench.records.typed_json import to_json
 from bench.report.groups.train import train_sentences, train_tables
 from bench.report.page import write_report
 from bench.report.reproduce import command_lines
@@ -23,28 +26,46 @@ from zo_core.algorithms import train_config
 def training(seed: int = 0, *, end: float = 0.875, verdict: str = "converged") -> Record:
     """Make the record of a training of 10 clients with two evaluations; it ends at a share."""
     config = train_config(run_seed=seed, clients=10, rounds=40, pivot=20).to_json()
-    point = dict.fromkeys(("high_accuracy", "low_accuracy", "worst_decile_accuracy"), None)
-    curve = [
-        {**point, "rounds_done": done, "test_accuracy": share}
+    curve = tuple(
+        CurvePoint(
+            rounds_done=done,
+            test_accuracy=share,
+            high_accuracy=None,
+            low_accuracy=None,
+            up_payload_bytes=0,
+            down_payload_bytes=0,
+            elapsed_s=0.0,
+        )
         for done, share in ((20, 0.5), (40, end))
-    ]
-    run = {
-        "curve": curve,
-        "verdict": verdict,
-        "rounds_done": 40,
-        "up_scalar_bytes": 1,
-        "down_scalar_bytes": 1,
-        "up_payload_bytes": 10 * 512,
-        "down_payload_bytes": 10 * 1536,
-        "passes_by_method": {},
-        "seconds_by_method": {"fedavg": 1.5, "zowarmup": 2.0},
-        "memory": {"peak_above_baseline_bytes": {"value": 1e6, "method": "VmHWM"}},
-    }
+    )
+    run = TrainDetails(
+        config=config,
+        high=(0,),
+        outcome="diverged" if verdict == "diverged" else "finished",
+        reason=None,
+        forward="contiguous",
+        forward_trial_s={},
+        guessing=None,
+        rounds_done=40,
+        curve=curve,
+        seconds_by_method={"fedavg": 1.5, "zowarmup": 2.0},
+        passes_by_method={},
+        zero_shares=(),
+        widened=(),
+        up_scalar_bytes=1,
+        up_payload_bytes=10 * 512,
+        down_scalar_bytes=1,
+        down_payload_bytes=10 * 1536,
+        handover_bytes=0,
+        digest=None,
+        verdict=verdict,
+        memory={"peak_above_baseline_bytes": {"value": 1e6, "method": "VmHWM"}},
+    )
     return sample.record(
         f"train/zowarmup-digits-cnn/10-90/seed-{seed}",
         config,
         training_metrics([run]),
-        details=run,
+        details=to_json(run),
     )
 
 

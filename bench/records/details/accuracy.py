@@ -1,11 +1,35 @@
-"""Details of the group accuracy: trainings of one variant that differ in their seeds."""
+"""Details of the group accuracy, and the curves that all groups of trainings share."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from bench.records.details.curve import CurvePoint, PassCounts
+from bench.records.typed_json import from_json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePoint:
+    """Accuracy and cumulative cost of a training after some rounds."""
+
+    rounds_done: int
+    test_accuracy: float  # share of the test split
+    high_accuracy: float | None  # share of the high-resource clients' hold-outs
+    low_accuracy: float | None  # share of the low-resource clients' hold-outs
+    worst_decile_accuracy: float | None = None
+    up_payload_bytes: int  # all clients
+    down_payload_bytes: int  # all clients, hand-over included
+    item_passes: int | None = None  # all clients; a backward counts as two forwards
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassCounts:
+    """Items through the model, all clients."""
+
+    forward_items: int
+    backward_items: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,3 +43,8 @@ class AccuracyDetails:
     digests: tuple[str | None, ...]  # hex, of the final state
     seconds_by_method: tuple[Mapping[str, float], ...] = ()
     passes_by_method: tuple[Mapping[str, PassCounts], ...] = ()
+
+
+def curve_of(points: Iterable[Any]) -> tuple[CurvePoint, ...]:
+    """Read a curve's JSON."""
+    return from_json(tuple[CurvePoint, ...], list(points))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.records.details.curve import CurvePoint
+from bench.records.details.accuracy import CurvePoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

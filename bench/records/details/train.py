@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.records.details.curve import CurvePoint, PassCounts
+from bench.records.details.accuracy import CurvePoint, PassCounts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,3 +34,4 @@ class TrainDetails:
     digest: str | None  # hex, of the final state
     verdict: str  # "converged", "did not converge" or "diverged"
     memory: Mapping[str, Any]  # devices.Measurement
+    label: str | None = None  # the algorithm's name in reports; None: its registered name

@@ -9,6 +9,7 @@ from bench.format import MISSING, duration, percent, significant, size
 from bench.records.frontier import (
     FAMILIES,
     TARGETS,
+    Moment,
     Point,
     memory_steps,
     panels_of,
@@ -16,7 +17,6 @@ from bench.records.frontier import (
     points_of,
     title_of,
 )
-from bench.records.frontier_join import Moment
 from bench.records.record_index import Results
 from bench.report.plots.frontier import budget_plots, name_of
 from bench.report.section import Section

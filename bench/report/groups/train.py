@@ -68,8 +68,9 @@ def _curves(records: list[Record]) -> Table:
 
 def _name(record: Record) -> str:
     config = record.config
+    algorithm = record.details.get("label") or label(config["algorithm"])
     return (
-        f"{label(config['algorithm'])}, {config['dataset']}, {split_of(config['high_share'])},"
+        f"{algorithm}, {config['dataset']}, {split_of(config['high_share'])},"
         f" seed {config['run_seed']}"
     )
 
