@@ -60,10 +60,13 @@ def loaded_by(module: str) -> set[str]:
 def test_the_tables_of_a_report_load_without_the_engine() -> None:
     loaded = loaded_by("bench.report.sections")
     assert len(loaded) <= MOST_MODULES, sorted(loaded)
-    assert {name for name in loaded if name.startswith("zo_core")} == {
-        "zo_core",
-        "zo_core.cost_model",
-    }
+    assert not {name for name in loaded if name.startswith(("zo_core", "devices"))}
+
+
+def test_the_whole_page_loads_of_the_engine_the_cost_model() -> None:
+    loaded = loaded_by("bench.report.page")
+    engine = {name for name in loaded if name.startswith(("zo_core", "devices"))}
+    assert engine == {"zo_core", "zo_core.cost_model"}
 
 
 @pytest.mark.parametrize("name", ["digest", "parameters", "snap_"])
