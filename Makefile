@@ -4,13 +4,16 @@ VENV   ?= .venv
 SCALE  ?= default
 BIN    := $(VENV)/bin
 
-.PHONY: bench test check pages docs clean
+.PHONY: bench test test-fast check pages docs clean
 
 bench: $(VENV)/.installed
 	$(BIN)/pytest --benchmark --scale $(SCALE)
 
 test: $(VENV)/.installed
-	$(BIN)/pytest -n 2 $(TEST_OPTIONS)
+	$(BIN)/pytest -n 2 -m "not slow and not nightly" $(TEST_OPTIONS)
+
+test-fast: $(VENV)/.installed
+	$(BIN)/pytest -n 2 -m "not process and not network and not browser and not slow" $(TEST_OPTIONS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

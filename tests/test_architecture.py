@@ -98,6 +98,7 @@ LIGHT = [
 ]
 
 
+@pytest.mark.process
 def test_the_engine_needs_numpy_alone() -> None:
     """All of them in one process; the next test finds which it was."""
     loaded = loaded_by(", ".join(["zo_core", *LIGHT]))
@@ -117,18 +118,22 @@ def test_no_engine_module_names_torch_where_it_is_imported(module: str) -> None:
             assert not roots & HEAVY, module
 
 
+@pytest.mark.process
 def test_devices_load_nothing_heavy() -> None:
     assert loaded_by("devices") & (HEAVY | {"numpy"}) == set()
 
 
+@pytest.mark.process
 def test_the_plug_in_that_every_pytest_loads_loads_nothing_heavy() -> None:
     loaded = loaded_by("bench.plugin")
     assert loaded & (HEAVY | {"numpy", "zo_core", "devices", "rich"}) == set()
 
 
+@pytest.mark.process
 def test_the_command_of_a_client_needs_no_test_framework() -> None:
     assert loaded_by("bench.__main__") & (HEAVY | {"pytest"}) == set()
 
 
+@pytest.mark.process
 def test_this_test_would_see_a_heavy_import() -> None:
     assert "torch" in loaded_by("zo_core.models")

@@ -171,6 +171,7 @@ def run_with_list(folder: Path, lines: str, *words: str) -> subprocess.Completed
     )
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("lines", "exit_code"),
     [
@@ -190,6 +191,7 @@ def test_a_skip_that_is_not_in_the_list_fails_the_run(
     assert is_listed == (exit_code == 1)
 
 
+@pytest.mark.process
 def test_the_list_is_checked_once_for_all_workers(tmp_path: Path) -> None:
     done = run_with_list(tmp_path, "# none\n", "-n", "1")
     assert done.returncode == 1

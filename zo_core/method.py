@@ -126,7 +126,6 @@ class Phase:
 class Algorithm:
     """A schedule of phases; the pivot is the first round of the second."""
 
-    name: str
     phases: tuple[Phase, ...]
     # items a batch of the training data, from which batch norm's statistics are collected before
     # each evaluation; None where training keeps them

@@ -126,8 +126,9 @@ def _require_apart(regions: Sequence[_Region], trained: Collection[str]) -> None
         for other in before:
             matters = region.name in trained or other.name in trained
             if matters and other.high > region.low and _share(other, region):
+                names = sorted((other.name, region.name))
                 raise ValueError(
-                    f"parameters {other.name!r} and {region.name!r} share a part of their memory; "
+                    f"parameters {names[0]!r} and {names[1]!r} share a part of their memory; "
                     "perturbing one would move the other (clone one of them, or tie them whole)"
                 )
         before.append(region)

@@ -8,7 +8,7 @@ from typing import Any
 import devices
 from bench.format import MIB
 from bench.records.case_name import CaseName, size_part
-from bench.records.record import Metric, median, single
+from bench.records.record import Metric, median, single, unmeasured
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
@@ -129,7 +129,11 @@ def test_extra_memory(suite: Suite) -> None:
     if run.status == "ok":
         for name, region in run.value.items():
             reading = region["peak_above_baseline_bytes"]
-            metrics[name] = single(reading["value"], "byte", reading["method"])
+            metrics[name] = (
+                unmeasured("byte", reading["reason"])
+                if reading["value"] is None
+                else single(reading["value"], "byte", reading["method"])
+            )
     _record(
         suite,
         CaseName.of("engine", "extra-memory"),
@@ -137,7 +141,11 @@ def test_extra_memory(suite: Suite) -> None:
         run,
         metrics,
         limits=dict.fromkeys(metrics, float(MIB)),
-        headline=", ".join(f"{n} {(m.value or 0) / 1024:.0f} KiB" for n, m in metrics.items()),
+        headline=", ".join(
+            f"{name} {metric.value / 1024:.0f} KiB"
+            for name, metric in metrics.items()
+            if metric.value is not None
+        ),
     )
 
 

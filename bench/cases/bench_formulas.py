@@ -10,12 +10,20 @@ import devices
 from bench import paper
 from bench.cases.bench_bytes import round_payloads
 from bench.cases.bench_memory import processes_at_once
-from bench.cases.residual import Evidence, residual
+from bench.cases.residual import Evidence, residual_terms
 from bench.models.names import SUITE_SHAPES
 from bench.paper import BATCH, COHORT, DIRECTIONS
 from bench.records.case_name import CaseName
+from bench.records.details.formulas import (
+    Count,
+    CountsDetails,
+    NoResidual,
+    Prediction,
+    ResidualTerms,
+    Table1Details,
+    Table1Row,
+)
 from bench.records.record import single
-from bench.records.store import StoreError, read_records
 from bench.suite.suite import Suite
 from bench.workloads.steps import BESIDE_OTHERS, build
 from zo_core import cost_model
@@ -25,12 +33,12 @@ from zo_core.models import count_parameters
 def test_counts(suite: Suite) -> None:
     """Hold closed forms, torchinfo's counts and the paper's figures against each other."""
     rows = [*_resnet18_rows(), *_vit_rows()]
-    wrong = [row for row in rows if not math.isclose(row["expected"], row["found"], rel_tol=1e-3)]
+    wrong = [row for row in rows if not math.isclose(row.expected, row.found, rel_tol=1e-3)]
     suite.record(
         case=CaseName.of("formulas", "counts"),
         config={"models": ["resnet18", "vit"]},
         metrics={"disagreements": single(len(wrong), "count", "rows that differ by > 0.1 %")},
-        details={"rows": rows},
+        details=CountsDetails(rows=tuple(rows)),
         headline=f"{len(rows) - len(wrong)} of {len(rows)} counts agree",
     )
     assert not wrong
@@ -43,7 +51,7 @@ def test_table1(suite: Suite) -> None:
     # The reconstruction of the two memory figures; the report shows it, this asserts it.
     assert round(cost_model.mem_full(parameters, listed, BATCH) / paper.MB, 1) == 533.2
     assert round(2 * cost_model.comm_full(parameters) / paper.MB, 1) == 89.4
-    rows = [*_communication_rows(parameters), *_memory_rows(suite, parameters)]
+    rows = [*_communication_rows(parameters), *_memory_rows(parameters)]
     with devices.SideBySide(processes_at_once()) as pool:
         begun = {method: _begin_residual(suite, method, pool) for method in ("fedavg", "zo")}
         residuals = {method: end() for method, end in begun.items()}
@@ -56,131 +64,101 @@ def test_table1(suite: Suite) -> None:
             "cohort": COHORT,
         },
         metrics={},
-        details={
-            "rows": rows,
-            "notes": _NOTES,
-            "predictions": _predictions(parameters),
-            "residual": residuals,
-        },
-        headline=f"533.2 and 89.4 MB reconstructed; {_unexplained(residuals)}",
+        details=Table1Details(
+            rows=tuple(rows),
+            notes=_NOTES,
+            predictions=tuple(_predictions(parameters)),
+            residual=residuals,
+        ),
+        headline="533.2 and 89.4 MB reconstructed",
     )
 
 
-def _unexplained(residuals: dict[str, dict[str, Any]]) -> str:
-    shares = [
-        f"{method} {100 * found['unexplained_share']:.1f} %"
-        for method, found in residuals.items()
-        if "unexplained_share" in found
-    ]
-    return f"unexplained: {', '.join(shares)}" if shares else "no memory measured beside them"
-
-
-_NOTES = [
+_NOTES = (
     paper.TRANSPOSED,
     "533.2 MB is (2P + 64 · A) · 4 bytes with A = 1,733,632 floats an image: the rows of a "
     "torchinfo listing, containers included, which count most outputs twice or three times, plus "
     "512 · 10 for the classifier. Counted once, A is 1,228,810 and the formula gives 404.0 MB.",
     "89.4 MB is 2P · 4 bytes alone: eq. 5's activation term is missing. In-place perturbation "
     "needs one copy of the parameters, not two.",
-]
+)
 
 
 def _begin_residual(
     suite: Suite, method: str, pool: devices.SideBySide
-) -> Callable[[], dict[str, Any]]:
-    """Start to split the difference between formula and measurement into terms.
+) -> Callable[[], ResidualTerms | NoResidual]:
+    """Start to find what a step does that its formula does not count.
 
     Returns:
-        A function that waits for the data of :func:`bench.cases.residual.residual`, or for
-        "reason", why there is none.
+        A function that waits for the result.
     """
-    weights = 4 * cost_model.resnet18_parameters()
-    measured = _measured_memory(suite, method, weights)
-    if measured is None:
-        return lambda: {"reason": "needs the memory cases of the same run on the CPU"}
-    process = measured - weights
     functions = ["bench.workloads.tensors_alive_at_peak:take_census"]
     functions += ["bench.workloads.steps:measure_step_memory"] * suite.scale.memory_processes
     step = ("resnet18", method, BATCH)
     runs = [pool.submit(devices.run_isolated, f, *step, env=BESIDE_OTHERS) for f in functions]
-    return lambda: _residual(method, process, *(run.result() for run in runs))
+    return lambda: _residual(method, *(run.result() for run in runs))
 
 
 def _residual(
-    method: str, process: float, census: devices.IsolatedResult, *default: devices.IsolatedResult
-) -> dict[str, Any]:
-    """Split the difference, given the measured peak and what the processes found."""
+    method: str, census: devices.IsolatedResult, *default: devices.IsolatedResult
+) -> ResidualTerms | NoResidual:
+    """Name the terms, given what the processes found."""
     failed = next((run for run in (census, *default) if run.status != "ok"), None)
     if failed is not None:
-        return {"reason": f"{failed.status}: {failed.error}"}
-    evidence = Evidence.of(
-        census.value,
-        process=process,
-        default=[run.value["peak_above_baseline_bytes"]["value"] for run in default],
-    )
+        return NoResidual(reason=f"{failed.status}: {failed.error}")
+    above = [run.value["peak_above_baseline_bytes"]["value"] for run in default]
+    evidence = Evidence.of(census.value, default=[value for value in above if value is not None])
     counted = cost_model.resnet18_activations()
-    return residual(method, cost_model.resnet18_parameters(), counted, BATCH, evidence)
+    return residual_terms(method, cost_model.resnet18_parameters(), counted, BATCH, evidence)
 
 
-def _communication_rows(parameters: int) -> list[dict[str, Any]]:
+def _communication_rows(parameters: int) -> list[Table1Row]:
     predicted = {
         ("fedavg", "up-link"): (cost_model.comm_full(parameters), "4P"),
         ("fedavg", "down-link"): (cost_model.comm_full(parameters), "4P"),
         ("zo", "up-link"): (cost_model.comm_zo_up(DIRECTIONS), "4S"),
         ("zo", "down-link"): (cost_model.comm_zo_down(DIRECTIONS, COHORT), "4SK"),
     }
-    measured_by_cell = {
+    measured = {
         (method, way): len(payload.encode())
         for method in ("fedavg", "zo")
         for way, payload in zip(
             ("up-link", "down-link"), round_payloads("resnet18", method), strict=True
         )
     }
-    rows = []
-    for cell in paper.TABLE_1:
-        if cell.quantity != "memory":
-            measured = measured_by_cell[cell.method, cell.quantity]
-            recomputed, formula = predicted[cell.method, cell.quantity]
-            swapped = (cell.method, cell.quantity) in {("fedavg", "up-link"), ("zo", "down-link")}
-            rows.append(
-                _row(cell, recomputed, formula, measured, "length of the encoded payload")
-                | {"note": "printed columns transposed" if swapped else ""}
-            )
-    return rows
+    swapped = {("fedavg", "up-link"), ("zo", "down-link")}
+    return [
+        Table1Row(
+            **_printed(cell, *predicted[cell.method, cell.quantity]),
+            measured=measured[cell.method, cell.quantity] / paper.MB,
+            measured_how="length of the encoded payload",
+            note=("printed columns transposed" if (cell.method, cell.quantity) in swapped else ""),
+        )
+        for cell in paper.TABLE_1
+        if cell.quantity != "memory"
+    ]
 
 
-def _memory_rows(suite: Suite, parameters: int) -> list[dict[str, Any]]:
+def _memory_rows(parameters: int) -> list[Table1Row]:
+    """Recompute the memory; the report joins the measurements of the memory cases."""
     once = cost_model.resnet18_activations()
     predicted = {
         "fedavg": (cost_model.mem_full(parameters, once, BATCH), "(2P + 64 · Σ) · 4, eq. 4"),
         "zo": (cost_model.mem_zero(parameters, once, BATCH), "(2P + 64 · max) · 4, eq. 5"),
     }
-    rows = []
-    for cell in paper.TABLE_1:
-        if cell.quantity == "memory":
-            recomputed, formula = predicted[cell.method]
-            measured = _measured_memory(suite, cell.method, 4 * parameters)
-            how = "VmHWM above the loaded model, plus the 4P bytes of the loaded weights"
-            rows.append(_row(cell, recomputed, formula, measured, how) | {"note": ""})
-    return rows
+    return [
+        Table1Row(
+            **_printed(cell, *predicted[cell.method]),
+            measured=None,
+            measured_how="not measured in this run",
+            note="",
+        )
+        for cell in paper.TABLE_1
+        if cell.quantity == "memory"
+    ]
 
 
-def _measured_memory(suite: Suite, method: str, weights_bytes: int) -> float | None:
-    """Look up this run's memory case; the formulas count the weights, which its baseline holds."""
-    try:
-        records = {record.case: record for record in read_records(suite.folder)}
-    except StoreError:
-        return None
-    record = records.get(f"memory/resnet18/{method}/b{BATCH}")
-    if record is None or record.status != "ok" or record.config["device"] != "cpu":
-        return None
-    above = record.metrics["peak_above_baseline"].value
-    return None if above is None else above + weights_bytes
-
-
-def _row(
-    cell: paper.Printed, recomputed: int, formula: str, measured: float | None, how: str
-) -> dict[str, Any]:
+def _printed(cell: paper.Printed, recomputed: int, formula: str) -> dict[str, Any]:
     return {
         "quantity": cell.quantity,
         "method": cell.method,
@@ -188,12 +166,10 @@ def _row(
         "printed": cell.text,
         "recomputed": recomputed / paper.MB,
         "formula": formula,
-        "measured": None if measured is None else measured / paper.MB,
-        "measured_how": how if measured is not None else "not measured in this run",
     }
 
 
-def _predictions(parameters: int) -> list[dict[str, Any]]:
+def _predictions(parameters: int) -> list[Prediction]:
     once = cost_model.resnet18_activations()
     listed = cost_model.resnet18_listed_activations()
     lines: dict[str, Callable[[int], int]] = {
@@ -203,13 +179,13 @@ def _predictions(parameters: int) -> list[dict[str, Any]]:
         "zo-1P": lambda batch: cost_model.mem_zero(parameters, once, batch, copies=1),
     }
     return [
-        {"batch": batch, "method": method, "bytes": predict(batch)}
+        Prediction(batch=batch, method=method, bytes=predict(batch))
         for batch in (1, 2, 4, 8, 16, 32, 64)
         for method, predict in lines.items()
     ]
 
 
-def _resnet18_rows() -> list[dict[str, Any]]:
+def _resnet18_rows() -> list[Count]:
     module = build("resnet18")
     outputs, parameters = _torchinfo_counts("resnet18", module)
     once = cost_model.resnet18_activations()
@@ -225,7 +201,7 @@ def _resnet18_rows() -> list[dict[str, Any]]:
     ]
 
 
-def _vit_rows() -> list[dict[str, Any]]:
+def _vit_rows() -> list[Count]:
     module = build("vit")
     outside = ("class_token", "pos_embedding", "ln.")  # what the paper's listing leaves out
     listed = sum(
@@ -245,5 +221,5 @@ def _torchinfo_counts(model: str, module: Any) -> tuple[int, int]:
     return found.total_output_bytes // 8, found.total_params  # forward and backward, 4 bytes each
 
 
-def _count(quantity: str, expected: float, found: float) -> dict[str, Any]:
-    return {"quantity": quantity, "expected": expected, "found": found, "source": "torchinfo"}
+def _count(quantity: str, expected: float, found: float) -> Count:
+    return Count(quantity=quantity, expected=expected, found=found, source="torchinfo")

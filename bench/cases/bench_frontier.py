@@ -29,7 +29,7 @@ from bench.suite.suite import Suite
 from bench.workloads.child import CASE_TIMEOUT_S, value_of
 from bench.workloads.client_costs import Costs, VariantCosts
 from bench.workloads.steps import ONE_THREAD
-from zo_core.config import TrainConfig
+from zo_core.algorithms import train_config
 
 _WORKERS = 2  # variants side by side, one thread each
 _MOST_REPEATS = 3  # of a client's round, which is some tens of forwards
@@ -137,7 +137,7 @@ def _record(
     phase_rounds: tuple[int, ...],
     costs: tuple[ClientCost, ...],
 ) -> None:
-    chosen = TrainConfig(**run.config)
+    chosen = train_config(**run.config)
     metrics = _cost_metrics(phase_rounds, costs) | _trained_metrics(run.curves, chosen.clients)
     suite.record(
         case=CaseName.frontier(run.panel, run.variant, way),

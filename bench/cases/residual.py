@@ -1,26 +1,19 @@
 """Table 1's memory, from formula to measurement: each difference a term of its own.
 
-Every term is measured or computed by itself; what they leave over is shown, as ``unexplained``.
+Every term is measured or computed by itself.  The report joins them with the memory cases and shows
+what they leave over, see :mod:`bench.records.formulas`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
+from bench.records.details.formulas import ResidualTerms, Term
 from zo_core import cost_model
 
 _TRACKED = "tensor storage at the peak, seen at torch's dispatcher"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Term:
-    """One difference between formula and measurement."""
-
-    term: str
-    bytes: float  # signed: what the measurement has more than the formula
-    how: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +27,11 @@ class Evidence:
     saved: int  # what autograd kept beside them
     tensors_above_baseline: int  # all that the step made
     allocator_above_baseline: int  # the same, and kernels' buffers, by the allocator's events
-    process_above_baseline: float  # as measured in the memory case
     default_above_baseline: tuple[float, ...]  # of processes left to glibc's default
 
     @classmethod
-    def of(cls, census: Mapping[str, Any], *, process: float, default: Sequence[float]) -> Evidence:
-        """Join :mod:`bench.workloads.tensors_alive_at_peak`'s data with process-level peaks."""
+    def of(cls, census: Mapping[str, Any], *, default: Sequence[float]) -> Evidence:
+        """Join :mod:`bench.workloads.tensors_alive_at_peak`'s data with peaks of processes."""
         tensors = census["tensors"]
         kinds = tensors["by_category"]
         return cls(
@@ -50,19 +42,18 @@ class Evidence:
             saved=census["saved"],
             tensors_above_baseline=tensors["peak_bytes"] - tensors["baseline_bytes"],
             allocator_above_baseline=census["allocator_above_baseline"],
-            process_above_baseline=process,
             default_above_baseline=tuple(default),
         )
 
 
-def residual(
+def residual_terms(
     method: str,
     parameters: int,
     activations: cost_model.ActivationCounts,
     batch: int,
     evidence: Evidence,
-) -> dict[str, Any]:
-    """Walk from a formula to the measured process.
+) -> ResidualTerms:
+    """Name what a step does that its formula does not count.
 
     Args:
         method: "fedavg" (eq. 4) or "zo" (eq. 5).
@@ -72,10 +63,8 @@ def residual(
         evidence: what was seen.
 
     Returns:
-        "formula_bytes", "measured_bytes" (the process above its baseline, and the weights, which
-        the baseline holds), "terms", their sum "explained_bytes", "unexplained_bytes" and
-        "unexplained_share" of the measurement.  Beside them "default_bytes": the samples of
-        processes in which the C library may keep freed blocks, weights added too.
+        The formula, the terms that lead from it to the measured process, and the samples of
+        processes in which the C library may keep freed blocks, weights added.
     """
     weights = cost_model.FLOAT_BYTES * parameters
     if method == "fedavg":
@@ -86,19 +75,11 @@ def residual(
         counted = activations.largest
     outputs = cost_model.FLOAT_BYTES * batch * counted
     terms = [*_weight_terms(method, weights, evidence), *_tensor_terms(method, outputs, evidence)]
-    terms.append(_buffer_term(evidence))
-    measured = evidence.process_above_baseline + weights
-    explained = sum(term.bytes for term in terms)
-    unexplained = measured - formula - explained
-    return {
-        "formula_bytes": formula,
-        "measured_bytes": measured,
-        "terms": [asdict(term) for term in terms],
-        "explained_bytes": explained,
-        "unexplained_bytes": unexplained,
-        "unexplained_share": unexplained / measured,
-        "default_bytes": [above + weights for above in evidence.default_above_baseline],
-    }
+    return ResidualTerms(
+        formula_bytes=formula,
+        terms=(*terms, _buffer_term(evidence)),
+        default_bytes=tuple(above + weights for above in evidence.default_above_baseline),
+    )
 
 
 _SECOND_COPY = {

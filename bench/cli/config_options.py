@@ -1,74 +1,97 @@
-"""One option for each field of a training config, for the commands that train."""
+"""Options of a training config, for the commands that train: made from what methods declare."""
 
 from __future__ import annotations
 
 import argparse
 import types
 import typing
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass
 from typing import Any
 
+from zo_core.algorithms import train_config
+from zo_core.algorithms.configs import SHARED, option_groups
+from zo_core.algorithms.registry import ALGORITHMS
 from zo_core.config import TrainConfig
-
-# What a field that is None stands for.
-_NONE = {
-    "zo_cohort": "all clients",
-    "micro_batch": "all items at once",
-    "zo_share": "the ZO clients' share of those who took part",
-}
+from zo_core.options import declared, option_of
 
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """A default that the command works out; the option is None where it was not given."""
+    """A default that the command computes; the option is None where it was not given."""
 
     words: str  # what it will be
 
 
 def add_config_options(parser: argparse.ArgumentParser, **own: Any) -> None:
-    """Add an option for each field, and ``--split``.
+    """Add an option for each field that all methods share and for each option of a method.
 
     Args:
         parser: of the command.
         own: the command's defaults where they are not the config's: a value, or Later.
     """
+    shared = parser.add_argument_group("training, all algorithms")
     hints = typing.get_type_hints(TrainConfig)
-    for field in fields(TrainConfig):
+    for field in declared(TrainConfig):
         default = own.get(field.name, field.default)
-        words = default.words if isinstance(default, Later) else default
-        parser.add_argument(
-            f"--{field.name.replace('_', '-')}",
-            default=None if isinstance(default, Later) else default,
-            help=f"default: {_NONE[field.name] if words is None else words}",
-            **_parsing(hints[field.name]),
-        )
-    parser.add_argument("--split", metavar="HIGH/LOW", help="e.g. 10/90; sets --high-share")
+        choices = {"choices": tuple(ALGORITHMS)} if field.name == "algorithm" else {}
+        _add(shared, field, hints[field.name], default, **choices)
+    shared.add_argument("--split", metavar="HIGH/LOW", help="sets --high-share, e.g. 10/90")
+    for group in option_groups():
+        options = parser.add_argument_group(group.title, f"of {', '.join(group.algorithms)}")
+        hints = typing.get_type_hints(group.kind)
+        for field in group.options:
+            _add(options, field, hints[field.name], Later(_written(field, field.default)))
 
 
 def chosen_config(arguments: argparse.Namespace, **fixed: Any) -> TrainConfig:
-    """Build the config that was asked for.
+    """Build the config that the user chose.
 
     Args:
         arguments: parsed.
         fixed: fields that something else decides.
 
     Raises:
-        ValueError: a field is out of its range.
+        ValueError: a value is out of its range, or the algorithm does not take an option.
     """
-    chosen = {field.name: getattr(arguments, field.name) for field in fields(TrainConfig)}
+    names = [*SHARED, *(field.name for group in option_groups() for field in group.options)]
+    given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
     if arguments.split is not None:
         from zo_core.data import parse_split
 
-        chosen["high_share"] = parse_split(arguments.split)
-    return TrainConfig(**(chosen | fixed))
+        given["high_share"] = parse_split(arguments.split)
+    return train_config(**(given | fixed))
 
 
-def _parsing(hint: Any) -> dict[str, Any]:
-    """Say how argparse reads a config field of some type."""
+def _add(
+    group: argparse._ArgumentGroup, field: Field[Any], hint: Any, default: Any, **reading: Any
+) -> None:
+    """Add one option; the help ends with its default."""
+    later = isinstance(default, Later)
+    words = default.words if later else _written(field, default)
+    group.add_argument(
+        f"--{field.name.replace('_', '-')}",
+        default=None if later else default,
+        help=f"{option_of(field).help}{_range(field)}; default: {words}".replace("%", "%%"),
+        **(reading or _reading(field, hint)),
+    )
+
+
+def _range(field: Field[Any]) -> str:
+    option = option_of(field)
+    return "" if option.choices or not option.rule else f", {option.rule.removeprefix('must be ')}"
+
+
+def _written(field: Field[Any], default: Any) -> str:
+    none = option_of(field).none
+    return none if default is None and none is not None else str(default)
+
+
+def _reading(field: Field[Any], hint: Any) -> dict[str, Any]:
+    """Say how argparse reads an option of some type."""
     if hint is bool:
         return {"action": argparse.BooleanOptionalAction}
-    if typing.get_origin(hint) is typing.Literal:
-        return {"choices": typing.get_args(hint)}
+    if option_of(field).choices:
+        return {"choices": option_of(field).choices}
     if isinstance(hint, types.UnionType):  # int | None
         hint = typing.get_args(hint)[0]
     return {"type": hint, "metavar": hint.__name__.upper()}

@@ -34,7 +34,6 @@ EXAMPLES = """\
 def register(commands: Any) -> None:
     """Add the sub-command's parser: one option for each field of the config."""
     parser = add_command(commands, "train", __doc__, EXAMPLES)
-    add_config_options(parser, forward="auto")  # a library's runs are alike; a command's are fast
     parser.add_argument("--data-dir", type=Path, help="folder of data sets that are files")
     parser.add_argument("--download", action="store_true", help="fetch a missing data set")
     parser.add_argument(
@@ -55,6 +54,7 @@ def register(commands: Any) -> None:
         metavar="DIR",
         help="for the record, beside those of other runs; default: zobench-results/<time>",
     )
+    add_config_options(parser, forward="auto")  # a library's runs are alike; a command's are fast
     parser.set_defaults(run=run)
 
 
@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
             "goes on from there"
         )
         return EXIT_INTERRUPTED
-    made = _as_record(run_as_json(record, region.to_json()))
+    made = _as_record(run_as_json(record, region.to_json()) | {"label": training.label})
     path = write_record(folder, made)
     if arguments.json:
         print_json(made.to_json())

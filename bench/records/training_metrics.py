@@ -78,9 +78,7 @@ def run_as_json(record: Any, peak: Mapping[str, Any]) -> dict[str, Any]:
         record: zo_core.federation.record.TrainingRecord.
         peak: devices.Measurement of the run, as JSON.
     """
-    from dataclasses import asdict
-
-    return asdict(record) | {"verdict": record.verdict, "memory": dict(peak)}
+    return dict(record.to_json()) | {"verdict": record.verdict, "memory": dict(peak)}
 
 
 def training_metrics(runs: Sequence[Run]) -> dict[str, Metric]:

@@ -69,7 +69,7 @@ def cell_run(variant: str, dataset: str, options: Options, folder: Path, tell: T
 def frontier_cells(variant: str, dataset: str, seeds: int) -> list[Cell]:
     """Make the cells of a variant, one a seed."""
     from bench.sweeps.cell import Cell
-    from zo_core.config import TrainConfig
+    from zo_core.algorithms import taken_by, train_config
     from zo_core.data.resources import parse_split
 
     chosen = {
@@ -78,7 +78,8 @@ def frontier_cells(variant: str, dataset: str, seeds: int) -> list[Cell]:
         "high_share": parse_split(FRONTIER_SPLIT),
         **FRONTIER_VARIANTS[variant],
     }
-    return [Cell(config=TrainConfig(**chosen, run_seed=seed)) for seed in range(seeds)]
+    taken = taken_by(chosen["algorithm"], chosen)
+    return [Cell(config=train_config(**taken, run_seed=seed)) for seed in range(seeds)]
 
 
 def check_frontier(options: Options) -> None:

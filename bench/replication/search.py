@@ -18,7 +18,7 @@ from bench.replication.spec import TableScale
 from bench.sweeps.cell import Cell, CellStore
 from bench.sweeps.engines import Workplace
 from bench.sweeps.halving import Candidate, Rung, Trial, best_of, halve, sample_grid
-from zo_core.config import TrainConfig
+from zo_core.algorithms import taken_by, train_config
 from zo_core.data.resources import parse_split
 
 FIRST_SEED: Final = 1000  # tables use seeds from 0 on, below this one
@@ -131,7 +131,9 @@ def search_cell(
     chosen = {**scale.base, **stage.fields, **fields, "algorithm": stage.algorithm}
     chosen |= {"rounds": rounds, "pivot": round(scale.pivot_share * rounds), "eval_every": rounds}
     chosen["high_share"] = parse_split(SPLITS[seed_index % len(SPLITS)])
-    return Cell(config=TrainConfig(**chosen, run_seed=FIRST_SEED + seed_index))
+    return Cell(
+        config=train_config(**taken_by(stage.algorithm, chosen), run_seed=FIRST_SEED + seed_index)
+    )
 
 
 def holdout_accuracy(training: Mapping[str, Any], high_share: float) -> float | None:

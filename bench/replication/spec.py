@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.sweeps.cell import Cell
+from zo_core.algorithms import taken_by, train_config
 from zo_core.config import TrainConfig
 from zo_core.data.resources import parse_split
 
@@ -89,7 +90,7 @@ def config_of(
     chosen["pivot"] = round(share * chosen["rounds"])
     chosen["high_share"] = parse_split(row.one_split or split)
     chosen["zo_server_lr"] = chosen.get("zo_server_lr", 1.0) * row.rate_factor
-    return TrainConfig(**chosen, run_seed=run_seed)
+    return train_config(**taken_by(chosen["algorithm"], chosen), run_seed=run_seed)
 
 
 def cells_of(

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.records.store import StoreError, replacing
+from zo_core.algorithms import train_config
 from zo_core.config import TrainConfig
 
 CELLS = "cells"  # folder below a run's output folder
 SCHEMA = "zobench-cell/1"
-_DEFAULTS = TrainConfig().to_json()
+_DEFAULT_ALGORITHM = "zowarmup"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,9 @@ class Cell:
         runs valid; a default that changes is caught by :meth:`CellStore.read`.
         """
         fields = self.config.to_json()
-        chosen = {name: value for name, value in fields.items() if value != _DEFAULTS[name]}
+        defaults = train_config(self.config.algorithm).to_json()
+        defaults["algorithm"] = _DEFAULT_ALGORITHM
+        chosen = {name: value for name, value in fields.items() if value != defaults[name]}
         canonical = json.dumps(chosen, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 

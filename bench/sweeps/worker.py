@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,7 @@ def run_cells(
     """Train one config after the other, all of one data set.
 
     Args:
-        configs: fields of zo_core.config.TrainConfig.
+        configs: what zo_core.algorithms.train_config takes.
         data_dir: folder of a data set that is files.
         verify: compare its checksums.
         device: a torch device.
@@ -35,11 +34,11 @@ def run_cells(
     Returns:
         For each config what :func:`summary` says.
     """
-    from zo_core.config import TrainConfig
+    from zo_core.algorithms import train_config
     from zo_core.data import load_dataset
     from zo_core.federation.simulation.training import Training
 
-    chosen = [TrainConfig(**config) for config in configs]
+    chosen = [train_config(**config) for config in configs]
     folder = None if data_dir is None else Path(data_dir)
     dataset = load_dataset(chosen[0].dataset, data_dir=folder, verify=verify)
     found = []
@@ -52,7 +51,7 @@ def run_cells(
 
 def summary(training: Training) -> dict[str, Any]:
     """Return a finished run's record, small, with the hand-over's hash and a client's peaks."""
-    data = asdict(training.record)
+    data = training.record.to_json()
     shares = data.pop("zero_shares")
     data.pop("config")
     data["zero_share"] = sum(shares) / len(shares) if shares else None

@@ -60,7 +60,7 @@ def measure_variants(
     """Measure a client's round in each way that a variant can be run.
 
     Args:
-        variants: fields of TrainConfig, by name.
+        variants: arguments of train_config, by name.
         repeats: of the time, at least 1; one more comes first, unmeasured.
         data_dir: folder of a data set that is files.
         verify: compare its checksums.
@@ -87,17 +87,17 @@ def measure_variants(
 def _measure(
     fields: Mapping[str, Any], repeats: int, dataset: Dataset, chosen: Sequence[str] | None
 ) -> VariantCosts:
-    from zo_core.config import TrainConfig
+    from zo_core.algorithms import train_config
     from zo_core.federation.simulation.training import Training
 
-    phases = Training(TrainConfig(**fields), dataset).schedule.algorithm.phases
+    phases = Training(train_config(**fields), dataset).schedule.algorithm.phases
     # the first round of each phase is reached at once: what a client does depends on no weight
     short = {**fields, "rounds": len(phases), "pivot": min(1, fields["pivot"])}
-    training = Training(TrainConfig(**short), dataset)
+    training = Training(train_config(**short), dataset)
     clients = [client for phase in range(len(phases)) for client in _clients(training, phase)]
 
     def costs(changes: Mapping[str, Any]) -> Costs | NotAdmitted:
-        methods = _methods(TrainConfig(**{**short, **changes}), training.high)
+        methods = _methods(train_config(**{**short, **changes}), training.high)
         try:
             return Costs(costs=tuple(client.costs(methods, repeats) for client in clients))
         except ValueError as error:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from zo_core.algorithms import train_config
 from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
-from zo_core.config import TrainConfig
 from zo_core.data import load_dataset
 from zo_core.edge.export import export_model
 from zo_core.edge.load import load_replica
@@ -102,12 +102,12 @@ def train_with_edge_clients(config: dict[str, Any]) -> dict[str, Any]:
     """Run one training with every low-resource client on ONNX Runtime in phase two.
 
     Args:
-        config: fields of zo_core.config.TrainConfig; the algorithm is ZOWarmUp.
+        config: what zo_core.algorithms.train_config takes; the algorithm is ZOWarmUp.
 
     Returns:
         The training's record as plain data, with "edge_digest" and "rounds_checked".
     """
-    chosen = TrainConfig(**config)
+    chosen = train_config(**config)
     training = Training(chosen, load_dataset(chosen.dataset))
     warm_up, zeroth_order = training.schedule.algorithm.phases
     inner = zeroth_order.method
@@ -119,7 +119,7 @@ def train_with_edge_clients(config: dict[str, Any]) -> dict[str, Any]:
     training.schedule = Schedule(chosen, changed)
     record = training.run()
     assert method.edge is not None
-    return asdict(record) | {
+    return record.to_json() | {
         "edge_digest": method.edge.digest().hex(),
         "rounds_checked": method.rounds_checked,
     }

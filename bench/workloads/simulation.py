@@ -53,14 +53,14 @@ def time_simulation(
 
 def _training(model: str, *, clients: int, images: int, directions: int, rounds: int) -> Training:
     """Build a run of phase two alone over random images, its steps too small to widen anything."""
-    from zo_core.config import TrainConfig
+    from zo_core.algorithms import train_config
     from zo_core.data import synthetic_blobs
     from zo_core.federation.simulation.training import Training
 
     data = synthetic_blobs(
         train_items=clients * images, test_items=10, channels=3, image_size=32, noise=1.0
     )
-    config = TrainConfig(
+    config = train_config(
         dataset="synthetic",
         model=model,
         run_seed=_RUN_SEED,

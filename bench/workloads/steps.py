@@ -200,17 +200,17 @@ def train(config: dict[str, Any]) -> dict[str, Any]:
     """Run one whole training in this process.
 
     Args:
-        config: fields of zo_core.config.TrainConfig.
+        config: what zo_core.algorithms.train_config takes.
 
     Returns:
         As :func:`bench.records.training_metrics.run_as_json` has it.
     """
     from bench.records.training_metrics import run_as_json
-    from zo_core.config import TrainConfig
+    from zo_core.algorithms import train_config
     from zo_core.data import load_dataset
     from zo_core.federation.simulation.training import Training
 
-    chosen = TrainConfig(**config)
+    chosen = train_config(**config)
     training = Training(chosen, load_dataset(chosen.dataset))
     with devices.measure() as region:
         record = training.run()

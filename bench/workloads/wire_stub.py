@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from zo_core.config import TrainConfig
+from zo_core.algorithms import train_config
 from zo_core.federation.mqtt.link import Topics
 from zo_core.federation.protocol.plan import Plan
 from zo_core.federation.protocol.serving import fresh_id
@@ -48,7 +48,7 @@ class StubTrainer:
             round_index=context.round_index,
             slot=self._slot,
             digest=self.replica.digest_prefix(),
-            differences=np.zeros(self._plan.config.directions, np.float32),
+            differences=np.zeros(self._plan.scalars, np.float32),
         )
 
 
@@ -59,7 +59,7 @@ def stub_replica(weights: int) -> Replica:
 
 def stub_plan(method: str, *, clients: int, cohort: int, rounds: int) -> Plan:
     """Make a plan of stub rounds, "zo" or "fedavg"."""
-    config = TrainConfig(
+    config = train_config(
         algorithm="mezo" if method == "zo" else "fedavg",
         clients=clients,
         high_share=0.5,

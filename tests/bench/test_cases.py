@@ -48,3 +48,10 @@ def test_parameters_fit_their_case(file: str, scale: Any) -> None:
             for name, part in zip(split, row, strict=True):
                 if hints[name] in (str, int, float):
                     assert isinstance(part, hints[name]), (case.__name__, name, part)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_no_case_reads_records(file: str) -> None:
+    """But for the frontier's, which looks up what it has recorded before it was interrupted."""
+    module = importlib.import_module(f"bench.cases.{file}")
+    assert hasattr(module, "read_records") == (file == "bench_frontier")

@@ -104,6 +104,7 @@ def test_report_of_a_folder_without_records_says_what_to_do(
     assert "zobench run" in capsys.readouterr().err
 
 
+@pytest.mark.process
 def test_the_module_is_the_same_command() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "bench", "--version"], capture_output=True, text=True, check=True

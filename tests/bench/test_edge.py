@@ -17,6 +17,7 @@ from bench.report.groups.edge import edge_tables
 from bench.workloads import edge_limit
 
 
+@pytest.mark.slow
 def test_low_resource_clients_without_torch_end_with_the_servers_digest() -> None:
     """GIVEN a run whose low-resource clients are on ONNX Runtime WHEN it ends THEN every round's
     result led both back ends to one digest, and the accuracy is the all-torch run's.

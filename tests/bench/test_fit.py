@@ -133,6 +133,8 @@ def predicting_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fit, "_run", run)
 
 
+@pytest.mark.slow
+@pytest.mark.process
 @LINUX
 @pytest.mark.usefixtures("predicting_here")
 def test_under_a_limit_between_them_zo_completes_and_backprop_does_not() -> None:
@@ -150,6 +152,7 @@ def test_under_a_limit_between_them_zo_completes_and_backprop_does_not() -> None
 _BOTH: Any = (("zo", "fedavg"), (384,))
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("predicting_here")
 def test_the_command_prints_json_and_stores_its_record(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

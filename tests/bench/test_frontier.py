@@ -252,6 +252,7 @@ def test_every_point_of_the_charts_is_a_row_that_names_its_record() -> None:
     assert targets[-1][1].detail == "(No. 3)"
 
 
+@pytest.mark.process
 def test_costs_of_a_real_round_tell_the_families_apart() -> None:
     base = {"dataset": "digits", "model": "cnn", "rounds": 4, "pivot": 2, "local_epochs": 1}
     variants = {

@@ -13,6 +13,8 @@ import pytest
 
 from bench.records.validate import check
 
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is no signal there")
 def test_ctrl_c_leaves_valid_partial_results_and_a_report(tmp_path: Path) -> None:

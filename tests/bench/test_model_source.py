@@ -147,6 +147,7 @@ def test_a_module_that_is_not_there_says_so(own: str) -> None:
         load_model("no_such_module:tiny")
 
 
+@pytest.mark.process
 def test_a_model_is_tried_in_a_process_of_its_own(own: str) -> None:
     assert check_model("resnet18") == "resnet18"
     with pytest.raises(ValueError, match="no trainable parameter"):

@@ -12,7 +12,12 @@ import browser as chromium
 import pytest
 from optional import needs
 
-pytestmark = needs("chromium", "chromedriver")
+pytestmark = [
+    needs("chromium", "chromedriver"),
+    pytest.mark.browser,
+    pytest.mark.process,
+    pytest.mark.network,
+]
 
 _WIDER = """
 const limit = document.documentElement.clientWidth;

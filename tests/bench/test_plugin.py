@@ -16,6 +16,8 @@ from bench.records.store import read_records
 from bench.suite.suite import Suite
 from bench.suite.table_options import TABLE_OPTIONS
 
+pytestmark = pytest.mark.process
+
 OWN = """
 from torch import nn
 def tiny():

@@ -8,7 +8,6 @@ import socket
 import subprocess
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
 
@@ -21,9 +20,11 @@ from bench.cli import serve, train
 from bench.cli.embedded import outer_address, own_address, start_embedded
 from bench.cli.link_options import port_of, topics_of
 from bench.cli.round_table import RoundTable
+from zo_core.algorithms.configs import option_groups
 from zo_core.config import TrainConfig
 from zo_core.data import load_dataset
 from zo_core.federation.mqtt.loops import server_link
+from zo_core.options import declared
 
 TLS = ("--ca", "ca.pem", "--certificate", "broker.pem", "--key", "broker.key")
 RECIPE = """
@@ -66,6 +67,7 @@ def connect_to_itself(*words: str) -> None:
         link.open(own_address(arguments.listen), port_of(arguments), security)
 
 
+@pytest.mark.network
 @needs("amqtt", "paho", "openssl")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("words", [("--insecure",), TLS], ids=["plain", "tls"])
@@ -83,12 +85,14 @@ def test_a_server_reaches_its_own_broker_at_an_address_of_the_network(
     connect_to_itself("--listen", address, "--port", str(free_port()), *words)
 
 
+@pytest.mark.network
 @needs("amqtt", "paho")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_server_reaches_its_own_broker_that_listens_everywhere() -> None:
     connect_to_itself("--listen", "0.0.0.0", "--port", str(free_port()), "--insecure")
 
 
+@pytest.mark.network
 @needs("amqtt", "paho", "pwdlib")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_server_reaches_its_own_broker_by_password(
@@ -123,6 +127,7 @@ def test_a_broker_that_its_server_would_miss_is_a_mistake(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.network
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -188,9 +193,10 @@ def options_of(command: ModuleType) -> dict[str, argparse.Action]:
 @pytest.mark.parametrize("command", [serve, train])
 def test_help_tells_the_default_that_the_command_uses(command: ModuleType) -> None:
     options = options_of(command)
-    for field in fields(TrainConfig):
+    method = [field for group in option_groups() for field in group.options]
+    for field in [*declared(TrainConfig), *method]:
         option = options[field.name]
-        told = str(option.help).removeprefix("default: ")
+        told = str(option.help).rpartition("default: ")[2]
         assert told != "None", field.name
         if option.default is not None:
             assert told == str(option.default), field.name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.step_variants import BACKPROP_VARIANTS, FORWARD_VARIANTS, PLAIN
 from bench.workloads.low_memory_steps import FRUGAL_METHODS
-from zo_core.config import TrainConfig
+from zo_core.algorithms import train_config
 from zo_core.first_order.memory_efficient_backprop import BACKPROP
 
 ALL = (*BACKPROP_VARIANTS, *FORWARD_VARIANTS)
@@ -19,4 +19,4 @@ def test_each_variant_is_one_of_the_engines_and_measured_as_a_step() -> None:
     assert {variant.backprop for variant in BACKPROP_VARIANTS} == BACKPROP.keys() - {PLAIN}
     assert {variant.method for variant in ALL} <= set(FRUGAL_METHODS)
     for variant in ALL:
-        TrainConfig(algorithm="fedavg", **variant.settings)
+        train_config(algorithm="fedavg", **variant.settings)

@@ -6,7 +6,6 @@ import json
 import os
 import pickle
 import signal
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from rich.console import Console
 from bench.__main__ import main
 from bench.cli.train_progress import showing_progress, stopping_on_interrupt
 from bench.records.store import read_records
-from zo_core.config import TrainConfig
+from zo_core.algorithms import train_config
 from zo_core.federation.record import TrainingRecord
 from zo_core.federation.simulation.training import Training
 
@@ -143,7 +142,7 @@ def test_without_a_terminal_a_line_comes_now_and_then(
 ) -> None:
     times = iter([0.0, 1.0, 16.0, 17.0, 40.0])
     monkeypatch.setattr("bench.cli.train_progress.time.monotonic", lambda: next(times))
-    config = replace(TrainConfig(), rounds=100, pivot=10)
+    config = train_config(rounds=100, pivot=10)
     record = TrainingRecord(config=config, high=(0,), up_payload_bytes=2_500_000)
     with showing_progress(Console(soft_wrap=True), 100) as show:
         for done in (1, 2, 3, 4):

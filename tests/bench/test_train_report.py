@@ -17,12 +17,12 @@ from bench.report.groups.train import train_sentences, train_tables
 from bench.report.page import write_report
 from bench.report.reproduce import command_lines
 from bench.report.sections import SECTIONS
-from zo_core.config import TrainConfig
+from zo_core.algorithms import train_config
 
 
 def training(seed: int = 0, *, end: float = 0.875, verdict: str = "converged") -> Record:
     """Make the record of a training of 10 clients with two evaluations; it ends at a share."""
-    config = TrainConfig(run_seed=seed, clients=10, rounds=40, pivot=20).to_json()
+    config = train_config(run_seed=seed, clients=10, rounds=40, pivot=20).to_json()
     point = dict.fromkeys(("high_accuracy", "low_accuracy", "worst_decile_accuracy"), None)
     curve = [
         {**point, "rounds_done": done, "test_accuracy": share}

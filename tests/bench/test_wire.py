@@ -38,6 +38,8 @@ def test_a_stub_plan_draws_all_of_a_small_fleet() -> None:
     assert [len(plan.context_of(r).cohort) for r in range(3)] == [5, 5, 5]
 
 
+@pytest.mark.network
+@pytest.mark.process
 @needs("paho", "mosquitto")
 def test_a_fleet_in_one_thread_loses_no_message() -> None:
     done = measure_fleet(12, rounds=5, burn_in=1)

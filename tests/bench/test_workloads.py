@@ -105,12 +105,15 @@ def test_the_census_accounts_for_all_activations_at_the_peak() -> None:
         assert census["allocator_above_baseline"] >= peak
 
 
+@pytest.mark.process
 def test_a_training_process_loads_no_library_that_it_does_not_need() -> None:
     run = devices.run_isolated("bench_children:heavy_imports_of_a_training")
     assert run.status == "ok", run.error
     assert run.value == []
 
 
+@pytest.mark.slow
+@pytest.mark.process
 def test_a_measured_process_holds_no_library_that_it_does_not_need() -> None:
     for method in ("zo", "fedavg", "backprop-layerwise"):
         run = devices.run_isolated("bench_children:heavy_imports_of_a_step", method)

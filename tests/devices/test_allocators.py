@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from devices.known_sizes import ALLOWED_ERROR_BYTES, MIB
+from known_sizes import ALLOWED_ERROR_BYTES, MIB
 
 from devices import detect, run_isolated
 from devices.allocator import find_allocator, without_allocators

@@ -163,6 +163,7 @@ def test_without_a_device_the_error_says_what_to_do() -> None:
         pass
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_real_device_tells_a_known_allocation() -> None:
     with measure_device() as region:

@@ -150,6 +150,7 @@ def test_the_hottest_zone_counts(tmp_path: Path) -> None:
     assert temperature_c(tmp_path) == pytest.approx(73.625)
 
 
+@pytest.mark.process
 def test_versions_are_told_without_importing_the_libraries() -> None:
     result = run_isolated("devices_children:versions_and_modules")
 
@@ -158,6 +159,7 @@ def test_versions_are_told_without_importing_the_libraries() -> None:
     assert {"numpy", "torch"}.isdisjoint(modules)
 
 
+@pytest.mark.process
 def test_the_thread_count_follows_the_environment() -> None:
     result = run_isolated("devices_children:detected_threads", env={"OMP_NUM_THREADS": "3"})
 
@@ -216,6 +218,7 @@ def test_the_clock_waits_for_cuda_only_where_it_is_in_use(
     assert len(waits) == (2 if initialised else 0)
 
 
+@pytest.mark.process
 def test_the_clock_imports_no_torch() -> None:
     assert run_isolated("devices_children:clock_and_modules").value is False
 

@@ -15,6 +15,8 @@ import pytest
 
 from devices import run_isolated
 
+pytestmark = pytest.mark.process
+
 HEAVY = {"pytest", "_pytest", "matplotlib", "sklearn", "torch", "numpy", "scipy"}
 
 

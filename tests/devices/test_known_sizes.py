@@ -16,6 +16,8 @@ from known_sizes import (
 from devices import run_isolated
 from devices.peaks import high_water_mark_resets
 
+pytestmark = pytest.mark.process
+
 RUNS = 2  # the campaign, `python tests/devices/known_sizes.py`, does more
 
 needs_high_water_mark = pytest.mark.skipif(
@@ -23,6 +25,7 @@ needs_high_water_mark = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 @needs_high_water_mark
 @pytest.mark.parametrize("allocator", ALLOCATORS)
 def test_the_best_meter_reads_every_known_size_within_2_mib(allocator: str) -> None:

@@ -12,6 +12,8 @@ from devices.child_exit import Ended, judge
 from devices.limits import open_limit
 from devices.session_limits import lower_limit
 
+pytestmark = pytest.mark.process
+
 MIB = 1 << 20
 LIMIT_BYTES = 200 * MIB
 

@@ -180,6 +180,7 @@ def test_energy_is_none_with_a_reason_unless_a_meter_is_given() -> None:
     assert given.joules.value == 2.5
 
 
+@pytest.mark.process
 def test_an_exception_in_the_region_leaves_a_valid_measurement_and_passes_through() -> None:
     result = run_isolated("devices_children:raising_in_region")
 
@@ -257,6 +258,7 @@ def test_a_mark_that_is_writable_but_does_not_reset_is_found_out(
     peaks.high_water_mark_resets.cache_clear()
 
 
+@pytest.mark.process
 @pytest.mark.skipif(
     not hasattr(os, "getuid") or cgroup.own_group() is None, reason="needs a memory control group"
 )

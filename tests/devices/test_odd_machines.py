@@ -23,7 +23,7 @@ from devices.limits import CgroupLimit
 from devices.memory import huge_page_mode, read_host_memory
 from devices.sensors import find_rails, find_rapl_zones
 from devices.thermal import temperature_c, throttling
-from devices.traffic import count_traffic, read_counters
+from devices.traffic import _has_capabilities, count_traffic, read_counters
 
 GROUP_V1, GROUP_V2 = "sys/fs/cgroup/memory/job", "sys/fs/cgroup/user.slice"
 # A machine with everything that some reader looks for.
@@ -141,6 +141,7 @@ READERS: list[Callable[[Path], object]] = [
     *(read_host_memory, find_rapl_zones, temperature_c, throttling),
     *(energy_of, traffic_of, groups_of),
     lambda root: read_counters("eth0", root),
+    lambda root: _has_capabilities(root / "proc/self/status"),
     lambda root: [read() for read in find_rails(root).values()],
 ]
 

@@ -13,6 +13,8 @@ from devices_children import hang
 
 from devices import SideBySide, run_isolated
 
+pytestmark = pytest.mark.process
+
 
 def sleeper(folder: Path, name: str) -> None:
     """Wait for a child that never ends."""

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from zo_core.algorithms import build_algorithm
-from zo_core.config import TrainConfig
+from zo_core.algorithms import build_algorithm, train_config
 from zo_core.federation import Replica, run_round, sample_cohort
 from zo_core.method import ClientData, RoundContext
 
@@ -38,7 +37,7 @@ def data(slot: int) -> ClientData:
 
 def digest_after(algorithm: str, run_seed: int) -> str:
     """Run the method's last phase from zero; hash every result and the state at the end."""
-    config = TrainConfig(
+    config = train_config(
         algorithm=algorithm, clients=CLIENTS, rounds=ROUNDS, pivot=0, zo_cohort=3, warmup_cohort=1
     )
     phase = build_algorithm(config, (0,)).phases[-1]

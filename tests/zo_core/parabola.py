@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from zo_core.algorithms import build_algorithm
+from zo_core.algorithms import build_algorithm, taken_by, train_config
 from zo_core.config import TrainConfig
 from zo_core.federation import Replica, RoundRecord, run_round, sample_cohort
 from zo_core.method import Algorithm, ClientData, Method, RoundContext
@@ -89,7 +89,7 @@ def config(algorithm: str, **changes: Any) -> TrainConfig:
         fields["directions"] = DIM
     if algorithm == "warmup-partial":  # a part of theta alone ends where it began
         fields["trained"] = "last-3"
-    return TrainConfig(**{**fields, **changes})
+    return train_config(**{**taken_by(algorithm, fields), **changes})
 
 
 @dataclass

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from zo_core.config import TrainConfig
+from zo_core.algorithms import train_config
 from zo_core.data import synthetic_blobs
 from zo_core.federation.simulation.training import Training
 from zo_core.models import count_parameters
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
-CONFIG = TrainConfig(
+CONFIG = train_config(
     dataset="synthetic",
     clients=5,
     high_share=0.4,

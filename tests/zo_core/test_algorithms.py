@@ -115,7 +115,6 @@ def test_a_clients_update_leaves_the_replica_as_it_was(name: str) -> None:
 @ROWS
 def test_its_rounds_add_up_and_its_pools_are_its_clients(name: str) -> None:
     algorithm = build_algorithm(config(name), (0, 2, 3))
-    assert algorithm.name == name
     rounds = {"heterofl": 45}.get(name, 30)  # as many bytes as 30 rounds of whole networks
     assert algorithm.rounds == rounds
     assert algorithm.phase_at(rounds - 1) is algorithm.phases[-1]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from zo_core.config import TrainConfig
+from zo_core.algorithms import train_config
 from zo_core.data import Dataset, load_dataset
 from zo_core.federation.record import TrainingRecord
 from zo_core.federation.simulation.run_checkpoint import (
@@ -36,7 +36,7 @@ def digits() -> Dataset:
 
 
 def training(**changes: Any) -> Training:
-    return Training(TrainConfig(**{**SMALL, **changes}), digits())
+    return Training(train_config(**{**SMALL, **changes}), digits())
 
 
 class StoppedError(Exception):
@@ -89,13 +89,13 @@ KILLED = SMALL | {"dataset": "synthetic", "rounds": 12}
 _ENDLESSLY_KILLED = """
 import os, random, signal, sys, torch
 from pathlib import Path
-from zo_core.config import TrainConfig
+from zo_core.algorithms import train_config
 from zo_core.data import load_dataset
 from zo_core.federation.simulation.run_checkpoint import resume_, save
 from zo_core.federation.simulation.training import Training
 torch.set_num_threads(1)
 folder, doomed = Path(sys.argv[2]), int(sys.argv[3])
-config = TrainConfig(**eval(sys.argv[1]))
+config = train_config(**eval(sys.argv[1]))
 run = Training(config, load_dataset(config.dataset))
 resume_(run, folder)
 def kill(record):
@@ -105,13 +105,14 @@ print(run.run(kill, save=lambda: save(run, folder), save_every=2).digest)
 """
 
 
+@pytest.mark.process
 def test_a_run_that_is_killed_three_times_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
     # GIVEN three rounds at random; WHEN a process is killed after each, and another one goes on
     for doomed in sorted(random.sample(range(1, KILLED["rounds"]), 3)):
         assert run_until(tmp_path, doomed).returncode == -signal.SIGKILL, doomed
     last = run_until(tmp_path, -1)
     # THEN the last one ends with the digest of a run that nobody killed
-    whole = Training(TrainConfig(**KILLED), load_dataset("synthetic")).run()
+    whole = Training(train_config(**KILLED), load_dataset("synthetic")).run()
     assert last.stdout.strip() == whole.digest
 
 

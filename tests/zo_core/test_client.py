@@ -66,6 +66,7 @@ def test_correct_items_are_counted_over_all_micro_batches(folder: Path) -> None:
     assert replica._forward.evaluate(x, y, micro_batch=9)[1] == 33  # type: ignore[union-attr]
 
 
+@pytest.mark.process
 def test_the_client_holds_its_weights_once(tmp_path: Path) -> None:
     """GIVEN 160 MB of weights WHEN a client loads and computes THEN 1.3 times that is used.
 
@@ -79,6 +80,7 @@ def test_the_client_holds_its_weights_once(tmp_path: Path) -> None:
     assert 1.0 < run.value["extra_bytes"] / (40 * features) < 1.3
 
 
+@pytest.mark.process
 def test_a_clients_process_loads_numpy_and_onnxruntime_alone(folder: Path) -> None:
     run = devices.run_isolated("zo_core_children:client_round", str(folder), 12)
     assert run.status == "ok", run.error

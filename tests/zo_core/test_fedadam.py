@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -230,7 +229,10 @@ def test_a_late_joiner_without_torch_replays_the_log_from_the_hand_over() -> Non
 
 
 def test_rates_of_other_phases_do_not_leak_into_adams() -> None:
-    chosen = config("zowarmup-fedadam", server_lr=7.0, zo_server_lr=7.0)
+    for rate in ("server_lr", "zo_server_lr"):
+        with pytest.raises(ValueError, match=f"^{rate} must be left out for zowarmup-fedadam"):
+            config("zowarmup-fedadam", **{rate: 7.0})
+    chosen = config("zowarmup-fedadam")
     warm_up, zeroth_order = (p.method for p in build_algorithm(chosen, (0, 2, 3)).phases)
     assert warm_up.server_lr == zeroth_order.adam_lr == 0.05  # type: ignore[attr-defined]
     assert zeroth_order.lr == 1.0  # type: ignore[attr-defined]
@@ -238,5 +240,5 @@ def test_rates_of_other_phases_do_not_leak_into_adams() -> None:
 
 
 def test_phase_two_needs_the_grid() -> None:
-    with pytest.raises(ValueError, match="grid must be True for zowarmup-fedadam, got False"):
-        build_algorithm(replace(config("zowarmup-fedadam"), grid=False), (0,))
+    with pytest.raises(ValueError, match=r"grid must be left out for zowarmup-fedadam.*got False"):
+        config("zowarmup-fedadam", grid=False)

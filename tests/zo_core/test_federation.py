@@ -13,7 +13,7 @@ import torch
 from parabola import DIM, Parabola, Run, client, start
 from torch import nn
 
-from zo_core.config import TrainConfig
+from zo_core.algorithms import train_config
 from zo_core.data import Dataset
 from zo_core.federation import ForkError, Replica, RoundLog, RoundRecord, run_round, sample_cohort
 from zo_core.federation.protocol.catch_up import choose, pack
@@ -263,14 +263,14 @@ def digits() -> Dataset:
 @cache
 def trained(**changes: Any) -> Training:
     """A run to its end, which no test changes."""
-    training = Training(TrainConfig(**{**SMALL, **changes}), digits())
+    training = Training(train_config(**{**SMALL, **changes}), digits())
     training.run()
     return training
 
 
 def test_a_run_is_fixed_by_its_config() -> None:
     first, other = trained(run_seed=3).record, trained(run_seed=4).record
-    second = Training(TrainConfig(**SMALL, run_seed=3), digits()).run()
+    second = Training(train_config(**SMALL, run_seed=3), digits()).run()
     assert first.digest == second.digest != other.digest
     assert [e.test_accuracy for e in first.curve] == [e.test_accuracy for e in second.curve]
     assert (first.up_payload_bytes, first.down_payload_bytes) == (
@@ -302,7 +302,7 @@ def test_a_runs_bytes_are_the_sum_of_its_messages() -> None:
 
 @pytest.mark.parametrize("norm", ["group", "batch"])
 def test_zo_rounds_touch_no_buffer_and_a_late_joiner_ends_at_the_servers_digest(norm: str) -> None:
-    training = Training(TrainConfig(**SMALL, norm=norm), digits())
+    training = Training(train_config(**SMALL, norm=norm), digits())
     buffers = training.replica.module.buffers
     for round_index in range(3):
         training.step(round_index)
@@ -312,7 +312,7 @@ def test_zo_rounds_touch_no_buffer_and_a_late_joiner_ends_at_the_servers_digest(
         training.step(round_index)
         training.evaluate()
     assert all(torch.equal(a, b) for a, b in zip(frozen, buffers(), strict=True))
-    late = Replica(Training(TrainConfig(**SMALL, norm=norm, run_seed=99), digits()).replica.module)
+    late = Replica(Training(train_config(**SMALL, norm=norm, run_seed=99), digits()).replica.module)
     assert training.log is not None
     log_method = training.schedule.phase_at(4).method
     assert late.digest() != training.replica.digest()
@@ -339,7 +339,7 @@ DIVERGING: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("how", DIVERGING)
 def test_a_run_that_diverges_is_a_record_with_a_reason(how: str) -> None:
     changes, reason = DIVERGING[how]
-    training = Training(TrainConfig(**{**SMALL, **changes}), digits())
+    training = Training(train_config(**{**SMALL, **changes}), digits())
     record = training.run()
     assert record.outcome == "diverged"
     assert record.reason is not None
@@ -360,7 +360,7 @@ def test_baselines_run_without_a_hand_over() -> None:
 
 
 def test_only_the_capable_warm_up() -> None:
-    training = Training(TrainConfig(**SMALL), digits())
+    training = Training(train_config(**SMALL), digits())
     assert len(training.high) == 2
     assert set(training.step(0).cohort) <= set(training.high)
 
@@ -379,11 +379,11 @@ def test_a_mistake_in_the_config_is_an_error_before_the_first_round(
     change: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        Training(TrainConfig(**{**SMALL, **change}), digits())
+        Training(train_config(**{**SMALL, **change}), digits())
 
 
 def test_samples_of_a_context_are_the_cohorts_shards() -> None:
-    training = Training(TrainConfig(**SMALL), digits())
+    training = Training(train_config(**SMALL), digits())
     context = training.context_of(3)
     assert len(context.cohort) == len(context.samples) == 5
     assert context.samples == tuple(len(training.client_data(s).y) for s in context.cohort)

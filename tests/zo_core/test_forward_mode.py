@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from zo_core.config import TrainConfig
+from zo_core.algorithms import train_config
 from zo_core.data import synthetic_blobs
 from zo_core.federation.simulation.run_checkpoint import resume_, save
 from zo_core.federation.simulation.training import Training
@@ -17,7 +17,7 @@ from zo_core.loss.forward_mode import FORWARD_MODES, fastest_mode, try_forward_m
 from zo_core.loss.module_loss import mean_loss
 from zo_core.models import build_model
 
-CONFIG = TrainConfig(
+CONFIG = train_config(
     dataset="synthetic", clients=4, high_share=0.5, warmup_cohort=2, rounds=4, pivot=1, eval_every=4
 )
 

@@ -10,10 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from zo_core.algorithms import build_algorithm
+from zo_core.algorithms import build_algorithm, train_config
 from zo_core.algorithms.baselines.heterofl import HeteroFL, mask_absent
 from zo_core.algorithms.steps.averaging import NonFiniteWeightsError
-from zo_core.config import TrainConfig
 from zo_core.data import Dataset
 from zo_core.data.synthetic import synthetic_blobs
 from zo_core.federation import Replica, run_round
@@ -184,7 +183,7 @@ def test_there_are_fewer_rounds_the_more_clients_are_capable_for_the_same_bytes(
     rounds, cost = [], []
     half = 2_797_610 / 11_173_962  # half-width ResNet18 over the whole one
     for high in (5, 15, 25, 35, 45):
-        config = TrainConfig(algorithm="heterofl", model="resnet18", rounds=500)
+        config = train_config(algorithm="heterofl", model="resnet18", rounds=500)
         algorithm = build_algorithm(config, tuple(range(high)))
         rounds.append(algorithm.rounds)
         cost.append(algorithm.rounds * (high + (50 - high) * half) / 50)
@@ -195,9 +194,9 @@ def test_there_are_fewer_rounds_the_more_clients_are_capable_for_the_same_bytes(
 
 def test_a_model_of_one_width_is_refused_before_anything_runs() -> None:
     with pytest.raises(ValueError, match="LayerNorm cannot be narrowed"):
-        build_algorithm(TrainConfig(algorithm="heterofl", model="vit"), (0,))
+        build_algorithm(train_config(algorithm="heterofl", model="vit"), (0,))
     with pytest.raises(ValueError, match="unknown model 'x'; known: cnn"):
-        build_algorithm(TrainConfig(algorithm="heterofl", model="x"), (0,))
+        build_algorithm(train_config(algorithm="heterofl", model="x"), (0,))
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +206,7 @@ def blobs() -> Dataset:
 
 @pytest.mark.parametrize("norm", ["group", "batch"])
 def test_a_whole_run_learns_and_is_the_same_again(blobs: Dataset, norm: str) -> None:
-    config = TrainConfig(
+    config = train_config(
         algorithm="heterofl",
         dataset="synthetic",
         norm=norm,

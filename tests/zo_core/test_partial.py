@@ -14,9 +14,8 @@ from torch import nn
 
 from devices.tensor_memory import track_tensors
 from zo_core import cost_model
-from zo_core.algorithms import build_algorithm
+from zo_core.algorithms import build_algorithm, taken_by
 from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
-from zo_core.config import TrainConfig
 from zo_core.federation import ForkError, Replica
 from zo_core.first_order.trainable_part import trained_tensors, training_only
 from zo_core.grid import GridError
@@ -40,7 +39,7 @@ def shard(slot: int = 0, items: int = 6) -> ClientData:
 
 
 def method(name: str, **changes: Any) -> Any:
-    fields = {"trained": "last-1", "zo_server_lr": 0.01, **changes}
+    fields = {**taken_by(name, {"trained": "last-1", "zo_server_lr": 0.01}), **changes}
     return build_algorithm(config(name, **fields), (0,)).phases[-1].method
 
 
@@ -82,7 +81,7 @@ def test_a_part_that_is_not_there_is_refused(part: str, message: str) -> None:
 
 def test_a_config_knows_the_names_and_a_network_without_vectors_has_no_biases() -> None:
     with pytest.raises(ValueError, match="last-N"):
-        TrainConfig(trained="last")
+        config("warmup-partial", trained="last")
     with pytest.raises(ValueError, match="nothing to train by trained='bias-norm'"):
         trained_tensors(nn.Linear(2, 2, bias=False), "bias-norm")
 
@@ -236,7 +235,7 @@ def test_forwards_must_have_something_left() -> None:
     replica.snap_()
     with pytest.raises(ValueError, match="must leave some weights to forwards, got last-3"):
         method("zowarmup-elastic", trained="last-3").client_update(replica, shard(), CONTEXT)
-    with pytest.raises(ValueError, match="grid must be True for zowarmup-elastic"):
+    with pytest.raises(ValueError, match="grid must be left out for zowarmup-elastic"):
         method("zowarmup-elastic", grid=False)
 
 

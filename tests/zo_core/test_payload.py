@@ -307,6 +307,7 @@ def test_a_header_that_claims_too_much_is_refused(name: str) -> None:
         Payload.decode(ABSURD[name] + bytes(100))
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", ["dense of 2^60", "cohort of 2^32 - 1", "tensors"])
 def test_a_header_that_claims_too_much_is_refused_before_anything_is_allocated(name: str) -> None:
     result = devices.run_isolated(extra_bytes_of_payload, ABSURD[name].hex())

@@ -181,11 +181,13 @@ def test_an_unknown_distribution_is_an_error_that_lists_the_known() -> None:
         perturb_([normal(3)], 1, 0.5, distribution="cauchy")
 
 
+@pytest.mark.process
 def test_the_meter_of_the_next_test_sees_a_copy() -> None:
     result = devices.run_isolated(extra_bytes, "copy", 10_000_000)
     assert result.value is None or result.value > 0.9 * 40_000_000
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("operation", "elements"),
     [

@@ -1,8 +1,8 @@
-"""Each switch works from config to weights where it means something, and is refused elsewhere."""
+"""Each option works from config to weights in every method that declares it."""
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import Field
 from functools import cache
 from typing import Any
 
@@ -12,42 +12,59 @@ import torch
 from parabola import config, problem, start
 from torch import nn
 
-from zo_core.algorithms import ALGORITHMS, build_algorithm
-from zo_core.algorithms.registry import SWITCHES
-from zo_core.config import TrainConfig
+from zo_core.algorithms import ALGORITHMS, build_algorithm, taken_by
+from zo_core.algorithms.steps.zo_client import ZerothOrderOptions
 from zo_core.federation import Replica
 from zo_core.method import ClientData, RoundContext
+from zo_core.options import declared, option_of
 from zo_core.payloads.core import Payload
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
-PLAIN = {"zowarmup", "mezo", "mezo-single"}
-STEPS = PLAIN | {"zowarmup-fedadam", "zowarmup-hi-lo", "zowarmup-elastic"}
-ZEROTH_ORDER = STEPS | {"fedkseed", "zowarmup-fedkseed", "fedzo"}
-FIRST_ORDER = set(ALGORITHMS) - {"mezo", "mezo-single", "fedkseed", "fedzo"}
-# switch, what else it needs, the algorithms that it changes
-TABLE: list[tuple[dict[str, Any], set[str]]] = [
-    ({"distribution": "gaussian", "grid": False}, PLAIN),
-    ({"distribution": "sphere", "grid": False}, PLAIN),
-    ({"grid": False}, PLAIN),
-    ({"average": "sum", "zo_server_lr": 0.01}, STEPS),
-    ({"weighted": True}, STEPS - {"mezo-single"}),
-    ({"literal_tau": False, "zo_server_lr": 0.1}, ZEROTH_ORDER),
-    ({"local_steps": 3, "zo_server_lr": 1.0, "zo_client_lr": 0.02}, ZEROTH_ORDER),
-    ({"estimator": "forward"}, ZEROTH_ORDER),
-    ({"estimator": "fzoo", "zo_server_lr": 1e-6}, ZEROTH_ORDER),
-    ({"zo_share": 0.3}, {"zowarmup-hi-lo"}),
-    ({"candidates": 64, "zo_server_lr": 0.02}, {"fedkseed", "zowarmup-fedkseed"}),
-    ({"backprop": "checkpointed"}, FIRST_ORDER),
-    ({"uplink": "top-k"}, {"fedavg", "high-res-only"}),
-    ({"uplink": "8-bit"}, {"fedavg", "high-res-only"}),
-    ({"uplink": "1-bit"}, {"fedavg", "high-res-only"}),
-    ({"trained": "last-2"}, {"zowarmup-elastic", "warmup-partial"}),
+ZEROTH_ORDER = [n for n, row in ALGORITHMS.items() if issubclass(row.options, ZerothOrderOptions)]
+# values of a switch, with what else they need
+SWITCHED: list[dict[str, Any]] = [
+    {"distribution": "gaussian", "grid": False},
+    {"distribution": "sphere", "grid": False},
+    {"grid": False},
+    {"average": "sum", "zo_server_lr": 0.01},
+    {"weighted": True, "zo_server_lr": 0.05},
+    {"literal_tau": False, "zo_server_lr": 0.1},
+    {"local_steps": 3, "zo_server_lr": 1.0, "zo_client_lr": 0.02},
+    {"estimator": "forward"},
+    {"estimator": "fzoo", "zo_server_lr": 1e-6},
+    {"zo_share": 0.3},
+    {"candidates": 64, "zo_server_lr": 0.02},
+    {"uplink": "top-k"},
+    {"uplink": "8-bit"},
+    {"uplink": "1-bit"},
+    {"trained": "last-2"},
 ]
-ROWS = [(name, changes) for changes, takers in TABLE for name in ALGORITHMS if name in takers]
-REFUSED = [
-    (name, changes) for changes, takers in TABLE for name in ALGORITHMS if name not in takers
+
+
+def own(algorithm: str) -> dict[str, Field[Any]]:
+    return {field.name: field for field in declared(ALGORITHMS[algorithm].options)}
+
+
+ROWS = [
+    (name, taken_by(name, changes))
+    for changes in SWITCHED
+    for name in ALGORITHMS
+    if next(iter(changes)) in own(name)
 ]
+OPTIONS = [(name, option) for name in ALGORITHMS for option in own(name)]
+NEEDS = {"distribution": {"grid": False}, "backprop": {"micro_batch": 8}}
+
+
+def another(field: Field[Any]) -> Any:
+    """Return an allowed value that is not the default."""
+    if choices := option_of(field).choices:
+        return next(choice for choice in choices if choice != field.default)
+    if isinstance(field.default, bool):
+        return not field.default
+    if isinstance(field.default, str):
+        return {"last-1": "last-2"}[field.default]
+    return 0.5 if field.default is None else 2 * field.default
 
 
 def weights(name: str, **changes: Any) -> np.ndarray:
@@ -72,28 +89,15 @@ def _weights(name: str, items: tuple[tuple[str, Any], ...]) -> np.ndarray:
 
 @pytest.mark.parametrize(("name", "changes"), ROWS)
 def test_a_switch_reaches_the_weights_and_every_replica(name: str, changes: dict[str, Any]) -> None:
-    (switch, value), *rest = changes.items()
-    if switch == "backprop":  # the same steps at less memory
-        assert start(name, **changes).algorithm != start(name).algorithm
-        return
-    without = {} if switch in ("distribution", "grid") else dict(rest)
+    switch, *rest = changes
+    without = {} if switch == "distribution" else {key: changes[key] for key in rest}
     assert not np.array_equal(weights(name, **changes), weights(name, **without))
-    assert value != getattr(TrainConfig(), switch)
 
 
-@pytest.mark.parametrize(("name", "changes"), REFUSED)
-def test_a_switch_without_meaning_is_refused_by_name(name: str, changes: dict[str, Any]) -> None:
-    given = {key for key, value in changes.items() if value != getattr(TrainConfig(), key)}
-    with pytest.raises(ValueError, match=rf"must be .* for {name}.*got") as refused:
-        build_algorithm(config(name, **changes), (0, 2))
-    assert str(refused.value).split()[0] in given
-
-
-def test_the_table_is_whole() -> None:
-    assert set(SWITCHES) == {switch for changes, _ in TABLE for switch in changes} - {
-        *("zo_server_lr", "zo_client_lr")
-    }
-    assert set(SWITCHES) <= {field.name for field in fields(TrainConfig)}
+@pytest.mark.parametrize(("name", "option"), OPTIONS)
+def test_an_option_changes_the_algorithm_that_declares_it(name: str, option: str) -> None:
+    changes = {option: another(own(name)[option]), **NEEDS.get(option, {})}
+    assert start(name, **changes).algorithm != start(name).algorithm
 
 
 @pytest.mark.parametrize(
@@ -112,7 +116,7 @@ def test_a_number_reaches_the_weights(changes: dict[str, Any]) -> None:
 # --- norm layers ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", sorted(ZEROTH_ORDER))
+@pytest.mark.parametrize("name", ZEROTH_ORDER)
 @pytest.mark.parametrize("local_steps", [1, 2])
 def test_running_statistics_are_untouched_by_zeroth_order_forwards(
     name: str, local_steps: int

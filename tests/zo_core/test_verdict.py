@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from zo_core.algorithms import ALGORITHMS
-from zo_core.config import TrainConfig
+from zo_core.algorithms import ALGORITHMS, taken_by, train_config
 from zo_core.data import Dataset
 from zo_core.data.synthetic import synthetic_blobs
 from zo_core.federation.record import Evaluation, TrainingRecord
@@ -32,7 +30,7 @@ def record(high: float | None, low: float | None, guessing: float | None) -> Tra
         item_passes=0,
         elapsed_s=0.0,
     )
-    config = TrainConfig(clients=10, warmup_cohort=2)
+    config = train_config(clients=10, warmup_cohort=2)
     return TrainingRecord(config=config, high=(0, 1), curve=[last], guessing=guessing)
 
 
@@ -61,22 +59,22 @@ def blobs() -> Dataset:
     return synthetic_blobs(train_items=300, test_items=100)
 
 
-CONFIG = TrainConfig(
-    dataset="synthetic",
-    clients=4,
-    high_share=0.5,
-    holdout_share=0.3,
-    alpha=1.0,
-    rounds=3,
-    pivot=1,
-    warmup_cohort=2,
-)
+CONFIG: dict[str, Any] = {
+    "dataset": "synthetic",
+    "clients": 4,
+    "high_share": 0.5,
+    "holdout_share": 0.3,
+    "alpha": 1.0,
+    "rounds": 3,
+    "pivot": 1,
+    "warmup_cohort": 2,
+}
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_a_run_that_overflows_ends_as_diverged(name: str, blobs: Dataset) -> None:
-    rates: dict[str, Any] = dict.fromkeys(("client_lr", "zo_server_lr", "zo_adam_lr"), 1e30)
-    done = Training(replace(CONFIG, algorithm=name, **rates), blobs).run()
+    rates = taken_by(name, dict.fromkeys(("client_lr", "zo_server_lr", "zo_adam_lr"), 1e30))
+    done = Training(train_config(name, **CONFIG, **rates), blobs).run()
     assert done.verdict == done.outcome == "diverged"
     assert done.reason is not None
     assert done.reason.startswith("round ")
@@ -86,10 +84,10 @@ def test_a_run_that_overflows_ends_as_diverged(name: str, blobs: Dataset) -> Non
 
 def test_a_run_too_short_to_learn_does_not_converge(blobs: Dataset) -> None:
     """GIVEN three rounds of FedKSeed from scratch."""
-    done = Training(replace(CONFIG, algorithm="fedkseed"), blobs).run()
+    done = Training(train_config("fedkseed", **CONFIG), blobs).run()
     assert (done.outcome, done.verdict) == ("finished", "did not converge")
 
 
 def test_a_run_that_learns_has_converged(blobs: Dataset) -> None:
-    done = Training(replace(CONFIG, algorithm="fedavg", rounds=12), blobs).run()
+    done = Training(train_config("fedavg", **(CONFIG | {"rounds": 12})), blobs).run()
     assert (done.outcome, done.verdict) == ("finished", "converged")

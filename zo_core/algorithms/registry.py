@@ -1,49 +1,87 @@
-"""Training algorithms by name."""
+"""Training algorithms by name: one row each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass
+from typing import Any
 
-from zo_core.algorithms.baselines.elastic import zowarmup_elastic
-from zo_core.algorithms.baselines.fedkseed import fedkseed, zowarmup_fedkseed
+from zo_core.algorithms.baselines.elastic import ElasticOptions, zowarmup_elastic
+from zo_core.algorithms.baselines.fedkseed import (
+    FedKSeedOptions,
+    ZOWarmUpFedKSeedOptions,
+    fedkseed,
+    zowarmup_fedkseed,
+)
 from zo_core.algorithms.baselines.fedzo import fedzo
 from zo_core.algorithms.baselines.fjord import fjord
 from zo_core.algorithms.baselines.heterofl import heterofl
-from zo_core.algorithms.baselines.mezo import mezo, mezo_single
-from zo_core.algorithms.baselines.partial import warmup_partial
-from zo_core.algorithms.methods.fedadam import high_res_only_fedadam, zowarmup_fedadam
-from zo_core.algorithms.methods.fedavg import fedavg, high_res_only
-from zo_core.algorithms.methods.hi_lo import zowarmup_hi_lo
-from zo_core.algorithms.methods.zowarmup import zowarmup
+from zo_core.algorithms.baselines.mezo import MeZOOptions, SingleMeZOOptions, mezo, mezo_single
+from zo_core.algorithms.baselines.partial import PartialOptions, warmup_partial
+from zo_core.algorithms.methods.fedadam import (
+    FedAdamOptions,
+    ZOWarmUpFedAdamOptions,
+    high_res_only_fedadam,
+    zowarmup_fedadam,
+)
+from zo_core.algorithms.methods.fedavg import (
+    CompressedOptions,
+    FedAvgOptions,
+    fedavg,
+    high_res_only,
+)
+from zo_core.algorithms.methods.hi_lo import HiLoOptions, zowarmup_hi_lo
+from zo_core.algorithms.methods.zowarmup import ZOWarmUpOptions, zowarmup
+from zo_core.algorithms.steps.zo_client import ServerRateOptions
 from zo_core.config import TrainConfig
 from zo_core.method import Algorithm
+from zo_core.options import Options
 
-# name -> factory of (config, slots of the high-resource clients, ascending)
-ALGORITHMS: dict[str, Callable[[TrainConfig, tuple[int, ...]], Algorithm]] = {
-    "fedavg": fedavg,
-    "high-res-only": high_res_only,
-    "heterofl": heterofl,
-    "zowarmup": zowarmup,
-    "mezo": mezo,
-    "mezo-single": mezo_single,
-    "high-res-only-fedadam": high_res_only_fedadam,
-    "zowarmup-fedadam": zowarmup_fedadam,
-    "fedkseed": fedkseed,
-    "zowarmup-fedkseed": zowarmup_fedkseed,
-    "fedzo": fedzo,
-    "zowarmup-hi-lo": zowarmup_hi_lo,
-    "zowarmup-elastic": zowarmup_elastic,
-    "warmup-partial": warmup_partial,
-    "fjord": fjord,
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What the rest of the program knows of an algorithm."""
+
+    label: str  # its written form in reports
+    options: type[Options]  # what it declares
+    # of the config, the options and the slots of the high-resource clients, ascending
+    build: Callable[[TrainConfig, Any, tuple[int, ...]], Algorithm]
+    baseline: bool = True  # compared with the paper's own method
+    network: bool = False  # the round protocol carries its messages
+
+
+ALGORITHMS: dict[str, Row] = {
+    "fedavg": Row("FedAvg, all clients", CompressedOptions, fedavg, network=True),
+    "high-res-only": Row("High-Res-Only", CompressedOptions, high_res_only, network=True),
+    "heterofl": Row("HeteroFL", FedAvgOptions, heterofl),
+    "zowarmup": Row("ZOWarmUp", ZOWarmUpOptions, zowarmup, baseline=False, network=True),
+    "mezo": Row("MeZO, from scratch", MeZOOptions, mezo, network=True),
+    "mezo-single": Row("MeZO on one client, from scratch", SingleMeZOOptions, mezo_single),
+    "high-res-only-fedadam": Row("High-Res-Only, FedAdam", FedAdamOptions, high_res_only_fedadam),
+    "zowarmup-fedadam": Row(
+        "ZOWarmUp, FedAdam", ZOWarmUpFedAdamOptions, zowarmup_fedadam, baseline=False
+    ),
+    "fedkseed": Row("FedKSeed, from scratch", FedKSeedOptions, fedkseed),
+    "zowarmup-fedkseed": Row(
+        "ZOWarmUp + FedKSeed", ZOWarmUpFedKSeedOptions, zowarmup_fedkseed, baseline=False
+    ),
+    "fedzo": Row("FedZO, from scratch", ServerRateOptions, fedzo),
+    "zowarmup-hi-lo": Row("ZOWarmUp hi + lo", HiLoOptions, zowarmup_hi_lo, baseline=False),
+    "zowarmup-elastic": Row("ZOWarmUp + ElasticZO", ElasticOptions, zowarmup_elastic),
+    "warmup-partial": Row("Warm-up, then the last layer", PartialOptions, warmup_partial),
+    "fjord": Row("FjORD", FedAvgOptions, fjord),
 }
 
 
-# fields of the config that choose how, not how much; each must mean something to the algorithm
-SWITCHES = (
-    *("distribution", "grid", "average", "weighted", "literal_tau", "local_steps"),
-    *("estimator", "zo_share", "candidates", "backprop", "uplink", "trained"),
-)
+def row_of(algorithm: str) -> Row:
+    """Return an algorithm's row.
+
+    Raises:
+        ValueError: the name is unknown; the message lists the known ones.
+    """
+    if algorithm not in ALGORITHMS:
+        raise ValueError(f"unknown algorithm {algorithm!r}; known: {', '.join(ALGORITHMS)}")
+    return ALGORITHMS[algorithm]
 
 
 def build_algorithm(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
@@ -54,27 +92,13 @@ def build_algorithm(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
         high: slots of the high-resource clients, ascending.
 
     Raises:
-        ValueError: the name is unknown, or a switch is set that changes nothing in this algorithm.
+        ValueError: the name is unknown, the options are another algorithm's, or they do not fit
+            the rest of the config.
     """
-    if config.algorithm not in ALGORITHMS:
-        raise ValueError(f"unknown algorithm {config.algorithm!r}; known: {', '.join(ALGORITHMS)}")
-    factory = ALGORITHMS[config.algorithm]
-    algorithm = factory(config, high)
-    for name in SWITCHES:
-        default, value = getattr(_DEFAULTS, name), getattr(config, name)
-        if value != default and factory(_without(config, name), high) == algorithm:
-            raise ValueError(
-                f"{name} must be {default} for {config.algorithm}, where it changes nothing, "
-                f"got {value}"
-            )
-    return algorithm
-
-
-_DEFAULTS = TrainConfig()
-
-
-def _without(config: TrainConfig, name: str) -> TrainConfig:
-    """Return a config with one switch at its default."""
-    if name == "grid":  # which admits one distribution alone
-        return replace(config, grid=_DEFAULTS.grid, distribution=_DEFAULTS.distribution)
-    return replace(config, **{name: getattr(_DEFAULTS, name)})
+    row = row_of(config.algorithm)
+    if type(config.options) is not row.options:
+        raise ValueError(
+            f"options must be {row.options.__name__} for {config.algorithm}, got "
+            f"{type(config.options).__name__} (use zo_core.algorithms.train_config)"
+        )
+    return row.build(config, config.options, high)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 from zo_core.config import TrainConfig
 from zo_core.loss.passes import Passes
@@ -50,6 +50,10 @@ class TrainingRecord:
     down_payload_bytes: int = 0  # all clients, hand-over included
     handover_bytes: int = 0  # the base model to each client that follows, once
     digest: str | None = None  # hex, of the final state
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all fields as plain JSON data, the config as one flat object."""
+        return {**asdict(self), "config": self.config.to_json()}
 
     @property
     def final(self) -> Evaluation:

@@ -31,9 +31,14 @@ BIAS_NORM = "bias-norm"
 _LAST = re.compile(r"last-([1-9][0-9]*)")
 
 
+def is_part(name: str) -> bool:
+    """Whether a part has this name."""
+    return name == BIAS_NORM or _LAST.fullmatch(name) is not None
+
+
 def check_trained(name: str) -> None:
     """Raise a ValueError unless a part has this name."""
-    if name != BIAS_NORM and not _LAST.fullmatch(name):
+    if not is_part(name):
         raise ValueError(f"trained must be {BIAS_NORM} or last-N with N >= 1, got {name!r}")
 
 

@@ -33,7 +33,7 @@ class Table1Row:
     printed: str
     recomputed: float
     formula: str
-    measured: float | None
+    measured: float | None  # of memory, None: the report joins it from the memory cases
     measured_how: str
     note: str
 
@@ -57,15 +57,11 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Residual:
-    """The difference between formula and measured process, term by term."""
+class ResidualTerms:
+    """What a step was seen to do that its formula does not count, term by term."""
 
     formula_bytes: float
-    measured_bytes: float  # the process above its baseline, and the weights
     terms: tuple[Term, ...]
-    explained_bytes: float
-    unexplained_bytes: float
-    unexplained_share: float  # of the measurement
     default_bytes: tuple[float, ...]  # processes in which the C library may keep freed blocks
 
 
@@ -78,12 +74,12 @@ class NoResidual:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table1Details:
-    """Table 1, its formulas' lines and the differences to what was measured."""
+    """Table 1, its formulas' lines, and what the formulas do not count."""
 
     rows: tuple[Table1Row, ...]
     notes: tuple[str, ...]
     predictions: tuple[Prediction, ...]
-    residual: Mapping[str, Residual | NoResidual]  # by method
+    residual: Mapping[str, ResidualTerms | NoResidual]  # by method
 
 
 FormulasDetails = CountsDetails | Table1Details

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
 from bench.format import MISSING, megabytes, significant
 from bench.labels import label
 from bench.records.case_name import CaseName
+from bench.records.details.formulas import Table1Row
+from bench.records.formulas import Residual, residuals, table1_rows
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.report.section import Section
@@ -30,38 +31,37 @@ def formula_tables(results: Results) -> list[Table]:
     counts = results.record(CaseName.of("formulas", "counts"))
     tables = []
     if table1 and table1.details.get("rows"):
-        tables.append(_table1(table1))
-        residuals = table1.details.get("residual", {})
-        tables += [_residual(method, data) for method, data in residuals.items() if "terms" in data]
+        tables.append(_table1(table1, table1_rows(results)))
+        tables += [_residual(method, found) for method, found in residuals(results).items()]
     if counts and counts.details.get("rows"):
         tables.append(_counts(counts))
     return tables
 
 
-def _table1(record: Record) -> Table:
-    config, rows = record.config, record.details["rows"]
-    order = [row["quantity"] for row in rows]
+def _table1(record: Record, rows: Sequence[Table1Row]) -> Table:
+    config = record.config
+    order = [row.quantity for row in rows]
     return Table(
         caption=(
             f"Table 1 of the paper ({label(config['model'])}, batch {config['batch']},"
-            f" S = {config['directions']}, K = {config['cohort']}), {rows[0]['unit']} = 10⁶ bytes"
+            f" S = {config['directions']}, K = {config['cohort']}), {rows[0].unit} = 10⁶ bytes"
         ),
         columns=(
             *("Quantity", "Method", "As printed", "Recomputed", "Measured"),
             *("Measured − recomputed", "Formula; meter; remark"),
         ),
-        rows=tuple(map(_table1_row, sorted(rows, key=lambda row: order.index(row["quantity"])))),
+        rows=tuple(map(_table1_row, sorted(rows, key=lambda row: order.index(row.quantity)))),
         prose=True,
     )
 
 
-def _table1_row(row: Mapping[str, Any]) -> tuple[Cell, ...]:
-    measured, recomputed = row["measured"], row["recomputed"]
-    remarks = (row["formula"], row["measured_how"], row["note"])
+def _table1_row(row: Table1Row) -> tuple[Cell, ...]:
+    measured, recomputed = row.measured, row.recomputed
+    remarks = (row.formula, row.measured_how, row.note)
     return (
-        Cell(row["quantity"]),
-        Cell(label(row["method"])),
-        Cell(megabytes(row["printed"])),
+        Cell(row.quantity),
+        Cell(label(row.method)),
+        Cell(megabytes(row.printed)),
         Cell(megabytes(recomputed)),
         Cell(megabytes(measured)),
         Cell(MISSING if measured is None else _signed(measured - recomputed)),
@@ -69,19 +69,19 @@ def _table1_row(row: Mapping[str, Any]) -> tuple[Cell, ...]:
     )
 
 
-def _residual(method: str, data: Mapping[str, Any]) -> Table:
+def _residual(method: str, found: Residual) -> Table:
     """Tabulate the steps from a formula to the measurement, one difference per row."""
 
     def row(name: str, size_bytes: float, how: str) -> tuple[Cell, ...]:
         return Cell(name), Cell(megabytes(size_bytes / 1e6)), Cell(how)
 
-    share = f"{100 * data['unexplained_share']:.2f} % of the measurement"
-    default = " to ".join(megabytes(f(data["default_bytes"]) / 1e6) for f in (min, max))
+    share = f"{100 * found.unexplained_share:.2f} % of the measurement"
+    default = " to ".join(megabytes(f(found.default_bytes) / 1e6) for f in (min, max))
     rows = [
-        row("formula", data["formula_bytes"], "eq. 4" if method == "fedavg" else "eq. 5"),
-        *(row(term["term"], term["bytes"], term["how"]) for term in data["terms"]),
-        row("unexplained", data["unexplained_bytes"], share),
-        row("measured", data["measured_bytes"], f"{default} MB when glibc keeps freed blocks"),
+        row("formula", found.formula_bytes, "eq. 4" if method == "fedavg" else "eq. 5"),
+        *(row(term.term, term.bytes, term.how) for term in found.terms),
+        row("unexplained", found.unexplained_bytes, share),
+        row("measured", found.measured_bytes, f"{default} MB when glibc keeps freed blocks"),
     ]
     return Table(
         caption=f"From formula to measurement, term by term, {label(method)}, MB",

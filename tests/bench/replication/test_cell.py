@@ -8,7 +8,7 @@ from tiny import result, tiny_cell
 
 from bench.records.store import StoreError
 from bench.sweeps.cell import Cell, CellStore
-from zo_core.config import TrainConfig
+from zo_core.algorithms import train_config
 
 
 def test_the_same_config_is_the_same_cell_and_any_other_field_another() -> None:
@@ -17,7 +17,7 @@ def test_the_same_config_is_the_same_cell_and_any_other_field_another() -> None:
         tiny_cell(1),
         tiny_cell(tau=0.5),
         tiny_cell(algorithm="mezo"),
-        Cell(config=TrainConfig()),
+        Cell(config=train_config()),
     ]
     assert len({cell.key for cell in (tiny_cell(), *others)}) == 5
 

@@ -53,9 +53,11 @@ def local_results() -> Iterator[list[CellResult]]:
 
 
 def broken_cell() -> object:
-    return tiny_cell(2, algorithm="nonsense")
+    return tiny_cell(2, model="nonsense")
 
 
+@pytest.mark.slow
+@pytest.mark.process
 def test_a_cell_trains_and_leaves_what_a_table_needs(local_results: list[CellResult]) -> None:
     found = by_key(local_results)[CELLS[0].key]
     assert found.status == "ok", found.error
@@ -117,6 +119,7 @@ def test_a_ray_cluster_of_two_nodes_gives_the_local_engines_numbers(
         assert numbers(found) == numbers(ours[key])
 
 
+@pytest.mark.process
 def test_one_process_can_train_several_cells_to_the_same_numbers(
     local_results: list[CellResult],
 ) -> None:

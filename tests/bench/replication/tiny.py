@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from bench.sweeps.cell import Cell, CellResult
 from bench.sweeps.task import Surroundings, Task
-from zo_core.config import TrainConfig
+from zo_core.algorithms import train_config
 
 
 def tiny_cell(seed: int = 0, **fields: object) -> Cell:
     small = {"dataset": "digits", "clients": 10, "warmup_cohort": 2, "high_share": 0.2}
     schedule = {"rounds": 2, "pivot": 1, "eval_every": 1}
-    return Cell(config=TrainConfig(**{**small, **schedule, **fields}, run_seed=seed))  # type: ignore[arg-type]
+    return Cell(config=train_config(**{**small, **schedule, **fields}, run_seed=seed))  # type: ignore[arg-type]
 
 
 def task(cell: Cell) -> Task:

@@ -103,6 +103,7 @@ def test_scaling_is_exact_on_known_images() -> None:
     assert data.num_classes == 2
 
 
+@pytest.mark.process
 def test_digits_cost_no_import_of_scikit_learn() -> None:
     code = "import sys; from zo_core.data.digits import digit_arrays; digit_arrays();"
     heavy = "print({'sklearn', 'scipy', 'torch'} & {*sys.modules})"

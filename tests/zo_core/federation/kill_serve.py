@@ -23,13 +23,13 @@ sys.path[:0] = [str(Path(__file__).parent), str(ROOT)]
 
 from brokers import Mosquitto  # noqa: E402
 
-from zo_core.config import TrainConfig  # noqa: E402
+from zo_core.algorithms import train_config  # noqa: E402
 from zo_core.data import load_dataset  # noqa: E402
 from zo_core.federation.simulation.training import Training  # noqa: E402
 from zo_core.federation.store import FileStore  # noqa: E402
 
 CLIENTS, ROUNDS, LONGEST_S = 4, 500, 14.0
-CONFIG = TrainConfig(
+CONFIG = train_config(
     clients=CLIENTS,
     high_share=0.5,
     rounds=ROUNDS,

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from flower_run import NODES, ROUNDS, run_by_flower
 from optional import needs
 
-pytestmark = needs("flwr")
+pytestmark = [needs("flwr"), pytest.mark.network, pytest.mark.process, pytest.mark.slow]
 
 
 def test_a_run_by_flowers_deployment_engine_is_the_run_in_one_process(tmp_path: Path) -> None:
-    from zo_core.config import TrainConfig
+    from zo_core.algorithms import train_config
     from zo_core.data import load_dataset
     from zo_core.federation.simulation.training import Training
 
     outcome = run_by_flower(tmp_path)
-    config = TrainConfig(
+    config = train_config(
         clients=NODES,
         high_share=0.5,
         rounds=ROUNDS,

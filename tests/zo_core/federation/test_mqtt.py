@@ -30,6 +30,8 @@ pytestmark = [
     needs("paho"),
     pytest.mark.usefixtures("one_torch_thread"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.network,
+    pytest.mark.process,
 ]
 TOPICS = Topics("zo-test")
 PLAIN = Security()

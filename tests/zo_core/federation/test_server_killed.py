@@ -22,7 +22,13 @@ from zo_core.federation.mqtt.loops import client_link, join
 from zo_core.federation.mqtt.security import Security
 from zo_core.federation.protocol.client import Client
 
-pytestmark = [needs("paho", "mosquitto"), pytest.mark.usefixtures("one_torch_thread")]
+pytestmark = [
+    needs("paho", "mosquitto"),
+    pytest.mark.usefixtures("one_torch_thread"),
+    pytest.mark.network,
+    pytest.mark.process,
+    pytest.mark.slow,
+]
 PROGRAM = Path(__file__).with_name("server_process.py")
 ROOT = Path(__file__).parents[3]
 PLAN = plan_of(rounds=60, pivot=3)

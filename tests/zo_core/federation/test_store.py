@@ -120,6 +120,7 @@ def test_an_append_is_on_disk_when_it_returns(
     assert len(synced) == 1
 
 
+@pytest.mark.process
 def test_no_second_process_takes_the_same_file(tmp_path: Path, file_store: OpenStore) -> None:
     file_store(tmp_path / "log")
     code = (

@@ -128,6 +128,7 @@ def test_without_the_extension_numpy_takes_over_and_it_is_said_once(monkeypatch,
     selection._tell_once.cache_clear()
 
 
+@pytest.mark.process
 def test_the_passes_import_no_torch():
     code = (
         "import sys, numpy as np; from zo_core.perturbation import perturb_;"

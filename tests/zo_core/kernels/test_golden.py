@@ -66,6 +66,7 @@ def test_kernels_give_the_golden_replays(golden, name):
         assert golden.checksum(array) == int(expected, 16)
 
 
+@pytest.mark.process
 @needs("aarch64-linux-gnu-gcc", "qemu-aarch64")
 def test_the_c_kernels_give_them_on_64_bit_arm():
     done = subprocess.run(

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 # The high-water mark is reset just before the passes, in a process of its own.
 CHILD = """
 import sys

@@ -6,7 +6,10 @@ import os
 import subprocess
 import sys
 
+import pytest
 from optional import needs
+
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 CHILD = """
 import numpy as np

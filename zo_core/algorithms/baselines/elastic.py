@@ -18,13 +18,18 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.algorithms.baselines.partial import PartialFedAvg, partial_method
+from zo_core.algorithms.baselines.partial import (
+    PartialFedAvg,
+    PartialOptions,
+    partial_method,
+)
 from zo_core.algorithms.methods.fedavg import fedavg_method
 from zo_core.algorithms.steps.averaging import SampleMean
 from zo_core.algorithms.steps.increment import Increment, to_increment
 from zo_core.algorithms.steps.mixed import MixedStep, mixed_step_
 from zo_core.algorithms.steps.phases import two_phases
-from zo_core.algorithms.steps.zeroth_order import zeroth_order_fields
+from zo_core.algorithms.steps.zeroth_order import WeightedOptions, zeroth_order_fields
+from zo_core.algorithms.steps.zo_client import ServerRateOptions
 from zo_core.config import TrainConfig
 from zo_core.first_order.trainable_part import part_of, trained_tensors
 from zo_core.fixed_point import FixedPointUpdate, fixed_point
@@ -40,6 +45,7 @@ class ElasticStep(MixedStep):
     """One ZO step on the first layers, local SGD on the last, one mixed step for all."""
 
     first_order: PartialFedAvg
+    trains_locally: bool = True
     name: str = "elastic"
 
     def client_update(self, replica: Replica, client: ClientData, context: RoundContext) -> Payload:
@@ -140,12 +146,15 @@ class ElasticStep(MixedStep):
         return update
 
 
-def zowarmup_elastic(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
-    """ZOWarmUp whose last layers everyone goes on to train by backprop after the pivot.
+@dataclass(frozen=True, kw_only=True)
+class ElasticOptions(PartialOptions, WeightedOptions, ServerRateOptions):
+    """ElasticZO"""
 
-    Raises:
-        ValueError: the config does without the grid, on which everyone takes the same step.
-    """
-    config.require_grid("zowarmup-elastic")
-    step = ElasticStep(**zeroth_order_fields(config), first_order=partial_method(config))
-    return two_phases("zowarmup-elastic", fedavg_method(config), step, config, high)
+
+def zowarmup_elastic(
+    config: TrainConfig, options: ElasticOptions, high: tuple[int, ...]
+) -> Algorithm:
+    """ElasticZO: after the pivot everyone trains the last layers by backprop and the rest by ZO."""
+    fields = zeroth_order_fields(config, options)
+    step = ElasticStep(**fields, first_order=partial_method(config, options))
+    return two_phases(fedavg_method(config, options), step, config, high)

@@ -18,15 +18,20 @@ import numpy as np
 import numpy.typing as npt
 
 from zo_core.algorithms.baselines.seed_pool import PoolState, pool_of, rebuild_
-from zo_core.algorithms.methods.fedavg import fedavg_method
+from zo_core.algorithms.methods.fedavg import FedAvgOptions, fedavg_method
 from zo_core.algorithms.steps.phases import from_scratch, two_phases
-from zo_core.algorithms.steps.zo_client import ZerothOrderClient, zo_client_fields
+from zo_core.algorithms.steps.zo_client import (
+    ServerRateOptions,
+    ZerothOrderClient,
+    zo_client_fields,
+)
 from zo_core.config import TrainConfig
 from zo_core.cost_model import FLOAT_BYTES
 from zo_core.fixed_point import FixedPointUpdate, fixed_point
 from zo_core.grid import Grid
 from zo_core.method import Algorithm, ApplyReport, ClientData, RoundContext
-from zo_core.payloads.core import Payload, SeedPool
+from zo_core.options import count
+from zo_core.payloads.core import MAX_CANDIDATES, Payload, SeedPool
 from zo_core.replica import Replica
 from zo_core.stream import Purpose, random_words
 
@@ -170,22 +175,32 @@ def _candidate_seeds(run_seed: int, candidates: int) -> tuple[int, ...]:
     return tuple((words[0::2] | words[1::2] << np.uint64(32)).tolist())
 
 
-def fedkseed_method(config: TrainConfig, algorithm: str) -> FedKSeed:
-    """Build the method that a config describes.
+@dataclass(frozen=True, kw_only=True)
+class FedKSeedOptions(ServerRateOptions):
+    """FedKSeed"""
 
-    Raises:
-        ValueError: the config does without the grid, on which the pool gives everyone's bits.
-    """
-    config.require_grid(algorithm)
-    return FedKSeed(**zo_client_fields(config), candidates=config.candidates)
+    # its authors' LLM runs
+    candidates: int = count(1024, "candidate directions, K", most=MAX_CANDIDATES)
 
 
-def fedkseed(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
-    """FedKSeed from scratch, among all clients; the paper reports that it does not converge."""
-    return from_scratch("fedkseed", fedkseed_method(config, "fedkseed"), config)
+@dataclass(frozen=True, kw_only=True)
+class ZOWarmUpFedKSeedOptions(FedAvgOptions, FedKSeedOptions):
+    """ZOWarmUp with FedKSeed"""
 
 
-def zowarmup_fedkseed(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
+def fedkseed_method(config: TrainConfig, options: FedKSeedOptions) -> FedKSeed:
+    """Build the method that a config describes."""
+    return FedKSeed(**zo_client_fields(config, options), candidates=options.candidates)
+
+
+def fedkseed(config: TrainConfig, options: FedKSeedOptions, high: tuple[int, ...]) -> Algorithm:
+    """FedKSeed from scratch: K candidate directions, local steps, one pool of scalars."""
+    return from_scratch(fedkseed_method(config, options), config)
+
+
+def zowarmup_fedkseed(
+    config: TrainConfig, options: ZOWarmUpFedKSeedOptions, high: tuple[int, ...]
+) -> Algorithm:
     """ZOWarmUp with FedKSeed as its phase two; the paper takes a single local step."""
-    name = "zowarmup-fedkseed"
-    return two_phases(name, fedavg_method(config), fedkseed_method(config, name), config, high)
+    pool = fedkseed_method(config, options)
+    return two_phases(fedavg_method(config, options), pool, config, high)

@@ -13,7 +13,11 @@ from dataclasses import dataclass
 
 from zo_core.algorithms.steps.averaging import DenseAveraging
 from zo_core.algorithms.steps.phases import from_scratch
-from zo_core.algorithms.steps.zo_client import ZerothOrderClient, zo_client_fields
+from zo_core.algorithms.steps.zo_client import (
+    ServerRateOptions,
+    ZerothOrderClient,
+    zo_client_fields,
+)
 from zo_core.config import TrainConfig
 from zo_core.method import Algorithm, ClientData, RoundContext
 from zo_core.optimizer import apply_updates_
@@ -43,6 +47,6 @@ class FedZO(ZerothOrderClient, DenseAveraging):
             )
 
 
-def fedzo(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
-    """FedZO from scratch among all clients."""
-    return from_scratch("fedzo", FedZO(**zo_client_fields(config), server_lr=1.0), config)
+def fedzo(config: TrainConfig, options: ServerRateOptions, high: tuple[int, ...]) -> Algorithm:
+    """FedZO from scratch: local steps along the sphere, dense weights on the link, plain fp32."""
+    return from_scratch(FedZO(**zo_client_fields(config, options), server_lr=1.0), config)

@@ -10,14 +10,14 @@ paper's self-distillation is left out.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from zo_core.algorithms.baselines.heterofl import HeteroFL
-from zo_core.algorithms.methods.fedavg import FedAvg, local_sgd_fields
+from zo_core.algorithms.methods.fedavg import FedAvg, FedAvgOptions, local_sgd_fields
 from zo_core.algorithms.steps.phases import one_phase
 from zo_core.config import TrainConfig
 from zo_core.first_order.sgd import SGDStep
@@ -90,12 +90,12 @@ def ordered_dropout_step_(
             whole[prefix(tuple(part.shape))] = part
 
 
-def fjord(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
-    """FjORD over all clients.
+def fjord(config: TrainConfig, options: FedAvgOptions, high: tuple[int, ...]) -> Algorithm:
+    """FjORD: each step trains the first channels only, at a width drawn for it.
 
     Raises:
         ValueError: the model cannot be narrowed.
     """
-    method = FjORD(**local_sgd_fields(config), server_lr=config.server_lr, high=high)
-    schedule = one_phase("fjord", method, config, tuple(range(config.clients)))
-    return Algorithm(name=schedule.name, phases=schedule.phases, statistics_batch=config.batch_size)
+    method = FjORD(**local_sgd_fields(config, options), server_lr=options.server_lr, high=high)
+    schedule = one_phase(method, config, tuple(range(config.clients)))
+    return replace(schedule, statistics_batch=options.batch_size)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.algorithms.methods.fedavg import FedAvg, local_sgd_fields
+from zo_core.algorithms.methods.fedavg import FedAvg, FedAvgOptions, local_sgd_fields
 from zo_core.algorithms.steps.averaging import require_finite
 from zo_core.config import TrainConfig
 from zo_core.loss.module_loss import Criterion, cross_entropy
@@ -179,13 +179,13 @@ def mask_absent(criterion: Criterion, labels: npt.NDArray[np.bool_]) -> Criterio
     return loss
 
 
-def heterofl(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
-    """HeteroFL over all clients for as many rounds as FedAvg's bytes in the config's rounds allow.
+def heterofl(config: TrainConfig, options: FedAvgOptions, high: tuple[int, ...]) -> Algorithm:
+    """HeteroFL: low-resource clients train half of the channels, for FedAvg's total of bytes.
 
     Raises:
         ValueError: the model cannot be narrowed.
     """
-    method = HeteroFL(**local_sgd_fields(config), server_lr=config.server_lr, high=high)
+    method = HeteroFL(**local_sgd_fields(config, options), server_lr=options.server_lr, high=high)
     share = (len(high) + (config.clients - len(high)) * size_share(config.model)) / config.clients
     phase = Phase(
         method=method,
@@ -193,7 +193,7 @@ def heterofl(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
         pool=tuple(range(config.clients)),
         cohort_size=config.warmup_cohort,
     )
-    return Algorithm(name="heterofl", phases=(phase,), statistics_batch=config.batch_size)
+    return Algorithm(phases=(phase,), statistics_batch=options.batch_size)
 
 
 def size_share(model: str) -> float:

@@ -8,33 +8,54 @@ over its whole shard.  As an optimiser for a loop of one's own it is
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 
 from zo_core.algorithms.steps.phases import from_scratch
-from zo_core.algorithms.steps.zeroth_order import zeroth_order_step
+from zo_core.algorithms.steps.zeroth_order import (
+    AverageOptions,
+    GridOptions,
+    WeightedOptions,
+    ZerothOrderStep,
+    grid_fields,
+    zeroth_order_fields,
+)
+from zo_core.algorithms.steps.zo_client import ServerRateOptions, zo_client_fields
 from zo_core.config import TrainConfig
 from zo_core.method import Algorithm, Phase
 
 
-def mezo(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
-    """Take one zeroth-order step a round with a cohort of all clients; there is no warm-up."""
-    return from_scratch("mezo", replace(zeroth_order_step(config), name="mezo"), config)
+@dataclass(frozen=True, kw_only=True)
+class MeZOOptions(WeightedOptions, GridOptions, ServerRateOptions):
+    """MeZO"""
 
 
-def mezo_single(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
-    """Let one low-resource client train by itself: what such a device has without a federation.
+@dataclass(frozen=True, kw_only=True)
+class SingleMeZOOptions(AverageOptions, GridOptions, ServerRateOptions):
+    """MeZO on one client"""
+
+
+def mezo(config: TrainConfig, options: MeZOOptions, high: tuple[int, ...]) -> Algorithm:
+    """ZOWarmUp's zeroth-order step from the first round on, without a warm-up."""
+    fields = zeroth_order_fields(config, options) | grid_fields(options)
+    return from_scratch(ZerothOrderStep(**fields, name="mezo"), config)
+
+
+def mezo_single(
+    config: TrainConfig, options: SingleMeZOOptions, high: tuple[int, ...]
+) -> Algorithm:
+    """MeZO on one low-resource client: what such a device has without a federation.
 
     It is the first that is not high-resource, and it reports its steps to the server, which alone
     follows it.
     """
-    step = zeroth_order_step(config)
-    method = replace(
-        step,
-        name="mezo-single",
+    method = ZerothOrderStep(
+        **zo_client_fields(config, options),
+        **grid_fields(options),
+        average=options.average,
         result_to_everyone=False,
-        needs_hand_over=step.needs_grid,
-        weighted=False,  # one client's samples weigh nothing against each other
+        needs_hand_over=options.grid,
+        name="mezo-single",
     )
     alone = min(set(range(config.clients)) - set(high), default=0)
     phase = Phase(method=method, rounds=config.rounds, pool=(alone,), cohort_size=1)
-    return Algorithm(name="mezo-single", phases=(phase,))
+    return Algorithm(phases=(phase,))

@@ -10,12 +10,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zo_core.algorithms.methods.fedavg import FedAvg, fedavg_method, local_sgd_fields
+from zo_core.algorithms.methods.fedavg import (
+    FedAvg,
+    FedAvgOptions,
+    fedavg_method,
+    local_sgd_fields,
+)
 from zo_core.algorithms.steps.phases import two_phases
 from zo_core.config import TrainConfig
-from zo_core.first_order.trainable_part import part_of, trained_tensors, training_only
+from zo_core.first_order.trainable_part import (
+    BIAS_NORM,
+    is_part,
+    part_of,
+    trained_tensors,
+    training_only,
+)
 from zo_core.loss.module_loss import cross_entropy
 from zo_core.method import Algorithm, ClientData, RoundContext
+from zo_core.options import text
 from zo_core.replica import Replica
 
 
@@ -44,13 +56,28 @@ class PartialFedAvg(FedAvg):
             )
 
 
-def partial_method(config: TrainConfig) -> PartialFedAvg:
-    """Build the method that a config describes."""
-    return PartialFedAvg(
-        **local_sgd_fields(config), server_lr=config.server_lr, trained=config.trained
+@dataclass(frozen=True, kw_only=True)
+class PartialOptions(FedAvgOptions):
+    """Backprop through a part"""
+
+    trained: str = text(  # ours
+        "last-1",
+        "part that backprop trains after the pivot: last-N (layers) or bias-norm",
+        rule=f"must be {BIAS_NORM} or last-N with N >= 1",
+        allows=is_part,
     )
 
 
-def warmup_partial(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
-    """FedAvg among the high-resource clients until the pivot, then of a part by everyone."""
-    return two_phases("warmup-partial", fedavg_method(config), partial_method(config), config, high)
+def partial_method(config: TrainConfig, options: PartialOptions) -> PartialFedAvg:
+    """Build the method that a config describes."""
+    return PartialFedAvg(
+        **local_sgd_fields(config, options), server_lr=options.server_lr, trained=options.trained
+    )
+
+
+def warmup_partial(
+    config: TrainConfig, options: PartialOptions, high: tuple[int, ...]
+) -> Algorithm:
+    """FedAvg until the pivot, then FedAvg of a part of the network by everyone."""
+    part = partial_method(config, options)
+    return two_phases(fedavg_method(config, options), part, config, high)

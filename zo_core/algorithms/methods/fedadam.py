@@ -14,7 +14,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.algorithms.methods.fedavg import FedAvg, local_sgd_fields
+from zo_core.algorithms.methods.fedavg import FedAvg, LocalSGDOptions, local_sgd_fields
 from zo_core.algorithms.steps.adam import (
     AdamState,
     adam_on_grid_,
@@ -23,13 +23,18 @@ from zo_core.algorithms.steps.adam import (
     moments_after,
 )
 from zo_core.algorithms.steps.phases import one_phase, two_phases
-from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep, zeroth_order_fields
+from zo_core.algorithms.steps.zeroth_order import (
+    WeightedOptions,
+    ZerothOrderStep,
+    zeroth_order_fields,
+)
 from zo_core.config import TrainConfig
 from zo_core.cost_model import FLOAT_BYTES
 from zo_core.fixed_point import fixed_point
 from zo_core.grid import Grid
 from zo_core.method import Algorithm
 from zo_core.optimizer import ReplayReport
+from zo_core.options import rate
 from zo_core.replica import Replica
 from zo_core.spsa import radius
 
@@ -108,23 +113,42 @@ class ZerothOrderAdam(ZerothOrderStep):
         return report
 
 
-def fedadam_method(config: TrainConfig) -> FedAdam:
+@dataclass(frozen=True, kw_only=True)
+class FedAdamOptions(LocalSGDOptions):
+    """FedAdam"""
+
+    adam_lr: float = rate(0.01, "learning rate of the server's Adam in local training; ours")
+    # Reddi et al. 2021; the paper names none
+    adam_eps: float = rate(1e-3, "number added to the root of Adam's second moment")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZOWarmUpFedAdamOptions(FedAdamOptions, WeightedOptions):
+    """ZOWarmUp with FedAdam"""
+
+    zo_adam_lr: float = rate(0.001, "learning rate of Adam in zeroth-order rounds; ours")
+
+
+def fedadam_method(config: TrainConfig, options: FedAdamOptions) -> FedAdam:
     """Build the method of phase one that a config describes."""
-    return FedAdam(**local_sgd_fields(config), server_lr=config.adam_lr, adam_eps=config.adam_eps)
+    fields = local_sgd_fields(config, options)
+    return FedAdam(**fields, server_lr=options.adam_lr, adam_eps=options.adam_eps)
 
 
-def high_res_only_fedadam(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
-    """FedAdam over the high-resource clients for all rounds: Table 4's baseline."""
-    return one_phase("high-res-only-fedadam", fedadam_method(config), config, high)
+def high_res_only_fedadam(
+    config: TrainConfig, options: FedAdamOptions, high: tuple[int, ...]
+) -> Algorithm:
+    """High-Res-Only with Adam at the server: Table 4's baseline."""
+    return one_phase(fedadam_method(config, options), config, high)
 
 
-def zowarmup_fedadam(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
-    """ZOWarmUp with the server's Adam in both phases.
-
-    Raises:
-        ValueError: the config does without the grid, on which every replica steps alike.
-    """
-    config.require_grid("zowarmup-fedadam")
-    fields = {**zeroth_order_fields(config), "lr": config.zo_client_lr}
-    zeroth_order = ZerothOrderAdam(**fields, adam_lr=config.zo_adam_lr, adam_eps=config.adam_eps)
-    return two_phases("zowarmup-fedadam", fedadam_method(config), zeroth_order, config, high)
+def zowarmup_fedadam(
+    config: TrainConfig, options: ZOWarmUpFedAdamOptions, high: tuple[int, ...]
+) -> Algorithm:
+    """ZOWarmUp with Adam at the server, then on every replica."""
+    zeroth_order = ZerothOrderAdam(
+        **zeroth_order_fields(config, options),
+        adam_lr=options.zo_adam_lr,
+        adam_eps=options.adam_eps,
+    )
+    return two_phases(fedadam_method(config, options), zeroth_order, config, high)

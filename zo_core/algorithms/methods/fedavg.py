@@ -11,11 +11,12 @@ from zo_core.algorithms.steps.averaging import DenseAveraging
 from zo_core.algorithms.steps.phases import one_phase
 from zo_core.config import TrainConfig
 from zo_core.cost_model import FLOAT_BYTES
-from zo_core.first_order.memory_efficient_backprop import backprop_step
+from zo_core.first_order.memory_efficient_backprop import BACKPROP, backprop_step, check_backprop
 from zo_core.first_order.sgd import SGDStep, local_sgd_
-from zo_core.first_order.uplink import compress_with_feedback_, decompressed
+from zo_core.first_order.uplink import UPLINKS, compress_with_feedback_, decompressed
 from zo_core.loss.module_loss import Criterion, cross_entropy
 from zo_core.method import Algorithm, ClientData, RoundContext
+from zo_core.options import Options, choice, count, rate
 from zo_core.payloads.core import DenseWeights, Payload
 from zo_core.replica import Replica
 
@@ -88,29 +89,60 @@ class FedAvg(DenseAveraging):
         return backprop_step(self.backprop, micro_batch=self.micro_batch)
 
 
-def local_sgd_fields(config: TrainConfig) -> dict[str, Any]:
-    """Return the fields of a method whose clients train by local SGD, as a config gives them."""
+@dataclass(frozen=True, kw_only=True)
+class LocalSGDOptions(Options):
+    """Local SGD"""
+
+    batch_size: int = count(64, "items per batch")  # paper
+    local_epochs: int = count(3, "epochs per round")  # paper
+    client_lr: float = rate(0.1, "learning rate of the clients")  # tuned
+    backprop: str = choice("plain", BACKPROP, "how a client takes the same step at less memory")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FedAvgOptions(LocalSGDOptions):
+    """FedAvg"""
+
+    server_lr: float = rate(1.0, "learning rate of the server")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressedOptions(FedAvgOptions):
+    """Compressed up-links"""
+
+    uplink: str = choice("dense", UPLINKS, "how clients send their change")
+
+
+def local_sgd_fields(config: TrainConfig, options: LocalSGDOptions) -> dict[str, Any]:
+    """Return the fields of a method whose clients train by local SGD, as a config gives them.
+
+    Raises:
+        ValueError: backprop accumulates, and the config has no micro_batch.
+    """
+    check_backprop(options.backprop, config.micro_batch)
     return {
-        "client_lr": config.client_lr,
-        "local_epochs": config.local_epochs,
-        "batch_size": config.batch_size,
-        "backprop": config.backprop,
+        "client_lr": options.client_lr,
+        "local_epochs": options.local_epochs,
+        "batch_size": options.batch_size,
+        "backprop": options.backprop,
         "micro_batch": config.micro_batch,
     }
 
 
-def fedavg_method(config: TrainConfig) -> FedAvg:
+def fedavg_method(config: TrainConfig, options: FedAvgOptions) -> FedAvg:
     """Build the method that a config describes."""
-    return FedAvg(**local_sgd_fields(config), server_lr=config.server_lr)
+    return FedAvg(**local_sgd_fields(config, options), server_lr=options.server_lr)
 
 
-def fedavg(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
-    """FedAvg over all clients, as if each had the memory: what low resources cost is the gap."""
-    method = replace(fedavg_method(config), uplink=config.uplink)
-    return one_phase("fedavg", method, config, tuple(range(config.clients)))
+def fedavg(config: TrainConfig, options: CompressedOptions, high: tuple[int, ...]) -> Algorithm:
+    """FedAvg over all clients, as if each had the memory for backprop."""
+    method = replace(fedavg_method(config, options), uplink=options.uplink)
+    return one_phase(method, config, tuple(range(config.clients)))
 
 
-def high_res_only(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
-    """FedAvg over the high-resource clients for all rounds: the paper's baseline."""
-    method = replace(fedavg_method(config), uplink=config.uplink)
-    return one_phase("high-res-only", method, config, high)
+def high_res_only(
+    config: TrainConfig, options: CompressedOptions, high: tuple[int, ...]
+) -> Algorithm:
+    """FedAvg over the high-resource clients: the paper's baseline."""
+    method = replace(fedavg_method(config, options), uplink=options.uplink)
+    return one_phase(method, config, high)

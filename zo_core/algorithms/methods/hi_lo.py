@@ -15,16 +15,18 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.algorithms.methods.fedavg import FedAvg, fedavg_method
+from zo_core.algorithms.methods.fedavg import FedAvg, FedAvgOptions, fedavg_method
 from zo_core.algorithms.steps.averaging import SampleMean
 from zo_core.algorithms.steps.increment import Increment, to_increment
 from zo_core.algorithms.steps.mixed import MixedStep, mixed_step_
 from zo_core.algorithms.steps.phases import two_phases
-from zo_core.algorithms.steps.zeroth_order import zeroth_order_fields
+from zo_core.algorithms.steps.zeroth_order import WeightedOptions, zeroth_order_fields
+from zo_core.algorithms.steps.zo_client import ServerRateOptions
 from zo_core.config import TrainConfig
 from zo_core.fixed_point import FixedPointUpdate, fixed_point
 from zo_core.grid import Grid
 from zo_core.method import Algorithm, ApplyReport, ClientData, RoundContext
+from zo_core.options import share
 from zo_core.payloads.core import DenseWeights, MixedResult, Payload, ScalarUpdate
 from zo_core.replica import Replica, gather
 
@@ -38,6 +40,7 @@ class HiLoStep(MixedStep):
     high: tuple[int, ...]  # slots that train by backprop
     first_order: FedAvg
     zo_share: float | None  # gamma
+    trains_locally: bool = True
     name: str = "hi-lo"
 
     def client_update(self, replica: Replica, client: ClientData, context: RoundContext) -> Payload:
@@ -130,17 +133,24 @@ def _zeros(replica: Replica) -> Increment:
     return np.zeros(replica.params.num_elements, np.int32)
 
 
-def zowarmup_hi_lo(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
-    """ZOWarmUp whose high-resource clients go on with FedAvg after the pivot.
+@dataclass(frozen=True, kw_only=True)
+class HiLoOptions(FedAvgOptions, WeightedOptions, ServerRateOptions):
+    """ZOWarmUp hi + lo"""
 
-    Raises:
-        ValueError: the config does without the grid, on which everyone takes the same step.
-    """
-    config.require_grid("zowarmup-hi-lo")
-    mixed = HiLoStep(
-        **zeroth_order_fields(config),
-        high=high,
-        first_order=fedavg_method(config),
-        zo_share=config.zo_share,
+    zo_share: float | None = share(  # gamma of figure 2
+        None,
+        "weight of the zeroth-order step",
+        none="the ZO clients' share of those who took part",
     )
-    return two_phases("zowarmup-hi-lo", fedavg_method(config), mixed, config, high)
+
+
+def zowarmup_hi_lo(config: TrainConfig, options: HiLoOptions, high: tuple[int, ...]) -> Algorithm:
+    """ZOWarmUp whose high-resource clients continue with FedAvg after the pivot (Table 7)."""
+    first_order = fedavg_method(config, options)
+    mixed = HiLoStep(
+        **zeroth_order_fields(config, options),
+        high=high,
+        first_order=first_order,
+        zo_share=options.zo_share,
+    )
+    return two_phases(first_order, mixed, config, high)

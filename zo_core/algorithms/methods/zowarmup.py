@@ -4,13 +4,28 @@ can do backprop, then one zeroth-order step a round by everyone.
 
 from __future__ import annotations
 
-from zo_core.algorithms.methods.fedavg import fedavg_method
+from dataclasses import dataclass
+
+from zo_core.algorithms.methods.fedavg import FedAvgOptions, fedavg_method
 from zo_core.algorithms.steps.phases import two_phases
-from zo_core.algorithms.steps.zeroth_order import zeroth_order_step
+from zo_core.algorithms.steps.zeroth_order import (
+    GridOptions,
+    WeightedOptions,
+    ZerothOrderStep,
+    grid_fields,
+    zeroth_order_fields,
+)
+from zo_core.algorithms.steps.zo_client import ServerRateOptions
 from zo_core.config import TrainConfig
 from zo_core.method import Algorithm
 
 
-def zowarmup(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
-    """Warm up among the high-resource clients until the pivot, then one ZO step a round by all."""
-    return two_phases("zowarmup", fedavg_method(config), zeroth_order_step(config), config, high)
+@dataclass(frozen=True, kw_only=True)
+class ZOWarmUpOptions(FedAvgOptions, WeightedOptions, GridOptions, ServerRateOptions):
+    """ZOWarmUp"""
+
+
+def zowarmup(config: TrainConfig, options: ZOWarmUpOptions, high: tuple[int, ...]) -> Algorithm:
+    """FedAvg among the high-resource clients until the pivot, then one ZO step a round by all."""
+    step = ZerothOrderStep(**zeroth_order_fields(config, options), **grid_fields(options))
+    return two_phases(fedavg_method(config, options), step, config, high)

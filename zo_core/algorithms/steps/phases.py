@@ -6,7 +6,7 @@ from zo_core.config import TrainConfig
 from zo_core.method import Algorithm, Method, Phase
 
 
-def one_phase(name: str, method: Method, config: TrainConfig, pool: tuple[int, ...]) -> Algorithm:
+def one_phase(method: Method, config: TrainConfig, pool: tuple[int, ...]) -> Algorithm:
     """Build a schedule of one method for all rounds, with the warm-up's cohorts."""
     phase = Phase(
         method=method,
@@ -14,11 +14,10 @@ def one_phase(name: str, method: Method, config: TrainConfig, pool: tuple[int, .
         pool=pool,
         cohort_size=config.warmup_cohort,
     )
-    return Algorithm(name=name, phases=(phase,))
+    return Algorithm(phases=(phase,))
 
 
 def two_phases(
-    name: str,
     warm_up: Method,
     zeroth_order: Method,
     config: TrainConfig,
@@ -31,12 +30,12 @@ def two_phases(
         pool=high,
         cohort_size=config.warmup_cohort,
     )
-    return Algorithm(name=name, phases=(first, _by_all(zeroth_order, config, config.pivot)))
+    return Algorithm(phases=(first, _by_all(zeroth_order, config, config.pivot)))
 
 
-def from_scratch(name: str, method: Method, config: TrainConfig) -> Algorithm:
+def from_scratch(method: Method, config: TrainConfig) -> Algorithm:
     """Build a schedule of one zeroth-order method for all rounds, without a warm-up."""
-    return Algorithm(name=name, phases=(_by_all(method, config, 0),))
+    return Algorithm(phases=(_by_all(method, config, 0),))
 
 
 def _by_all(method: Method, config: TrainConfig, first_round: int) -> Phase:

@@ -21,10 +21,16 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.algorithms.steps.zo_client import ZerothOrderClient, zo_client_fields
+from zo_core.algorithms.steps.zo_client import (
+    ZerothOrderClient,
+    ZerothOrderOptions,
+    zo_client_fields,
+)
 from zo_core.config import TrainConfig
+from zo_core.kernels import DISTRIBUTIONS
 from zo_core.method import ApplyReport, ClientData, RoundContext
 from zo_core.optimizer import ReplayReport, apply_updates_
+from zo_core.options import choice, flag, require
 from zo_core.payloads.core import Payload, RoundResult, ScalarUpdate
 from zo_core.replica import Replica
 from zo_core.seeds import derive_round_seeds
@@ -159,23 +165,56 @@ class ZerothOrderStep(ZerothOrderClient):
         return [float(share) for share in np.repeat(shares, self.scalars)]
 
 
-def zeroth_order_fields(config: TrainConfig) -> dict[str, Any]:
-    """Return the method's fields as a config gives them.
+@dataclass(frozen=True, kw_only=True)
+class AverageOptions(ZerothOrderOptions):
+    """The step that is common to all clients"""
 
-    Raises:
-        ValueError: several local steps without a grid, on which alone they can be taken back.
-    """
-    if config.local_steps > 1:
-        config.require_grid(f"{config.algorithm} with local_steps > 1")
+    average: str = choice(  # Algorithm 1: sum
+        "mean", ("mean", "sum"), "what the step takes of the round's directions"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightedOptions(AverageOptions):
+    """Weights of the clients' scalars"""
+
+    weighted: bool = flag(False, "weight a client's scalars by its items; paper: no")
+
+    def check(self) -> None:
+        """Check that weights are taken of a mean."""
+        super().check()
+        sums = self.weighted and self.average == "sum"
+        require(not sums, "weighted", "goes with average='mean' alone", self.weighted)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridOptions(ZerothOrderOptions):
+    """Arithmetic of the weights"""
+
+    grid: bool = flag(True, "keep the weights on a grid, where every replica has the same bits")
+    distribution: str = choice(  # paper
+        "rademacher", DISTRIBUTIONS, "distribution of the directions; on the grid: rademacher"
+    )
+
+    def check(self) -> None:
+        """Check what the grid excludes and what needs it."""
+        super().check()
+        exact = not self.grid or self.distribution == "rademacher"
+        rule = "must be rademacher on a grid (set grid=False)"
+        require(exact, "distribution", rule, self.distribution)
+        undone = self.grid or self.local_steps == 1
+        require(undone, "grid", "must be True for local_steps > 1", self.grid)
+
+
+def zeroth_order_fields(config: TrainConfig, options: WeightedOptions) -> dict[str, Any]:
+    """Return the method's fields as a config gives them, on the grid."""
     return {
-        **zo_client_fields(config),
-        "average": config.average,
-        "weighted": config.weighted,
-        "distribution": config.distribution,
-        "needs_grid": config.grid,
+        **zo_client_fields(config, options),
+        "average": options.average,
+        "weighted": options.weighted,
     }
 
 
-def zeroth_order_step(config: TrainConfig) -> ZerothOrderStep:
-    """Build the method that a config describes."""
-    return ZerothOrderStep(**zeroth_order_fields(config))
+def grid_fields(options: GridOptions) -> dict[str, Any]:
+    """Return the fields of a method that also runs without a grid."""
+    return {"distribution": options.distribution, "needs_grid": options.grid}

@@ -16,8 +16,10 @@ import numpy.typing as npt
 
 from zo_core.algorithms.steps.local import LocalSteps, step_items
 from zo_core.config import TrainConfig
+from zo_core.estimators import ESTIMATORS, estimator_named
 from zo_core.fixed_point import coefficients, fixed_point
 from zo_core.method import ClientData, RoundContext
+from zo_core.options import Options, choice, count, flag, rate, require
 from zo_core.payloads.core import Payload
 from zo_core.replica import Replica
 from zo_core.spsa import loss_differences, radius
@@ -25,6 +27,49 @@ from zo_core.stream import derive_seeds
 
 if TYPE_CHECKING:
     from zo_core.loss.module_loss import Criterion
+
+_MAX_SCALARS = (1 << 16) - 1  # of a client and round
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZerothOrderOptions(Options):
+    """Zeroth-order steps"""
+
+    directions: int = count(  # paper
+        3, "directions per client and local step, S", most=_MAX_SCALARS
+    )
+    epsilon: float = rate(1e-4, "size of the perturbation")  # paper
+    tau: float = rate(0.75, "factor of the perturbation")  # paper
+    literal_tau: bool = flag(True, "scale the step by tau^2, as the paper prints it")
+    estimator: str = choice("central", ESTIMATORS, "how a scalar follows from losses")  # paper
+    # paper table 3
+    local_steps: int = count(1, "local steps per round, T, among which a client divides its items")
+    zo_client_lr: float = rate(1.0, "learning rate of a local step; ours")
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of a step."""
+        return self.zo_client_lr
+
+    def check(self) -> None:
+        """Check that a round's scalars fit a message, and the estimator its directions."""
+        super().check()
+        most = _MAX_SCALARS // self.directions
+        rule = f"must be at most {most}: a client sends fewer than 2^16 scalars"
+        require(self.local_steps <= most, "local_steps", rule, self.local_steps)
+        estimator_named(self.estimator, directions=self.directions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerRateOptions(ZerothOrderOptions):
+    """The rate of the server's zeroth-order step"""
+
+    zo_server_lr: float = rate(0.02, "learning rate that multiplies --zo-client-lr")  # tuned
+
+    @property
+    def lr(self) -> float:
+        """The product of the two rates."""
+        return self.zo_client_lr * self.zo_server_lr
 
 
 @dataclass(frozen=True, kw_only=True)  # without slots, so that a method may have a second base
@@ -153,15 +198,15 @@ class ZerothOrderClient:
         return [1.0] * self.directions if self.average == "sum" else None
 
 
-def zo_client_fields(config: TrainConfig) -> dict[str, Any]:
+def zo_client_fields(config: TrainConfig, options: ZerothOrderOptions) -> dict[str, Any]:
     """Return the fields of every zeroth-order method as a config gives them."""
     return {
-        "directions": config.directions,
-        "epsilon": config.epsilon,
-        "tau": config.tau,
-        "lr": config.zo_client_lr * config.zo_server_lr,
-        "local_steps": config.local_steps,
-        "literal_tau": config.literal_tau,
-        "estimator": config.estimator,
+        "directions": options.directions,
+        "epsilon": options.epsilon,
+        "tau": options.tau,
+        "lr": options.lr,
+        "local_steps": options.local_steps,
+        "literal_tau": options.literal_tau,
+        "estimator": options.estimator,
         "micro_batch": config.micro_batch,
     }

@@ -1,6 +1,6 @@
 """A Flower ServerApp and ClientApp of a run on a data set by name; see examples/flower.
 
-The run's config holds the fields of ``TrainConfig`` by name, and ``log`` and ``outcome``, files of
+The run's config contains what ``train_config`` takes, and ``log`` and ``outcome``, files of
 the server.  A node's config may hold ``slot``, ``model`` (what ``zobench export`` wrote) and
 ``high-mib``.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import tempfile
 from contextlib import closing
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
+from zo_core.algorithms import train_config
 from zo_core.config import TrainConfig
 from zo_core.federation.flower.link import answer, serve
 from zo_core.federation.protocol.client import Client
@@ -80,17 +80,11 @@ def config_of(given: dict[str, Any]) -> TrainConfig:
     """Read a run's config; dashes stand for underscores.
 
     Raises:
-        ValueError: a name is no field of ``TrainConfig``, or a value is out of its range.
+        ValueError: the algorithm takes no option of a name, or a value is out of its range.
     """
     named = {name.replace("-", "_"): value for name, value in given.items()}
-    known = {field.name for field in fields(TrainConfig)}
-    if unknown := named.keys() - known:
-        raise ValueError(
-            f"a run's config takes log, outcome and {', '.join(sorted(known))}, "
-            f"got {', '.join(sorted(unknown))}"
-        )
     named.setdefault("run_seed", fresh_id())
-    return TrainConfig(**named)
+    return train_config(**named)
 
 
 def _server(config: TrainConfig, store: FileStore, spool: Path) -> Server:

@@ -126,7 +126,7 @@ def apply_result_(replica: Replica, result: RoundResult, plan: Plan) -> None:
     """
     context = plan.context_of(result.round_index)
     participants = int(result.participates.sum())
-    expected = (len(context.cohort), (participants, plan.config.directions))
+    expected = (len(context.cohort), (participants, plan.scalars))
     if (result.participates.size, result.differences.shape) != expected:
         raise PayloadError("a result is of another cohort or number of directions")
     try:

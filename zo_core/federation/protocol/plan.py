@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from zo_core.algorithms import ALGORITHMS, train_config
+from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
 from zo_core.config import TrainConfig
 from zo_core.federation.protocol.transfer import MAX_CHUNK_BYTES, MIN_CHUNK_BYTES
 from zo_core.federation.schedule import Schedule
@@ -16,7 +18,8 @@ from zo_core.method import Method, RoundContext
 from zo_core.stream import STREAM_VERSION
 
 PLAN_VERSION = 1
-SERVED = ("zowarmup", "mezo", "fedavg", "high-res-only")  # algorithms that go over a network
+# replicas are compared by digest, which only the grid gives; messages are not compressed
+_NEEDED = {"grid": True, "uplink": "dense"}
 
 
 class PlanError(ValueError):
@@ -67,18 +70,19 @@ class Plan:
     chunk_bytes: int = 1 << 16  # of a body too long for one message
 
     def __post_init__(self) -> None:
-        if self.config.algorithm not in SERVED:
+        served = [name for name, row in ALGORITHMS.items() if row.network]
+        if self.config.algorithm not in served:
             raise PlanError(
-                f"algorithm must be one of {', '.join(SERVED)} over a network, got "
+                f"algorithm must be one of {', '.join(served)} over a network, got "
                 f"{self.config.algorithm!r}; train others in one process (zobench train)"
             )
-        if not self.config.grid:
-            raise PlanError("grid must be True over a network: replicas are compared by digest")
-        if self.config.uplink != "dense":
-            raise PlanError(
-                f"uplink must be dense over a network, got {self.config.uplink!r}; train others in "
-                "one process (zobench train)"
-            )
+        values = self.config.to_json()
+        for name, needed in _NEEDED.items():
+            if values.get(name, needed) != needed:
+                raise PlanError(
+                    f"{name} must be {needed} over a network, got {values[name]!r}; train others "
+                    "in one process (zobench train)"
+                )
         if not MIN_CHUNK_BYTES <= self.chunk_bytes <= MAX_CHUNK_BYTES:
             rule = f"must be in [{MIN_CHUNK_BYTES}, {MAX_CHUNK_BYTES}]"
             raise PlanError(f"chunk_bytes {rule}, got {self.chunk_bytes}")
@@ -97,6 +101,12 @@ class Plan:
         """Return the method of a round."""
         return self.schedule.method_at(round_index)
 
+    @property
+    def scalars(self) -> int:
+        """Scalars that a client sends in a round without weights; 0 where there is none."""
+        methods = (phase.method for phase in self.schedule.algorithm.phases)
+        return max((m.scalars for m in methods if isinstance(m, ZerothOrderStep)), default=0)
+
     def is_dense(self, round_index: int) -> bool:
         """Whether clients of a round send whole models; beyond the last round, as in that."""
         return self.schedule.sends_weights(round_index)
@@ -107,7 +117,7 @@ class Plan:
 
     def to_json(self) -> bytes:
         """Encode all but run seed and run id, which messages carry as numbers."""
-        config = asdict(replace(self.config, run_seed=0))
+        config = self.config.to_json()
         del config["run_seed"]
         plan = {
             "version": PLAN_VERSION,
@@ -129,7 +139,7 @@ class Plan:
         try:
             plan = json.loads(data)
             _require_versions(plan)
-            config = TrainConfig(**plan["config"], run_seed=run_seed)
+            config = train_config(**plan["config"], run_seed=run_seed)
             samples, chunk_bytes = int(plan["samples"]), int(plan["chunk_bytes"])
             return cls(config=config, run_id=run_id, samples=samples, chunk_bytes=chunk_bytes)
         except PlanError:

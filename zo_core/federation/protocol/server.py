@@ -59,7 +59,7 @@ class Server:
         self._started = False  # enough clients have been online since the start
         self._watch = Stopwatch()
         self._say = Outbox(plan, log, replica)
-        self._most_bytes = max(plan.chunk_bytes, 4 * plan.config.directions) + _HEAD_BYTES
+        self._most_bytes = max(plan.chunk_bytes, 4 * plan.scalars) + _HEAD_BYTES
         self._streamed_s: dict[str, float] = {}  # when a client last got a model at its own request
 
     @property

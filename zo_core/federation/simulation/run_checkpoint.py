@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -29,7 +28,7 @@ from zo_core.state import MethodState, RestoredState
 if TYPE_CHECKING:
     from zo_core.federation.simulation.training import Training
 
-CHECKPOINT_VERSION = 5
+CHECKPOINT_VERSION = 6
 _INDEX = "checkpoint.json"
 
 
@@ -53,7 +52,7 @@ def save(training: Training, folder: Path) -> None:
     _put(part, folder / name)
     index = {
         "version": CHECKPOINT_VERSION,
-        "record": asdict(training.record),
+        "record": training.record.to_json(),
         "state": name,
         "blake2b": _hash(folder / name),
     }

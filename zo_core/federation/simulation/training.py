@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from zo_core.algorithms.registry import row_of
 from zo_core.algorithms.steps.averaging import NonFiniteWeightsError
 from zo_core.config import TrainConfig
 from zo_core.data import Dataset
@@ -112,6 +113,11 @@ class Training:
             record.curve.append(self.evaluate())
         record.digest = self.replica.digest().hex()
         return record
+
+    @property
+    def label(self) -> str:
+        """The algorithm's written form, for reports."""
+        return row_of(self.config.algorithm).label
 
     @property
     def is_done(self) -> bool:
