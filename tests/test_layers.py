@@ -57,13 +57,12 @@ def loaded_by(module: str) -> set[str]:
     return {name for name in done.stdout.split() if name.split(".")[0] in PACKAGES}
 
 
-def test_the_tables_of_a_report_load_without_the_engine() -> None:
+def test_the_tables_of_a_report_load_few_files() -> None:
     loaded = loaded_by("bench.report.sections")
     assert len(loaded) <= MOST_MODULES, sorted(loaded)
-    assert not {name for name in loaded if name.startswith(("zo_core", "devices"))}
 
 
-def test_the_whole_page_loads_of_the_engine_the_cost_model() -> None:
+def test_a_report_loads_of_the_engine_the_cost_model() -> None:
     loaded = loaded_by("bench.report.page")
     engine = {name for name in loaded if name.startswith(("zo_core", "devices"))}
     assert engine == {"zo_core", "zo_core.cost_model"}
