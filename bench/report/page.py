@@ -15,6 +15,7 @@ from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.store import read_records, replacing
 from bench.report.headline import headline
+from bench.report.plots.by_group import plots_of
 from bench.report.plots.style import Plot, save
 from bench.report.provenance import RecordLink, device_rows, method_table, origin_rows, record_links
 from bench.report.reproduce import command_lines
@@ -121,12 +122,11 @@ def fill(template: str, **values: Any) -> str:
 
 def _part(results: Results, section: Section, plots: Path) -> Part:
     records = results.group(section.group)
-    made = [plot for make in section.plots for plot in make(results)]
     return Part(
         section=section,
         sentences=[line for make in section.sentences for line in make(results)],
         tables=[table for make in section.tables for table in make(results)],
-        plots=[embedded(plot, plots) for plot in made],
+        plots=[embedded(plot, plots) for plot in plots_of(results, section.group)],
         notes=[note for record in records for note in _notes(record.details)],
         missing=results.missing(section.group),
     )

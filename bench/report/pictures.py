@@ -6,8 +6,8 @@ from pathlib import Path
 
 from bench.records.record_index import Results
 from bench.records.store import read_records
+from bench.report.plots.by_group import PLOTS, plots_of
 from bench.report.plots.style import save
-from bench.report.sections import SECTIONS
 
 FOLDER = Path("docs") / "pictures"
 PICTURES = {  # the plot's name -> the records it is drawn from
@@ -30,7 +30,7 @@ def update(repository: Path) -> list[Path]:
     paths = []
     for folder in dict.fromkeys(PICTURES.values()):
         results = Results.of(read_records(repository / folder))
-        for plot in (p for section in SECTIONS for make in section.plots for p in make(results)):
+        for plot in (plot for group in PLOTS for plot in plots_of(results, group)):
             if PICTURES.get(plot.name) == folder:
                 paths.append(save(plot, repository / FOLDER, ("png",))["png"])
     return paths

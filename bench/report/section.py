@@ -6,25 +6,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.records.record_index import Results
-from bench.report.plots.style import Plot
 from bench.report.table import Table
 
 # Each returns nothing where nothing was measured.
 TableBuilder = Callable[[Results], Sequence[Table]]
-PlotBuilder = Callable[[Results], Sequence[Plot]]
 SentenceBuilder = Callable[[Results], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """The tables, plots and sentences of one group, and the text around them."""
+    """The tables and sentences of one group, and the text around them."""
 
     group: str  # the first part of its cases' names
     title: str
     lead: str  # what the figures are and how they are defined
     sentences: tuple[SentenceBuilder, ...] = ()
     tables: tuple[TableBuilder, ...] = ()
-    plots: tuple[PlotBuilder, ...] = ()
     definitions: Mapping[str, str] = field(default_factory=dict)  # for "How it was measured"
     command: str = ""  # makes the records; empty: zobench run --only GROUP
     optional: bool = False  # left out of the page when there is nothing to show

@@ -14,7 +14,7 @@ from bench.records.record_index import Results
 from bench.records.store import StoreError, read_records
 from bench.report.pages import folders_below, write_reports
 from bench.report.pictures import FOLDER, PICTURES
-from bench.report.sections import SECTIONS
+from bench.report.plots.by_group import PLOTS, plots_of
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -66,5 +66,5 @@ def test_every_picture_that_a_page_shows_exists_and_every_picture_is_shown() -> 
 def test_every_picture_can_be_drawn_from_its_records() -> None:
     for name, folder in PICTURES.items():
         results = Results.of(read_records(ROOT / folder))
-        plots = [plot for section in SECTIONS for make in section.plots for plot in make(results)]
+        plots = [plot for group in PLOTS for plot in plots_of(results, group)]
         assert name in {plot.name for plot in plots}

@@ -12,6 +12,7 @@ import pytest
 import sample_records as sample
 
 from bench.records.record_index import Results
+from bench.report.plots.by_group import PLOTS, plots_of
 from bench.report.plots.memory import memory_plots
 from bench.report.plots.style import DARK, LOOKS, Plot, logarithmic_x, panel, save
 from bench.report.section import Section
@@ -30,7 +31,7 @@ def whole_plots() -> dict[str, Plot]:
 
 
 def drawn(results: Results) -> dict[str, Plot]:
-    plots = [plot for section in SECTIONS for make in section.plots for plot in make(results)]
+    plots = [plot for group in PLOTS for plot in plots_of(results, group)]
     return {plot.name: plot for plot in plots}
 
 
@@ -179,7 +180,8 @@ def test_what_is_compared_differs_without_colour(pair: tuple[str, str]) -> None:
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.group)
 def test_nothing_measured_is_nothing_drawn(section: Section) -> None:
     nothing = Results.of([])
-    assert [part for make in (*section.plots, *section.tables) for part in make(nothing)] == []
+    assert [table for make in section.tables for table in make(nothing)] == []
+    assert plots_of(nothing, section.group) == []
 
 
 def test_a_plot_that_cannot_be_written_leaves_nothing(

@@ -14,6 +14,7 @@ from bench.records.record import single
 from bench.records.record_index import Results
 from bench.report import groups
 from bench.report import page as report
+from bench.report.plots.by_group import PLOTS
 from bench.report.section import Section
 from bench.report.sections import SECTIONS
 from bench.report.table import Cell, Table
@@ -48,6 +49,7 @@ def test_each_group_of_the_suite_has_one_section() -> None:
 def test_each_file_of_the_folder_defines_the_group_that_it_is_named_after() -> None:
     names = [module.name for module in pkgutil.iter_modules(groups.__path__)]
     assert sorted(section.group for section in SECTIONS) == sorted(names)
+    assert PLOTS.keys() <= set(names)
     for name in names:
         section = importlib.import_module(f"bench.report.groups.{name}").SECTION
         assert section.group == name

@@ -8,7 +8,6 @@ from bench.records.case_name import CaseName
 from bench.records.paired import compare_on_seeds
 from bench.records.record import Record
 from bench.records.record_index import Results
-from bench.report.plots.accuracy import accuracy_by_bytes_plots, accuracy_plots
 from bench.report.section import Section
 from bench.report.table import Cell, Table, interval_text, verdict
 
@@ -115,7 +114,6 @@ SECTION = Section(
         " run on the same seeds, so they are compared in pairs."
     ),
     tables=(accuracy_tables,),
-    plots=(accuracy_plots, accuracy_by_bytes_plots),
     definitions={
         "Accuracy": (
             "The share of the test split that is classified correctly after the last round. High"

@@ -6,7 +6,6 @@ from bench.format import MISSING, size
 from bench.labels import label
 from bench.records.record import Record
 from bench.records.record_index import Results
-from bench.report.plots.bytes import bytes_plots
 from bench.report.section import Section
 from bench.report.table import Cell, Table
 
@@ -56,6 +55,5 @@ SECTION = Section(
         " header. ZO’s directions follow from the run’s seed and need no bytes."
     ),
     tables=(bytes_tables,),
-    plots=(bytes_plots,),
     definitions={"Bytes": "The length of the encoded message; not an estimate."},
 )

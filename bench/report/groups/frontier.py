@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from bench.format import MISSING, duration, percent, significant, size
+from bench.labels import STEP_VARIANTS, label
 from bench.records.frontier import (
     FAMILIES,
     TARGETS,
@@ -18,7 +19,6 @@ from bench.records.frontier import (
     title_of,
 )
 from bench.records.record_index import Results
-from bench.report.plots.frontier import budget_plots, name_of
 from bench.report.section import Section
 from bench.report.table import Cell, Table
 
@@ -36,6 +36,12 @@ _BY = dict(
         strict=True,
     )
 )
+
+
+def name_of(point: Point) -> str:
+    """Write a point's method, and the variant of its steps unless that is the plain one."""
+    method = label(point.variant)
+    return method if point.way == "plain" else f"{method} ({STEP_VARIANTS[point.way]})"
 
 
 def frontier_sentences(results: Results) -> list[str]:
@@ -156,7 +162,6 @@ SECTION = Section(
     ),
     sentences=(frontier_sentences,),
     tables=(frontier_tables,),
-    plots=(budget_plots,),
     definitions={
         "Memory, time and joules of a method": (
             "One client of each group in a real round of each phase: live tensors at torch’s"

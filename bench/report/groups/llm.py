@@ -5,7 +5,6 @@ from __future__ import annotations
 from bench.format import MISSING, mib, significant
 from bench.records.record import Metric, Record
 from bench.records.record_index import Results
-from bench.report.plots.llm import instruct_plots
 from bench.report.section import Section
 from bench.report.table import Cell, Table, spread
 
@@ -56,6 +55,5 @@ SECTION = Section(
         " SGD without momentum; it runs under an OS-enforced memory limit."
     ),
     tables=(llm_tables,),
-    plots=(instruct_plots,),
     optional=True,
 )

@@ -12,7 +12,6 @@ from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.step_memory import HOST, step_memory
 from bench.report.costs import TIME, memory_figure, step_table
-from bench.report.plots.memory import category_plots, memory_plots
 from bench.report.section import Section
 from bench.report.table import Cell, Table, metric_cell
 
@@ -131,7 +130,6 @@ SECTION = Section(
         " one ZO direction takes."
     ),
     tables=(memory_tables, low_memory_tables),
-    plots=(category_plots, memory_plots),
     definitions={
         "Peak memory": (
             "Each sample is a fresh process that first runs one unmeasured step. The baseline is"

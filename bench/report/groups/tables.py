@@ -8,7 +8,6 @@ from bench.format import MISSING, duration, percent, points, size
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.report.places import Place, difference, label_of, metric_of, place_of
-from bench.report.plots.tables import replication_plots
 from bench.report.section import Section
 from bench.report.table import Cell, Table, interval_text
 
@@ -152,7 +151,6 @@ SECTION = Section(
         " between runs of one seed, which share partition, initial weights and cohorts."
     ),
     tables=(replication_tables,),
-    plots=(replication_plots,),
     command="zobench run --only tables",
     optional=True,
 )

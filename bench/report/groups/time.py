@@ -7,7 +7,6 @@ from dataclasses import replace
 from bench.format import milliseconds, significant
 from bench.records.record_index import Results
 from bench.report.costs import TIME, step_table
-from bench.report.plots.time import time_plots
 from bench.report.section import Section
 from bench.report.table import Table
 
@@ -39,7 +38,6 @@ SECTION = Section(
         " S = 3 directions over its 900 images with ZO, or three epochs over them with FedAvg."
     ),
     tables=(time_tables,),
-    plots=(time_plots,),
     definitions={
         "Time": "Wall time, after one unmeasured repeat, in separate runs from memory.",
         "Energy": (

@@ -10,7 +10,6 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from bench.format import percent, size
-from bench.labels import STEP_VARIANTS, label
 from bench.records.frontier import (
     FAMILIES,
     Point,
@@ -21,6 +20,7 @@ from bench.records.frontier import (
     title_of,
 )
 from bench.records.record_index import Results
+from bench.report.groups.frontier import name_of
 from bench.report.plots.style import Look, Plot, panel
 
 if TYPE_CHECKING:
@@ -55,12 +55,6 @@ def budget_plots(results: Results) -> list[Plot]:
         if (points := points_of(results, name))
         for plot in (_memory_plot(name, points), _bytes_plot(name, points))
     ]
-
-
-def name_of(point: Point) -> str:
-    """Write a point's method, and the variant of its steps unless that is the plain one."""
-    method = label(point.variant)
-    return method if point.way == "plain" else f"{method} ({STEP_VARIANTS[point.way]})"
 
 
 def _memory_plot(name: str, points: Sequence[Point]) -> Plot:
