@@ -20,7 +20,6 @@ QUICK += ["--zo-cohort", "10", "--eval-every", "1", "--high-share", "0.2"]
         (["--model", "nonsense"], "known: cnn, resnet18, small_resnet, vit"),
         (["--resume"], "--checkpoints DIR"),
         (["--dataset", "nonsense"], "known: digits"),
-        (["--algorithm", "nonsense"], "known: fedavg, high-res-only"),
         (["--epsilon", "0"], "epsilon must be > 0"),
         (["--pivot", "9", "--rounds", "3"], "pivot must be in [0, 3]"),
         (["--split", "10-90"], "10/90"),
@@ -36,6 +35,17 @@ def test_a_users_mistake_is_one_line_and_exit_code_2(
     assert expected in error
     assert error.count("\n") == 1
     assert not list(tmp_path.rglob("*.json"))
+
+
+def test_an_unknown_algorithm_is_answered_with_the_known_ones(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "--algorithm", "nonsense"])
+    assert ended.value.code == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "'nonsense'" in error
+    assert "'zowarmup'" in error
 
 
 def test_an_unwritable_output_folder_stops_the_command_before_it_works(

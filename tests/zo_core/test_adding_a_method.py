@@ -19,7 +19,7 @@ LAWS = ("test_algorithms.py", "test_switches.py", "test_config.py", "test_verdic
 def example() -> tuple[str, str, list[str]]:
     """Where the new file goes, its code, and the lines that the registry gains."""
     page = (ROOT / "docs" / "extending.md").read_text()
-    section = page[page.index("## A method") : page.index("## A group of the report")]
+    (section,) = re.findall(r"^## A method\n(.*?)^## ", page, flags=re.DOTALL | re.MULTILINE)
     (code,) = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
     (diff,) = re.findall(r"```diff\n(.*?)```", section, flags=re.DOTALL)
     (path,) = re.findall(r"`(zo_core/algorithms/baselines/\w+\.py)`", section)

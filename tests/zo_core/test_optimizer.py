@@ -12,7 +12,7 @@ import pytest
 import slow_grid
 import slow_stream
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from zo_core import ZOSGD, Grid, GridError, apply_updates_, kernels, perturb_, snap_
@@ -134,6 +134,7 @@ def test_the_same_order_of_plain_additions_would_have_changed_bits() -> None:
 
 
 @given(st.integers(0, 1000), st.integers(1, 9), st.floats(1e-6, 0.02))
+@example(seed=7, n=1, lr=1e-6)  # every increment rounds to zero
 @settings(deadline=None, max_examples=30)
 def test_the_negated_list_undoes_a_list(seed: int, n: int, lr: float) -> None:
     tensors = some_tensors(seed)
@@ -143,7 +144,7 @@ def test_the_negated_list_undoes_a_list(seed: int, n: int, lr: float) -> None:
     c = coefficients([d for _, d in updates], lr=lr, rho=grid.radius(1e-3))
     update = fixed_point([s for s, _ in updates], c)
     replay_(tensors, update, grid, widen=False)
-    assert bits(tensors) != before or not update.a.any()
+    assert bits(tensors) != before or max(map(abs, c)) < 2.0 ** max(exponents)
     replay_(tensors, update.negated(), grid, widen=False)
     assert bits(tensors) == before
     assert grid.exponents.tolist() == exponents

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from optional import needs
 from torch import nn
 
 from zo_core import apply_updates_, digest, parameters, perturb_, rademacher, snap_
@@ -192,7 +191,6 @@ def test_a_tied_model_on_the_grid_restores_and_replays_to_the_bits_of_a_copy() -
     assert digest(models[0], grids[0]) == digest(models[1], grids[1]) != start
 
 
-@needs("onnx", "onnxscript", "onnxruntime")
 def test_a_tied_model_is_exported_with_one_input_and_steps_to_the_same_bits(tmp_path: Path) -> None:
     from zo_core.edge.export import export_model
     from zo_core.edge.load import load_replica
@@ -217,7 +215,6 @@ def test_a_tied_model_is_exported_with_one_input_and_steps_to_the_same_bits(tmp_
     assert digest(there.params, there.grid) == digest(here.params, here.grid)
 
 
-@needs("onnx", "onnxscript", "onnxruntime")
 def test_an_overlapping_model_is_not_exported(tmp_path: Path) -> None:
     from zo_core.edge.export import export_model
 
