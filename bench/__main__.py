@@ -18,7 +18,7 @@ from bench.cli import (
     EXIT_ENVIRONMENT,
     EXIT_INTERRUPTED,
     EXIT_USAGE,
-    LackingError,
+    MissingRequirementError,
     UsageError,
     check,
     compare,
@@ -67,9 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         return _fail(error, EXIT_USAGE, arguments.verbose)
     except ModuleNotFoundError as error:
-        lacking = LackingError(missing_package(error))
+        lacking = MissingRequirementError(missing_package(error))
         return _fail(lacking, EXIT_ENVIRONMENT, arguments.verbose)
-    except (LackingError, OSError) as error:
+    except (MissingRequirementError, OSError) as error:
         return _fail(error, EXIT_ENVIRONMENT, arguments.verbose)
     except KeyboardInterrupt:
         print("zobench: interrupted", file=sys.stderr)

@@ -90,7 +90,7 @@ def place_key(row: str, split: str) -> str:
     return f"{row}/{split.replace('/', '-')}"
 
 
-def less_or_more(ours: float, theirs: float, less: str = "lower", more: str = "higher") -> str:
+def format_comparison(ours: float, theirs: float, less: str = "lower", more: str = "higher") -> str:
     """Write by how much one amount is lower or higher than another.
 
     Args:
@@ -99,9 +99,9 @@ def less_or_more(ours: float, theirs: float, less: str = "lower", more: str = "h
         less: the word for a lower amount, e.g. "faster" for a time.
         more: the word for a higher amount.
 
-    >>> less_or_more(2.0, 7.0), less_or_more(3.0, 2.0, "faster", "slower")
+    >>> format_comparison(2.0, 7.0), format_comparison(3.0, 2.0, "faster", "slower")
     ('3.5x lower', '1.5x slower')
-    >>> less_or_more(1.002, 1.0), less_or_more(0.0, 1.0)
+    >>> format_comparison(1.002, 1.0), format_comparison(0.0, 1.0)
     ('the same', 'not comparable')
     """
     if ours <= 0 or theirs <= 0:

@@ -18,7 +18,7 @@ from devices.limits import why_no_limit
 from devices.memory import HostMemory, read_host_memory
 from devices.meter import Measurement, measure
 from devices.peaks import SampledRss, best_peak_meter
-from devices.pool import SideBySide
+from devices.pool import IsolatedPool
 from devices.reading import Reading, missing
 from devices.spec import Accelerator, DeviceSpec
 from devices.traffic import Traffic, count_traffic, network_pair
@@ -29,12 +29,12 @@ __all__ = [
     "DeviceMemory",
     "DeviceSpec",
     "HostMemory",
+    "IsolatedPool",
     "IsolatedResult",
     "Measurement",
     "MeterInfo",
     "Reading",
     "SampledRss",
-    "SideBySide",
     "Traffic",
     "best_peak_meter",
     "count_traffic",

@@ -58,7 +58,7 @@ class IsolatedResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class ChildExit:
     """Hold the evidence of a child that has ended.
 
     Args:
@@ -76,7 +76,7 @@ class Ended:
     seconds: float
 
 
-def judge(ended: Ended, exceeded: bool, timeout_s: float | None) -> tuple[Status, str | None]:
+def judge(ended: ChildExit, exceeded: bool, timeout_s: float | None) -> tuple[Status, str | None]:
     """Return the status of a run and what went wrong in it.
 
     Args:
@@ -106,7 +106,7 @@ def _judge_exception(error: Mapping[str, Any]) -> tuple[Status, str]:
     return "does not fit" if no_memory else "error", f"{text}\n{error['traceback']}"
 
 
-def _judge_exit(ended: Ended) -> tuple[Status, str]:
+def _judge_exit(ended: ChildExit) -> tuple[Status, str]:
     if ended.code != 0 and _says_no_memory(ended.output_tail):
         return "does not fit", "ended by a failed allocation, see the output"
     if ended.code < 0:

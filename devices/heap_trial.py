@@ -19,6 +19,7 @@ from devices.memory import read_host_memory
 # Blocks of the heap proper: glibc maps larger ones apart and, once such a one is freed, keeps more
 # memory than before, which would change what is measured afterwards.
 _BLOCK_BYTES, _BLOCKS = 64 << 10, 128
+_TRIES = 3  # other threads take and free memory meanwhile
 _ENOUGH_BYTES = _BLOCK_BYTES * _BLOCKS // 2  # of a reading that may be off by its per-CPU counters
 
 
@@ -36,9 +37,10 @@ def why_freed_memory_stays() -> str | None:
     allocator, remedy = find_allocator(), "start without preloaded allocators and settings"
     if is_replaced():
         return f"malloc_trim can't give back memory freed under {allocator}; {remedy}"
-    taken, left = take_and_free()
-    if taken > _ENOUGH_BYTES > left:
-        return None
+    for _ in range(_TRIES):
+        taken, left = take_and_free()
+        if taken > _ENOUGH_BYTES > left:
+            return None
     return (
         f"freed memory stays resident under {allocator}: of 8 MiB taken, {taken / 2**20:.1f} MiB "
         f"showed and {left / 2**20:.1f} MiB stayed after they were freed; {remedy}"
@@ -48,6 +50,7 @@ def why_freed_memory_stays() -> str | None:
 def take_and_free() -> tuple[int, int]:
     """Return by how much the trial's blocks raise resident memory, and what stays of them."""
     libc = _c_heap()
+    heap.give_back()  # otherwise the blocks may reuse freed memory that is still resident
     before = _held_bytes()
     blocks = [libc.malloc(_BLOCK_BYTES) for _ in range(_BLOCKS)]
     for block in filter(None, blocks):

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from devices import child, heap
 from devices.allocator import removed_preloads, without_allocators
-from devices.child_exit import Ended, IsolatedResult, judge
+from devices.child_exit import ChildExit, IsolatedResult, judge
 from devices.limits import Limit, open_limit
 from devices.pool import kill_group, waited_for
 from devices.reading import missing
@@ -38,7 +38,7 @@ def run_isolated(
     Whatever the function does, hang, crash, print or eat memory, the caller goes on, and no
     process of the child's process group outlives the call. Should the caller itself be killed,
     the child dies with it (Linux); processes that the child started do not. In a thread of
-    `SideBySide` it raises KeyboardInterrupt where the children of all threads were ended.
+    `IsolatedPool` it raises KeyboardInterrupt where the children of all threads were ended.
 
     Args:
         fn: "module:qualified.name", or a function defined at the top of a module.
@@ -146,7 +146,7 @@ def _run(
     limit: Limit | None,
     timeout_s: float | None,
     env: Mapping[str, str],
-) -> Ended:
+) -> ChildExit:
     report = folder / "report.jsonl"
     report.touch()
     (folder / "request.json").write_text(request)
@@ -165,7 +165,7 @@ def _run(
     assert process.stdout is not None
     tail = _Tail(process.stdout)
     timed_out = _wait(process, timeout_s)
-    return Ended(
+    return ChildExit(
         code=process.returncode,
         timed_out=timed_out,
         seconds=time.perf_counter() - started,

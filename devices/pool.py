@@ -58,14 +58,14 @@ _ALL = Children(None)
 waited_for: ContextVar[Children] = ContextVar("waited_for", default=_ALL)  # set by thread
 
 
-class SideBySide(ThreadPoolExecutor):
+class IsolatedPool(ThreadPoolExecutor):
     """Threads whose children end with the context, Ctrl-C included; take the results within it.
 
     Args:
         workers: threads.
 
     >>> from devices import run_isolated
-    >>> with SideBySide(2) as pool:
+    >>> with IsolatedPool(2) as pool:
     ...     [run.value for run in pool.map(run_isolated, ["math:sqrt", "math:exp"], [16, 0])]
     [4.0, 1.0]
     """

@@ -26,7 +26,7 @@ import numpy as np
 LossFn = Callable[[], float]  # the loss at the present weights
 
 
-class Walk(Protocol):
+class PerturbedPoint(Protocol):
     """Moves the weights between forwards; see :mod:`zo_core.spsa`."""
 
     def move_to(self, seed: int, offset: float) -> None:
@@ -36,7 +36,7 @@ class Walk(Protocol):
         """Compute the loss where the weights are."""
 
 
-Estimator = Callable[[Walk, LossFn, Sequence[int], float], Iterator[float]]
+Estimator = Callable[[PerturbedPoint, LossFn, Sequence[int], float], Iterator[float]]
 
 
 def estimator_named(name: str, *, directions: int) -> Estimator:
@@ -59,23 +59,29 @@ def estimator_named(name: str, *, directions: int) -> Estimator:
     return _ESTIMATORS[name]
 
 
-def _central(walk: Walk, loss_fn: LossFn, seeds: Sequence[int], rho: float) -> Iterator[float]:
+def _central(
+    point: PerturbedPoint, loss_fn: LossFn, seeds: Sequence[int], rho: float
+) -> Iterator[float]:
     for seed in seeds:
-        walk.move_to(seed, rho)
-        upper = walk.forward(loss_fn)
-        walk.move_to(seed, -rho)
-        yield upper - walk.forward(loss_fn)
+        point.move_to(seed, rho)
+        upper = point.forward(loss_fn)
+        point.move_to(seed, -rho)
+        yield upper - point.forward(loss_fn)
 
 
-def _forward(walk: Walk, loss_fn: LossFn, seeds: Sequence[int], rho: float) -> Iterator[float]:
-    start = walk.forward(loss_fn)
+def _forward(
+    point: PerturbedPoint, loss_fn: LossFn, seeds: Sequence[int], rho: float
+) -> Iterator[float]:
+    start = point.forward(loss_fn)
     for seed in seeds:
-        walk.move_to(seed, rho)
-        yield 2.0 * (walk.forward(loss_fn) - start)
+        point.move_to(seed, rho)
+        yield 2.0 * (point.forward(loss_fn) - start)
 
 
-def _fzoo(walk: Walk, loss_fn: LossFn, seeds: Sequence[int], rho: float) -> Iterator[float]:
-    differences = list(_forward(walk, loss_fn, seeds, rho))
+def _fzoo(
+    point: PerturbedPoint, loss_fn: LossFn, seeds: Sequence[int], rho: float
+) -> Iterator[float]:
+    differences = list(_forward(point, loss_fn, seeds, rho))
     sigma = float(np.std(differences, ddof=1)) / 2.0  # L(w) is the same in all: it adds nothing
     # where all losses are equal, no direction is better than another
     yield from (difference / sigma if sigma else 0.0 for difference in differences)

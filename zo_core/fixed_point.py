@@ -37,8 +37,8 @@ def coefficients(
     lr: float,
     rho: float,
     tau: float = 1.0,
-    literal: bool = True,
-    weights: Sequence[float] | None = None,
+    tau_squared: bool = True,
+    omegas: Sequence[float] | None = None,
 ) -> list[float]:
     """Compute c_j = -((lr * s) * (omega_j * dL_j / (2 rho))) in float64 (rule 6).
 
@@ -47,24 +47,24 @@ def coefficients(
         lr: step size, the product of client and server rate.
         rho: finite-difference radius, > 0.
         tau: scale of z; the literal form of the paper multiplies the step by tau^2.
-        literal: True for s = tau^2, False for s = 1.
-        weights: omega_j; None for the mean, 1/n each.
+        tau_squared: True for s = tau^2, False for s = 1.
+        omegas: omega_j; None for the mean, 1/n each.
 
     Returns:
         n coefficients of the directions z_j.
 
     Raises:
-        ValueError: a scalar is not finite, or weights are not one for each direction.
+        ValueError: a scalar is not finite, or omegas are not one for each direction.
     """
     n = len(differences)
-    omegas = [1.0 / n] * n if weights is None else [float(w) for w in weights]
+    omegas = [1.0 / n] * n if omegas is None else [float(w) for w in omegas]
     if len(omegas) != n:
-        raise ValueError(f"weights must have one entry for each of {n} updates, got {len(omegas)}")
+        raise ValueError(f"omegas must have one entry for each of {n} updates, got {len(omegas)}")
     scalars = np.array(differences, np.float64)
     if not np.isfinite(scalars).all():
         index = int(np.isfinite(scalars).argmin())
         raise ValueError(f"update {index} has dL = {scalars[index]}; drop it before the replay")
-    step = lr * (tau * tau if literal else 1.0)
+    step = lr * (tau * tau if tau_squared else 1.0)
     with np.errstate(over="ignore", invalid="ignore"):  # fixed_point refuses what comes of it
         found = -(step * (np.array(omegas) * (scalars / (2.0 * rho))))
     values: list[float] = found.tolist()
@@ -93,7 +93,7 @@ def fixed_point(seeds: Sequence[int], coefficients: Sequence[float]) -> FixedPoi
     c = np.array(coefficients, np.float64)
     total = n * float(np.abs(c).max(initial=0.0))  # NaN where any is
     if not math.isfinite(total):
-        raise ValueError("a coefficient is not finite, or nearly so; lower lr, or check weights")
+        raise ValueError("a coefficient is not finite, or nearly so; lower lr, or check omegas")
     f = math.frexp(total)[1] - 30
     return FixedPointUpdate(
         seeds=check_seeds(seeds),

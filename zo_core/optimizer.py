@@ -37,8 +37,8 @@ def apply_updates_(
     *,
     epsilon: float,
     tau: float = 1.0,
-    literal: bool = True,
-    weights: Sequence[float] | None = None,
+    tau_squared: bool = True,
+    omegas: Sequence[float] | None = None,
     grid: Grid | None = None,
     distribution: str = "rademacher",
 ) -> ReplayReport:
@@ -54,8 +54,8 @@ def apply_updates_(
         lr: step size, the product of client and server rate.
         epsilon: finite-difference step that the scalars were computed with.
         tau: scale of z that they were computed with.
-        literal: True for the paper's step, which tau^2 multiplies; False for the normalised one.
-        weights: omega_j of each update; None for the mean, all ones for the sum.
+        tau_squared: True to multiply the step by tau^2, as the paper does; False to normalise it.
+        omegas: omega_j of each update; None for the mean, all ones for the sum.
         grid: the weights' exponents, widened in place where needed; None for plain mode.
         distribution: of the directions; other than "rademacher" they are added one by one.
 
@@ -76,8 +76,8 @@ def apply_updates_(
         lr=lr,
         rho=rho,
         tau=tau,
-        literal=literal,
-        weights=weights,
+        tau_squared=tau_squared,
+        omegas=omegas,
     )
     seeds = [seed for seed, _ in updates]
     if distribution != "rademacher":

@@ -26,7 +26,7 @@ CHUNK = 1 << 14  # elements worked on at a time where a kernel needs scratch mem
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Span:
     """A stretch of one tensor that a kernel can walk: elements start, start + 1 and so on."""
 
     array: Any  # 1-D and contiguous, or a small strided view that is staged through a copy
@@ -52,7 +52,7 @@ class Parameters:
         return sum(self.sizes)
 
     @cached_property
-    def pieces(self) -> tuple[Piece, ...]:
+    def pieces(self) -> tuple[Span, ...]:
         """All stretches of all tensors, in stream order."""
         return tuple(
             piece
@@ -152,13 +152,13 @@ def _check_trainable(name: str, array: Any) -> None:
         raise ValueError(f"parameter {name!r} is a read-only array; pass a writable copy")
 
 
-def _pieces(array: Any, tensor_index: int, start: int) -> Iterator[Piece]:
+def _pieces(array: Any, tensor_index: int, start: int) -> Iterator[Span]:
     """Split a tensor of any strides into flat stretches and small strided views."""
     size = size_of(array)
     if size == 0:
         return
     if is_contiguous(array):
-        yield Piece(array.reshape(-1), tensor_index, start)
+        yield Span(array.reshape(-1), tensor_index, start)
         return
     step = size // array.shape[0]
     if step > CHUNK:
@@ -167,4 +167,4 @@ def _pieces(array: Any, tensor_index: int, start: int) -> Iterator[Piece]:
         return
     rows = CHUNK // step
     for row in range(0, array.shape[0], rows):
-        yield Piece(array[row : row + rows], tensor_index, start + row * step)
+        yield Span(array[row : row + rows], tensor_index, start + row * step)

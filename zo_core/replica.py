@@ -108,7 +108,7 @@ class Replica:
                 f"with {prefix.hex()}; take over a snapshot and replay the log's tail"
             )
 
-    def require_computed_on(self, slot: int, prefix: bytes) -> None:
+    def check_same_weights(self, slot: int, prefix: bytes) -> None:
         """Check that a client's update was computed on these weights.
 
         Raises:
@@ -121,14 +121,14 @@ class Replica:
                 "log's tail"
             )
 
-    def changed(self) -> None:
+    def invalidate_digest(self) -> None:
         """Forget the digest; called after each write to the state."""
         self._digest = None
 
     def snap_(self) -> None:
         """Put the weights on the grid (hand-over)."""
         self.grid = snap_(self.params)
-        self.changed()
+        self.invalidate_digest()
 
     def hand_over_(self, *, run_id: int, round_index: int, grid: bool = True) -> Snapshot:
         """Freeze the model as the origin of all replicas; every one begins from what is returned.
@@ -162,7 +162,7 @@ class Replica:
             ValueError: values has another length than this model's state.
         """
         scatter_(self.trained_state(), values)
-        self.changed()
+        self.invalidate_digest()
 
     def snapshot(self, *, run_id: int, round_index: int) -> Snapshot:
         """Pack the state as it is before round_index: weights, exponents, what is frozen or shared.
@@ -189,7 +189,7 @@ class Replica:
         restored = RestoredState(values=self.beside_weights(snapshot.state))
         self.shared_state = restored if snapshot.state.size else None
         self.grid = Grid(snapshot.exponents) if snapshot.exponents.size else None
-        self.changed()
+        self.invalidate_digest()
 
     def beside_weights(self, values: npt.NDArray[np.float32]) -> Any:
         """Copy values, (n,), to the device of the weights, for a method's shared state."""

@@ -32,7 +32,7 @@ def test_accuracy(suite: Suite, split: str, variant: str) -> None:
     seeds = list(range(suite.scale.accuracy_seeds))
     config = training_config(suite.scale, split, VARIANTS[variant])
     suite.progress.tell(f"{variant} {split}: {len(seeds)} seeds, {config['rounds']} rounds")
-    with devices.SideBySide(_WORKERS) as pool:
+    with devices.IsolatedPool(_WORKERS) as pool:
         runs = list(pool.map(lambda seed: _train(config | {"run_seed": seed}), seeds))
     _record(suite, variant, split, config, runs)
 
@@ -44,7 +44,7 @@ def test_further_methods(suite: Suite) -> None:
     suite.progress.tell(
         f"{len(FURTHER)} further methods {split}, {suite.scale.further_rounds} rounds"
     )
-    with devices.SideBySide(_WORKERS) as pool:
+    with devices.IsolatedPool(_WORKERS) as pool:
         for name, config, run in zip(FURTHER, configs, pool.map(_train, configs), strict=True):
             _record(suite, name, split, config, [run])
 

@@ -52,7 +52,7 @@ def test_table1(suite: Suite) -> None:
     assert round(cost_model.mem_full(parameters, listed, BATCH) / paper.MB, 1) == 533.2
     assert round(2 * cost_model.comm_full(parameters) / paper.MB, 1) == 89.4
     rows = [*_communication_rows(parameters), *_memory_rows(parameters)]
-    with devices.SideBySide(processes_at_once()) as pool:
+    with devices.IsolatedPool(processes_at_once()) as pool:
         begun = {method: _begin_residual(suite, method, pool) for method in ("fedavg", "zo")}
         residuals = {method: end() for method, end in begun.items()}
     suite.record(
@@ -85,14 +85,14 @@ _NOTES = (
 
 
 def _begin_residual(
-    suite: Suite, method: str, pool: devices.SideBySide
+    suite: Suite, method: str, pool: devices.IsolatedPool
 ) -> Callable[[], ResidualTerms | NoResidual]:
     """Start to find what a step does that its formula does not count.
 
     Returns:
         A function that waits for the result.
     """
-    functions = ["bench.workloads.tensors_alive_at_peak:take_census"]
+    functions = ["bench.workloads.tensors_alive_at_peak:tensors_alive_at_peak"]
     functions += ["bench.workloads.steps:measure_step_memory"] * suite.scale.memory_processes
     step = ("resnet18", method, BATCH)
     runs = [pool.submit(devices.run_isolated, f, *step, env=BESIDE_OTHERS) for f in functions]

@@ -47,7 +47,7 @@ def test_frontier(suite: Suite) -> None:
     suite.progress.tell(f"a client's round of {len(variants)} variants, in all their forms")
     repeats = min(_MOST_REPEATS, suite.scale.time_repeats)
     parts = [dict(list(variants.items())[start::_WORKERS]) for start in range(_WORKERS)]
-    with devices.SideBySide(_WORKERS) as pool:
+    with devices.IsolatedPool(_WORKERS) as pool:
         ended = pool.map(lambda part: _measure(part, repeats), parts)
         measured = {
             name: result for part, result in zip(parts, ended, strict=True) for name in part
@@ -74,7 +74,7 @@ def test_frontier_of_files(suite: Suite) -> None:
     def tell(text: str) -> None:
         suite.progress.tell(f"frontier: {text}")
 
-    with devices.SideBySide(options.workers or _WORKERS) as pool:
+    with devices.IsolatedPool(options.workers or _WORKERS) as pool:
         for ended in pool.map(of_variant, FRONTIER_VARIANTS):
             if ended is not None:
                 _record_variant(suite, *ended)

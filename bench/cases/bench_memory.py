@@ -84,7 +84,7 @@ def _measure(
     def tensors(*some: str) -> devices.IsolatedResult:
         return _run("measure_tensor_peaks", (model, list(some), batch, images, suite.device_type))
 
-    with devices.SideBySide(processes_at_once()) as pool:
+    with devices.IsolatedPool(processes_at_once()) as pool:
         begun = pool.submit(tensors, *methods)
         runs = {
             method: [pool.submit(_run, "measure_step_memory", of(method)) for _ in range(count)]

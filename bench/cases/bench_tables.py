@@ -10,7 +10,7 @@ import pytest
 
 from bench.groups import TABLES
 from bench.records.case_name import CaseName
-from bench.replication.table_run import SEARCH, Campaign, Outcome
+from bench.replication.table_run import SEARCH, Outcome, TableRun
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
@@ -23,7 +23,7 @@ def _cases(scale: Scale) -> list[str]:
 @with_parameters("table", _cases)
 def test_table(suite: Suite, table: str) -> None:
     """Run what a table lacks, then record what it has; an interruption loses no finished cell."""
-    campaign = Campaign(suite.campaign, suite.folder, suite.scale.name)
+    campaign = TableRun(suite.campaign, suite.folder, suite.scale.name)
     tell = suite.progress.tell
     if table == SEARCH:
         outcome = campaign.search(tell)

@@ -24,7 +24,7 @@ class UsageError(Exception):
     """The user's mistake; the message says argument, value, rule and way out."""
 
 
-class LackingError(Exception):
+class MissingRequirementError(Exception):
     """This machine lacks something; the message says what, and how to get it."""
 
 
@@ -34,9 +34,9 @@ def user_errors() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise LackingError(missing_package(error)) from error
+        raise MissingRequirementError(missing_package(error)) from error
     except ImportError as error:
-        raise LackingError(str(error)) from error
+        raise MissingRequirementError(str(error)) from error
     except (ValueError, OSError) as error:
         raise UsageError(str(error)) from error
 
@@ -67,7 +67,7 @@ def add_command(
     return parser
 
 
-def talk_console(arguments: argparse.Namespace) -> Console:
+def status_console(arguments: argparse.Namespace) -> Console:
     """Make the console for what is not the result: progress, remarks, where files are."""
     from rich.console import Console
 

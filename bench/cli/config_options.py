@@ -16,7 +16,7 @@ from zo_core.options import declared, option_of
 
 
 @dataclass(frozen=True, slots=True)
-class Later:
+class ComputedDefault:
     """A default that the command computes; the option is None where it was not given."""
 
     words: str  # what it will be
@@ -40,7 +40,7 @@ def add_config_options(parser: argparse.ArgumentParser, **own: Any) -> None:
         options = parser.add_argument_group(group.title, f"of {', '.join(group.algorithms)}")
         hints = typing.get_type_hints(group.kind)
         for field in group.options:
-            _add(options, field, hints[field.name], Later(_written(field, field.default)))
+            _add(options, field, hints[field.name], ComputedDefault(_written(field, field.default)))
 
 
 def chosen_config(arguments: argparse.Namespace, **fixed: Any) -> TrainConfig:
@@ -66,7 +66,7 @@ def _add(
     group: argparse._ArgumentGroup, field: Field[Any], hint: Any, default: Any, **reading: Any
 ) -> None:
     """Add one option; the help ends with its default."""
-    later = isinstance(default, Later)
+    later = isinstance(default, ComputedDefault)
     words = default.words if later else _written(field, default)
     group.add_argument(
         f"--{field.name.replace('_', '-')}",

@@ -71,6 +71,6 @@ def _kernel_table() -> Table:
     from zo_core import kernels
 
     table = Table("kernel", "in use", "why", title="kernels", title_justify="left")
-    for name, available, reason in kernels.describe():
+    for name, available, reason in kernels.list_kernels():
         table.add_row(name, "yes" if available else "no", reason)
     return table

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.cli import add_command, print_json, talk_console, user_errors
+from bench.cli import add_command, print_json, status_console, user_errors
 from bench.format import size
 from bench.models.names import model_label, with_input_shape
 
@@ -38,7 +38,7 @@ def register(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Build the model, export it, say what was written."""
-    console = talk_console(arguments)
+    console = status_console(arguments)
     with user_errors(), console.status(f"exporting {arguments.model}"):
         manifest = _export(arguments)
     files = {path.name: path.stat().st_size for path in sorted(arguments.out.iterdir())}

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 import devices
-from bench.cli import add_command, print_json, talk_console, user_errors
+from bench.cli import add_command, print_json, status_console, user_errors
 from bench.extras import require
 from bench.fit.cells import (
     Agreement,
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
         require("torch")  # the children that count tensors import it
         targets, models, batches = _chosen(arguments)
         folder = open_store(arguments.out) if arguments.out else None
-    console = talk_console(arguments)
+    console = status_console(arguments)
     if arguments.measure or arguments.grid:
         for target in targets:
             if reason := devices.why_no_limit(target.limit_bytes):
@@ -134,7 +134,7 @@ def _cells(
 
 def _try_all(cells: Sequence[Cell], workers: int, tell: Callable[[str], None]) -> list[Cell]:
     tried = []
-    with devices.SideBySide(workers) as pool:
+    with devices.IsolatedPool(workers) as pool:
         for cell, trial in zip(cells, pool.map(try_cell, cells), strict=True):
             done = replace(cell, trial=trial)
             tried.append(done)

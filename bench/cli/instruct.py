@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from bench.cli import add_command, print_json, talk_console, user_errors
+from bench.cli import add_command, print_json, status_console, user_errors
 from bench.records.store import open_store
 
 EXAMPLES = """\
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bench.instruct.record import write_study
     from bench.instruct.study import StudyConfig, study
 
-    console = talk_console(arguments)
+    console = status_console(arguments)
     with user_errors():
         for name in ("seeds", "rounds"):
             if getattr(arguments, name) < 1:

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.cli import EXIT_DONE, EXIT_GATE, add_command, print_json, talk_console, user_errors
+from bench.cli import EXIT_DONE, EXIT_GATE, add_command, print_json, status_console, user_errors
 from bench.cli.link_options import add_link_options, port_of, security_of, topics_of
 from bench.cli.threads import checked_threads, use_threads
 from bench.suite.preflight import choose_device
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     from zo_core.federation.protocol.client import Client
     from zo_core.federation.protocol.messages import ANY_SLOT
 
-    console = talk_console(arguments)
+    console = status_console(arguments)
     with ExitStack() as stack:
         with user_errors():
             topics, security, name = topics_of(arguments), security_of(arguments), _name(arguments)

@@ -11,7 +11,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
-from zo_core.federation.protocol.open_round import RoundNote
+from zo_core.federation.protocol.open_round import RoundSummary
 
 if TYPE_CHECKING:
     from zo_core.federation.protocol.server import Server
@@ -30,7 +30,7 @@ class RoundTable:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._notes: deque[RoundNote] = deque(maxlen=_LAST)
+        self._notes: deque[RoundSummary] = deque(maxlen=_LAST)
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._shown_s = 0.0
         self.server: Server | None = None
@@ -50,14 +50,14 @@ class RoundTable:
             self._show()
             self._live.stop()
 
-    def note(self, note: RoundNote) -> None:
+    def note(self, note: RoundSummary) -> None:
         """Take a round that is over."""
         self._notes.append(note)
-        missed = note.counted < note.cohort
+        missed = note.num_accepted < note.cohort
         if self._live is None and (missed or note.round_index % _LINE_EVERY == 0):
             self._console.print(
-                f"round {note.round_index} {note.method}: {note.counted} of {note.cohort} clients, "
-                f"{note.elapsed_s:.2f} s"
+                f"round {note.round_index} {note.method}:"
+                f" {note.num_accepted} of {note.cohort} clients, {note.elapsed_s:.2f} s"
             )
 
     def refresh(self) -> None:
@@ -77,7 +77,7 @@ class RoundTable:
             table.add_row(
                 str(note.round_index),
                 note.method,
-                f"{note.counted} of {note.cohort}",
+                f"{note.num_accepted} of {note.cohort}",
                 f"{note.elapsed_s:.2f}",
             )
         return table

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 from bench.cli import (
     EXIT_DONE,
     EXIT_GATE,
-    LackingError,
+    MissingRequirementError,
     add_command,
     print_json,
-    talk_console,
+    status_console,
     user_errors,
 )
-from bench.cli.config_options import Later, add_config_options, chosen_config
+from bench.cli.config_options import ComputedDefault, add_config_options, chosen_config
 from bench.cli.embedded import check_embedded, outer_address, own_address, start_embedded
 from bench.cli.link_options import add_link_options, port_of, security_of, topics_of
 from bench.cli.threads import use_threads
@@ -72,9 +72,9 @@ def register(commands: Any) -> None:
     )
     add_config_options(
         parser,
-        run_seed=Later("fresh and random; an interrupted run's own"),
+        run_seed=ComputedDefault("fresh and random; an interrupted run's own"),
         clients=8,
-        warmup_cohort=Later(f"{_WARMUP_COHORT}, or all clients where they are fewer"),
+        warmup_cohort=ComputedDefault(f"{_WARMUP_COHORT}, or all clients where they are fewer"),
     )
     parser.add_argument("--data-dir", type=Path, help="folder of data sets that are files")
     parser.add_argument("--threads", type=int, help="CPU threads; default: torch's")
@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     from zo_core.federation.mqtt.link import SERVER
     from zo_core.federation.mqtt.loops import serve, server_link
 
-    console = talk_console(arguments)
+    console = status_console(arguments)
     with ExitStack() as stack:
         with user_errors():
             use_threads(arguments.threads)
@@ -118,7 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             stop = serve(server, link, topics, refresh=table.refresh)
         except OSError as error:  # a full disk, most likely
-            raise LackingError(
+            raise MissingRequirementError(
                 f"the server stopped ({error}); the log in {arguments.dir} is whole: mend the "
                 "cause and give the same command again"
             ) from error

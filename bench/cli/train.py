@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import devices
-from bench.cli import EXIT_INTERRUPTED, add_command, print_json, talk_console, user_errors
+from bench.cli import EXIT_INTERRUPTED, add_command, print_json, status_console, user_errors
 from bench.cli.config_options import add_config_options, chosen_config
 from bench.cli.threads import use_threads
 from bench.cli.train_progress import describe, showing_progress, stopping_on_interrupt
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         training = _training(arguments)
         _prepare_checkpoints(training, arguments)
         folder = _folder(arguments.out, _case(training.config.to_json()))
-    console = talk_console(arguments)
+    console = status_console(arguments)
     saving = arguments.checkpoints is not None
     with (
         showing_progress(console, training.schedule.rounds) as show,

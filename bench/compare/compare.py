@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.compare.gate_result import Judgement, State, judge
+from bench.compare.gate_result import GateResult, State, judge
 from bench.compare.seeds import sample_seeds
 from bench.groups import TABLES
 from bench.records.gates import Gate, gate_of
@@ -34,7 +34,7 @@ class Row:
     gate: Gate
     old: float | None
     new: float | None
-    judgement: Judgement
+    judgement: GateResult
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as plain JSON data."""

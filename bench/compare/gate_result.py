@@ -35,7 +35,7 @@ class State(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class GateResult:
     """The state of a figure, and in a few words why."""
 
     state: State
@@ -49,7 +49,7 @@ def judge(
     *,
     elsewhere: str | None = None,
     seeds: tuple[Sequence[Seed], Sequence[Seed]] = ((), ()),
-) -> Judgement:
+) -> GateResult:
     """Hold a figure by its gate.
 
     Args:
@@ -65,16 +65,16 @@ def judge(
         return _unknown_before(old, new)
     if new.value is None:
         state = State.SKIPPED if gate is Gate.NONE else State.FAILS
-        return Judgement(state=state, why=f"not measured in NEW: {new.reason}")
+        return GateResult(state=state, why=f"not measured in NEW: {new.reason}")
     before, after = old.value, new.value
     slack = max(before * PROCESS_RATIO, before + PROCESS_SLACK_BYTES)
-    by_gate: dict[Gate, Callable[[], Judgement]] = {
+    by_gate: dict[Gate, Callable[[], GateResult]] = {
         Gate.EXACT: lambda: _exact(before, after),
         Gate.TENSOR: lambda: _within(before, after, before * TENSOR_RATIO, "1 %"),
         Gate.PROCESS: lambda: _within(before, after, slack, "5 % and 256 KiB"),
         Gate.TIME: lambda: _time(old, new),
         Gate.ACCURACY: lambda: _accuracy(old, new, *seeds),
-        Gate.NONE: lambda: Judgement(state=_moved(before, after), why="no gate"),
+        Gate.NONE: lambda: GateResult(state=_moved(before, after), why="no gate"),
     }
     return by_gate[gate]()
 
@@ -105,52 +105,54 @@ def ratio_bound(old: Sequence[float], new: Sequence[float]) -> float | None:
     return math.exp(difference - float(t.ppf(CONFIDENCE, freedom)) * math.sqrt(sum(parts)))
 
 
-def _unknown_before(old: Metric, new: Metric) -> Judgement:
+def _unknown_before(old: Metric, new: Metric) -> GateResult:
     if new.value is None:
-        return Judgement(state=State.SAME, why="not measured on either side")
+        return GateResult(state=State.SAME, why="not measured on either side")
     return _skipped(f"not measured in OLD: {old.reason}")
 
 
-def _skipped(why: str) -> Judgement:
-    return Judgement(state=State.SKIPPED, why=why)
+def _skipped(why: str) -> GateResult:
+    return GateResult(state=State.SKIPPED, why=why)
 
 
 def _moved(old: float, new: float) -> State:
     return State.SAME if old == new else State.MOVED
 
 
-def _exact(old: float, new: float) -> Judgement:
+def _exact(old: float, new: float) -> GateResult:
     if old == new:
-        return Judgement(state=State.SAME, why="equal")
-    return Judgement(state=State.FAILS, why=f"must be equal, {_signed(new - old)}")
+        return GateResult(state=State.SAME, why="equal")
+    return GateResult(state=State.FAILS, why=f"must be equal, {_signed(new - old)}")
 
 
-def _within(old: float, new: float, limit: float, words: str) -> Judgement:
+def _within(old: float, new: float, limit: float, words: str) -> GateResult:
     change = _signed(100 * (new - old) / old) + " %" if old else _signed(new - old)
     if new > limit:
-        return Judgement(state=State.FAILS, why=f"{change}, more than {words}")
+        return GateResult(state=State.FAILS, why=f"{change}, more than {words}")
     if new < old - (limit - old):
-        return Judgement(state=State.BETTER, why=change)
-    return Judgement(state=_moved(old, new), why="equal" if old == new else change)
+        return GateResult(state=State.BETTER, why=change)
+    return GateResult(state=_moved(old, new), why="equal" if old == new else change)
 
 
-def _time(old: Metric, new: Metric) -> Judgement:
+def _time(old: Metric, new: Metric) -> GateResult:
     if min(*old.samples, *new.samples) <= 0:
         return _skipped("a time of 0 has no ratio")
     told = f"ratio {significant((new.value or 0.0) / (old.value or 1.0))}"
     bound, inverse = ratio_bound(old.samples, new.samples), ratio_bound(new.samples, old.samples)
     if bound is None or inverse is None:
-        return Judgement(state=State.SAME, why=f"{told}, too few samples to tell")
+        return GateResult(state=State.SAME, why=f"{told}, too few samples to tell")
     if bound > TIME_RATIO:
-        return Judgement(state=State.FAILS, why=f"{told}, surely above {significant(bound)}")
+        return GateResult(state=State.FAILS, why=f"{told}, surely above {significant(bound)}")
     if inverse > TIME_RATIO:
-        return Judgement(state=State.BETTER, why=f"{told}, surely below {significant(1 / inverse)}")
-    return Judgement(state=State.SAME, why=f"{told}, surely above {significant(bound)} only")
+        return GateResult(
+            state=State.BETTER, why=f"{told}, surely below {significant(1 / inverse)}"
+        )
+    return GateResult(state=State.SAME, why=f"{told}, surely above {significant(bound)} only")
 
 
 def _accuracy(
     old: Metric, new: Metric, old_seeds: Sequence[Seed], new_seeds: Sequence[Seed]
-) -> Judgement:
+) -> GateResult:
     sides = ((old_seeds, old), (new_seeds, new))
     if any(len(seeds) != metric.n for seeds, metric in sides):
         return _skipped("the record does not name its samples' seeds")
@@ -167,7 +169,7 @@ def _accuracy(
         fails = mean <= -ACCURACY_LOSS and worst < 0
         told += f", at most {points(worst)}"
     state = State.FAILS if fails else _moved(mean, 0.0)
-    return Judgement(state=state, why=told)
+    return GateResult(state=state, why=told)
 
 
 def _signed(value: float) -> str:

@@ -22,7 +22,7 @@ FAMILIES = ("left out", "forwards", "both", "backprop")  # what low-resource cli
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
+class MeanPoint:
     """One evaluation of a training, means over its seeds."""
 
     accuracy: float  # share of the test split
@@ -43,14 +43,14 @@ class Point:
     low_bytes: float  # peak of a low-resource client; 0: takes no part
     high_bytes: float  # of a high-resource client; 0: is none
     rounds: int  # of the run
-    moments: tuple[Moment, ...]
+    moments: tuple[MeanPoint, ...]
 
     @property
-    def last(self) -> Moment:
+    def last(self) -> MeanPoint:
         """The run's end."""
         return self.moments[-1]
 
-    def reaches(self, target: float) -> Moment | None:
+    def reaches(self, target: float) -> MeanPoint | None:
         """Return the first evaluation at or above a target."""
         return next((m for m in self.moments if m.accuracy >= target), None)
 
@@ -76,7 +76,7 @@ def panels_of(results: Results) -> list[str]:
     return sorted({record.name.panel for record, _ in _joined(results)})
 
 
-def _joined(results: Results) -> list[tuple[Record, tuple[Moment, ...]]]:
+def _joined(results: Results) -> list[tuple[Record, tuple[MeanPoint, ...]]]:
     """List the records whose training is known, with their moments."""
     records = [r for r in results.group("frontier") if r.status == "ok"]
     return [(record, found) for record in records if (found := moments_of(results, record))]
@@ -149,7 +149,7 @@ def pareto(points: Sequence[Point], costs: Callable[[Point], tuple[float, ...]])
     return {point.number for point in points if not beaten(point)}
 
 
-def _point(number: str, record: Record, moments: tuple[Moment, ...]) -> Point:
+def _point(number: str, record: Record, moments: tuple[MeanPoint, ...]) -> Point:
     details = record.details_as(FrontierDetails)
     assert details is not None  # it has moments
     return Point(
@@ -165,7 +165,7 @@ def _point(number: str, record: Record, moments: tuple[Moment, ...]) -> Point:
     )
 
 
-def moments_of(results: Results, record: Record) -> tuple[Moment, ...]:
+def moments_of(results: Results, record: Record) -> tuple[MeanPoint, ...]:
     """Join a frontier record's costs with its own curves, or with the accuracy record's.
 
     Args:
@@ -195,7 +195,7 @@ def moments(
     phase_rounds: Sequence[int],
     round_s: Sequence[float],
     round_joules: Sequence[float | None],
-) -> tuple[Moment, ...]:
+) -> tuple[MeanPoint, ...]:
     """Join a training's curves with the cost of its rounds.
 
     Args:
@@ -211,7 +211,7 @@ def moments(
     known = [joules for joules in round_joules if joules is not None]
     whole = len(known) == len(round_joules)
     return tuple(
-        Moment(
+        MeanPoint(
             accuracy=_mean([point.test_accuracy for point in column]),
             bytes_a_client=(
                 _mean([p.up_payload_bytes for p in column])

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from bench.replication.spec import TableScale
 from bench.sweeps.cell import Cell, CellStore
-from bench.sweeps.engines import Workplace
+from bench.sweeps.engines import SweepRunner
 from bench.sweeps.halving import Candidate, Rung, Trial, best_of, halve, sample_grid
 from zo_core.algorithms import taken_by, train_config
 from zo_core.data.resources import parse_split
@@ -98,7 +98,7 @@ class UnfinishedError(Exception):
 
 
 def run_search(
-    search: Search, scale: TableScale, rungs: Sequence[Rung], workplace: Workplace
+    search: Search, scale: TableScale, rungs: Sequence[Rung], workplace: SweepRunner
 ) -> list[StageTrace]:
     """Search a method's rates; cells that the store holds are not run again.
 
@@ -145,7 +145,7 @@ def holdout_accuracy(training: Mapping[str, Any], high_share: float) -> float | 
 
 
 def _scores(
-    workplace: Workplace,
+    workplace: SweepRunner,
     stage: Stage,
     scale: TableScale,
     candidates: Sequence[Candidate],

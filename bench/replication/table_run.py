@@ -24,8 +24,8 @@ from bench.replication.search import (
 from bench.replication.spec import PaperTable, Row, TableScale, cells_of, splits_of
 from bench.replication.summary import details_of, metrics_of, places_of
 from bench.sweeps.cell import Cell, CellResult, CellStore
-from bench.sweeps.engines import Workplace, check_engine, open_engine
-from bench.sweeps.task import Surroundings
+from bench.sweeps.engines import SweepRunner, check_engine, open_engine
+from bench.sweeps.task import TaskContext
 from zo_core.data import require_dataset
 
 Tell = Callable[[str], None]
@@ -72,7 +72,7 @@ class Outcome:
     failures: tuple[str, ...] = ()  # of cells, in words
 
 
-class Campaign:
+class TableRun:
     """One stretch of work on some tables: an engine, a store, a deadline."""
 
     def __init__(self, options: Options, folder: Path, scale: str) -> None:
@@ -196,7 +196,7 @@ def fill_cells(
 @contextmanager
 def open_workplace(
     store: CellStore, options: Options, checkpoints: Path | None
-) -> Iterator[Workplace]:
+) -> Iterator[SweepRunner]:
     """Open the engine for some cells."""
     engine = open_engine(
         options.engine,
@@ -204,14 +204,14 @@ def open_workplace(
         address=options.address,
         device=options.device,
     )
-    around = Surroundings(
+    around = TaskContext(
         data_dir=options.data_dir,
         verify=options.verify,
         device=options.device,
         checkpoints=None if checkpoints is None else str(checkpoints.absolute()),
     )
     try:
-        yield Workplace(engine=engine, store=store, around=around, stop=options.out_of_time)
+        yield SweepRunner(engine=engine, store=store, around=around, stop=options.out_of_time)
     finally:
         engine.close()
 

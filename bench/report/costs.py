@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.format import duration, less_or_more, size
+from bench.format import duration, format_comparison, size
 from bench.labels import METHODS, label
 from bench.paper import BATCH
 from bench.records.case_name import CaseName, size_part
@@ -83,7 +83,7 @@ class Pair:
     @property
     def comparison(self) -> str:
         """ZO against backprop, e.g. "4.9x lower"."""
-        return less_or_more(self.zo, self.backprop, self.figure.less, self.figure.more)
+        return format_comparison(self.zo, self.backprop, self.figure.less, self.figure.more)
 
     @property
     def values(self) -> str:

@@ -9,11 +9,11 @@ from bench.records.gates import Gate, gate_of
 from bench.records.record import Metric
 from bench.suite.scales import Scale
 
-_BELIEVED = {Gate.EXACT, Gate.TENSOR, Gate.ACCURACY}
+_VALID_WHEN_EMULATED = {Gate.EXACT, Gate.TENSOR, Gate.ACCURACY}
 _UNTRUE_UNITS = {"byte", "second", "joule", "ratio", "GB/s"}
 
 
-def without_untrue(
+def mask_emulated(
     group: str, metrics: Mapping[str, Metric], emulator: str | None
 ) -> Mapping[str, Metric]:
     """Take out what an emulator cannot tell.
@@ -47,7 +47,7 @@ def once(scale: Scale) -> Scale:
 
 
 def _judged(group: str, name: str, metric: Metric, emulator: str) -> Metric:
-    if gate_of(group, name, metric) in _BELIEVED or metric.unit not in _UNTRUE_UNITS:
+    if gate_of(group, name, metric) in _VALID_WHEN_EMULATED or metric.unit not in _UNTRUE_UNITS:
         return metric
     reason = f"emulated by {emulator}: its time and memory are not the processor's"
     return replace(metric, value=None, samples=(), method="none", statistic="single", reason=reason)

@@ -17,7 +17,7 @@ from bench.records.store import open_store, write_record
 from bench.records.typed_json import to_json
 from bench.replication.frontier_runs import check_frontier
 from bench.replication.table_run import NAMES, Options, check, check_data, names_at
-from bench.suite.emulation import once, without_untrue
+from bench.suite.emulation import mask_emulated, once
 from bench.suite.preflight import check_model, choose_device
 from bench.suite.progress import Progress
 from bench.suite.scales import Scale, scale_named
@@ -109,7 +109,7 @@ class Suite:
             case_version=case_version,
             status=status,
             config=config,
-            metrics=without_untrue(case.group, metrics, self.device["emulator"]),
+            metrics=mask_emulated(case.group, metrics, self.device["emulator"]),
             details=to_json(details or {}),
             error=error,
             provenance=provenance(self.scale.name, self.device, self.division),

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import devices
 from bench.sweeps.cell import Cell, CellResult, CellStore
-from bench.sweeps.task import Surroundings, Task, execute
+from bench.sweeps.task import Task, TaskContext, execute
 
 ENGINES = ("local", "ray")
 
@@ -95,12 +95,12 @@ def run_tasks(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Workplace:
+class SweepRunner:
     """Where cells are run and their results kept."""
 
     engine: Engine
     store: CellStore
-    around: Surroundings
+    around: TaskContext
     stop: Callable[[], bool]  # true: no further task is begun
 
     def run(self, shares: Sequence[Sequence[Cell]]) -> Iterator[CellResult]:
@@ -116,7 +116,7 @@ class LocalEngine:
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
-        self._pool = devices.SideBySide(slots)
+        self._pool = devices.IsolatedPool(slots)
         self._running: set[Future[list[CellResult]]] = set()
 
     @property

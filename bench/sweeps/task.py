@@ -14,7 +14,7 @@ from bench.workloads.steps import ONE_THREAD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class TaskContext:
     """What cells need besides their configs."""
 
     data_dir: str | None = None  # folder of data sets that are files
@@ -29,7 +29,7 @@ class Task:
     """Cells that one process runs, one after the other; a table's tasks hold one each."""
 
     cells: tuple[Cell, ...]
-    surroundings: Surroundings
+    surroundings: TaskContext
 
 
 def execute(task: Task) -> list[CellResult]:

@@ -50,13 +50,13 @@ def bind_frugal(module: Any, x: Any, y: Any, method: str, *, lr: float) -> Calla
 
 def _bind_part(module: Any, x: Any, y: Any, part: str, *, lr: float) -> Callable[[], object]:
     from zo_core.first_order.sgd import sgd_step_
-    from zo_core.first_order.trainable_part import trained_tensors, training_only
+    from zo_core.first_order.trainable_part import freeze_others, trained_tensors
 
     tensors = trained_tensors(module, part)
 
     def step() -> None:
         module.train()
-        with training_only(module, tensors):
+        with freeze_others(module, tensors):
             sgd_step_(module, x, y, lr=lr)
 
     return step

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from devices.tensor_memory import TensorTracker
 
 
-def take_census(model: str, method: str, batch: int) -> dict[str, Any]:
+def tensors_alive_at_peak(model: str, method: str, batch: int) -> dict[str, Any]:
     """Take one step under the tracker and one under the allocator's profiler.
 
     Args:

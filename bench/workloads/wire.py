@@ -29,7 +29,7 @@ from zo_core.federation.mqtt.link import SERVER
 from zo_core.federation.mqtt.loops import client_link, join, serve, server_link
 from zo_core.federation.mqtt.security import Security
 from zo_core.federation.protocol.client import Client
-from zo_core.federation.protocol.open_round import RoundNote
+from zo_core.federation.protocol.open_round import RoundSummary
 from zo_core.federation.protocol.plan import Rules
 from zo_core.federation.protocol.serving import begin
 from zo_core.federation.store import FileStore
@@ -47,10 +47,10 @@ def run_server(arguments: argparse.Namespace) -> dict[str, Any]:
     cpu: list[float] = []  # of this process, seconds
     counted: list[int] = []
 
-    def note(done: RoundNote) -> None:
+    def note(done: RoundSummary) -> None:
         ends.append(time.monotonic())
         cpu.append(time.process_time())
-        counted.append(done.counted)
+        counted.append(done.num_accepted)
         print(f"round {done.round_index}", flush=True)
 
     with tempfile.TemporaryDirectory() as name:

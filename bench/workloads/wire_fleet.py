@@ -18,7 +18,7 @@ from bench.workloads.wire_stub import PATIENCE_S, TOPICS, StubTrainer
 from zo_core.federation.mqtt.link import new_client
 from zo_core.federation.protocol.actions import Action, Compute, Stop
 from zo_core.federation.protocol.client import Client
-from zo_core.federation.protocol.compute_update import compute
+from zo_core.federation.protocol.compute_update import compute_update
 
 _TICK_S = 1.0
 
@@ -72,7 +72,7 @@ class Member:
         while todo:
             action = todo.popleft()
             if isinstance(action, Compute):
-                todo.extend(compute(self.client, action))
+                todo.extend(compute_update(self.client, action))
             elif isinstance(action, Stop):
                 self.paho.publish(TOPICS.gone(self.name), b"", qos=1)
             else:

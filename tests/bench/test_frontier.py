@@ -17,7 +17,7 @@ from bench.labels import FRONTIER_ALGORITHMS, label
 from bench.records.details.accuracy import CurvePoint
 from bench.records.details.frontier import ClientCost, FrontierDetails
 from bench.records.frontier import (
-    Moment,
+    MeanPoint,
     Point,
     best_under,
     byte_steps,
@@ -45,11 +45,11 @@ from bench.workloads.client_costs import Costs, VariantCosts, measure_variants
 from zo_core.algorithms import build_algorithm
 
 
-def moment(accuracy: float, spent: float = 1.0, seconds: float = 1.0) -> Moment:
-    return Moment(accuracy=accuracy, bytes_a_client=spent, seconds=seconds, joules=None)
+def moment(accuracy: float, spent: float = 1.0, seconds: float = 1.0) -> MeanPoint:
+    return MeanPoint(accuracy=accuracy, bytes_a_client=spent, seconds=seconds, joules=None)
 
 
-def point(number: str, low_bytes: float, *moments: Moment) -> Point:
+def point(number: str, low_bytes: float, *moments: MeanPoint) -> Point:
     return Point(
         number=number,
         case=f"frontier/10-90/m{number}/plain",

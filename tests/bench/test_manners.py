@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.__main__ import COMMANDS, build_parser, main
-from bench.cli import LackingError, UsageError
+from bench.cli import MissingRequirementError, UsageError
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
@@ -32,7 +32,7 @@ def test_help_shows_an_example_and_the_options_that_all_have(name: str) -> None:
     ("error", "code"),
     [
         (UsageError("an argument"), 2),
-        (LackingError("a library"), 3),
+        (MissingRequirementError("a library"), 3),
         (ModuleNotFoundError("a library"), 3),
         (OSError("no space left"), 3),
         (KeyboardInterrupt(), 130),

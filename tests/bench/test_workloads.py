@@ -7,7 +7,7 @@ from torch import nn
 import devices
 from bench.workloads.low_memory_steps import FRUGAL_METHODS
 from bench.workloads.steps import STEP_METHODS, bind_step, measure_tensor_peaks
-from bench.workloads.tensors_alive_at_peak import take_census
+from bench.workloads.tensors_alive_at_peak import tensors_alive_at_peak
 from devices.tensor_memory import TensorPeak, track_tensors
 from zo_core.loss.module_loss import mean_loss
 
@@ -98,7 +98,7 @@ def test_a_step_of_the_suite_needs_no_more_tensors_by_zo_than_by_inference() -> 
 
 def test_the_census_accounts_for_all_activations_at_the_peak() -> None:
     for method in ("zo", "fedavg"):
-        census = take_census("small_resnet", method, 8)
+        census = tensors_alive_at_peak("small_resnet", method, 8)
         activations = census["tensors"]["by_category"]["activation"]
         assert 0 <= activations - census["layer_outputs"] - census["saved"] <= 16
         peak = census["tensors"]["peak_bytes"] - census["tensors"]["baseline_bytes"]

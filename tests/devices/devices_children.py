@@ -216,3 +216,15 @@ def measured_huge_pages(size_bytes: int) -> Any:
         for offset in range(0, size_bytes, MIB):
             block[offset] = 1
     return region
+
+
+def trial_after_freeing() -> tuple[int, int]:
+    """Leave freed blocks below one that is still used, so that the heap keeps them; then try."""
+    from devices.heap_trial import take_and_free
+
+    blocks = [bytearray(60_000) for _ in range(400)]
+    kept = blocks.pop()
+    blocks.clear()
+    result = take_and_free()
+    del kept
+    return result

@@ -151,3 +151,9 @@ def test_the_profile_names_allocator_and_preloads_and_what_measured_processes_la
     assert spec.allocator == find_allocator().library
     assert spec.preloads == ("libtcmalloc.so.4", "libiomp5.so")
     assert spec.notes["preloads"] == "measured processes start without libtcmalloc.so.4"
+
+
+def test_memory_that_was_freed_before_the_trial_does_not_hide_its_blocks() -> None:
+    """Freed blocks that are still resident are given back before the trial takes its own."""
+    taken, left = run_isolated("devices_children:trial_after_freeing").value
+    assert taken > 4 << 20 > left

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from devices import cgroup, run_isolated, why_no_limit
-from devices.child_exit import Ended, judge
+from devices.child_exit import ChildExit, judge
 from devices.limits import open_limit
 from devices.session_limits import lower_limit
 
@@ -156,8 +156,8 @@ def test_without_control_groups_there_is_none(tmp_path: Path) -> None:
     assert cgroup.own_group(tmp_path, tmp_path) is None
 
 
-def ended(code: int, report: dict[str, object], tail: str = "") -> Ended:
-    return Ended(code=code, timed_out=False, report=report, output_tail=tail, seconds=1.0)
+def ended(code: int, report: dict[str, object], tail: str = "") -> ChildExit:
+    return ChildExit(code=code, timed_out=False, report=report, output_tail=tail, seconds=1.0)
 
 
 def test_a_process_that_the_kernel_kills_under_a_limit_does_not_fit_else_it_was_killed() -> None:

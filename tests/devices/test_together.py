@@ -11,7 +11,7 @@ import psutil
 import pytest
 from devices_children import hang
 
-from devices import SideBySide, run_isolated
+from devices import IsolatedPool, run_isolated
 
 pytestmark = pytest.mark.process
 
@@ -23,7 +23,7 @@ def sleeper(folder: Path, name: str) -> None:
 
 def sleepers_within(folder: Path, name: str) -> None:
     """Wait for two of them side by side, as an engine does for its cells."""
-    with SideBySide(2) as pool:
+    with IsolatedPool(2) as pool:
         list(pool.map(lambda i: sleeper(folder, f"{name}-{i}"), range(5)))
 
 
@@ -39,7 +39,7 @@ def interrupted(
     """Press Ctrl-C once all threads have their children; return the futures of more work."""
     futures: list[Future[None]] = []
     try:
-        with SideBySide(2) as pool:
+        with IsolatedPool(2) as pool:
             futures += [pool.submit(work, folder, str(i)) for i in range(6)]
             wait_for_files(folder, running)
             raise KeyboardInterrupt
@@ -69,11 +69,11 @@ def is_gone(pid: int) -> bool:
 
 def test_an_end_within_leaves_the_others_alone(tmp_path: Path) -> None:
     def fail_within(_: int) -> None:
-        with SideBySide(1) as pool:
+        with IsolatedPool(1) as pool:
             pool.submit(sleeper, tmp_path, "within")
             raise OSError("a full disk")
 
-    with SideBySide(2) as pool:
+    with IsolatedPool(2) as pool:
         failing = pool.submit(fail_within, 0)
         other = pool.submit(run_isolated, "time:sleep", 1.0)
         with pytest.raises(OSError, match="full disk"):

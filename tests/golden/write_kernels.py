@@ -19,7 +19,7 @@ import numpy.typing as npt
 from zo_core.fixed_point import FixedPointUpdate
 from zo_core.kernels import numpy_ref
 from zo_core.kernels.journal import Journal
-from zo_core.parameters import Piece
+from zo_core.parameters import Span
 from zo_core.stream import gaussian_integers, rademacher
 
 GOLDEN = Path(__file__).with_name("kernels.txt")
@@ -68,7 +68,7 @@ def cases() -> Iterator[str]:
         for n in (1, 2):
             weights = weights_of(count, -26)
             numpy_ref.perturb(
-                [Piece(weights, tensor, start)], terms_of(n), rademacher, 1, journal=Journal()
+                [Span(weights, tensor, start)], terms_of(n), rademacher, 1, journal=Journal()
             )
             yield f"perturb {tensor} {start} {count} {n} {checksum(weights):#x}"
     for start, count, n in [(0, 129, 1), (127, 2049, 8), (2**39 - 5, 20001, 30), (1, 700, 150)]:
@@ -82,7 +82,7 @@ def _replay_case(shape: tuple[int, int, int], *, e: int, f: int) -> str:
     tensor, (start, count, n) = 1, shape
     weights = weights_of(count, -26 if e == PLAIN else e)
     exponents = None if e == PLAIN else [e] * (tensor + 1)
-    piece = Piece(weights, tensor, start)
+    piece = Span(weights, tensor, start)
     with np.errstate(over="ignore"):
         (stats,) = numpy_ref.replay([piece], update_of(n, f), exponents, True, 1, journal=Journal())
     return (

@@ -47,7 +47,7 @@ class Kind:
 
     def step(self, weights: list[Any], grid: Grid | None) -> None:
         """Take a step: 4 forwards, 5 passes, and the update's."""
-        with kernels.only(self.kernel):
+        with kernels.force_kernel(self.kernel):
             differences = loss_differences(
                 lambda: _loss(weights), weights, SEEDS, epsilon=EPSILON, grid=grid
             )
@@ -72,7 +72,7 @@ class Kind:
             [(second, -2 * EPSILON)],
         ]
         back = [[], [(first, -EPSILON)], [(first, EPSILON)], [(second, -EPSILON)]]
-        with kernels.only(self.kernel):
+        with kernels.force_kernel(self.kernel):
             for terms in [*there[:passes], [*back, [(second, EPSILON)]][passes]]:
                 if terms:
                     perturb_many_(weights, terms)

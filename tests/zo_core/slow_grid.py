@@ -52,7 +52,7 @@ class Hyper:
     lr: float
     epsilon: float = 1e-3
     tau: float = 1.0
-    literal: bool = True
+    tau_squared: bool = True
     omega: tuple[float, ...] | None = None
 
 
@@ -60,7 +60,7 @@ def integers(differences: Sequence[float], rho: float, hyper: Hyper) -> tuple[li
     """Rules 6 and 7: a_j and f."""
     n = len(differences)
     omega = hyper.omega or (1.0 / n,) * n
-    s = hyper.tau * hyper.tau if hyper.literal else 1.0
+    s = hyper.tau * hyper.tau if hyper.tau_squared else 1.0
     c = []
     for w, difference in zip(omega, differences, strict=True):
         g = difference / (2.0 * rho)

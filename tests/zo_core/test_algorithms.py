@@ -107,7 +107,7 @@ def test_a_clients_update_leaves_the_replica_as_it_was(name: str) -> None:
         method, context = run.method_at(record.round_index), run.context_of(record.round_index)
         before = run.replica.digest()
         one = method.client_update(run.replica, client(record.cohort[0]), context)
-        run.replica.changed()  # look at the bits, not at a digest that was kept
+        run.replica.invalidate_digest()  # look at the bits, not at a digest that was kept
         assert run.replica.digest() == before
         assert one == method.client_update(run.replica, client(record.cohort[0]), context)
 

@@ -168,7 +168,7 @@ def test_a_batch_of_the_wrong_shape_leaves_the_weights_as_they_were(
             epsilon=1e-3,
             grid=replica.grid,
         )
-    replica.changed()
+    replica.invalidate_digest()
     assert replica.digest() == before
 
 

@@ -141,7 +141,7 @@ def test_edge_and_torch_end_two_rounds_with_one_digest(exported: Exported) -> No
         method.apply_(edge, result, context)
         assert edge.digest() == torch_side.digest()
     perturb_(edge.params, seed=1, scale=1.0)
-    edge.changed()
+    edge.invalidate_digest()
     assert edge.digest() != torch_side.digest()
 
 

@@ -22,10 +22,10 @@ def extra_bytes(weights: list[torch.Tensor], grid: Grid | None) -> int:
 
 @pytest.mark.parametrize("kernel", ["c", "numpy"])
 def test_passes_over_fp32_weights_make_no_tensor(kernel: str) -> None:
-    if reason := kernels.selection.why_not(kernel):
+    if reason := kernels.selection.unavailable_reason(kernel):
         pytest.skip(reason)
     weights = [torch.linspace(-0.05, 0.05, 1_000_003), torch.ones(300, 200).t()]
-    with kernels.only(kernel):
+    with kernels.force_kernel(kernel):
         assert extra_bytes(weights, snap_(weights)) == 0
 
 

@@ -212,7 +212,7 @@ def test_moments_are_in_the_digest() -> None:
         pass
     before = run.replica.digest()
     run.replica.shared_state.m[3] += 1.0
-    run.replica.changed()
+    run.replica.invalidate_digest()
     assert run.replica.digest() != before
 
 

@@ -150,7 +150,7 @@ def test_a_forked_replica_is_refused() -> None:
     assert run.snapshot is not None
     forked.restore_(run.snapshot)
     forked.params.arrays[0][3] += 2.0**-23
-    forked.changed()
+    forked.invalidate_digest()
     with pytest.raises(ForkError, match="take over a snapshot"):
         log.replay_(run.method_at(2), forked, from_round=2)
     with pytest.raises(ForkError):
@@ -226,7 +226,7 @@ def test_a_state_of_another_model_is_an_error_that_changes_nothing() -> None:
     for size in (DIM - 1, DIM + 1):
         with pytest.raises(ValueError, match=f"state has {DIM} values, got {size}; both sides"):
             replica.load_(np.ones(size, np.float32))
-    replica.changed()
+    replica.invalidate_digest()
     assert replica.digest() == before
 
 

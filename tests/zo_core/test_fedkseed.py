@@ -151,7 +151,7 @@ def test_a_round_without_updates_or_with_no_slope_changes_nothing() -> None:
 def test_an_update_on_other_weights_or_of_another_size_is_refused() -> None:
     method, server, forked = fedkseed(), on_grid(), on_grid()
     forked.params.arrays[0][0] += 0.25
-    forked.changed()
+    forked.invalidate_digest()
     update = method.client_update(forked, data(1), CONTEXT)
     with pytest.raises(ForkError, match="slot 1 computed on"):
         method.server_result(server, [update], CONTEXT)

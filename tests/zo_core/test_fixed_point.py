@@ -28,7 +28,9 @@ def test_the_order_of_operations_is_rule_6s() -> None:
     lr, tau, rho, weights = 0.1, 0.7, 7.5e-5, (0.3, 0.7)
     differences = [float(np.float32(0.12345)), float(np.float32(-1.1))]
     for literal, s in ((True, 0.7 * 0.7), (False, 1.0)):
-        given = coefficients(differences, lr=lr, rho=rho, tau=tau, literal=literal, weights=weights)
+        given = coefficients(
+            differences, lr=lr, rho=rho, tau=tau, tau_squared=literal, omegas=weights
+        )
         for c, omega, difference in zip(given, weights, differences, strict=True):
             g = Fraction(difference / (2.0 * rho))
             inner = float(Fraction(omega) * g)  # one rounding
@@ -37,15 +39,15 @@ def test_the_order_of_operations_is_rule_6s() -> None:
 
 @pytest.mark.parametrize("tau", [0.1, 0.75, 1.0])
 def test_the_literal_step_is_tau_squared_times_the_normalised(tau: float) -> None:
-    literal = coefficients([0.3, -0.7], lr=1.0, rho=0.5, tau=tau, literal=True)
-    normalised = coefficients([0.3, -0.7], lr=1.0, rho=0.5, tau=tau, literal=False)
+    literal = coefficients([0.3, -0.7], lr=1.0, rho=0.5, tau=tau, tau_squared=True)
+    normalised = coefficients([0.3, -0.7], lr=1.0, rho=0.5, tau=tau, tau_squared=False)
     assert literal == [tau * tau * c for c in normalised]
 
 
 def test_the_mean_is_one_nth_and_the_sum_is_ones() -> None:
     differences = [0.5, -0.25, 2.0, 1.0]
     mean = coefficients(differences, lr=0.5, rho=0.5)
-    total = coefficients(differences, lr=0.5, rho=0.5, weights=[1.0] * 4)
+    total = coefficients(differences, lr=0.5, rho=0.5, omegas=[1.0] * 4)
     assert total == [4 * c for c in mean] == [-0.25, 0.125, -1.0, -0.5]
 
 
@@ -98,13 +100,13 @@ def test_a_scalar_that_is_not_finite_is_an_error_that_names_it(bad: float) -> No
 
 
 def test_weights_are_one_for_each_update() -> None:
-    with pytest.raises(ValueError, match="weights must have one entry for each of 2 updates"):
-        coefficients([0.1, 0.2], lr=1.0, rho=0.5, weights=[1.0])
+    with pytest.raises(ValueError, match="omegas must have one entry for each of 2 updates"):
+        coefficients([0.1, 0.2], lr=1.0, rho=0.5, omegas=[1.0])
 
 
 @pytest.mark.parametrize("weights", [[1.0, float("nan")], [float("nan"), 1.0], [float("inf"), 1.0]])
 def test_a_coefficient_that_is_not_finite_is_an_error_with_a_way_out(weights: list[float]) -> None:
-    c = coefficients([0.1, 0.2], lr=1.0, rho=0.5, weights=weights)
+    c = coefficients([0.1, 0.2], lr=1.0, rho=0.5, omegas=weights)
     with pytest.raises(ValueError, match="not finite"):
         fixed_point([1, 2], c)
 

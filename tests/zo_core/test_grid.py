@@ -237,7 +237,7 @@ UPDATES = [
 def widened(tensors: list[Array] | list[torch.Tensor], kernel: str, threads: int) -> bytes:
     grid = snap_(tensors)
     before = grid.exponents.copy()
-    with torch_threads(threads), kernels.only(kernel):
+    with torch_threads(threads), kernels.force_kernel(kernel):
         report = apply_updates_(tensors, UPDATES, 0.05, epsilon=1e-3, grid=grid)
     assert report.widened == ("0", "2")
     assert (grid.exponents - before).tolist() == [1, 0, 1]

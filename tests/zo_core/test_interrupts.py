@@ -67,7 +67,7 @@ def step_until_interrupted(kind: Kind, weights: list[Any], grid: Grid | None) ->
 
 @pytest.mark.parametrize("name", KINDS)
 def test_an_interrupt_at_a_bytecode_leaves_old_or_new_weights(name: str) -> None:
-    if reason := kernels.selection.why_not(KINDS[name].kernel):
+    if reason := kernels.selection.unavailable_reason(KINDS[name].kernel):
         pytest.skip(reason)
     stride = STRIDES.get(name, 197)
     assert interrupted_states(KINDS[name], interrupt, 0, stride) == {True}
@@ -90,7 +90,7 @@ def test_the_steps_widen_and_restore_with_rounding() -> None:
 
 @pytest.mark.parametrize("name", LARGE)
 def test_a_signal_at_a_random_instant_leaves_old_or_new_weights(name: str) -> None:
-    if reason := kernels.selection.why_not(LARGE[name].kernel):
+    if reason := kernels.selection.unavailable_reason(LARGE[name].kernel):
         pytest.skip(reason)
     done = subprocess.run(
         [sys.executable, interrupted_step.__file__, name, "12", "1"],
@@ -163,12 +163,12 @@ def test_a_signal_while_the_loss_is_computed_leaves_the_old_weights() -> None:
 
 @pytest.mark.parametrize("kernel", ["c", "numpy"])
 def test_a_bare_pass_is_whole_or_not_begun(kernel: str) -> None:
-    if reason := kernels.selection.why_not(kernel):
+    if reason := kernels.selection.unavailable_reason(kernel):
         pytest.skip(reason)
     expected = [np.zeros(40_000, np.float32)]
     perturb_(expected, 7, 0.5)
     states = {bytes(160_000), expected[0].tobytes()}
-    with kernels.only(kernel):
+    with kernels.force_kernel(kernel):
         for bytecode in range(0, sys.maxsize, 5):
             weights = [np.zeros(40_000, np.float32)]
             try:

@@ -110,7 +110,7 @@ def test_all_replicas_hold_one_digest_and_a_client_leaves_no_trace(name: str) ->
         active.apply_(other, Payload.decode(record.result.encode()), context)
         assert other.digest() == run.replica.digest()
         active.client_update(other, data(context.cohort[0]), context)
-        other.changed()
+        other.invalidate_digest()
         assert other.digest() == run.replica.digest()
     last = record.result
     if isinstance(last, RoundResult):

@@ -52,7 +52,7 @@ def test_a_step_equals_exact_integers(kernel: str, lr: float, n: int) -> None:
     hyper = slow_grid.Hyper(lr=lr, tau=0.75)
     moved, zeros = slow_grid.step(exact, updates, hyper)
     grid = snap_(tensors)
-    with kernels.only(kernel):
+    with kernels.force_kernel(kernel):
         report = apply_updates_(tensors, updates, lr, epsilon=1e-3, tau=0.75, grid=grid)
     assert bits(tensors) == bits([t.weights() for t in moved])
     assert grid.exponents.tolist() == [t.e for t in moved]
@@ -81,7 +81,7 @@ def test_a_step_equals_exact_integers_whatever_the_scale(
 ) -> None:
     tensor = slow_grid.Tensor(ks, -23)
     updates = list(enumerate(differences))
-    hyper = slow_grid.Hyper(lr=2.0**power, epsilon=0.01, tau=0.5, literal=literal)
+    hyper = slow_grid.Hyper(lr=2.0**power, epsilon=0.01, tau=0.5, tau_squared=literal)
     weights, grid = tensor.weights(), Grid(np.array([-23]))
     try:
         moved, zeros = slow_grid.step([tensor], updates, hyper)
@@ -89,13 +89,13 @@ def test_a_step_equals_exact_integers_whatever_the_scale(
         before = weights.tobytes()
         with pytest.raises(GridError, match="parameter '0' would reach"):
             apply_updates_(
-                [weights], updates, hyper.lr, epsilon=0.01, tau=0.5, literal=literal, grid=grid
+                [weights], updates, hyper.lr, epsilon=0.01, tau=0.5, tau_squared=literal, grid=grid
             )
         assert weights.tobytes() == before
         assert grid.exponents.tolist() == [-23]
         return
     report = apply_updates_(
-        [weights], updates, hyper.lr, epsilon=0.01, tau=0.5, literal=literal, grid=grid
+        [weights], updates, hyper.lr, epsilon=0.01, tau=0.5, tau_squared=literal, grid=grid
     )
     assert weights.tobytes() == moved[0].weights().tobytes()
     assert grid.exponents.tolist() == [moved[0].e]
@@ -107,7 +107,7 @@ def test_weights_enter_as_rule_6_says(omega: tuple[float, ...]) -> None:
     tensors, updates = some_tensors(), some_updates(5)
     exact = [slow_grid.snap(t.tolist()) for t in tensors]
     moved, _ = slow_grid.step(exact, updates, slow_grid.Hyper(lr=0.01, omega=omega))
-    apply_updates_(tensors, updates, 0.01, epsilon=1e-3, weights=omega, grid=snap_(tensors))
+    apply_updates_(tensors, updates, 0.01, epsilon=1e-3, omegas=omega, grid=snap_(tensors))
     assert bits(tensors) == bits([t.weights() for t in moved])
 
 
@@ -230,8 +230,8 @@ def test_plain_mode_is_close_to_float64(kernel: str, literal: bool, factor: floa
     step = 0.01 * factor / 6 / (2 * 1e-3 * 0.75)
     exact = in_float64(tensors, updates, step)
     before = [t.copy() for t in tensors]
-    with kernels.only(kernel):
-        apply_updates_(tensors, updates, 0.01, epsilon=1e-3, tau=0.75, literal=literal)
+    with kernels.force_kernel(kernel):
+        apply_updates_(tensors, updates, 0.01, epsilon=1e-3, tau=0.75, tau_squared=literal)
     for w, old, truth in zip(tensors, before, exact, strict=True):
         # one rounding of the sum to fp32 and one of the weight, 24 bits each
         bound = 2.0**-24 * (np.abs(truth) + 3 * np.abs(truth - old)) + 1e-12
@@ -272,7 +272,7 @@ def test_a_grid_admits_rademacher_alone_in_the_step_too(distribution: str) -> No
         ({"updates": [(1, float("nan"))]}, "update 0 has dL = nan"),
         ({"updates": [(1, 0.1), (2, float("inf"))]}, "update 1 has dL = inf"),
         ({"updates": [(-1, 0.1)]}, "seed must be"),
-        ({"weights": [1.0]}, "weights must have one entry for each of 2"),
+        ({"omegas": [1.0]}, "omegas must have one entry for each of 2"),
         ({"epsilon": 0.0}, "epsilon must be > 0"),
         ({"epsilon": -1e-3}, "epsilon must be > 0"),
         ({"epsilon": float("nan")}, "epsilon must be > 0"),

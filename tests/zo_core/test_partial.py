@@ -17,7 +17,7 @@ from zo_core import cost_model
 from zo_core.algorithms import build_algorithm, taken_by
 from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
 from zo_core.federation import ForkError, Replica
-from zo_core.first_order.trainable_part import trained_tensors, training_only
+from zo_core.first_order.trainable_part import freeze_others, trained_tensors
 from zo_core.grid import GridError
 from zo_core.method import ClientData, RoundContext
 from zo_core.models import build_model
@@ -88,7 +88,7 @@ def test_a_config_knows_the_names_and_a_network_without_vectors_has_no_biases() 
 
 def test_the_rest_is_frozen_within_the_context_alone() -> None:
     module = cnn()
-    with training_only(module, (6, 7)):
+    with freeze_others(module, (6, 7)):
         assert [p.requires_grad for p in module.parameters()] == [False] * 6 + [True] * 2
     assert all(p.requires_grad for p in module.parameters())
 
@@ -212,7 +212,7 @@ def test_what_is_not_complete_or_of_other_weights_is_refused_and_nothing_changes
     ):
         with pytest.raises(error, match=message):
             trainer.server_result(replica, [replace(update, **change)], CONTEXT)
-        replica.changed()
+        replica.invalidate_digest()
         assert replica.digest() == before, message
 
 
@@ -226,7 +226,7 @@ def test_a_step_of_backprop_that_leaves_the_grid_takes_the_zo_step_back() -> Non
     near = replace(update, values=np.full(4, 1.99, np.float32))  # fits int32, leaves the grid
     with pytest.raises(GridError, match="no weight has changed"):
         trainer.server_result(replica, [near, replace(near, slot=1, samples=0)], CONTEXT)
-    replica.changed()
+    replica.invalidate_digest()
     assert replica.digest() == before
 
 
@@ -245,5 +245,5 @@ def test_a_round_below_the_quorum_changes_nothing() -> None:
     before, trainer = replica.digest(), method("zowarmup-elastic")
     result, _ = trainer.server_result(replica, [], CONTEXT)
     trainer.apply_(replica, result, CONTEXT)
-    replica.changed()
+    replica.invalidate_digest()
     assert replica.digest() == before

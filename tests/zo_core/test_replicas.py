@@ -70,9 +70,9 @@ def replica_by_kernel(name: str) -> Callable[[], tuple[Weights, Grid]]:
     """Another back end, which is slow, up to a round by which weights have been widened."""
 
     def build() -> tuple[Weights, Grid]:
-        if reason := kernels.selection.why_not(name):
+        if reason := kernels.selection.unavailable_reason(name):
             pytest.skip(reason)
-        with kernels.only(name):
+        with kernels.force_kernel(name):
             weights, grid = server(BY_KERNEL)
         widened = grid.exponents != snap_(origin()).exponents
         assert widened.any(), "no tensor was widened: a weak test"

@@ -47,7 +47,7 @@ def test_snapshot_and_digest_take_any_state_and_give_the_same_bits() -> None:
     replica, other = (Replica([np.ones(3, np.float32)]) for _ in range(2))
     without = replica.digest()
     replica.shared_state = pair()
-    replica.changed()
+    replica.invalidate_digest()
     other.restore_(replica.snapshot(run_id=1, round_index=0))
     assert other.digest() == replica.digest() != without
     read = state_as(Pair, other.shared_state, (2, 3))

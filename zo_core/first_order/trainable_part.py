@@ -82,7 +82,7 @@ def _own(part: nn.Module) -> Iterator[nn.Parameter]:
 
 
 @contextmanager
-def training_only(module: nn.Module, tensors: Sequence[int]) -> Iterator[None]:
+def freeze_others(module: nn.Module, tensors: Sequence[int]) -> Iterator[None]:
     """Within this context, let gradients be made for some of the trainable tensors alone."""
     trainable = [p for p in module.parameters() if p.requires_grad]
     frozen = [p for index, p in enumerate(trainable) if index not in tensors]
@@ -95,7 +95,7 @@ def training_only(module: nn.Module, tensors: Sequence[int]) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def part_of(replica: Replica, tensors: Sequence[int]) -> Replica:
+def view_of(replica: Replica, tensors: Sequence[int]) -> Replica:
     """View some tensors of a replica as the weights of one; forwards are the whole model's.
 
     It shares the weights' memory and has its own copy of their exponents.  Perturb it, step on it,

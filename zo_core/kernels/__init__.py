@@ -18,9 +18,9 @@ import numpy.typing as npt
 from zo_core.fixed_point import FixedPointUpdate
 from zo_core.kernels.journal import NO_STATS, Journal, Pass, ReplayStats, uninterrupted
 from zo_core.kernels.numpy_ref import Direction
-from zo_core.kernels.selection import describe, groups_of, module_of, only
+from zo_core.kernels.selection import force_kernel, groups_of, list_kernels, module_of
 from zo_core.kernels.whole_direction import whole_direction
-from zo_core.parameters import CHUNK, Parameters, Piece
+from zo_core.parameters import CHUNK, Parameters, Span
 from zo_core.stream import gaussian, rademacher, sphere, sphere_factor
 
 __all__ = [
@@ -28,10 +28,10 @@ __all__ = [
     "ReplayStats",
     "available_cores",
     "default_threads",
-    "describe",
     "direction_of",
+    "force_kernel",
+    "list_kernels",
     "max_abs",
-    "only",
     "perturb",
     "perturb_pass",
     "replay",
@@ -137,12 +137,12 @@ def replay_pass(
     return run
 
 
-def max_abs(piece: Piece) -> float:
+def max_abs(piece: Span) -> float:
     """Find the largest |w| of a piece; nan or inf if it holds one."""
     return float(module_of(piece).max_abs(piece))
 
 
-def round_to_quantum(piece: Piece, quantum: float) -> None:
+def round_to_quantum(piece: Span, quantum: float) -> None:
     """Round a piece's weights, half to even, to multiples of a power of two; -0 becomes +0."""
     module_of(piece).round_to_quantum(piece, quantum)
 

@@ -18,10 +18,10 @@ from zo_core.fixed_point import FixedPointUpdate
 from zo_core.kernels import _cpu
 from zo_core.kernels.journal import Journal, ReplayStats
 from zo_core.kernels.numpy_ref import Direction, plain_factor
-from zo_core.parameters import Piece
+from zo_core.parameters import Span
 
 
-def prepare(pieces: Sequence[Piece]) -> _cpu.Table:
+def prepare(pieces: Sequence[Span]) -> _cpu.Table:
     """Describe the pieces to the extension, once for all passes over them.
 
     Args:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, starmap
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
-from zo_core.parameters import CHUNK, Piece, size_of
+from zo_core.parameters import CHUNK, Span, size_of
 
 T = TypeVar("T")
 # The first call runs a pass, a later call finishes what an interrupt cut, the rest do nothing.
@@ -66,7 +66,7 @@ class Journal:
         return result
 
     def rewrite(
-        self, pieces: Sequence[Piece], compute: Callable[[Chunk], tuple[Any, ReplayStats]]
+        self, pieces: Sequence[Span], compute: Callable[[Chunk], tuple[Any, ReplayStats]]
     ) -> list[ReplayStats]:
         """Replace the content of every chunk, from where an earlier attempt stopped.
 
@@ -90,7 +90,7 @@ class Journal:
         return [self._stats.get(index, NO_STATS) for index in range(len(pieces))]
 
 
-def chunks_of(pieces: Sequence[Piece]) -> Iterator[Chunk]:
+def chunks_of(pieces: Sequence[Span]) -> Iterator[Chunk]:
     """Cut pieces into views of at most CHUNK elements; a strided piece is one already."""
     for index, piece in enumerate(pieces):
         array, tensor_index, start = piece.array, piece.tensor_index, piece.start

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from zo_core.fixed_point import FixedPointUpdate
 from zo_core.kernels.journal import NO_STATS, Chunk, Journal, ReplayStats, chunks_of
-from zo_core.parameters import Piece
+from zo_core.parameters import Span
 from zo_core.stream import rademacher
 
 Direction = Callable[[int, int, int, int], npt.NDArray[Any]]  # (seed, tensor, n, start) -> z
@@ -19,13 +19,13 @@ Direction = Callable[[int, int, int, int], npt.NDArray[Any]]  # (seed, tensor, n
 OFF_GRID = 1 << 62  # max_abs_k of a piece with a weight that is no k * 2^e at all
 
 
-def prepare(pieces: Sequence[Piece]) -> Sequence[Piece]:
+def prepare(pieces: Sequence[Span]) -> Sequence[Span]:
     """Return the pieces as they are; other kernels make their tables here."""
     return pieces
 
 
 def perturb(
-    pieces: Sequence[Piece],
+    pieces: Sequence[Span],
     terms: Sequence[tuple[int, float]],
     direction: Direction,
     threads: int,
@@ -45,7 +45,7 @@ def perturb(
 
 
 def replay(
-    pieces: Sequence[Piece],
+    pieces: Sequence[Span],
     update: FixedPointUpdate,
     exponents: Sequence[int] | None,
     write: bool,
@@ -80,12 +80,12 @@ def replay(
     return journal.rewrite(pieces, moved)
 
 
-def max_abs(piece: Piece) -> float:
+def max_abs(piece: Span) -> float:
     """Find the largest |w| of a piece; nan or inf if it holds one."""
     return float(np.max([np.max(np.abs(chunk.part)) for chunk in chunks_of([piece])]))
 
 
-def round_to_quantum(piece: Piece, quantum: float) -> None:
+def round_to_quantum(piece: Span, quantum: float) -> None:
     """Round the weights, half to even, to multiples of a power of two, in place; -0 becomes +0.
 
     A weight of -0 would come back from perturb and restore as +0: other bits, another digest.

@@ -20,13 +20,13 @@ import numpy as np
 from zo_core.fixed_point import FixedPointUpdate
 from zo_core.kernels.journal import Journal, ReplayStats
 from zo_core.kernels.numpy_ref import Direction
-from zo_core.parameters import Parameters, Piece
+from zo_core.parameters import Parameters, Span
 
 
 class Kernel(Protocol):
     """What each kernel module offers; :mod:`zo_core.kernels.numpy_ref` says what it means."""
 
-    def prepare(self, pieces: Sequence[Piece]) -> Any:
+    def prepare(self, pieces: Sequence[Span]) -> Any:
         """Describe the pieces once, in the form that the kernel's passes take."""
 
     def perturb(
@@ -68,7 +68,7 @@ _log = logging.getLogger("zo_core.kernels")
 
 
 @contextmanager
-def only(name: str) -> Iterator[None]:
+def force_kernel(name: str) -> Iterator[None]:
     """Force one kernel ("c", "triton", "torch" or "numpy") inside the context, for comparisons.
 
     Raises:
@@ -79,7 +79,7 @@ def only(name: str) -> Iterator[None]:
     global _forced  # noqa: PLW0603
     if name not in _MODULES:
         raise ValueError(f"kernel must be one of {', '.join(_MODULES)}, got {name!r}")
-    if reason := why_not(name):
+    if reason := unavailable_reason(name):
         raise RuntimeError(f"kernel {name!r} is not available: {reason}")
     previous, _forced = _forced, name
     try:
@@ -88,7 +88,7 @@ def only(name: str) -> Iterator[None]:
         _forced = previous
 
 
-def describe() -> list[tuple[str, bool, str]]:
+def list_kernels() -> list[tuple[str, bool, str]]:
     """List the kernels as (name, available, what it serves or why it is missing)."""
     serves = {
         "c": "float32 tensors in host memory",
@@ -96,11 +96,14 @@ def describe() -> list[tuple[str, bool, str]]:
         "torch": "bfloat16, and tensors on any other device",
         "numpy": "float16 and float64 in host memory; the reference",
     }
-    return [(name, not why_not(name), why_not(name) or serves[name]) for name in _MODULES]
+    return [
+        (name, not unavailable_reason(name), unavailable_reason(name) or serves[name])
+        for name in _MODULES
+    ]
 
 
 @cache
-def why_not(name: str) -> str:
+def unavailable_reason(name: str) -> str:
     """Return why a kernel cannot be used on this machine, or an empty string."""
     try:
         module = importlib.import_module(f"zo_core.kernels.{_MODULES[name]}")
@@ -127,13 +130,13 @@ def groups_of(params: Parameters, signs: bool) -> list[Group]:
     return cast("list[Group]", params.tables[key])
 
 
-def module_of(piece: Piece) -> Any:
+def module_of(piece: Span) -> Any:
     """Return the module that works on a piece by array operations: NumPy's or torch's."""
     return _module("numpy" if isinstance(piece.array, np.ndarray) else "torch")
 
 
-def _group(pieces: Sequence[Piece], signs: bool) -> list[Group]:
-    names: dict[str, list[Piece]] = {}
+def _group(pieces: Sequence[Span], signs: bool) -> list[Group]:
+    names: dict[str, list[Span]] = {}
     for piece in pieces:
         names.setdefault(_name_for(piece, signs), []).append(piece)
     return [
@@ -142,7 +145,7 @@ def _group(pieces: Sequence[Piece], signs: bool) -> list[Group]:
     ]
 
 
-def _name_for(piece: Piece, signs: bool) -> str:
+def _name_for(piece: Span, signs: bool) -> str:
     """Choose the fastest kernel that serves a piece."""
     if _forced is not None and (signs or _forced in {"torch", "numpy"}):
         if not _SERVES[_forced](piece):
@@ -152,10 +155,10 @@ def _name_for(piece: Piece, signs: bool) -> str:
             )
         return _forced
     for name in ("c", "triton") if signs else ():
-        if _SERVES[name](piece) and not why_not(name):
+        if _SERVES[name](piece) and not unavailable_reason(name):
             return name
         if name == "c" and _SERVES[name](piece):
-            _tell_once(why_not(name))
+            _tell_once(unavailable_reason(name))
     return "numpy" if _SERVES["numpy"](piece) else "torch"
 
 
@@ -168,18 +171,18 @@ def _module(name: str) -> Any:
     return importlib.import_module(f"zo_core.kernels.{_MODULES[name]}")
 
 
-def _is_host_float32(piece: Piece) -> bool:
+def _is_host_float32(piece: Span) -> bool:
     return isinstance(piece.array, np.ndarray) and piece.array.dtype == np.dtype("=f4")
 
 
-def _is_for_triton(piece: Piece) -> bool:
+def _is_for_triton(piece: Span) -> bool:
     if isinstance(piece.array, np.ndarray):  # Triton's interpreter, which tests the kernels
         return _forced == "triton" and _is_host_float32(piece) and piece.array.ndim == 1
     array = piece.array
     return array.device.type == "cuda" and "float32" in str(array.dtype) and array.ndim == 1
 
 
-_SERVES: dict[str, Callable[[Piece], bool]] = {
+_SERVES: dict[str, Callable[[Span], bool]] = {
     "c": _is_host_float32,
     "triton": _is_for_triton,
     "torch": lambda piece: True,

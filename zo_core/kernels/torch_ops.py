@@ -16,16 +16,16 @@ import torch
 from zo_core.fixed_point import FixedPointUpdate
 from zo_core.kernels.journal import NO_STATS, Chunk, Journal, ReplayStats, chunks_of
 from zo_core.kernels.numpy_ref import OFF_GRID, Direction, plain_factor
-from zo_core.parameters import Piece
+from zo_core.parameters import Span
 from zo_core.stream import BLOCK, rademacher, split_seed
 
 _MASK32 = 0xFFFFFFFF
 
 
-def prepare(pieces: Sequence[Piece]) -> list[Piece]:
+def prepare(pieces: Sequence[Span]) -> list[Span]:
     """View pieces of NumPy arrays, which come only when this kernel is forced, as torch tensors."""
     return [
-        Piece(torch.from_numpy(piece.array), piece.tensor_index, piece.start)
+        Span(torch.from_numpy(piece.array), piece.tensor_index, piece.start)
         if isinstance(piece.array, np.ndarray)
         else piece
         for piece in pieces
@@ -33,7 +33,7 @@ def prepare(pieces: Sequence[Piece]) -> list[Piece]:
 
 
 def perturb(
-    pieces: Sequence[Piece],
+    pieces: Sequence[Span],
     terms: Sequence[tuple[int, float]],
     direction: Direction,
     threads: int,
@@ -52,7 +52,7 @@ def perturb(
 
 
 def replay(
-    pieces: Sequence[Piece],
+    pieces: Sequence[Span],
     update: FixedPointUpdate,
     exponents: Sequence[int] | None,
     write: bool,
@@ -74,12 +74,12 @@ def replay(
     return journal.rewrite(pieces, moved)
 
 
-def max_abs(piece: Piece) -> float:
+def max_abs(piece: Span) -> float:
     """Find the largest |w| of a piece; nan or inf if it holds one."""
     return float(torch.stack([chunk.part.abs().max() for chunk in chunks_of([piece])]).max())
 
 
-def round_to_quantum(piece: Piece, quantum: float) -> None:
+def round_to_quantum(piece: Span, quantum: float) -> None:
     """Round the weights, half to even, to multiples of a power of two, in place; -0 becomes +0."""
     for part, *_ in chunks_of([piece]):
         part.copy_(part.mul(1.0 / quantum).round_().mul_(quantum).add_(0.0))

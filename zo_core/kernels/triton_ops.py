@@ -28,7 +28,7 @@ from zo_core.fixed_point import FixedPointUpdate
 from zo_core.kernels import triton_kernels
 from zo_core.kernels.journal import Journal, ReplayStats
 from zo_core.kernels.numpy_ref import Direction, plain_factor
-from zo_core.parameters import Piece
+from zo_core.parameters import Span
 from zo_core.stream import BLOCK, split_seed
 
 BLOCKS = 16  # stream blocks a tile: 2,048 elements
@@ -56,13 +56,13 @@ def unavailable() -> str:
     return "torch finds no CUDA device"
 
 
-def prepare(pieces: Sequence[Piece]) -> list[Table]:
+def prepare(pieces: Sequence[Span]) -> list[Table]:
     """Put the pieces' addresses on their devices, once for all passes over them.
 
     Args:
         pieces: flat float32 tensors on CUDA devices (NumPy arrays under Triton's interpreter).
     """
-    by_device: dict[torch.device, list[tuple[int, Piece, torch.Tensor]]] = {}
+    by_device: dict[torch.device, list[tuple[int, Span, torch.Tensor]]] = {}
     for member, piece in enumerate(pieces):
         array = piece.array
         tensor = torch.from_numpy(array) if isinstance(array, np.ndarray) else array
@@ -132,7 +132,7 @@ def _begin_replay(tables: Sequence[Table]) -> tuple[int, list[torch.Tensor]]:
     ]
 
 
-def _table(device: torch.device, group: Sequence[tuple[int, Piece, torch.Tensor]]) -> Table:
+def _table(device: torch.device, group: Sequence[tuple[int, Span, torch.Tensor]]) -> Table:
     tiles = [_tiles(piece.start, tensor.numel()) for _, piece, tensor in group]
     per_program = max(1, math.ceil(sum(tiles) / MAX_PROGRAMS))
     programs = [math.ceil(count / per_program) for count in tiles]

@@ -10,7 +10,7 @@ from bench.labels import STEP_VARIANTS, label
 from bench.records.frontier import (
     FAMILIES,
     TARGETS,
-    Moment,
+    MeanPoint,
     Point,
     memory_steps,
     panels_of,
@@ -141,8 +141,8 @@ def _target_row(points: Sequence[Point], target: float) -> tuple[Cell, ...]:
 
 
 def _least(
-    reached: Sequence[tuple[Point, Moment]],
-    cost: Callable[[Point, Moment], float],
+    reached: Sequence[tuple[Point, MeanPoint]],
+    cost: Callable[[Point, MeanPoint], float],
     write: Callable[[float], str],
 ) -> Cell:
     if not reached:

@@ -11,11 +11,11 @@ from tiny import InstantEngine, task, tiny_cell
 from bench.sweeps.cell import CellResult, CellStore
 from bench.sweeps.engines import (
     LocalEngine,
-    Workplace,
+    SweepRunner,
     open_engine,
     run_tasks,
 )
-from bench.sweeps.task import Surroundings, Task, execute
+from bench.sweeps.task import Task, TaskContext, execute
 
 CELLS = (tiny_cell(0), tiny_cell(1, algorithm="high-res-only"))
 
@@ -37,8 +37,8 @@ def test_after_the_deadline_what_runs_ends_and_nothing_begins() -> None:
 
 def test_each_result_is_on_disk_before_it_is_given(tmp_path: Path) -> None:
     store = CellStore.below(tmp_path)
-    workplace = Workplace(
-        engine=InstantEngine(), store=store, around=Surroundings(), stop=lambda: False
+    workplace = SweepRunner(
+        engine=InstantEngine(), store=store, around=TaskContext(), stop=lambda: False
     )
     for found in workplace.run([[tiny_cell(0)], [tiny_cell(1)]]):
         assert (store.folder / f"{found.key}.json").exists()
@@ -123,7 +123,7 @@ def test_a_ray_cluster_of_two_nodes_gives_the_local_engines_numbers(
 def test_one_process_can_train_several_cells_to_the_same_numbers(
     local_results: list[CellResult],
 ) -> None:
-    for found in execute(Task(cells=CELLS, surroundings=Surroundings())):
+    for found in execute(Task(cells=CELLS, surroundings=TaskContext())):
         assert numbers(found) == numbers(by_key(local_results)[found.key])
 
 

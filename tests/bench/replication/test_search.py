@@ -9,11 +9,11 @@ from tiny import InstantEngine
 
 from bench.replication.scales import TABLE_SCALES
 from bench.replication.search import SEARCHES, StageTrace, UnfinishedError, run_search
-from bench.replication.table_run import Campaign, Options
+from bench.replication.table_run import Options, TableRun
 from bench.sweeps.cell import CellStore
-from bench.sweeps.engines import Workplace
+from bench.sweeps.engines import SweepRunner
 from bench.sweeps.halving import Rung
-from bench.sweeps.task import Surroundings
+from bench.sweeps.task import TaskContext
 
 RUNGS = (Rung(candidates=3, rounds=5), Rung(candidates=2, rounds=10))
 
@@ -21,10 +21,10 @@ RUNGS = (Rung(candidates=3, rounds=5), Rung(candidates=2, rounds=10))
 def search(folder: Path, most_processes: int) -> list[StageTrace]:
     """Search a method's rates in the time that so many processes take."""
     engine = InstantEngine()
-    workplace = Workplace(
+    workplace = SweepRunner(
         engine=engine,
         store=CellStore.below(folder),
-        around=Surroundings(),
+        around=TaskContext(),
         stop=lambda: engine.started >= most_processes,
     )
     return run_search(SEARCHES["zowarmup"], TABLE_SCALES["default"], RUNGS, workplace)
@@ -53,7 +53,7 @@ def test_a_search_out_of_time_stops_at_its_first_method_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.replication.table_run.open_engine", lambda *_, **__: InstantEngine())
-    outcome = Campaign(Options(minutes=1e-9), tmp_path, "smoke").search(lambda text: None)
+    outcome = TableRun(Options(minutes=1e-9), tmp_path, "smoke").search(lambda text: None)
     (failure,) = outcome.failures
     assert failure.startswith("high-res-only: ")
     assert "were not begun in --minutes" in failure

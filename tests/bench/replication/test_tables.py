@@ -16,7 +16,7 @@ from bench.replication.rates import read_rates
 from bench.replication.scales import TABLE_SCALES
 from bench.replication.spec import cells_of
 from bench.replication.summary import curve_of
-from bench.replication.table_run import Campaign, Options
+from bench.replication.table_run import Options, TableRun
 from bench.report.groups.tables import accuracy_table, cost_table
 from bench.report.paper_claims import CLAIMS
 from bench.report.paper_results import PAGE, results_page, verdict
@@ -29,7 +29,7 @@ SCALE = TABLE_SCALES["default"]
 
 def record_of(folder: Path, table: str, *, runs: int, skipped: int = 0) -> Record:
     """ZOWarmUp reaches 0.8 and anything else 0.7, a hundredth more each seed."""
-    campaign = Campaign(Options(seeds=runs), folder, "default")
+    campaign = TableRun(Options(seeds=runs), folder, "default")
     cells = list(cells_of(TABLES[table], SCALE, read_rates(SCALE.rates), runs=runs))
     for index, (row, _, cell) in enumerate(cells):
         base = 0.8 if row.name == "zowarmup" else 0.7

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.sweeps.cell import Cell, CellResult
-from bench.sweeps.task import Surroundings, Task
+from bench.sweeps.task import Task, TaskContext
 from zo_core.algorithms import train_config
 
 
@@ -14,7 +14,7 @@ def tiny_cell(seed: int = 0, **fields: object) -> Cell:
 
 
 def task(cell: Cell) -> Task:
-    return Task(cells=(cell,), surroundings=Surroundings())
+    return Task(cells=(cell,), surroundings=TaskContext())
 
 
 def training(accuracy: float, *, at_pivot: float = 0.5, outcome: str = "finished") -> dict:  # type: ignore[type-arg]

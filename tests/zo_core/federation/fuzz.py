@@ -107,7 +107,7 @@ def fuzz(messages: int, seed: int, folder: Path, *, round_index: int = 5) -> dic
         longest_s = max(longest_s, time.perf_counter() - started)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    server.replica.changed()
+    server.replica.invalidate_digest()
     enrolled = len(server.log.roster) - before[2]
     assert (server.replica.digest(), server.next_round) == before[:2], "the model has changed"
     assert len(server.log.roster) <= network.plan.config.clients

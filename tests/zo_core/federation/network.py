@@ -15,9 +15,9 @@ from parabola import client as data_of
 from zo_core.federation import Replica, run_round
 from zo_core.federation.protocol.actions import Action, Compute, Stop
 from zo_core.federation.protocol.client import Client
-from zo_core.federation.protocol.compute_update import compute
+from zo_core.federation.protocol.compute_update import compute_update
 from zo_core.federation.protocol.plan import Plan, Rules
-from zo_core.federation.protocol.server import RoundNote, Server
+from zo_core.federation.protocol.server import RoundSummary, Server
 from zo_core.federation.protocol.serving import begin, resume
 from zo_core.federation.store import MemoryStore, Store
 from zo_core.method import ClientData, RoundContext
@@ -101,7 +101,7 @@ class Network:
     def __post_init__(self) -> None:
         self.queue: deque[Packet] = deque()
         self.clients: dict[str, Client] = {}
-        self.notes: list[RoundNote] = []
+        self.notes: list[RoundSummary] = []
         self.before_compute: Callable[[str, Compute], None] = lambda name, order: None
         self.server = begin(
             self.plan,
@@ -133,7 +133,7 @@ class Network:
                 assert who is not None
                 self.before_compute(who, action)
                 if who in self.clients:
-                    self.act(who, compute(self.clients[who], action))
+                    self.act(who, compute_update(self.clients[who], action))
             elif not isinstance(action, Stop):
                 for body in action.bodies():
                     self.post(who, action.to, body)
@@ -191,7 +191,7 @@ class Network:
     def digests(self) -> set[bytes]:
         everyone = [self.server.replica, *(c.replica for c in self.clients.values())]
         for replica in everyone:
-            replica.changed()
+            replica.invalidate_digest()
         return {replica.digest() for replica in everyone}
 
 

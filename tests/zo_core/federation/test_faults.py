@@ -63,7 +63,7 @@ def test_a_run_without_faults_is_the_run_in_one_process(tmp_path: Path) -> None:
     network.run()
     assert network.digests() == {whole()}
     assert network.server.refused == {}
-    assert [note.counted for note in network.notes] == [2, 2] + [6] * 7
+    assert [note.num_accepted for note in network.notes] == [2, 2] + [6] * 7
 
 
 def test_local_steps_cross_the_network_as_in_one_process(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_below_the_quorum_rounds_commit_empty_and_keep_their_numbers(tmp_path: P
     for slot in range(4):
         network.join(f"c{slot}")
     network.run(idle_s=5.0)
-    empty = [note.round_index for note in network.notes if note.counted == 0]
+    empty = [note.round_index for note in network.notes if note.num_accepted == 0]
     assert empty[:2] == [4, 5]
     assert len({note.round_index for note in network.notes}) == len(network.notes) == PLAN.rounds
     assert network.digests() == {without(*((r, s) for r in empty for s in range(6)))}

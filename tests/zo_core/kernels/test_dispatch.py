@@ -14,7 +14,8 @@ from zo_core.kernels import selection
 from zo_core.parameters import parameters
 
 NEEDS_C = pytest.mark.skipif(
-    bool(selection.why_not("c")), reason=f"no C kernels: {selection.why_not('c')}"
+    bool(selection.unavailable_reason("c")),
+    reason=f"no C kernels: {selection.unavailable_reason('c')}",
 )
 
 
@@ -41,28 +42,28 @@ def test_each_tensor_gets_the_kernel_for_its_memory_and_dtype():
 
 
 def test_kernels_are_described_with_a_reason():
-    described = {name: (available, reason) for name, available, reason in kernels.describe()}
+    described = {name: (available, reason) for name, available, reason in kernels.list_kernels()}
     assert list(described) == ["c", "triton", "torch", "numpy"]
     assert described["numpy"][0]
     assert all(reason for _, reason in described.values())
 
 
 def test_an_unknown_kernel_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match="c, triton, torch, numpy"), kernels.only("cuda"):
+    with pytest.raises(ValueError, match="c, triton, torch, numpy"), kernels.force_kernel("cuda"):
         pass
 
 
 @NEEDS_C
 def test_a_forced_kernel_does_not_take_what_it_cannot_serve():
     params = parameters([np.zeros(3, np.float64)])
-    with kernels.only("c"), pytest.raises(ValueError, match=r"tensor 0 \(float64\)"):
+    with kernels.force_kernel("c"), pytest.raises(ValueError, match=r"tensor 0 \(float64\)"):
         kernels.perturb(params, [(1, 0.5)])
 
 
 def test_forcing_ends_with_the_context():
     params = parameters([np.zeros(300, np.float32)])
     kernels.perturb(params, [(1, 1.0)])
-    with kernels.only("numpy"), kernels.only("torch"):
+    with kernels.force_kernel("numpy"), kernels.force_kernel("torch"):
         kernels.perturb(params, [(1, -1.0)])
     assert not params.arrays[0].any()
     kernels.perturb(params, [(2, 1.0)])
@@ -76,10 +77,10 @@ def test_an_unknown_distribution_is_refused():
 
 @pytest.mark.parametrize("name", ["c", "torch", "numpy"])
 def test_a_seed_out_of_range_is_refused_by_every_kernel(name):
-    if selection.why_not(name):
-        pytest.skip(selection.why_not(name))
+    if selection.unavailable_reason(name):
+        pytest.skip(selection.unavailable_reason(name))
     array = np.zeros(3, np.float32)
-    with kernels.only(name):
+    with kernels.force_kernel(name):
         for seed in (-1, 2**64):
             with pytest.raises(ValueError, match="seed must be in"):
                 kernels.perturb(parameters([array]), [(seed, 1.0)])
@@ -114,9 +115,9 @@ def test_replay_refuses_lists_of_unequal_length_and_missing_exponents(update):
 
 
 def test_without_the_extension_numpy_takes_over_and_it_is_said_once(monkeypatch, caplog):
-    real = selection.why_not
+    real = selection.unavailable_reason
     monkeypatch.setattr(
-        selection, "why_not", lambda name: "not built" if name == "c" else real(name)
+        selection, "unavailable_reason", lambda name: "not built" if name == "c" else real(name)
     )
     selection._tell_once.cache_clear()
     with caplog.at_level(logging.WARNING, logger="zo_core.kernels"):

@@ -10,25 +10,28 @@ import pytest
 from zo_core import kernels
 from zo_core.kernels import numpy_ref
 from zo_core.kernels.journal import Journal
-from zo_core.kernels.selection import why_not
-from zo_core.parameters import Piece, parameters
+from zo_core.kernels.selection import unavailable_reason
+from zo_core.parameters import Span, parameters
 from zo_core.stream import rademacher
 
 FAST = [
-    pytest.param(name, marks=pytest.mark.skipif(bool(why_not(name)), reason=why_not(name)))
+    pytest.param(
+        name,
+        marks=pytest.mark.skipif(bool(unavailable_reason(name)), reason=unavailable_reason(name)),
+    )
     for name in ("c", "torch")
 ]
 TERMS = [[(5, 1e-3)], [(2**64 - 1, 0.1), (7, -0.3)], [(1, 0.1), (2, 0.2), (3, -0.0)]]
 
 
 def perturbed(name, arrays, terms, threads=1):
-    with kernels.only(name):
+    with kernels.force_kernel(name):
         kernels.perturb(parameters(arrays), terms, threads=threads)
     return arrays
 
 
 def replayed(name, arrays, update, exponents, *, write=True, threads=1):
-    with kernels.only(name):
+    with kernels.force_kernel(name):
         stats = kernels.replay(parameters(arrays), update, exponents, write=write, threads=threads)
     return arrays, stats
 
@@ -118,9 +121,9 @@ def test_pieces_start_anywhere(name, start, tensor_index, weights):
     (array,) = weights((1_111,))
     expected = array.copy()
     numpy_ref.perturb(
-        [Piece(expected, tensor_index, start)], TERMS[1], rademacher, 1, journal=Journal()
+        [Span(expected, tensor_index, start)], TERMS[1], rademacher, 1, journal=Journal()
     )
-    kernel, table = on_piece(name, Piece(array, tensor_index, start))
+    kernel, table = on_piece(name, Span(array, tensor_index, start))
     kernel.perturb(table, TERMS[1], rademacher, 2, journal=Journal())
     assert array.tobytes() == expected.tobytes()
 
@@ -130,9 +133,9 @@ def test_pieces_start_anywhere(name, start, tensor_index, weights):
 def test_replayed_pieces_start_anywhere(name, start, weights, update):
     (array,) = weights((1_111,))
     expected = array.copy()
-    piece = Piece(expected, 0, start)
+    piece = Span(expected, 0, start)
     (stats,) = numpy_ref.replay([piece], update(3, -44), [-26], True, 1, journal=Journal())
-    kernel, table = on_piece(name, Piece(array, 0, start))
+    kernel, table = on_piece(name, Span(array, 0, start))
     assert kernel.replay(table, update(3, -44), [-26], True, 2, journal=Journal()) == [stats]
     assert array.tobytes() == expected.tobytes()
 
@@ -167,7 +170,7 @@ def test_a_weight_that_left_the_grid_is_told(name, bad, update):
 def test_minus_zero_becomes_plus_zero_on_the_grid(name):
     # GIVEN a weight of -0, which perturb and restore would turn into +0
     array = np.array([-0.0, -(2.0**-30), 1.0], dtype=np.float32)
-    with kernels.only(name):
+    with kernels.force_kernel(name):
         for piece in parameters([array]).pieces:
             kernels.round_to_quantum(piece, 2.0**-26)
     assert not np.signbit(array).any()

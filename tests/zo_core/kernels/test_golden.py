@@ -12,12 +12,14 @@ import pytest
 from optional import needs
 
 from zo_core.kernels.journal import Journal
-from zo_core.kernels.selection import why_not
-from zo_core.parameters import Piece
+from zo_core.kernels.selection import unavailable_reason
+from zo_core.parameters import Span
 from zo_core.stream import rademacher
 
 TESTS = Path(__file__).parents[2]
-NEEDS_C = pytest.mark.skipif(bool(why_not("c")), reason=f"no C kernels: {why_not('c')}")
+NEEDS_C = pytest.mark.skipif(
+    bool(unavailable_reason("c")), reason=f"no C kernels: {unavailable_reason('c')}"
+)
 KERNELS = [pytest.param("cpu", marks=NEEDS_C), "torch_ops"]
 
 
@@ -46,7 +48,7 @@ def test_kernels_give_the_golden_perturbations(golden, name):
     kernel = importlib.import_module(f"zo_core.kernels.{name}")
     for tensor, start, count, n, expected in lines(golden, "perturb"):
         array = golden.weights_of(int(count), -26)
-        table = kernel.prepare([Piece(array, int(tensor), int(start))])
+        table = kernel.prepare([Span(array, int(tensor), int(start))])
         kernel.perturb(table, golden.terms_of(int(n)), rademacher, 2, journal=Journal())
         assert golden.checksum(array) == int(expected, 16)
 
@@ -57,7 +59,7 @@ def test_kernels_give_the_golden_replays(golden, name):
     for tensor, start, count, n, e, f, largest, zeros, expected in lines(golden, "replay"):
         plain = int(e) == golden.PLAIN
         array = golden.weights_of(int(count), -26 if plain else int(e))
-        table = kernel.prepare([Piece(array, int(tensor), int(start))])
+        table = kernel.prepare([Span(array, int(tensor), int(start))])
         exponents = None if plain else [int(e)] * (int(tensor) + 1)
         update = golden.update_of(int(n), int(f))
         assert kernel.replay(table, update, exponents, True, 2, journal=Journal()) == [

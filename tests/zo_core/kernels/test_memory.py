@@ -34,7 +34,7 @@ def passes(weights):
     kernels.replay(params, update, None, write=False, threads=threads)
 
 name, n, threads = sys.argv[1], int(sys.argv[2]), 2
-with kernels.only(name):
+with kernels.force_kernel(name):
     passes([np.ones(40_000, np.float32), np.ones((40, 50), np.float32).T])
     weights = [np.full(n, 0.25, np.float32), np.full((300, n // 900), 0.5, np.float32).T]
     Path("/proc/self/clear_refs").write_text("5")

@@ -23,9 +23,9 @@ def arrays_of(dtype):
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_torch_perturbs_to_the_references_bits(dtype, distribution, same_bits):
     expected, got = arrays_of(dtype), arrays_of(dtype)
-    with kernels.only("numpy"):
+    with kernels.force_kernel("numpy"):
         kernels.perturb(parameters(expected), TERMS, distribution)
-    with kernels.only("torch"):
+    with kernels.force_kernel("torch"):
         kernels.perturb(parameters(got), TERMS, distribution)
     assert same_bits(got, expected)
 
@@ -33,9 +33,9 @@ def test_torch_perturbs_to_the_references_bits(dtype, distribution, same_bits):
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_torch_replays_to_the_references_bits(dtype, update, same_bits):
     expected, got = arrays_of(dtype), arrays_of(dtype)
-    with kernels.only("numpy"):
+    with kernels.force_kernel("numpy"):
         stats = kernels.replay(parameters(expected), update(30, -40), None)
-    with kernels.only("torch"):
+    with kernels.force_kernel("torch"):
         assert kernels.replay(parameters(got), update(30, -40), None) == stats
     assert same_bits(got, expected)
     assert np.isfinite(got[3]).all()  # float16 holds neither the sums nor 2^-30
@@ -61,13 +61,13 @@ def test_torch_rounds_and_finds_maxima_like_the_reference():
     (array,) = [np.linspace(-3, 3, 40_001, dtype=np.float32)]
     tensor = torch.from_numpy(array.copy())
     for piece in parameters([array]).pieces:
-        with kernels.only("torch"):
+        with kernels.force_kernel("torch"):
             largest = kernels.max_abs(piece)
         kernels.round_to_quantum(piece, 0.25)
     from zo_core.kernels import torch_ops
-    from zo_core.parameters import Piece
+    from zo_core.parameters import Span
 
-    piece = Piece(tensor, 0, 0)
+    piece = Span(tensor, 0, 0)
     assert torch_ops.max_abs(piece) == largest == 3.0
     torch_ops.round_to_quantum(piece, 0.25)
     assert tensor.numpy().tobytes() == array.tobytes()

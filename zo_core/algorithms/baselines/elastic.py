@@ -31,7 +31,7 @@ from zo_core.algorithms.steps.phases import two_phases
 from zo_core.algorithms.steps.zeroth_order import WeightedOptions, zeroth_order_fields
 from zo_core.algorithms.steps.zo_client import ServerRateOptions
 from zo_core.config import TrainConfig
-from zo_core.first_order.trainable_part import part_of, trained_tensors
+from zo_core.first_order.trainable_part import trained_tensors, view_of
 from zo_core.fixed_point import FixedPointUpdate, fixed_point
 from zo_core.grid import Grid
 from zo_core.method import Algorithm, ApplyReport, ClientData, RoundContext
@@ -131,7 +131,7 @@ class ElasticStep(MixedStep):
                 f"trained must leave some weights to forwards, got {self.first_order.trained} of "
                 f"{type(replica.module).__name__}, which is all of it (train fewer layers)"
             )
-        return part_of(replica, rest), part_of(replica, trained)
+        return view_of(replica, rest), view_of(replica, trained)
 
     def _complete(
         self, payload: Payload, last: Replica, replica: Replica, context: RoundContext
@@ -142,7 +142,7 @@ class ElasticStep(MixedStep):
             (update.values.size, last.params.num_elements),
         ):
             context.require_expected(update, slot=update.slot, count=count, expected=expected)
-        replica.require_computed_on(update.slot, update.digest)
+        replica.check_same_weights(update.slot, update.digest)
         return update
 
 

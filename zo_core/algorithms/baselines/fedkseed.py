@@ -163,7 +163,7 @@ class FedKSeed(ZerothOrderClient):
         update = cast(SeedPool, payload)
         count = update.scalars.size
         context.require_expected(update, slot=update.slot, count=count, expected=self.candidates)
-        replica.require_computed_on(update.slot, update.digest)
+        replica.check_same_weights(update.slot, update.digest)
         return update
 
 

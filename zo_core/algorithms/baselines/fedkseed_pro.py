@@ -64,7 +64,7 @@ class FedKSeedPro(FedKSeed):
             sums, counts = self._history(replica)
             kept = np.concatenate([sums + moves, counts + (moves > 0)]).astype(np.float32)
             write_(state.history, kept)
-            replica.changed()
+            replica.invalidate_digest()
         return report
 
     def _history(self, replica: Replica) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

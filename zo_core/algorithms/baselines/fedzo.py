@@ -42,7 +42,7 @@ class FedZO(ZerothOrderClient, DenseAveraging):
                 self.lr,
                 epsilon=self.epsilon,
                 tau=self.tau,
-                literal=self.literal_tau,
+                tau_squared=self.literal_tau,
                 distribution=self.distribution,
             )
 

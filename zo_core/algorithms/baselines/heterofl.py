@@ -89,7 +89,7 @@ class HeteroFL(FedAvg):
         mean = np.where(count > 0, total / np.maximum(count, 1), before)
         after = self.stepped(replica, before, mean)
         scatter_(replica.params.arrays, after)
-        replica.changed()
+        replica.invalidate_digest()
         result = DenseWeights(
             run_id=context.run_id,
             round_index=context.round_index,
@@ -102,7 +102,7 @@ class HeteroFL(FedAvg):
     def apply_(self, replica: Replica, result: Payload, context: RoundContext) -> ApplyReport:
         """Take over the server's weights; buffers stay."""
         scatter_(replica.params.arrays, cast(DenseWeights, result).values)
-        replica.changed()
+        replica.invalidate_digest()
         return ApplyReport()
 
     def message_for(self, replica: Replica, result: Payload, slot: int) -> Payload:

@@ -20,10 +20,10 @@ from zo_core.algorithms.steps.phases import two_phases
 from zo_core.config import TrainConfig
 from zo_core.first_order.trainable_part import (
     BIAS_NORM,
+    freeze_others,
     is_part,
-    part_of,
     trained_tensors,
-    training_only,
+    view_of,
 )
 from zo_core.loss.module_loss import cross_entropy
 from zo_core.method import Algorithm, ClientData, RoundContext
@@ -45,12 +45,12 @@ class PartialFedAvg(FedAvg):
 
     def state(self, replica: Replica) -> Sequence[Any]:
         """List the tensors of the part."""
-        return part_of(replica, trained_tensors(replica.module, self.trained)).params.arrays
+        return view_of(replica, trained_tensors(replica.module, self.trained)).params.arrays
 
     def train_(self, replica: Replica, client: ClientData, context: RoundContext) -> None:
         """Take some epochs of SGD over the shard, on the part alone."""
         module = replica.module
-        with training_only(module, trained_tensors(module, self.trained)):
+        with freeze_others(module, trained_tensors(module, self.trained)):
             self.train_module_(
                 module, client, context, self.criterion or cross_entropy, training_mode=False
             )

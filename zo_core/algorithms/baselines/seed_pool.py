@@ -62,7 +62,7 @@ def rebuild_(
     Raises:
         GridError: a weight would leave the grid; the replica is as before.
     """
-    replica.changed()
+    replica.invalidate_digest()
     kept = PoolState.of(replica, pool.size, history_size)
     state = kept or _first_state(replica, pool.size, history_size)
     try:

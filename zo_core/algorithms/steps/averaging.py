@@ -65,7 +65,7 @@ class DenseAveraging:
             after = gather(state)
         finally:
             scatter_(state, before)
-            replica.changed()
+            replica.invalidate_digest()
         require_finite(after, client.slot)
         return DenseWeights(
             run_id=context.run_id,
@@ -99,7 +99,7 @@ class DenseAveraging:
             mean.add(dense.values, dense.samples)
         after = self.stepped(replica, before, mean.value()) if mean.samples else before
         scatter_(state, after)
-        replica.changed()
+        replica.invalidate_digest()
         result = DenseWeights(
             run_id=context.run_id,
             round_index=context.round_index,
@@ -122,7 +122,7 @@ class DenseAveraging:
     def apply_(self, replica: Replica, result: Payload, context: RoundContext) -> ApplyReport:
         """Take over the server's weights."""
         scatter_(self.state(replica), cast(DenseWeights, result).values)
-        replica.changed()
+        replica.invalidate_digest()
         return ApplyReport()
 
     def message_for(self, replica: Replica, result: Payload, slot: int) -> Payload:

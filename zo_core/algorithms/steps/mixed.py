@@ -97,5 +97,5 @@ def mixed_step_(
         if update is not None:
             replay_(part.params, update.negated(), part.grid, widen=False)
         raise
-    replica.changed()
+    replica.invalidate_digest()
     return ApplyReport(zero_share=zero_share, widened=widened)

@@ -115,7 +115,7 @@ class ZerothOrderStep(ZerothOrderClient):
         count = update.differences.size
         context.require_expected(update, slot=update.slot, count=count, expected=self.scalars)
         if self.needs_grid:
-            replica.require_computed_on(update.slot, update.digest)
+            replica.check_same_weights(update.slot, update.digest)
         return update
 
     def _step_(
@@ -131,7 +131,7 @@ class ZerothOrderStep(ZerothOrderClient):
         seeds = self.round_seeds(context, slots)
         updates = list(zip(seeds, differences.reshape(-1).tolist(), strict=True))
         report = self.move_(replica, updates, self.weights_of(context, participates))
-        replica.changed()
+        replica.invalidate_digest()
         return ApplyReport(zero_share=report.zero_share, widened=report.widened)
 
     def move_(
@@ -147,8 +147,8 @@ class ZerothOrderStep(ZerothOrderClient):
             self.lr,
             epsilon=self.epsilon,
             tau=self.tau,
-            literal=self.literal_tau,
-            weights=weights,
+            tau_squared=self.literal_tau,
+            omegas=weights,
             grid=replica.grid,
             distribution=self.distribution,
         )

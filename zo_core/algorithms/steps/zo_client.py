@@ -189,8 +189,8 @@ class ZerothOrderClient:
             lr=self.lr,
             rho=rho,
             tau=self.tau,
-            literal=self.literal_tau,
-            weights=weights,
+            tau_squared=self.literal_tau,
+            omegas=weights,
         )
 
     def _omegas(self) -> list[float] | None:

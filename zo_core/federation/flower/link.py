@@ -21,7 +21,7 @@ except ImportError as error:
 from zo_core.federation.protocol import catch_up
 from zo_core.federation.protocol.actions import Action, Compute, Stop, Stream
 from zo_core.federation.protocol.client import Client
-from zo_core.federation.protocol.compute_update import compute
+from zo_core.federation.protocol.compute_update import compute_update
 from zo_core.federation.protocol.messages import Welcome
 from zo_core.federation.protocol.server import Server
 from zo_core.federation.protocol.transfer import MAX_CHUNK_BYTES, SERVER_SLOT, Purpose
@@ -128,7 +128,7 @@ def answer(message: Message, context: Context, client: Client) -> Message:
     def act(actions: Iterable[Action]) -> None:
         for action in actions:
             if isinstance(action, Compute):
-                act(compute(client, action))
+                act(compute_update(client, action))
             elif not isinstance(action, Stop):
                 said.extend(action.bodies())
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from zo_core.federation.mqtt.link import Event, Link, Topics
 from zo_core.federation.protocol.actions import Action, Compute, Stop
 from zo_core.federation.protocol.client import Client
-from zo_core.federation.protocol.compute_update import compute
+from zo_core.federation.protocol.compute_update import compute_update
 from zo_core.federation.protocol.server import Server
 
 TICK_S = 1.0
@@ -87,7 +87,7 @@ def join(client: Client, link: Link, topics: Topics) -> Stop:
         while todo:
             action = todo.popleft()
             if isinstance(action, Compute):
-                todo.extend(compute(client, action))
+                todo.extend(compute_update(client, action))
             elif not isinstance(action, Stop):
                 link.send(up, action.bodies())
 

@@ -171,7 +171,7 @@ class Client:
             return self._stop(None) if round_index >= plan.rounds else []
         if not self.holds_weights or self.next_round != round_index:
             return self._hello()
-        self._model().changed()  # the digest of what is in memory now, whoever wrote there
+        self._model().invalidate_digest()  # take the digest of what is in memory now
         if self._model().digest_prefix() != announce.digest:
             return self._forked()
         return self._take_part(plan)
@@ -226,7 +226,7 @@ class Client:
             self._drop_assembly()
         if chunk.purpose == Purpose.MODEL:
             return self._warm_up(Payload.decode(body), plan)
-        return self._caught_up(body, plan)
+        return self._apply_catch_up(body, plan)
 
     def _warm_up(self, weights: Payload, plan: Plan) -> list[Action]:
         """Take over a FedAvg round's weights and train."""
@@ -241,7 +241,7 @@ class Client:
         self._model().load_(weights.values)
         return self._take_part(plan)
 
-    def _caught_up(self, blob: bytes, plan: Plan) -> list[Action]:
+    def _apply_catch_up(self, blob: bytes, plan: Plan) -> list[Action]:
         first = next(iter(catch_up.unpack(blob)), None)
         if isinstance(first, RoundResult) and not self.holds_weights:
             raise PayloadError("results came to a client that holds no weights")

@@ -6,7 +6,7 @@ from zo_core.federation.protocol.actions import Action, Compute
 from zo_core.federation.protocol.client import Client
 
 
-def compute(client: Client, order: Compute) -> list[Action]:
+def compute_update(client: Client, order: Compute) -> list[Action]:
     """Compute a client's update and hand it back.
 
     The digest that the update carries is taken of the weights as they are in memory now: whatever
@@ -14,7 +14,7 @@ def compute(client: Client, order: Compute) -> list[Action]:
     or weights that are not finite make no update.
     """
     assert client.replica is not None  # joined before it is asked for work
-    client.replica.changed()
+    client.replica.invalidate_digest()
     try:
         update = client.trainer.update(order.context)
     except ArithmeticError:  # of the loss, the grid or the local training; the weights are restored

@@ -12,18 +12,18 @@ from zo_core.replica import Replica
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RoundNote:
+class RoundSummary:
     """What is shown of a round that is over."""
 
     round_index: int
     method: str
     cohort: int  # clients
-    counted: int  # of them whose updates count
+    num_accepted: int  # of them whose updates count
     elapsed_s: float  # from its opening
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Flight:
+class OpenRound:
     """A round that waits for updates."""
 
     inbox: Inbox
@@ -54,7 +54,7 @@ class Flight:
 
 def open_flight(
     plan: Plan, rules: Rules, replica: Replica, *, round_index: int, now_s: float, spool: Path
-) -> Flight:
+) -> OpenRound:
     """Open a round.
 
     Args:
@@ -71,7 +71,7 @@ def open_flight(
         inbox = DenseInbox(context, count=replica.values().size, folder=spool)
     else:
         inbox = ScalarInbox(directions=plan.scalars, clip=rules.clip)
-    return Flight(
+    return OpenRound(
         inbox=inbox,
         cohort=frozenset(context.cohort),
         quorum=rules.quorum_of(len(context.cohort)),

@@ -15,7 +15,7 @@ from zo_core.federation.protocol import catch_up
 from zo_core.federation.protocol.actions import Action, Send, Stop, Stopwatch
 from zo_core.federation.protocol.inbox import Refused, decode
 from zo_core.federation.protocol.messages import Hello, Reason
-from zo_core.federation.protocol.open_round import Flight, RoundNote, open_flight
+from zo_core.federation.protocol.open_round import OpenRound, RoundSummary, open_flight
 from zo_core.federation.protocol.outbox import Outbox
 from zo_core.federation.protocol.plan import Plan, Rules
 from zo_core.federation.protocol.roster import IDENTITY, free_slot
@@ -48,14 +48,14 @@ class Server:
         replica: Replica,
         base: bytes,
         spool: Path,
-        on_round: Callable[[RoundNote], None] = lambda note: None,
+        on_round: Callable[[RoundSummary], None] = lambda note: None,
     ) -> None:
         self.plan, self.rules, self.log, self.replica = plan, rules, log, replica
         self.online: set[str] = set()
         self.refused: Counter[Reason] = Counter()
         self.over: Stop | None = None
         self._base, self._spool, self._on_round = base, spool, on_round
-        self._flight: Flight | None = None
+        self._flight: OpenRound | None = None
         self._started = False  # enough clients have been online since the start
         self._watch = Stopwatch()
         self._say = Outbox(plan, log, replica)
@@ -122,25 +122,25 @@ class Server:
 
     def _hello(self, sender: str, hello: Hello) -> list[Action]:
         if hello.run_id not in (0, self.plan.run_id):
-            return self._turned_away(sender, Reason.WRONG_RUN)
+            return self._reject(sender, Reason.WRONG_RUN)
         if sender not in self.log.roster:
             slot = free_slot(self.plan, self.log.roster, hello)
             if slot is None:
-                return self._turned_away(sender, Reason.ROSTER_FULL)
+                return self._reject(sender, Reason.ROSTER_FULL)
             self.log.enrol(sender, slot)
         self.online.add(sender)
         actions: list[Action] = [] if hello.run_id else [self._say.welcome(sender)]
         if not self.plan.is_dense(self.next_round):
-            actions += self._caught_up(sender, hello)
+            actions += self._send_catch_up(sender, hello)
         if self._flight is not None or self.over is not None:
             return [*actions, *self._invite(sender, fresh=hello.fresh)]
         return [*actions, *self._open_if_due()]
 
-    def _turned_away(self, sender: str, reason: Reason) -> list[Action]:
+    def _reject(self, sender: str, reason: Reason) -> list[Action]:
         self.refused[reason] += 1
         return [self._say.refusal(sender, reason)]
 
-    def _caught_up(self, sender: str, hello: Hello) -> list[Action]:
+    def _send_catch_up(self, sender: str, hello: Hello) -> list[Action]:
         """Send what a client lacks, if anything."""
         from_round = hello.round_index
         agrees = catch_up.agrees(
@@ -247,7 +247,7 @@ class Server:
             return []
         return self._commit(self._flight)
 
-    def _commit(self, done: Flight) -> list[Action]:
+    def _commit(self, done: OpenRound) -> list[Action]:
         """Step the model, keep the result, hand it out, open the next round."""
         round_index = self.next_round
         method = self.plan.method_at(round_index)
@@ -259,14 +259,14 @@ class Server:
         except GridError as error:
             self.over = Stop(reason=f"diverged in round {round_index}: {error}")
             return [self.over]
-        note = RoundNote(
+        note = RoundSummary(
             round_index=round_index,
             method=method.name,
             cohort=len(done.cohort),
-            counted=len(done.inbox.arrived) if done.has_quorum else 0,
+            num_accepted=len(done.inbox.arrived) if done.has_quorum else 0,
             elapsed_s=self._watch.elapsed_s - done.opened_s,
         )
-        actions = self._kept(result)
+        actions = self._log_result(result)
         done.inbox.close()
         self._flight = None
         self._on_round(note)
@@ -277,7 +277,7 @@ class Server:
         self._open_round()  # whoever applies a result has opened the next round by it
         return actions
 
-    def _kept(self, result: Payload) -> list[Action]:
+    def _log_result(self, result: Payload) -> list[Action]:
         """Put a round's outcome on disk, and only then into a message."""
         self._say.changed()
         after = result.round_index + 1

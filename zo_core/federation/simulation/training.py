@@ -185,7 +185,7 @@ class Training:
         shards = (self.data.client(slot) for slot in range(self.config.clients))
         batches = (x for shard in shards for x, _ in micro_batches(shard.x, shard.y, size))
         collect_statistics_(self.replica.module, batches)
-        self.replica.changed()
+        self.replica.invalidate_digest()
 
     def _hand_over(self, phase: Phase, round_index: int) -> None:
         """Freeze the warm-up's model as the origin of all replicas and send it to who follows."""
