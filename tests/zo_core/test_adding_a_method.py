@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
 REGISTRY = "zo_core/algorithms/registry.py"
 LAWS = ("test_algorithms.py", "test_switches.py", "test_config.py", "test_verdict.py")
