@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         data = load_data(arguments.data_dir, arguments.vocabulary, arguments.merges, DataConfig())
         config = StudyConfig(seeds=arguments.seeds, rounds=arguments.rounds)
         found = study(config, data, folder, lambda words: console.print(words, soft_wrap=True))
-    written = [str(path) for path in write_study(found, folder)]
+    written = [str(write_study(found, folder))]
     if arguments.json:
         print_json({"written": written})
     else:
