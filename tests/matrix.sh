@@ -63,7 +63,8 @@ shared() { # a clone and its environment, for the rows that need no other
 tests() { # WORKERS [BEFORE...]: the tests in the shared clone, behind a command such as env
     local workers="$1"
     shift
-    cd "$work/shared" && "$@" "$work/venv/bin/python" -m pytest -q -n "$workers" "${lists[@]}"
+    cd "$work/shared" && "$@" "$work/venv/bin/python" -m pytest -q -n "$workers" \
+        -m "not slow and not nightly" "${lists[@]}"
 }
 made() { # FOLDER PYTHON [LIST...]: make test, with an environment of its own
     local folder="$1" python="$2"
@@ -119,7 +120,7 @@ as_user() {
 }
 of_user() {
     cd "$work/user" && HOME="$work/user-home" setpriv --reuid=65534 --regid=65534 --clear-groups \
-        "$work/user-venv/bin/python" -m pytest -q -n 2 "${lists[@]}"
+        "$work/user-venv/bin/python" -m pytest -q -n 2 -m "not slow and not nightly" "${lists[@]}"
 }
 in_container() { # root with the rights that a container has by default
     [ "$(id -u)" = 0 ] || { skip container "needs root"; return; }
