@@ -17,7 +17,7 @@ from zo_core import kernels
 from zo_core.fixed_point import FixedPointUpdate
 from zo_core.kernels import numpy_ref, triton_ops
 from zo_core.kernels.journal import Journal
-from zo_core.parameters import Piece, parameters
+from zo_core.parameters import Span, parameters
 from zo_core.stream import rademacher
 
 SIZES = (1, 33, 129, 2_500)
@@ -52,14 +52,14 @@ same(lambda p: kernels.replay(p, update(5, -33), None))
 triton_ops.MAX_PROGRAMS = 2
 for start in (77, 2**39 - 300):
     (expected,), (got,) = ([np.append(weights()[3], np.float32("nan"))] for _ in range(2))
-    piece = Piece(expected, 2**32 - 1, start)
+    piece = Span(expected, 2**32 - 1, start)
     numpy_ref.perturb([piece], [(9, 0.5)], rademacher, 1, journal=Journal())
-    tables = triton_ops.prepare([Piece(got, 2**32 - 1, start)])
+    tables = triton_ops.prepare([Span(got, 2**32 - 1, start)])
     triton_ops.perturb(tables, [(9, 0.5)], rademacher, 1, journal=Journal())
     assert got.tobytes() == expected.tobytes()
-    piece = Piece(expected, 0, start)
+    piece = Span(expected, 0, start)
     stats = numpy_ref.replay([piece], update(2, -44), [-26], False, 1, journal=Journal())
-    tables = triton_ops.prepare([Piece(got, 0, start)])
+    tables = triton_ops.prepare([Span(got, 0, start)])
     assert triton_ops.replay(tables, update(2, -44), [-26], False, 1, journal=Journal()) == stats
 
 # A pass that is called again after an interrupt finishes each launch, and repeats none.
