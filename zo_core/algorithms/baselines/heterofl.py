@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zo_core.algorithms.methods.fedavg import FedAvg, FedAvgOptions, local_sgd_fields
-from zo_core.algorithms.steps.averaging import require_finite
+from zo_core.algorithms.steps.averaging import commit_, require_finite
 from zo_core.config import TrainConfig
 from zo_core.loss.module_loss import Criterion, cross_entropy
 from zo_core.method import Algorithm, ApplyReport, ClientData, Phase, RoundContext
@@ -88,16 +88,7 @@ class HeteroFL(FedAvg):
         before = gather(replica.params.arrays)
         mean = np.where(count > 0, total / np.maximum(count, 1), before)
         after = self.stepped(replica, before, mean)
-        scatter_(replica.params.arrays, after)
-        replica.invalidate_digest()
-        result = DenseWeights(
-            run_id=context.run_id,
-            round_index=context.round_index,
-            slot=0,
-            samples=0,
-            values=after,
-        )
-        return result, ApplyReport()
+        return commit_(replica, replica.params.arrays, after, context), ApplyReport()
 
     def apply_(self, replica: Replica, result: Payload, context: RoundContext) -> ApplyReport:
         """Take over the server's weights; buffers stay."""

@@ -39,6 +39,28 @@ class SampleMean:
         return self._total / self.samples
 
 
+def commit_(
+    replica: Replica, state: Sequence[Any], after: npt.NDArray[np.float32], context: RoundContext
+) -> DenseWeights:
+    """Write a round's weights to the server's replica and return the message that carries them.
+
+    Args:
+        replica: the server's.
+        state: the replica's arrays that `after` fills, in its order.
+        after: float32, flat.
+        context: the round.
+    """
+    scatter_(state, after)
+    replica.invalidate_digest()
+    return DenseWeights(
+        run_id=context.run_id,
+        round_index=context.round_index,
+        slot=0,
+        samples=0,
+        values=after,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DenseAveraging:
     """Clients train a copy; the server averages by samples: w += lr_s (sum n_k w_k / n - w)."""
@@ -98,16 +120,7 @@ class DenseAveraging:
             dense = self.received(replica, update)
             mean.add(dense.values, dense.samples)
         after = self.stepped(replica, before, mean.value()) if mean.samples else before
-        scatter_(state, after)
-        replica.invalidate_digest()
-        result = DenseWeights(
-            run_id=context.run_id,
-            round_index=context.round_index,
-            slot=0,
-            samples=0,
-            values=after,
-        )
-        return result, ApplyReport()
+        return commit_(replica, state, after, context), ApplyReport()
 
     def received(self, replica: Replica, update: Payload) -> DenseWeights:
         """Return a client's weights as its message gives them."""
