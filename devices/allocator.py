@@ -161,7 +161,7 @@ def _counts_a_block(library: str) -> bool:
     process.malloc.restype, process.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
     before = used().uordblks
     block = process.malloc(ctypes.c_size_t(_BLOCK_BYTES))
-    grown = (used().uordblks - before) % (1 << 32)
+    grown = int(used().uordblks - before) % (1 << 32)
     process.free(block)
     return _BLOCK_BYTES <= grown < 1 << 31
 

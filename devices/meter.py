@@ -19,13 +19,7 @@ _HIDDEN_BYTES = 1 << 20  # freed heap that may hide more than this makes a peak 
 
 
 class EnergyMeter(Protocol):
-    """Measure the energy used between start() and stop().
-
-    Args:
-        shortest_region_s: A shorter region has no figure: repeat the work in it.
-    """
-
-    shortest_region_s: float
+    """Measure the energy used between start() and stop()."""
 
     def start(self) -> None:
         """Begin."""
