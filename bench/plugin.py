@@ -72,6 +72,13 @@ def _add_options(parser: pytest.Parser) -> None:
         help="shape of one input of --model, e.g. 3,224,224, where its factory gives no example",
     )
     group.addoption("--device", default="cpu", help="where steps run: auto, cpu or cuda")
+    group.addoption(
+        "--energy-csv",
+        default=None,
+        metavar="FILE",
+        help="an external power meter's log, time and watts in each row (default: this machine's"
+        " own sensors)",
+    )
     tables = parser.getgroup("zobench tables", "the paper's tables, e.g. --only table2")
     for name, (kind, text) in TABLE_OPTIONS.items():
         tables.addoption(f"--{name}", help=text, **option_of(kind))
@@ -100,9 +107,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if not config.option.benchmark or config.option.help:
         return
     from bench.suite.suite import Suite, cases_files
+    from devices.energy import use_log
 
     _require_one_at_a_time(config)
     try:
+        use_log(config.option.energy_csv)
         suite = Suite.from_options(
             scale=config.option.scale,
             only=config.option.only,
