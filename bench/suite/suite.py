@@ -35,6 +35,8 @@ class Suite:
     division: str = "closed"  # "open" with a model that is not the scale's own
     campaign: Options = field(default_factory=Options)  # how the paper's tables are run
     progress: Progress = field(default_factory=Progress)
+    num_answers: int = 0  # records written and cases left out
+    unanswered: list[str] = field(default_factory=list)  # cases that should have left a record
 
     @classmethod
     def from_options(
@@ -115,7 +117,13 @@ class Suite:
             provenance=provenance(self.scale.name, self.device, self.division),
         )
         write_record(self.folder, record)
+        self.num_answers += 1
         self.progress.line(str(case), headline if status == "ok" else f"{status}: {error}")
+
+    def leave_out(self, reason: str) -> None:
+        """Say why the running case has nothing to record."""
+        self.num_answers += 1
+        self.progress.tell(reason)
 
 
 def _scale(name: str, model: str | None, input_shape: str | None) -> Scale:
