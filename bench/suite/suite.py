@@ -21,6 +21,8 @@ from bench.suite.emulation import mask_emulated, once
 from bench.suite.preflight import check_model, choose_device
 from bench.suite.progress import Progress
 from bench.suite.scales import Scale, scale_named
+from bench.workloads.low_memory_steps import FRUGAL_METHODS
+from bench.workloads.steps import STEP_METHODS
 
 
 @dataclass(slots=True, kw_only=True)
@@ -133,7 +135,8 @@ def _scale(name: str, model: str | None, input_shape: str | None) -> Scale:
         raise ValueError("--input-shape is the shape of --model's input: add --model")
     if model is None:
         return scale
-    chosen = check_model(with_input_shape(model, input_shape))
+    low_memory = FRUGAL_METHODS if scale.frugal_models else ()
+    chosen = check_model(with_input_shape(model, input_shape), (*STEP_METHODS, *low_memory))
     full_set = (chosen,) if scale.full_set_models else ()
     frugal = (chosen,) if scale.frugal_models else ()
     return replace(
