@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -155,7 +155,7 @@ def _scale(name: str, model: str | None, input_shape: str | None) -> Scale:
 
 def new_folder() -> Path:
     """Name an output folder by the present time."""
-    return Path("zobench-results") / datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
+    return Path("zobench-results") / datetime.now(timezone.utc).strftime("%Y-%m-%dT%H%M%SZ")
 
 
 def parse_groups(only: str, scale: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

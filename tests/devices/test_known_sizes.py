@@ -93,14 +93,17 @@ def test_heap_that_a_thread_freed_hides_nothing_from_the_next_region() -> None:
 
 @needs_high_water_mark
 def test_with_arenas_for_threads_the_untrimmed_heap_bounds_what_is_hidden() -> None:
-    result = run_isolated("devices_children:measured_thrice", env={"MALLOC_ARENA_MAX": "8"})
-    if result.value[0]["untrimmed_bytes"]["value"] is None:
-        pytest.skip("only glibc tells its arenas")
+    for _ in range(5):  # a thread seldom gets an arena of its own: then nothing is hidden
+        result = run_isolated("devices_children:measured_thrice", env={"MALLOC_ARENA_MAX": "8"})
+        if result.value[0]["untrimmed_bytes"]["value"] is None:
+            pytest.skip("only glibc tells its arenas")
 
-    peaks = [region["peak_above_baseline_bytes"]["value"] for region in result.value]
-    hidden = [region["untrimmed_bytes"]["value"] for region in result.value]
-    assert min(peaks) < 8 * MIB, "nothing was hidden: this test has lost its subject"
-    assert all(
-        abs(10 * MIB - peak) <= free + ALLOWED_ERROR_BYTES
-        for peak, free in zip(peaks, hidden, strict=True)
-    )
+        peaks = [region["peak_above_baseline_bytes"]["value"] for region in result.value]
+        hidden = [region["untrimmed_bytes"]["value"] for region in result.value]
+        assert all(
+            abs(10 * MIB - peak) <= free + ALLOWED_ERROR_BYTES
+            for peak, free in zip(peaks, hidden, strict=True)
+        )
+        if min(peaks) < 8 * MIB:
+            return
+    pytest.fail("nothing was hidden: this test has lost its subject")
