@@ -59,12 +59,21 @@ def find_allocator(root: Path = Path("/")) -> Allocator:
     Args:
         root: The folder that stands for the root of the file system.
     """
-    preloads = _entries(os.environ.get(_PRELOAD, "")) + _entries(read_text(root / _FOR_ALL) or "")
+    own = tuple(Path(entry).name for entry in _entries(os.environ.get(_PRELOAD, "")))
     return Allocator(
         library=_malloc_library(),
-        preloads=tuple(Path(entry).name for entry in preloads),
+        preloads=own + preloads_for_all(root),
         removed_preloads=removed_preloads(os.environ),
     )
+
+
+def preloads_for_all(root: Path = Path("/")) -> tuple[str, ...]:
+    """Return the file names of the libraries that a system preloads into every process.
+
+    Args:
+        root: The folder that stands for the root of the file system.
+    """
+    return tuple(Path(entry).name for entry in _entries(read_text(root / _FOR_ALL) or ""))
 
 
 def without_allocators(env: Mapping[str, str]) -> dict[str, str]:

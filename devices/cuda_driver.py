@@ -7,7 +7,7 @@ from typing import Protocol
 
 import psutil
 
-from devices.files import read_text
+from devices.accelerator import driver_version
 from devices.nvml import open_gpu
 from devices.spec import Accelerator
 
@@ -95,13 +95,3 @@ class TorchDriver:
     def available_bytes(self) -> int:
         """Return MemAvailable."""
         return int(psutil.virtual_memory().available)
-
-
-def driver_version(root: Path) -> str | None:
-    """Return the version of the NVIDIA kernel driver, None where there is none.
-
-    Args:
-        root: The folder that stands for the root of the file system.
-    """
-    words = (read_text(root / "proc/driver/nvidia/version") or "").split()
-    return next((word for word in words if word[0].isdigit() and "." in word), None)

@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from devices import Accelerator, measure_device
-from devices.cuda_driver import TorchDriver, driver_version
+from devices.accelerator import driver_version
+from devices.cuda_driver import TorchDriver
 from devices.nvml import NotToldError, own_process_bytes
 
 KIB, MIB = 1 << 10, 1 << 20

@@ -38,6 +38,18 @@ MEASURED = (
     "throttling",
     "allocator",
     "emulator",
+    "clock_source",
+    "l4t",
+    "jetpack",
+    "clocks_hz",
+    "clocks_locked",
+    "arch",
+    "kernel",
+    "os",
+    "python",
+    "threads",
+    "logical_cores",
+    "memory_bytes",
 )
 
 
@@ -100,7 +112,7 @@ def test_a_raspberry_pi_is_recognised(tmp_path: Path) -> None:
     assert spec.temperature_c == pytest.approx(48.199)
     assert spec.os == "Debian GNU/Linux 12 (bookworm)"
     assert spec.links_bits_per_s == {"eth0": 1e9, "wlan0": None}
-    assert spec.notes["links_bits_per_s"] == "the driver tells no rate for wlan0"
+    assert spec.notes["links_bits_per_s"] == "the driver does not report a rate for wlan0"
     assert spec.accelerator is None
 
 
