@@ -94,17 +94,20 @@ def test_heap_that_a_thread_freed_hides_nothing_from_the_next_region() -> None:
 
 @needs_high_water_mark
 def test_a_peak_that_freed_heap_of_threads_may_hide_is_none_and_names_the_remedy() -> None:
-    result = run_isolated("devices_children:measured_thrice", env={"MALLOC_ARENA_MAX": "8"})
-    regions = result.value
-    if regions[0]["untrimmed_bytes"]["value"] is None:
-        pytest.skip("only glibc tells its arenas")
+    for _ in range(5):  # a thread seldom gets an arena of its own: then nothing is hidden
+        result = run_isolated("devices_children:measured_thrice", env={"MALLOC_ARENA_MAX": "8"})
+        regions = result.value
+        if regions[0]["untrimmed_bytes"]["value"] is None:
+            pytest.skip("only glibc tells its arenas")
 
-    hidden = [region["untrimmed_bytes"]["value"] > MIB for region in regions]
-    peaks = [region["peak_above_baseline_bytes"] for region in regions]
-
-    assert any(hidden), "nothing was hidden: this test has lost its subject"
-    assert [peak["value"] is None for peak in peaks] == hidden
-    assert all("MALLOC_ARENA_MAX=1" in peak["reason"] for peak in peaks if peak["value"] is None)
+        hidden = [region["untrimmed_bytes"]["value"] > MIB for region in regions]
+        peaks = [region["peak_above_baseline_bytes"] for region in regions]
+        nulls = [peak for peak in peaks if peak["value"] is None]
+        assert [peak["value"] is None for peak in peaks] == hidden
+        assert all("MALLOC_ARENA_MAX=1" in peak["reason"] for peak in nulls)
+        if any(hidden):
+            return
+    pytest.fail("nothing was hidden: this test has lost its subject")
 
 
 def test_a_childs_arenas_do_not_follow_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
