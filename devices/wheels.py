@@ -1,13 +1,13 @@
 """Which torch wheel has CUDA kernels for a Jetson, by its L4T release and the Python version.
 
-zobench needs Python 3.11, so a wheel for an older Python does not help. None was tried by us.
+zobench needs Python 3.10, so a wheel for an older Python does not help. None was tried by us.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-MIN_PYTHON = (3, 11)
+MIN_PYTHON = (3, 10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +86,8 @@ def wheel_advice(l4t: str, python: tuple[int, int]) -> str:
     version = ".".join(map(str, row.python))
     if row.python < MIN_PYTHON:
         return (
-            f"L4T {l4t} has CUDA wheels for Python {version} only, and zobench needs 3.11: use the"
-            " CPU (--device cpu) with PyPI's torch, or move an Orin to JetPack 7.2"
+            f"L4T {l4t} has CUDA wheels for Python {version} only, and zobench needs 3.10: use the"
+            " CPU (--device cpu) with PyPI's torch, or move an Orin to JetPack 6 or 7.2"
         )
     packages = " ".join(("torch", *row.also))
     where = f"pip install {packages} from {row.index}, in Python {version} (see {row.source})"

@@ -6,6 +6,7 @@ Cases from public threads have their link; the others are settings of the kernel
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -204,8 +205,9 @@ def test_a_machine_that_reports_nothing_has_no_advice(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("l4t", "python", "words"),
     [
-        ("36.4.3", (3, 11), "Python 3.10 only, and zobench needs 3.11"),
-        ("36.4.3", (3, 10), "zobench needs 3.11"),
+        ("36.4.3", (3, 11), "use Python 3.10, then pip install torch from https://pypi"),
+        ("36.4.3", (3, 10), "pip install torch from https://pypi.jetson-ai-lab.io/jp6/cu126"),
+        ("35.3.1", (3, 10), "Python 3.8 only, and zobench needs 3.10"),
         ("38.2.0", (3, 12), "torch nvpl-blas nvpl-lapack nvidia-cudss-cu13 from https://pypi"),
         ("38.2.0", (3, 11), "use Python 3.12, then pip install"),
         ("39.2.0", (3, 12), "Jetson-Orin-Wheels"),
@@ -233,7 +235,7 @@ def test_a_wheel_without_kernels_for_the_chip_is_a_problem(monkeypatch: pytest.M
 
     assert finding.state == "problem"
     assert "no kernel image" in finding.found
-    assert "JetPack 7.2" in str(finding.remedy)
+    assert "jp6/cu126" in str(finding.remedy)
     assert here(monkeypatch, None, None).state == "ok"
 
 
@@ -261,7 +263,7 @@ def test_the_trial_says_what_went_wrong(
         cuda=SimpleNamespace(get_arch_list=lambda: ["sm_110"]),
         zeros=zeros,
     )
-    monkeypatch.setitem(__import__("sys").modules, "torch", torch)
+    monkeypatch.setitem(sys.modules, "torch", torch)
 
     assert words in str(cuda_trial.try_kernel())
 
