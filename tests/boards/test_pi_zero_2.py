@@ -13,10 +13,6 @@ SCRIPT = Path(__file__).with_name("pi-zero-2.sh")
 SKIPPED = 77
 
 pytestmark = [pytest.mark.slow, pytest.mark.process]
-    pytest.mark.slow,
-    pytest.mark.process,
-    needs("torch", "onnx", "onnxscript", "onnxruntime"),
-]
 
 
 def test_both_clients_complete_in_the_boards_memory_as_predicted() -> None:
