@@ -168,7 +168,30 @@ def identity(root: Path) -> Finding | None:
     return None if name is None else Finding.of("board", name, None, "")
 
 
+def old_arm_core(root: Path) -> Finding | None:
+    """Look for a 64-bit ARM core without atomic instructions, such as a Raspberry Pi 4's.
+
+    torch 2.4.0 and 2.10.0 stop there with "Illegal instruction" (pytorch/pytorch, issues 132032 and
+    176993).
+    """
+    cpuinfo = read_text(root / "proc/cpuinfo") or ""
+    rows = (row.partition(":") for row in cpuinfo.splitlines())
+    features = {
+        word for key, _, value in rows if key.strip() == "Features" for word in value.split()
+    }
+    if "asimd" not in features:
+        return None
+    has_atomics = "atomics" in features
+    return Finding.of(
+        "ARM core",
+        "has atomic instructions" if has_atomics else "ARMv8.0, without atomic instructions",
+        None if has_atomics else "advice",
+        "torch 2.4.0 and 2.10.0 stop with 'Illegal instruction': pip install 'torch>=2.11'"
+        " --index-url https://download.pytorch.org/whl/cpu, or use the client without torch",
+    )
+
+
 SPEED_CHECKS = (
     *(identity, governor, mode, jetson_clocks, busy_gpu, busy_cpu, slowed_down, heat, battery),
-    *(timer, energy_counters),
+    *(timer, energy_counters, old_arm_core),
 )

@@ -130,6 +130,11 @@ PLANTED: dict[str, tuple[dict[str, str], str, str, str, str]] = {
         {"proc/meminfo": "MemTotal: 437616 kB\nMemAvailable: 90000 kB\n"},
         *("available memory", "problem", "87 MiB", "without a desktop"),
     ),
+    # the entry: github.com/fastfetch-cli/fastfetch issue 1529; the crash: pytorch/pytorch 176993
+    "a Raspberry Pi 4's core": (
+        {"proc/cpuinfo": "processor\t: 0\nFeatures\t: fp asimd evtstrm crc32 cpuid\n"},
+        *("ARM core", "advice", "without atomic", "torch>=2.11"),
+    ),
     # github.com/mlco2/codecarbon issue 232
     "energy counters for root only": (
         {"sys/class/powercap/intel-rapl:0/name": "package-0\n"},
@@ -173,6 +178,7 @@ def test_a_machine_that_is_set_up_has_nothing_to_do(tmp_path: Path) -> None:
         "proc/meminfo": "MemTotal: 8000000 kB\nMemAvailable: 7000000 kB\n",
         "proc/loadavg": "0.10 0.05 0.01 1/120 999\n",
         CPU: "performance\n",
+        "proc/cpuinfo": "Features\t: fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp\n",
         "commands/vcgencmd-get_throttled.txt": "throttled=0x0\n",
         "commands/nvpmodel-q.txt": "NV Power Mode: MAXN\n0\n",
         "commands/getconf-PAGE_SIZE.txt": "4096\n",
