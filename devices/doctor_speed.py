@@ -186,8 +186,8 @@ def old_arm_core(root: Path) -> Finding | None:
         "ARM core",
         "has atomic instructions" if has_atomics else "ARMv8.0, without atomic instructions",
         None if has_atomics else "advice",
-        "torch 2.4.0 and 2.10.0 stop with 'Illegal instruction': pip install 'torch>=2.11'"
-        " --index-url https://download.pytorch.org/whl/cpu, or use the client without torch",
+        "torch 2.4.0 and 2.10.0 stop with 'Illegal instruction': pip install 'torch<2.10' (2.9.1"
+        " runs), or use the client without torch",
     )
 
 

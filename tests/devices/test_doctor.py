@@ -133,7 +133,7 @@ PLANTED: dict[str, tuple[dict[str, str], str, str, str, str]] = {
     # the entry: github.com/fastfetch-cli/fastfetch issue 1529; the crash: pytorch/pytorch 176993
     "a Raspberry Pi 4's core": (
         {"proc/cpuinfo": "processor\t: 0\nFeatures\t: fp asimd evtstrm crc32 cpuid\n"},
-        *("ARM core", "advice", "without atomic", "torch>=2.11"),
+        *("ARM core", "advice", "without atomic", "torch<2.10"),
     ),
     # github.com/mlco2/codecarbon issue 232
     "energy counters for root only": (
