@@ -22,8 +22,8 @@ _ARM_WHEEL_NOTE = "needs a 64-bit system with glibc 2.28 or later"
 # ARMv8.0 cores have no atomic instructions; torch 2.4.0 and 2.10.0 stop there.
 _OLD_CORE_WHEEL = "torch<2.10 from PyPI (manylinux_2_28_aarch64), but not 2.4.0"
 _OLD_CORE = (
-    "https://github.com/pytorch/pytorch/issues/132032 and 176993; tried: 2.9.1 runs, 2.10.0 stops, on"
-    " an emulated Cortex-A72 and Cortex-A53"
+    "https://github.com/pytorch/pytorch/issues/132032 and 176993; tried on an emulated Cortex-A72"
+    " and Cortex-A53: 2.9.1 runs, 2.10.0 stops"
 )
 _NO_WIFI_RATE = "the maker names the radio's standard and no rate"
 _PHONE_NOTE = "a class, by memory alone; an app may use only part of it"
