@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import gc
+import mmap
 import re
 import sys
 from typing import Any
@@ -24,6 +25,21 @@ ONE_ARENA = {"MALLOC_ARENA_MAX": "1"}
 _METHOD = "malloc_info's free heap of threads, plus mallinfo2's untrimmed top"
 # Each arena of malloc_info's report; number 0 is the first thread's, which is trimmed whole.
 _ARENA = re.compile(r'<heap nr="(\d+)">.*?<total type="rest" count="\d+" size="(\d+)"/>', re.DOTALL)
+
+
+def mmap_threshold_bytes(page_bytes: int | None = None) -> int:
+    """Return from which size on a block should have pages of its own, which freeing returns.
+
+    16 pages, so that rounding to whole pages adds at most a sixteenth: 64 KiB with pages of 4 KiB,
+    256 KiB with the 16 KiB of a Raspberry Pi 5.
+
+    Args:
+        page_bytes: Size of a page; None for this machine's.
+
+    >>> mmap_threshold_bytes(4096), mmap_threshold_bytes(16384)
+    (65536, 262144)
+    """
+    return 16 * (page_bytes or mmap.PAGESIZE)
 
 
 def trim() -> str:

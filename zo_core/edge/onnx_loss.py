@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import mmap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ from zo_core.edge.manifest import (
 from zo_core.loss.items import DataError, require_items
 from zo_core.parameters import as_numpy_if_possible
 
-_M_MMAP_THRESHOLD, _BLOCK_BYTES = -3, 1 << 16  # of mallopt
+_M_MMAP_THRESHOLD, _BLOCK_BYTES = -3, 16 * mmap.PAGESIZE  # of mallopt; rounding costs 1/16
 _ONLY_ERRORS = 3  # onnxruntime's severity: warnings about shapes say nothing to a user
 
 
