@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Protocol
 
 import psutil
 
-from devices.accelerator import driver_version
 from devices.nvml import open_gpu
-from devices.spec import Accelerator
 
 
 class Driver(Protocol):
@@ -17,9 +14,6 @@ class Driver(Protocol):
 
     def is_integrated(self) -> bool:
         """Tell whether CPU and GPU share one memory."""
-
-    def describe(self) -> Accelerator:
-        """Describe the device."""
 
     def reset_peaks(self) -> None:
         """Wait for the device and reset the allocator's peaks."""
@@ -60,18 +54,6 @@ class TorchDriver:
     def is_integrated(self) -> bool:
         """Return the device property."""
         return bool(self._properties.is_integrated)
-
-    def describe(self) -> Accelerator:
-        """Return name, memory and driver version."""
-        import torch
-
-        is_integrated = self.is_integrated()
-        return Accelerator(
-            name=self._properties.name,
-            memory_bytes=None if is_integrated else self._properties.total_memory,
-            is_integrated=is_integrated,
-            driver=driver_version(Path("/")) or f"CUDA {torch.version.cuda}",
-        )
 
     def reset_peaks(self) -> None:
         """Synchronise, then reset the peaks to the present."""

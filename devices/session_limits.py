@@ -32,11 +32,13 @@ def lower_limit(limit_bytes: int, group: Group | None, ulimits: Sequence[str]) -
 def _of_groups(group: Group | None) -> Iterator[tuple[int, str]]:
     if group is None:
         return
-    limit = group.file("limit").name
+    # Above memory.high the kernel does not kill: it slows a process down to a standstill.
+    names = (group.file("limit").name, "memory.high")
     for folder in (group.path, *group.path.parents):
-        size = read_number(folder / limit)  # "max", or more than any machine has: no limit
-        if size is not None:
-            yield size, f"control group {folder}"
+        for name in names:
+            size = read_number(folder / name)  # "max", or more than any machine has: no limit
+            if size is not None:
+                yield size, f"control group {folder} ({name})"
 
 
 def _soft(name: str) -> int:
