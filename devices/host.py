@@ -31,6 +31,12 @@ _LIBRARIES = (
 )
 
 
+_FEATURES = ("flags", "Features")  # x86, ARM
+_VECTORS = {
+    "AVX-512 (x86-64-v4)": {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"},
+    "AVX2": {"avx2"},
+    "NEON": {"asimd"},
+}
 _PROCESSOR = re.compile(r"^processor\s*: (\d{1,5})$", re.MULTILINE)
 
 
@@ -74,6 +80,17 @@ def read_host(root: Path = HERE) -> Host:
         versions=environment(),
         threads=_threads(),
     )
+
+
+def instruction_set(root: Path = HERE) -> str:
+    """Name the widest vector instructions that a C library picks a kernel's copy by.
+
+    Args:
+        root: The folder that stands for the root of the file system.
+    """
+    rows = (row.partition(":") for row in (read_text(root / "proc/cpuinfo") or "").splitlines())
+    words = {word for key, _, value in rows if key.strip() in _FEATURES for word in value.split()}
+    return next((name for name, needed in _VECTORS.items() if needed <= words), "baseline")
 
 
 def environment() -> dict[str, str]:

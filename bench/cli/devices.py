@@ -14,6 +14,7 @@ from bench.cli import EXIT_DONE, EXIT_GATE, UsageError, add_command, print_json
 from devices.commands import COMMANDS, HERE, command_file
 from devices.doctor import Diagnosis, diagnose
 from devices.finding import Finding
+from devices.host import instruction_set
 
 EXAMPLES = """\
   zobench devices                what this machine is, its meters and kernels
@@ -84,7 +85,7 @@ def _kernel_finding() -> Finding:
     available, reason = known["c"]
     return Finding.of(
         "C kernels",
-        reason if available else f"not used: {reason}",
+        f"in use: {instruction_set()}" if available else f"not used: {reason}",
         None if available else "advice",
         "install a C compiler (sudo apt install gcc) and reinstall zobench; NumPy does the same"
         " several times slower",

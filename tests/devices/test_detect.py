@@ -19,6 +19,7 @@ from devices import (
     list_meters,
     run_isolated,
 )
+from devices.host import instruction_set
 from devices.thermal import temperature_c
 
 MEASURED = (
@@ -244,3 +245,20 @@ def test_an_emulator_is_named_and_a_processor_has_none(tmp_path: Path) -> None:
     exe.unlink()
     exe.symlink_to("/usr/bin/python3.11")
     assert detect(tmp_path).emulator is None
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "name"),
+    [
+        ("flags\t\t: fpu avx2 avx512f avx512bw avx512cd avx512dq avx512vl\n", "AVX-512"),
+        ("flags\t\t: fpu avx2 avx512f\n", "AVX2"),
+        ("Features\t: fp asimd evtstrm crc32 cpuid\n", "NEON"),
+        ("Features\t: half thumb neon vfpv4\n", "baseline"),
+        ("", "baseline"),
+    ],
+)
+def test_the_instruction_set_of_the_kernels_is_named(
+    tmp_path: Path, cpuinfo: str, name: str
+) -> None:
+    write(tmp_path, {"proc/cpuinfo": cpuinfo})
+    assert instruction_set(tmp_path).startswith(name)
