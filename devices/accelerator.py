@@ -6,7 +6,7 @@ from pathlib import Path
 
 from devices.commands import HERE
 from devices.files import find, read_text
-from devices.nvml import GpuFacts, NotToldError, open_gpu
+from devices.nvml import GpuFacts, NotReportedError, open_gpu
 from devices.spec import Accelerator
 
 # Chips whose CPU and GPU share one memory; NVML knows no memory there (nvitop, pull 208).
@@ -42,7 +42,7 @@ def driver_version(root: Path = HERE) -> str | None:
 def _facts() -> GpuFacts | None:
     try:
         return open_gpu().facts()
-    except NotToldError:
+    except NotReportedError:
         return None
 
 

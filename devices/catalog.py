@@ -26,7 +26,7 @@ _OLD_CORE = (
     " and Cortex-A53: 2.9.1 runs, 2.10.0 stops"
 )
 _NO_WIFI_RATE = "the maker names the radio's standard and no rate"
-_PHONE_NOTE = "a class, by memory alone; an app may use only part of it"
+_PHONE_NOTE = "a class, defined by its memory; an app may use only part of it"
 
 
 def _pi_zero_2_w() -> DeviceSpec:

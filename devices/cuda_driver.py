@@ -13,7 +13,7 @@ class Driver(Protocol):
     """What is asked of torch and the NVIDIA driver; tests put a fake in its place."""
 
     def is_integrated(self) -> bool:
-        """Tell whether CPU and GPU share one memory."""
+        """Return whether CPU and GPU share one memory."""
 
     def reset_peaks(self) -> None:
         """Wait for the device and reset the allocator's peaks."""
@@ -25,7 +25,7 @@ class Driver(Protocol):
         """Return the allocator's reserved bytes, now and at their peak."""
 
     def process_bytes(self) -> int:
-        """Return this process's device memory; NotToldError where the driver does not tell."""
+        """Return this process's device memory; NotReportedError where the driver does not report it."""
 
     def available_bytes(self) -> int:
         """Return the host's MemAvailable."""

@@ -23,14 +23,14 @@ from devices.power import power_mode
 from devices.spec import DeviceSpec
 from devices.thermal import temperature_c, throttling
 
-# Why a figure may be missing, by field; a record shows the reason beside each None.
+# Why a figure may be missing, by field; a record shows the reason for each None.
 _REASONS = {
     "soc": "no model name in device-tree or cpuinfo",
-    "physical_cores": "the operating system does not tell physical cores",
-    "memory_bandwidth_bytes_per_s": "not told by the system; it takes a benchmark",
+    "physical_cores": "the operating system does not report physical cores",
+    "memory_bandwidth_bytes_per_s": "not reported by the system; it needs a benchmark",
     "accelerator": "no NVIDIA driver and no Tegra device tree found",
-    "torch_wheel": "a catalogue field; versions tells what is installed here",
-    "libc": "no C library version told (not glibc)",
+    "torch_wheel": "a catalogue field; versions lists what is installed here",
+    "libc": "the C library does not report a version (not glibc)",
     "governor": "no cpufreq in sysfs (a virtual machine, or not Linux)",
     "power_mode": "no platform profile and no nvpmodel status",
     "temperature_c": "no thermal zone in sysfs with a plausible reading",
@@ -40,7 +40,7 @@ _REASONS = {
     "page_size_bytes": "the operating system does not report it",
     "kernel_memory_options": "the kernel's command line cannot be read",
     "throttling": "no sensor of under-voltage or throttling in sysfs",
-    "allocator": "the system does not tell which library serves malloc",
+    "allocator": "the system does not report which library serves malloc",
     "logical_cores": "the operating system does not report cores",
     "threads": "the operating system does not report cores",
     "emulator": "no emulator seen",
@@ -113,7 +113,7 @@ def _of_files(root: Path, emulator: str | None) -> DeviceSpec:
 
 
 def links(root: Path = HERE) -> dict[str, float | None]:
-    """Return the rate of each network interface in bit/s, None where its driver does not tell.
+    """Return the rate of each network interface in bit/s, None where its driver does not report it.
 
     Args:
         root: The folder that stands for the root of the file system.

@@ -39,7 +39,7 @@ class Diagnosis:
 
     @property
     def has_problems(self) -> bool:
-        """Tell whether something will not work or will be wrong."""
+        """Return whether something will not work or will be wrong."""
         return any(finding.state == "problem" for finding in self.findings)
 
     def to_json(self) -> dict[str, Any]:
@@ -57,8 +57,8 @@ def diagnose(
 
     Args:
         root: "/" for this machine; any other folder is a copied tree.
-        try_cuda: What runs a kernel; returns what went wrong.
-        free_bytes: What tells the free bytes of the disk that records go to.
+        try_cuda: Runs a kernel; returns what went wrong, None if nothing.
+        free_bytes: Returns the free bytes of the disk that records go to.
     """
     findings = [
         found for check in (*SPEED_CHECKS, *MEMORY_CHECKS) if (found := check(root)) is not None

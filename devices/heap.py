@@ -3,7 +3,7 @@
 glibc keeps freed blocks for later. `malloc_trim` gives them back, but for one thing: the top of
 a secondary arena (the heap of a thread other than the first) stays, up to 64 MiB. A process
 with MALLOC_ARENA_MAX=1 in its environment, as `run_isolated` starts it, has no such arena; in
-any other `untrimmed_bytes` tells by how much a peak may read low. Other allocators keep what they
+any other `untrimmed_bytes` bounds by how much a peak may read low. Other allocators keep what they
 please: `devices.heap_trial` tries it.
 """
 
@@ -69,7 +69,7 @@ def untrimmed_bytes() -> Reading:
     """
     libc = None if is_replaced() else _glibc()
     if libc is None:
-        return missing("byte", "only glibc tells its arenas", method=_METHOD)
+        return missing("byte", "only glibc reports its arenas", method=_METHOD)
     free = sum_secondary_arenas(_malloc_info(libc))
     return Reading(value=free + _top_bytes(libc), unit="byte", method=_METHOD)
 

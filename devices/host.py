@@ -1,4 +1,4 @@
-"""What only a running system tells: cores, software and threads; None for a copied tree."""
+"""What only a running system reports: cores, software, threads; None for a copied tree."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _PROCESSOR = re.compile(r"^processor\s*: (\d{1,5})$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """Hold what a running system tells; the fields are DeviceSpec's."""
+    """Hold what a running system reports; the fields are DeviceSpec's."""
 
     arch: str | None
     kernel: str | None
@@ -56,7 +56,7 @@ class Host:
 
 
 def read_host(root: Path = HERE) -> Host:
-    """Return what this system tells, or what a copied tree has of it.
+    """Return what this system reports, or what a copied tree has of it.
 
     Args:
         root: "/" for this system; any other folder is a copied tree.
@@ -107,7 +107,7 @@ def environment() -> dict[str, str]:
 
 
 def _cores(cpuinfo: str) -> int | None:
-    """Count cores by the highest number, since people paste the last entry alone."""
+    """Count cores by the highest number, since people paste only the last entry."""
     numbers = [int(number) for number in _PROCESSOR.findall(cpuinfo)]
     return max(numbers) + 1 if numbers else None
 

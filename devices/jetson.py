@@ -76,7 +76,7 @@ def clocks_hz(root: Path = Path("/")) -> Mapping[str, int] | None:
 
 
 def are_clocks_locked(root: Path = Path("/")) -> bool | None:
-    """Tell whether the GPU's clock can't move, as after `jetson_clocks`; None where unknown.
+    """Return whether the GPU's clock can't move, as after `jetson_clocks`; None where unknown.
 
     Args:
         root: The folder that stands for the root of the file system.

@@ -19,7 +19,7 @@ def lower_limit(limit_bytes: int, group: Group | None, ulimits: Sequence[str]) -
 
     Args:
         limit_bytes: The limit that a trial sets.
-        group: The lowest memory group whose limit holds for the child beside its own.
+        group: The lowest memory group whose limit holds for the child in addition to its own.
         ulimits: The resource limits that hold for the child: "RLIMIT_AS", "RLIMIT_DATA".
     """
     limits = [*_of_groups(group), *((_soft(name), _ULIMITS[name]) for name in ulimits)]

@@ -54,7 +54,7 @@ class DeviceSpec:
         memory_bytes: Main memory.
         memory_bandwidth_bytes_per_s: Peak rate of main memory.
         accelerator: The GPU, if any.
-        links_bits_per_s: Network links by name, their nominal rate in bit/s; None if not told.
+        links_bits_per_s: Network links by name, their nominal rate in bit/s; None if not reported.
         torch_wheel: Which PyTorch wheel runs there.
         os: Operating system and its version.
         kernel: Kernel release.

@@ -17,7 +17,7 @@ _INTERVAL_S = 0.05
 
 
 def has_swap(root: Path = Path("/")) -> bool:
-    """Tell whether this machine has any swap.
+    """Return whether this machine has any swap.
 
     Args:
         root: The folder that stands for the root of the file system.

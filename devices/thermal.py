@@ -54,10 +54,10 @@ def throttling(root: Path = Path("/")) -> tuple[str, ...] | None:
 
 
 def _pi_firmware(root: Path) -> Iterator[str]:
-    # The file has read 0 beside a command that read 0x80008: raspberrypi/linux, issue 2367.
-    told = (command_output(root, "vcgencmd get_throttled") or "").removeprefix("throttled=")
+    # The file has read 0 while the command read 0x80008: raspberrypi/linux, issue 2367.
+    report = (command_output(root, "vcgencmd get_throttled") or "").removeprefix("throttled=")
     files = find(root / "sys/devices/platform", "soc*/*firmware/get_throttled")
-    for text in [told] if told else [read_text(file) or "" for file in files]:
+    for text in [report] if report else [read_text(file) or "" for file in files]:
         if re.fullmatch(r"(0x)?[0-9a-fA-F]{1,8}", text):
             bits = int(text, 16)
             for flag, name in enumerate(_PI_FLAGS):
