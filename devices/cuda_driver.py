@@ -25,7 +25,7 @@ class Driver(Protocol):
         """Return the allocator's reserved bytes, now and at their peak."""
 
     def process_bytes(self) -> int:
-        """Return this process's device memory; NotReportedError where the driver does not report it."""
+        """Return this process's device memory; NotReportedError where there is no figure."""
 
     def available_bytes(self) -> int:
         """Return the host's MemAvailable."""
