@@ -79,7 +79,7 @@ def _append_value(report: str, value: Any) -> None:
     try:
         text = json.dumps({"value": value}, default=lambda item: item.to_json())
     except (TypeError, ValueError, AttributeError) as error:
-        _append(report, {"garbage": f"the result is no JSON: {type(error).__name__}: {error}"})
+        _append(report, {"garbage": f"the result is not JSON: {type(error).__name__}: {error}"})
         return
     with Path(report).open("a") as file:
         file.write(text + "\n")

@@ -77,7 +77,7 @@ def run_isolated(
         if limit is not None:
             limit.close()
     status, error = judge(ended, exceeded, timeout_s)
-    if status == "does not fit" and lower is not None:
+    if lower is not None and (status == "does not fit" or was_killed):
         status, error = "error", f"memory ran out, but {lower}"
     return IsolatedResult(
         status=status,
