@@ -177,7 +177,7 @@ def _largest(cells: Sequence[dict[str, Any]]) -> Cell:
 
 def _fits(cell: dict[str, Any]) -> bool:
     trial = cell["trial"]
-    return bool(trial["status"] == "ok" if trial else cell["predicted_fits"])
+    return bool(trial["status"] == "ok" if trial else cell["verdict"] != "does not fit")
 
 
 SECTION = Section(
