@@ -97,7 +97,8 @@ def _make_fake(module: torch.nn.Module) -> FakeTensorMode:
 
     fake = FakeTensorMode()
     for part in module.modules():
-        for tensors in (part._parameters, part._buffers):
+        tables: tuple[dict[str, Any], ...] = (part._parameters, part._buffers)
+        for tensors in tables:
             held = {name: tensor for name, tensor in tensors.items() if tensor is not None}
             tensors.update({name: fake.from_tensor(tensor) for name, tensor in held.items()})
     return fake
