@@ -9,31 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from enum import Enum
 from typing import Any
 
+from bench.boards import Verdict, verdict_of
+
 NEAR = 0.3  # a prediction within this share of the limit is a close one
-_SPARE = 0.1  # a step that fits with less than this share of the limit to spare is tight
 _LEAST_LIMIT_BYTES = 1 << 20
-
-
-class Verdict(Enum):
-    """Whether a step fits."""
-
-    FITS = "fits"
-    TIGHT = "tight"
-    DOES_NOT_FIT = "does not fit"
-
-
-def verdict_of(needed_bytes: float, limit_bytes: float) -> Verdict:
-    """Compare what a step needs with what it may use.
-
-    >>> [verdict_of(needed, 100).value for needed in (90, 91, 100, 101)]
-    ['fits', 'tight', 'tight', 'does not fit']
-    """
-    if needed_bytes > limit_bytes:
-        return Verdict.DOES_NOT_FIT
-    return Verdict.TIGHT if needed_bytes > (1 - _SPARE) * limit_bytes else Verdict.FITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

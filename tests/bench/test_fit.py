@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from bench.__main__ import main
+from bench.boards import BOARDS, Verdict
 from bench.fit import measuring as fit
-from bench.fit.cells import Cell, Trial, Verdict, agreement
+from bench.fit.cells import Cell, Trial, agreement
 from bench.fit.measuring import predict_cells, try_cell
 from bench.fit.prediction import predict_tensors
 from bench.fit.record import fit_record
@@ -87,6 +88,15 @@ def test_a_size_without_unit_is_refused_with_the_unit_to_add() -> None:
 def test_a_decimal_size_is_also_named_in_mib() -> None:
     assert decimal_remark("512MB") == "512MB is 488 MiB"
     assert [decimal_remark(text) for text in ("512MiB", "pi-zero-2")] == [None, None]
+
+
+def test_the_report_reserves_what_the_catalogue_does() -> None:
+    for board, name in zip(BOARDS, ("pi-zero-2", "pi-4-1gb", "pi-4-4gb"), strict=True):
+        target = find_target(name)
+        assert (target.memory_bytes, target.reserve_bytes) == (
+            board.memory_bytes,
+            board.reserve_bytes,
+        )
 
 
 def test_the_operating_system_keeps_its_reserve() -> None:

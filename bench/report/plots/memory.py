@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 from bench.format import MIB, mib, size
 from bench.labels import METHODS, label
+from bench.paper import BATCH
 from bench.records.case_name import CaseName
 from bench.records.record import Metric, Record
 from bench.records.record_index import Results
 from bench.records.step_memory import step_memory
+from bench.report.costs import memory_figure
+from bench.report.opponents import PLAIN, opponents_of
 from bench.report.plots.style import Look, Plot, look, panel
 from bench.report.table import count_range
 from zo_core.cost_model import FLOAT_BYTES, resnet18_parameters
@@ -72,6 +75,7 @@ def _memory_plot(results: Results, model: str) -> Plot | None:
     with panel(label(model), "Batch (images)", height) as (figure, axes):
         for method, series in measured.items():
             _draw_measured(axes, method, series)
+        _draw_least(axes, results, model)
         has_formulas = model == "resnet18" and _draw_formulas(axes, results, max(batches))
         axes.set_xticks(batches)
         top = axes.get_ylim()[1]
@@ -128,6 +132,23 @@ def _draw_measured(axes: Axes, method: str, series: dict[int, Metric]) -> None:
     axes.errorbar(
         list(series), values, yerr=[below, above], fmt="none", ecolor=style.color, capsize=3
     )
+
+
+def _draw_least(axes: Axes, results: Results, model: str) -> None:
+    """Mark the most memory-efficient steps at the paper's batch."""
+    for opponents in opponents_of(results, model)[1:]:
+        for method, plain in zip(opponents.methods, PLAIN.methods, strict=True):
+            above = memory_figure(results).value(results, model, method, BATCH)
+            if above is not None and method != plain:
+                axes.plot(
+                    [BATCH],
+                    [above / MIB],
+                    label=label(method),
+                    color=look(plain).color,
+                    marker="*",
+                    markersize=11,
+                    linestyle="",
+                )
 
 
 def _draw_formulas(axes: Axes, results: Results, largest_batch: int) -> bool:
