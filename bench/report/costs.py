@@ -78,10 +78,11 @@ class TimeFigure(Figure):
         timed = results.metric(
             self.case(model, method, batch), "direction" if is_zo(method) else "step"
         )
-        times = None if batch is None else self._times(method, batch)
+        times = None if batch is None else self.times(method, batch)
         return None if timed is None or times is None else scaled(timed, times)
 
-    def _times(self, method: str, batch: int) -> int | None:
+    def times(self, method: str, batch: int) -> int | None:
+        """Return how often it does what was timed; None where a method has no such figure."""
         if self.metric == "round":
             return batches_in_round(method, batch)
         if self.metric == "step":

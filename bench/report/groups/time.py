@@ -8,10 +8,11 @@ from bench.format import MISSING, milliseconds, percent, significant
 from bench.labels import LOW_MEMORY_METHODS, METHODS, label
 from bench.paper import BATCH, CLIENT_IMAGES, DIRECTIONS, LOCAL_EPOCHS
 from bench.records.frontier import TARGETS, panels_of, points_of, title_of
+from bench.records.record import Metric, Record
 from bench.records.record_index import Results
-from bench.report.costs import DIRECTION, ROUND, STEP, Figure
+from bench.report.costs import DIRECTION, ROUND, STEP, Figure, scaled
 from bench.report.section import Section
-from bench.report.table import Cell, Table, cell_of, count_range, metric_cell
+from bench.report.table import Cell, Table, cell_of, count_range
 from bench.step_variants import PLAIN
 
 _TIME = (
@@ -68,19 +69,23 @@ def _cell(
 
 
 def _energy_tables(results: Results) -> list[Table]:
-    records = [r for r in results.group("time") if results.value(r.case, "energy")]
     rows = tuple(
-        (
-            Cell(label(record.config["model"])),
-            Cell(label(record.config["method"])),
-            Cell(str(record.config["batch"])),
-            metric_cell(results, record.case, "energy", significant),
-        )
-        for record in records
+        _energy_row(record, metric)
+        for record in results.group("time")
+        if (metric := results.metric(record.case, "energy"))
     )
-    caption = "Energy in joules: per direction with ZO, else per step; mean over steps in a row"
-    columns = ("Model", "Method", "Batch", "Energy")
+    caption = f"Energy in joules: mean over two seconds; a round extrapolated from batch {BATCH}"
+    columns = ("Model", "Method", "Batch", "Per step", "Per round")
     return [Table(caption=caption, columns=columns, rows=rows)] if rows else []
+
+
+def _energy_row(record: Record, metric: Metric) -> tuple[Cell, ...]:
+    model, method, batch = (record.config[name] for name in ("model", "method", "batch"))
+    times = (STEP.times(method, batch), ROUND.times(method, batch) if batch == BATCH else None)
+    return (
+        *(Cell(label(model)), Cell(label(method)), Cell(str(batch))),
+        *(Cell(MISSING) if n is None else cell_of(scaled(metric, n), significant) for n in times),
+    )
 
 
 def _target_tables(results: Results) -> list[Table]:
