@@ -20,6 +20,7 @@ from bench.report.costs import (
     pairs,
     whole_figure,
 )
+from bench.report.groups.accuracy import is_compared, sample_of
 from bench.report.groups.fit import fit_sentence
 from bench.report.opponents import PLAIN, Opponents, opponents_of
 from bench.report.table import verdict
@@ -99,9 +100,26 @@ def _round(up: Pair, down: Pair) -> str:
 
 
 def accuracy_sentence(results: Results) -> str | None:
-    """Compare ZOWarmUp's accuracy with High-Res-Only's, split by split."""
-    parts = [part for split in results.splits() if (part := _split(results, split))]
-    return f"Test accuracy of ZOWarmUp: {'; '.join(parts)}." if parts else None
+    """Compare ZOWarmUp's accuracy with High-Res-Only's, by split, and name a better FedAvg."""
+    splits = results.splits()
+    parts = [part for split in splits if (part := _split(results, split))]
+    better = [part for split in splits if (part := _better_fedavg(results, split))]
+    return " ".join([f"Test accuracy of ZOWarmUp: {'; '.join(parts)}.", *better]) if parts else None
+
+
+def _better_fedavg(results: Results, split: str) -> str | None:
+    """Say so where FedAvg with all clients reached more in as many rounds."""
+    cases = [CaseName.accuracy(name, split) for name in ("zowarmup", "fedavg")]
+    ours, theirs = map(results.record, cases)
+    accuracy, best = (results.value(case, "test_accuracy") for case in cases)
+    if ours is None or theirs is None or accuracy is None or best is None or best <= accuracy:
+        return None
+    if not (is_compared(results, ours) and is_compared(results, theirs)):
+        return None
+    return (
+        f"FedAvg with all clients, each with the memory for backprop, reaches more with"
+        f" {split.replace('-', '/')}: {percent(best)} ({sample_of(theirs)})."
+    )
 
 
 def _split(results: Results, split: str) -> str | None:
@@ -115,6 +133,6 @@ def _split(results: Results, split: str) -> str | None:
     return (
         f"{percent(accuracy)} on {first.config.get('dataset', 'the data')} with"
         f" {split.replace('-', '/')} high/low-resource clients, {points(found.mean)} points"
-        f" against High-Res-Only (n = {found.n}, {verdict(found)}"
+        f" against High-Res-Only ({sample_of(first)}, {found.n} pairs: {verdict(found)}"
         f"{f', {diverged} diverged' if diverged else ''})"
     )

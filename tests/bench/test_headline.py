@@ -11,6 +11,7 @@ from bench.records.paired import compare_on_seeds, paired_difference
 from bench.records.record import median
 from bench.records.record_index import Results
 from bench.report.costs import DIRECTION, DOWN, ROUND, STEP, UP, memory_figure, pair_of, pairs
+from bench.report.groups.accuracy import accuracy_tables
 from bench.report.groups.fit import board_tables, fit_sentence
 from bench.report.groups.memory import memory_tables
 from bench.report.groups.time import time_tables
@@ -199,6 +200,36 @@ def test_too_few_seeds_are_no_verdict() -> None:
 def test_diverged_runs_are_counted() -> None:
     sentence = accuracy_sentence(Results.of(sample.accuracy_records(outcome="diverged")))
     assert "1 diverged" in (sentence or "")
+
+
+def fedavg(end: float, rounds: int) -> sample.Record:
+    """A training of FedAvg with all clients, one seed."""
+    metrics = {"test_accuracy": sample.mean([end], "share", "sample run")}
+    config = {"algorithm": "fedavg", "dataset": "digits", "rounds": rounds, "clients": 50}
+    details = {"seeds": [0], "outcomes": ["finished"]}
+    return sample.record("accuracy/fedavg/10-90", config, metrics, details=details)
+
+
+def test_a_better_fedavg_of_as_many_rounds_is_in_the_answer() -> None:
+    better, worse, short = (fedavg(*of) for of in ((0.97, 200), (0.5, 200), (0.97, 10)))
+    trained = sample.accuracy_records()
+
+    def answer(record: sample.Record) -> str:
+        return accuracy_sentence(Results.of([*trained, record])) or ""
+
+    assert "FedAvg with all clients" in answer(better)
+    assert "97.0 % (200 rounds, n = 1)" in answer(better)
+    assert "FedAvg" not in answer(worse)
+    assert "FedAvg" not in answer(short)
+
+
+def test_short_runs_are_tabulated_apart_and_each_row_names_its_rounds_and_seeds() -> None:
+    compared, short, _ = accuracy_tables(Results.of([*sample.accuracy_records(), fedavg(0.5, 10)]))
+    assert [row[1].detail for row in compared.rows] == ["200 rounds, n = 5"] * 2
+    assert [(row[1].text, row[1].detail) for row in short.rows] == [
+        ("FedAvg", "10 rounds, n = 1")
+    ]
+    assert short.caption.startswith("Short runs, not compared")
 
 
 def test_what_was_not_measured_is_left_out() -> None:
