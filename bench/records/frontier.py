@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from string import ascii_lowercase
 
+from bench.records.budget import reference_rounds
 from bench.records.case_name import CaseName
 from bench.records.details.accuracy import AccuracyDetails, CurvePoint
 from bench.records.details.frontier import ClientCost, FrontierDetails
@@ -57,7 +58,7 @@ class Point:
 
 
 def points_of(results: Results, panel: str) -> list[Point]:
-    """List a panel's points that may be compared: the runs with the most rounds.
+    """List a panel's points that may be compared: the runs with enough rounds.
 
     They are sorted by the least memory of their method's variants.
     """
@@ -86,7 +87,8 @@ def _of_panel(results: Results, panel: str) -> list[Record]:
 
 
 def _is_short(record: Record, results: Results) -> bool:
-    return _rounds(record) < max(map(_rounds, _of_panel(results, record.name.panel)))
+    rounds = {r.config["variant"]: _rounds(r) for r in _of_panel(results, record.name.panel)}
+    return _rounds(record) < reference_rounds(rounds)
 
 
 def _rounds(record: Record) -> int:

@@ -98,10 +98,10 @@ def scaled(metric: Metric, factor: float) -> Metric:
 
 DIRECTION = TimeFigure(metric="direction", name="time per direction", compared="per direction")
 STEP = TimeFigure(
-    metric="step", name="time per step", compared=f"per step (ZO: {DIRECTIONS} directions)"
+    metric="step", name="time per step", compared=f"per step, of {DIRECTIONS} directions with ZO"
 )
 ROUND = TimeFigure(
-    metric="round", name="time per round", compared=f"per round ({CLIENT_IMAGES} images per client)"
+    metric="round", name="time per round", compared=f"per round of {CLIENT_IMAGES} images"
 )
 UP = Figure(group="bytes", metric="up_payload", name="bytes up", write=size, compared="bytes up")
 DOWN = Figure(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench.format import percent, points
 from bench.labels import label
 from bench.paper import BATCH
+from bench.records.budget import is_compared
 from bench.records.case_name import CaseName
 from bench.records.paired import compare_on_seeds
 from bench.records.record_index import Results
@@ -20,7 +21,7 @@ from bench.report.costs import (
     pairs,
     whole_figure,
 )
-from bench.report.groups.accuracy import is_compared, sample_of
+from bench.report.groups.accuracy import sample_of
 from bench.report.groups.fit import fit_sentence
 from bench.report.opponents import PLAIN, Opponents, opponents_of
 from bench.report.table import verdict
@@ -93,9 +94,11 @@ def bytes_sentence(results: Results) -> str | None:
 
 
 def _round(up: Pair, down: Pair) -> str:
+    write = up.figure.write
     return (
-        f"Per client per round of {label(up.model)}, ZO and backprop send {up.values} and receive"
-        f" {down.values}."
+        f"Per client per round of {label(up.model)}, ZO sends {write(up.zo)} and receives"
+        f" {write(down.zo)}; backprop sends {write(up.backprop)} and receives"
+        f" {write(down.backprop)}."
     )
 
 

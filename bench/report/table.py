@@ -42,7 +42,11 @@ class Table:
 
 
 def metric_cell(
-    results: Results, case: CaseName | str, name: str, write: Callable[[float], str]
+    results: Results,
+    case: CaseName | str,
+    name: str,
+    write: Callable[[float], str],
+    resolution: float = 0.0,
 ) -> Cell:
     """Write a metric with its spread; a missing one shows its reason.
 
@@ -51,9 +55,12 @@ def metric_cell(
         case: name of the record.
         name: of the metric.
         write: turns the raw number into text.
+        resolution: as :func:`cell_of` has it.
     """
     metric = results.metric(case, name)
-    return cell_of(metric, write) if metric else Cell(MISSING, results.reason(case, name))
+    return (
+        cell_of(metric, write, resolution) if metric else Cell(MISSING, results.reason(case, name))
+    )
 
 
 def cell_of(metric: Metric, write: Callable[[float], str], resolution: float = 0.0) -> Cell:

@@ -227,18 +227,19 @@ def test_a_short_run_is_compared_with_nobody() -> None:
         frontier_record("zowarmup", "forwards", 40_960, 0.72, 8.0, rounds=80),
         frontier_record("fedkseed", "forwards", 20_480, 0.29, 1.0, rounds=30),
         frontier_record("high-res-only", "left out", 0.0, 0.55, 3.0, rounds=80),
+        frontier_record("heterofl", "backprop", 50_000, 0.6, 3.0, rounds=205),
     ]
     results = Results.of(records)
     assert [method for _, _, method in best_by_memory(*records)] == ["High-Res-Only", "ZOWarmUp"]
     compared, targets, short = frontier_tables(results)
-    assert [row[1].text for row in compared.rows] == ["High-Res-Only", "ZOWarmUp"]
+    assert [row[1].text for row in compared.rows] == ["High-Res-Only", "ZOWarmUp", "HeteroFL"]
     assert compared.rows[1][1].detail == "80 rounds, n = 1"
     assert [(row[1].text, row[1].detail) for row in short.rows] == [
         ("FedKSeed, from scratch", "30 rounds, n = 1")
     ]
     assert short.folded
     assert "not compared" in short.caption
-    assert "(No. 3)" not in {cell.detail for row in targets.rows for cell in row}
+    assert "(No. 4)" not in {cell.detail for row in targets.rows for cell in row}
 
 
 def test_a_variant_of_the_steps_is_named_with_its_method() -> None:

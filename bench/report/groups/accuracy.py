@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from bench.format import MISSING, percent, points, size
 from bench.labels import label
+from bench.records.budget import is_compared, rounds_of
 from bench.records.case_name import CaseName
 from bench.records.paired import compare_on_seeds
 from bench.records.record import Record
@@ -42,13 +43,6 @@ def accuracy_tables(results: Results) -> list[Table]:
     return [table for table in tables if table.rows]
 
 
-def is_compared(results: Results, record: Record) -> bool:
-    """Say whether a training has as many rounds as the longest of its split."""
-    split = [r for r in results.group("accuracy") if r.name.split == record.name.split]
-    rounds = [r.config.get("rounds", 0) for r in split]
-    return bool(record.config.get("rounds", 0) == max(rounds))
-
-
 def _accuracy_table(what: str, rows: tuple[tuple[Cell, ...], ...]) -> Table:
     return Table(
         caption=f"{what}: mean ± standard deviation (smallest–largest) over n seeds",
@@ -74,7 +68,7 @@ def _row(results: Results, record: Record, split: str, algorithm: str) -> tuple[
 def sample_of(record: Record) -> str:
     """Write a training's rounds and seeds."""
     seeds = record.details.get("seeds", ())
-    return f"{record.config.get('rounds', MISSING)} rounds, n = {len(seeds) or MISSING}"
+    return f"{rounds_of(record)} rounds, n = {len(seeds) or MISSING}"
 
 
 def _share_cell(results: Results, case: str, name: str) -> Cell:
@@ -134,8 +128,8 @@ SECTION = Section(
         "ZOWarmUp trains on high-resource clients up to the pivot and on all clients with ZO after"
         " it. High-Res-Only spends the same total of rounds on high-resource clients only. Both"
         " run on the same seeds, so they are compared in pairs. FedAvg with all clients is what"
-        " they could reach if every client had the memory for backprop. Only runs of equally many"
-        " rounds are compared."
+        " they could reach if every client had the memory for backprop. Runs with fewer rounds"
+        " than ZOWarmUp are not compared; HeteroFL takes as many as fit into FedAvg’s bytes."
     ),
     tables=(accuracy_tables,),
     definitions={

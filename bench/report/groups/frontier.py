@@ -89,8 +89,8 @@ def frontier_tables(results: Results) -> list[Table]:
 
 def _points_table(panel: str, points: Sequence[Point]) -> Table:
     return _table(
-        f"Every method at {title_of(panel)}, by its lowest memory, runs of {points[0].rounds}"
-        " rounds; a, b, c are variants that take the same steps. Pareto-optimal in: no other point"
+        f"Every method at {title_of(panel)}, by its lowest memory; a, b, c are variants"
+        " that take the same steps. Pareto-optimal in: no other point"
         " is at least as good in it and in accuracy",
         points,
         {name: pareto(points, costs) for name, costs in _FRONTS.items()},
@@ -178,8 +178,8 @@ SECTION = Section(
         "Every training of the accuracy section, or on a data set from files, in each variant of"
         " its steps. The budget is that of a low-resource client; the table lists what"
         " high-resource clients need. Time is that of the rounds in sequence, each as long as one"
-        " client’s work, without links. Figures are means over the n seeds, without intervals. Only"
-        " runs of equally many rounds are compared; shorter ones have a table of their own."
+        " client’s work, without links. Figures are means over the n seeds, without intervals. Runs"
+        " with fewer rounds than ZOWarmUp are not compared; they have a table of their own."
     ),
     sentences=(frontier_sentences,),
     tables=(frontier_tables,),

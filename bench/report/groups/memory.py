@@ -60,7 +60,7 @@ def _whole_set_table(results: Results) -> list[Table]:
             Cell(label(record.config["model"])),
             Cell(label(record.config["method"])),
             Cell(f"{record.config['images']} by {record.config['batch']}"),
-            metric_cell(results, record.case, memory.above, mib),
+            metric_cell(results, record.case, memory.above, mib, memory.resolution_bytes),
             metric_cell(results, record.case, memory.whole, mib),
         )
         for record in records
@@ -104,7 +104,7 @@ def _low_memory_table(results: Results, model: str, records: dict[str, Record]) 
                 Cell(label(method)),
                 metric_cell(results, record.case, "tensor_peak_above_baseline", mib),
                 *_shares(record),
-                metric_cell(results, record.case, memory.above, mib),
+                metric_cell(results, record.case, memory.above, mib, memory.resolution_bytes),
                 metric_cell(results, record.case, memory.whole, mib),
                 _time(results, model, method),
             )

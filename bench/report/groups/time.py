@@ -107,8 +107,8 @@ def _target_tables(results: Results) -> list[Table]:
         tables.append(
             Table(
                 caption=(
-                    f"Time to an accuracy at {title_of(panel)}, s: the rounds in sequence, plain"
-                    f" steps, without links; runs of {rounds} rounds"
+                    f"Trainings at {title_of(panel)}: time to a test accuracy, s, the rounds in"
+                    f" sequence, plain steps, without links; runs of {rounds} rounds"
                 ),
                 columns=("Method", *map(percent, TARGETS)),
                 rows=rows,

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from bench.format import MIB
 from bench.labels import FURTHER_ALGORITHMS, label
+from bench.records.budget import is_compared
 from bench.records.case_name import CaseName
 from bench.records.record import Record
 from bench.records.record_index import Results
-from bench.report.groups.accuracy import is_compared
 from bench.report.plots.style import Plot, logarithmic_x, look, panel
 from bench.report.table import count_range
 

@@ -35,7 +35,7 @@ def _time_plot(results: Results, model: str) -> Plot | None:
         figure, bars = STEP, _bars(results, STEP, model, batches, list(METHODS))
     if not bars:
         return None
-    words = f"{figure.name.capitalize()} (logarithmic)"
+    words = f"{figure.name.capitalize()}, log"
     with panel(label(model), words, "") as (drawn, axes):
         _draw_times(axes, bars)
     n = count_range(metric.n for _, _, metric in bars)
@@ -43,8 +43,8 @@ def _time_plot(results: Results, model: str) -> Plot | None:
     return Plot(
         name=f"time-{model}",
         caption=(
-            f"{label(model)}, {figure.name}: median of n = {n} repeats, whiskers from the 5th to"
-            " the 95th percentile."
+            f"{label(model)}, {figure.name}, by method and batch: median of n = {n} repeats,"
+            " whiskers from the 5th to the 95th percentile."
         ),
         alt="; ".join(values),
         figure=drawn,
