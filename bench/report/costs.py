@@ -14,7 +14,7 @@ from bench.paper import BATCH, CLIENT_IMAGES, DIRECTIONS, batches_in_round, is_z
 from bench.records.case_name import CaseName, size_part
 from bench.records.record import Metric
 from bench.records.record_index import Results
-from bench.records.step_memory import step_memory
+from bench.records.step_memory import HOST, step_memory
 from bench.report.table import Cell, Table, cell_of, count_range, ratio
 
 _RATIOS = (("fedavg", "zo"), ("zo", "inference"))  # over, under
@@ -130,6 +130,19 @@ def whole_figure(results: Results) -> Figure:
     return Figure(
         group="memory", metric=metric, name="whole process", write=size, compared=compared
     )
+
+
+def memory_figures(results: Results) -> tuple[Figure, ...]:
+    """Return what a step's memory is compared by: the difference, then the totals.
+
+    On a device these are what torch allocated, weights included, and the whole process.
+    """
+    above, whole = memory_figure(results), whole_figure(results)
+    if step_memory(results) is HOST:
+        return above, whole
+    words = "allocated device memory, weights included"
+    total = replace(above, metric="device_allocated", name=words, compared=words)
+    return above, total, whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,10 +16,9 @@ from bench.report.costs import (
     UP,
     Figure,
     Pair,
-    memory_figure,
+    memory_figures,
     pair_of,
     pairs,
-    whole_figure,
 )
 from bench.report.groups.accuracy import sample_of
 from bench.report.groups.fit import fit_sentence
@@ -63,7 +62,7 @@ def _methods(opponents: Opponents) -> str:
 
 def _parts(results: Results, opponents: Opponents) -> list[str]:
     """Compare memory and time; a part names its model and batch where the one before has others."""
-    figures = (memory_figure(results), whole_figure(results), ROUND, STEP)
+    figures = (*memory_figures(results), ROUND, STEP)
     chosen = [pair for f in figures for pair in _pairs(results, f, opponents)[:1]]
     places = [(pair.model, pair.batch) for pair in chosen]
     return [

@@ -192,4 +192,5 @@ SECTION = Section(
         )
     },
     command="zobench run --only accuracy,frontier",
+    threads=1,
 )

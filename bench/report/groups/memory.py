@@ -12,12 +12,12 @@ from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.step_memory import HOST, step_memory
 from bench.report.costs import ROUND, Figure, memory_figure, step_table
+from bench.report.device_terms import device_tables
 from bench.report.section import Section
 from bench.report.table import Cell, Table, metric_cell
 
 # Shown folded below the device memory that a step on CUDA is compared by.
 _BESIDE_DEVICE = {
-    "device_reserved": "Peak device memory reserved by torch’s allocator, MiB",
     "peak_above_baseline": "Peak host memory above the baseline, MiB",
 }
 _CATEGORIES = ("parameter", "gradient", "activation", "activation gradient")
@@ -43,7 +43,7 @@ def memory_tables(results: Results) -> list[Table]:
         for metric, caption in (captions | folded).items()
         if any(metric in record.metrics for record in results.group("memory"))
     ]
-    return [*tables, *_whole_set_table(results)]
+    return [*tables, *device_tables(results), *_whole_set_table(results)]
 
 
 def _of(figure: Figure, metric: str) -> Figure:
