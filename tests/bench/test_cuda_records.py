@@ -135,7 +135,7 @@ def test_the_terminal_the_plot_and_the_low_memory_table_show_the_device() -> Non
     assert re.search(r"allocated device memory, batch 64 +│ +59.0 MiB │ 30.0 MiB", text)
     plot = memory_plots(RESULTS)[0]
     (axes,) = plot.figure.axes
-    assert axes.get_ylabel() == "Peak allocated device memory above baseline (MiB)"
+    assert axes.get_ylabel() == "Peak allocated device memory\nabove baseline (MiB)"
     drawn = {line.get_label(): line for line in axes.lines}
     assert max(drawn["ZO"].get_ydata()) == pytest.approx((ABOVE["zo"] or 0) / sample.MIB)
     frugal = replace(records[0], case="memory/resnet18/zo-by-8/b64")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
-from bench.boards import BOARDS, Memory, Verdict
+from bench.boards import Memory
 from bench.format import MISSING, duration, mib, percent, size
 from bench.labels import METHODS, SAME_STEP_METHODS, label
 from bench.paper import BATCH
@@ -14,10 +14,12 @@ from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.step_memory import HOST, step_memory
 from bench.report.costs import ROUND, whole_figure
+from bench.report.memories import against_memories, device_of, memories_of
 from bench.report.opponents import PLAIN, Opponents, opponents_of
 from bench.report.section import Section
 from bench.report.table import Cell, Table
 
+_Column = TypeVar("_Column", str, Cell)
 # Why a step has no peak, where memory is the reason or may be: its record's status -> words.
 _OUT_OF_MEMORY = {"does not fit": "does not fit", "killed": "was killed"}
 
@@ -52,7 +54,7 @@ def _next_to(results: Results) -> str:
 def _least(results: Results, model: str, opponents: Opponents) -> str:
     peaks = ((m, whole_figure(results).value(results, model, m, BATCH)) for m in opponents.methods)
     words = (
-        f"{label(method)}, {size(peak)} at batch {BATCH} ({_against_memories(results, peak)})"
+        f"{label(method)}, {size(peak)} at batch {BATCH} ({against_memories(results, peak)})"
         for method, peak in peaks
         if peak is not None
     )
@@ -66,7 +68,7 @@ def _peak(results: Results, model: str, method: str) -> str:
     for batch in whole.batches(results, model):
         peak = whole.value(results, model, method, batch)
         if peak is not None:
-            words = f"{size(peak)} at batch {batch} ({_against_memories(results, peak)})"
+            words = f"{size(peak)} at batch {batch} ({against_memories(results, peak)})"
             return f"{label(method)} {''.join(_why(reasons))}{words}"
         case = whole.case(model, method, batch)
         if results.record(case):
@@ -82,27 +84,8 @@ def _why(reasons: Mapping[str, Sequence[str]]) -> list[str]:
     ]
 
 
-def _against_memories(results: Results, peak_bytes: float) -> str:
-    memories = memories_of(results)
-    if not memories:
-        return "of unknown memory"
-    if step_memory(results) is not HOST:
-        return f"{percent(peak_bytes / memories[0].memory_bytes)} of its memory"
-    smallest = smallest_that_fits(memories, peak_bytes)
-    if smallest is None:
-        return f"more than {memories[-1].name}"
-    tight = smallest.verdict(peak_bytes) is Verdict.TIGHT
-    return f"fits in {smallest.name}{', tight' if tight else ''}"
-
-
-def smallest_that_fits(memories: Sequence[Memory], peak_bytes: float) -> Memory | None:
-    """Return the first memory in which a process fits."""
-    fitting = (m for m in memories if m.verdict(peak_bytes) is not Verdict.DOES_NOT_FIT)
-    return next(fitting, None)
-
-
 def _machine(results: Results) -> str:
-    device = _device(results)
+    device = device_of(results)
     memory, name = device.get("memory_bytes"), "this machine"
     if step_memory(results) is not HOST:
         accelerator = device.get("accelerator") or {}
@@ -134,12 +117,17 @@ def _board_table(results: Results, model: str, memories: Sequence[Memory]) -> Ta
     return Table(
         caption=f"{label(model)}. {memory.whole_name}, MiB, and its share of {_whose(memories)}",
         columns=(
-            *("Method, batch", "Peak", "Smallest memory", "Time per round"),
-            *(memory.name for memory in memories),
+            *("Method, batch", "Peak", *_with_reserve(memories, "Smallest memory")),
+            *("Time per round", *(memory.name for memory in memories)),
         ),
         rows=tuple(rows),
         labels=1,
     )
+
+
+def _with_reserve(memories: Sequence[Memory], column: _Column) -> tuple[_Column, ...]:
+    """Keep a column that differs from the peak only where a system needs memory too."""
+    return (column,) if memories[0].reserve_bytes else ()
 
 
 def _whose(memories: Sequence[Memory]) -> str:
@@ -161,7 +149,7 @@ def _step(
     if peak is not None:
         return (
             Cell(mib(peak)),
-            Cell(mib(peak + memories[0].reserve_bytes)),
+            *_with_reserve(memories, Cell(mib(peak + memories[0].reserve_bytes))),
             Cell(_round_time(results, model, method, batch)),
             *(_share(peak, memory) for memory in memories),
         )
@@ -170,7 +158,8 @@ def _step(
         return ()
     return (
         Cell(_OUT_OF_MEMORY[record.status], "on this machine"),
-        *[Cell(MISSING)] * (2 + len(memories)),
+        *_with_reserve(memories, Cell(MISSING)),
+        *[Cell(MISSING)] * (1 + len(memories)),
     )
 
 
@@ -181,22 +170,9 @@ def _round_time(results: Results, model: str, method: str, batch: int) -> str:
 
 
 def _share(peak_bytes: float, memory: Memory) -> Cell:
-    share = 100 * peak_bytes / (memory.memory_bytes - memory.reserve_bytes)
-    return Cell(memory.verdict(peak_bytes).value, f"{share:.0f} %")
-
-
-def memories_of(results: Results) -> Sequence[Memory]:
-    """List the memories that peaks are compared with; none for an unknown device."""
-    if step_memory(results) is HOST:
-        return BOARDS
-    accelerator = _device(results).get("accelerator") or {}
-    memory = accelerator.get("memory_bytes")
-    return [Memory(name=accelerator["name"], memory_bytes=memory)] if memory else []
-
-
-def _device(results: Results) -> Mapping[str, Any]:
-    """Return the profile of the machine that measured memory."""
-    return next(iter(results.group("memory"))).provenance.device
+    share = peak_bytes / (memory.memory_bytes - memory.reserve_bytes)
+    written = f"{100 * share:.0f} %" if share >= 0.01 else percent(share)
+    return Cell(memory.verdict(peak_bytes).value, written)
 
 
 def trial_tables(results: Results) -> list[Table]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench.format import duration
 from bench.labels import METHODS, label
-from bench.paper import BATCH
+from bench.paper import BATCH, is_zo
 from bench.records.record import Metric
 from bench.records.record_index import Results
 from bench.report.costs import ROUND, STEP, Figure
@@ -70,7 +70,7 @@ def _draw_times(axes: Axes, bars: Sequence[_Bar]) -> None:
     batches = list(dict.fromkeys(batch for batch, _, _ in bars))
     rows = [row + 0.5 * batches.index(batch) for row, (batch, _, _) in enumerate(bars)]
     for row, (_, method, metric) in zip(rows, bars, strict=True):
-        style, value = look(method), metric.value or 0.0
+        style, value = look(_kind(method)), metric.value or 0.0
         low, high, _ = whiskers(metric)
         axes.barh(row, value, height=0.7, color="white", edgecolor=style.color, hatch=style.hatch)
         axes.errorbar(
@@ -89,6 +89,11 @@ def _draw_times(axes: Axes, bars: Sequence[_Bar]) -> None:
         lambda value, _: f"{value:g} s" if value >= 1 else f"{1e3 * value:g} ms"
     )
     axes.minorticks_off()
+
+
+def _kind(method: str) -> str:
+    """Return the plain method whose look a variant has."""
+    return method if method in METHODS else "zo" if is_zo(method) else "fedavg"
 
 
 def _two_lines(method: str) -> str:
