@@ -24,6 +24,7 @@ class StepMemory:
     above: str  # metric: the peak, less what was there before the step
     whole: str  # metric: all that the process takes
     whole_name: str  # at the beginning of a caption
+    whole_short: str  # in the middle of a sentence
     resolution_bytes: int  # of the meter of `above`
 
 
@@ -33,6 +34,7 @@ HOST = StepMemory(
     above="peak_above_baseline",
     whole="peak",
     whole_name="Peak of the whole process, libraries and weights included",
+    whole_short="peak of the whole process",
     resolution_bytes=METER_ERROR_BYTES,
 )
 DEVICE = StepMemory(
@@ -41,6 +43,7 @@ DEVICE = StepMemory(
     above="device_allocated_above_baseline",
     whole="device_process",
     whole_name="Device memory of the whole process, CUDA context and weights included",
+    whole_short="device memory of the whole process",
     resolution_bytes=0,  # the allocator counts bytes
 )
 # For a driver that tells nothing of processes, as in a container or on unified memory.
@@ -48,6 +51,7 @@ ALLOCATOR = replace(
     DEVICE,
     whole="device_reserved",
     whole_name="Peak device memory that torch’s allocator held, CUDA context not counted",
+    whole_short="device memory that torch’s allocator held",
 )
 
 _TENSORS = "tensor_peak_above_baseline"

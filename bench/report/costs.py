@@ -125,10 +125,13 @@ def memory_figure(results: Results) -> Figure:
 
 def whole_figure(results: Results) -> Figure:
     """Return the peak of a step's whole process: libraries, weights and step."""
-    compared = "peak of the whole process"
-    metric = step_memory(results).whole
+    memory = step_memory(results)
     return Figure(
-        group="memory", metric=metric, name="whole process", write=size, compared=compared
+        group="memory",
+        metric=memory.whole,
+        name="whole process",
+        write=size,
+        compared=memory.whole_short,
     )
 
 

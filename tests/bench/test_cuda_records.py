@@ -113,6 +113,9 @@ def test_where_the_driver_tells_no_process_the_allocators_peak_is_named_as_that(
     said = headline(Results.of(on_a_gpu(told=False)))[0]
     assert ALLOCATOR.whole_name in said
     assert "283 MiB" in said
+    compared = headline(Results.of(on_a_gpu(told=False)))[1]
+    assert "lower device memory that torch’s allocator held (283 MiB" in compared
+    assert "whole process" not in compared
 
 
 def test_tables_show_the_device_and_fold_the_host() -> None:
