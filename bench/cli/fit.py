@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -173,11 +174,11 @@ def _show(console: Console, cells: Sequence[Cell]) -> None:
 
 
 def _table(cells: Sequence[Cell], is_tried: bool) -> Table:
-    table = Table(title=_title(cells[0]), title_justify="left")
-    table.add_column("method")
+    table = Table(title=_title(cells[0]), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("method", no_wrap=True)
     for name in ("batch", "runtime", "tensors", "eq. 4, 5", "resident", "cgroup"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("verdict")
+    table.add_column("verdict", no_wrap=True)
     if is_tried:
         table.add_column("tried: resident, cgroup")
     for cell in cells:

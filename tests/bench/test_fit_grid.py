@@ -1,4 +1,4 @@
-"""Predictions of resident memory against the measured high-water mark: 5 models, 3 methods."""
+"""Predictions against the measured high-water mark and the group's count: 5 models, 3 methods."""
 
 from __future__ import annotations
 
@@ -31,3 +31,5 @@ def test_predictions_meet_the_measured_high_water_mark(model: str) -> None:
         assert trial.resident_bytes is not None
         error = cell.predicted_bytes / trial.resident_bytes - 1
         assert MOST_OPTIMISTIC <= error <= HIGHEST, (cell.method, cell.batch, error)
+        if trial.peak_bytes is not None and cell.counted_bytes is not None:
+            assert cell.counted_bytes == pytest.approx(trial.peak_bytes, rel=HIGHEST)
