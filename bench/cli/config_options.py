@@ -58,6 +58,8 @@ def chosen_config(arguments: argparse.Namespace, **fixed: Any) -> TrainConfig:
     if arguments.split is not None:
         from zo_core.data import parse_split
 
+        if arguments.high_share != train_config().high_share:
+            raise ValueError("--split sets --high-share: leave one of them out")
         given["high_share"] = parse_split(arguments.split)
     return train_config(**(given | fixed))
 

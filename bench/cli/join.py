@@ -14,7 +14,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.cli import EXIT_DONE, EXIT_GATE, add_command, print_json, status_console, user_errors
+from bench.cli import (
+    EXIT_DONE,
+    EXIT_GATE,
+    add_command,
+    print_json,
+    refuse_unused,
+    status_console,
+    user_errors,
+)
 from bench.cli.link_options import add_link_options, port_of, security_of, topics_of
 from bench.cli.threads import checked_threads, use_threads
 from bench.suite.preflight import choose_device
@@ -26,6 +34,10 @@ EXAMPLES = """  zobench join                                          the server
   zobench join hub.example --ca ca.pem --username pi4 --password-file secret
   zobench join 192.168.1.5 --insecure --model exported  without torch, on a network of your own
 """
+_OF_THE_OTHER = {  # options that one back end alone takes
+    "torch": ("model", "session"),
+    "onnx": ("device", "high_mib", "data_dir"),
+}
 
 
 def register(commands: Any) -> None:
@@ -38,18 +50,17 @@ def register(commands: Any) -> None:
     parser.add_argument("--slot", type=int, help="the slot to ask for; default: any")
     parser.add_argument("--backend", choices=("auto", "torch", "onnx"), default="auto")
     parser.add_argument("--model", type=Path, metavar="DIR", help="what zobench export wrote")
-    parser.add_argument("--session", choices=("memory", "speed"), default="memory", help="of onnx")
+    parser.add_argument("--session", choices=("memory", "speed"), help="of onnx; default: memory")
     parser.add_argument(
         "--high-mib",
         type=float,
-        default=HIGH_MEMORY_MIB,
         help=f"memory from which this device trains by backprop too; default {HIGH_MEMORY_MIB}",
     )
     parser.add_argument(
         "--data", type=Path, metavar="NPZ", help="own data, x and y, not the slot's"
     )
     parser.add_argument("--data-dir", type=Path, help="folder of data sets that are files")
-    parser.add_argument("--device", default="cpu", help="of torch: auto, cpu (default) or cuda")
+    parser.add_argument("--device", help="of torch: auto, cpu (default) or cuda")
     parser.add_argument("--threads", type=int, help="CPU threads; default: the back end's")
     parser.add_argument(
         "--patience", type=float, default=60.0, metavar="SECONDS", help="to wait for the broker"
@@ -117,6 +128,7 @@ def _trainer(arguments: argparse.Namespace) -> tuple[Trainer, bool]:
     import psutil
 
     from zo_core.federation.protocol.trainers import (
+        HIGH_MEMORY_MIB,
         OnnxTrainer,
         TorchTrainer,
         choose_backend,
@@ -126,18 +138,22 @@ def _trainer(arguments: argparse.Namespace) -> tuple[Trainer, bool]:
     threads = checked_threads(arguments.threads)
     memory_mib = psutil.virtual_memory().total / 2**20
     backend = arguments.backend
+    high_mib = HIGH_MEMORY_MIB if arguments.high_mib is None else arguments.high_mib
     if backend == "auto":
         backend, high = choose_backend(
-            model=arguments.model, memory_mib=memory_mib, high_mib=arguments.high_mib
+            model=arguments.model, memory_mib=memory_mib, high_mib=high_mib
         )
     else:
-        high = backend == "torch" and memory_mib >= arguments.high_mib
+        refuse_unused(arguments, _OF_THE_OTHER[backend], f"on --backend {backend}")
+        high = backend == "torch" and memory_mib >= high_mib
     own = None if arguments.data is None else load_shard(arguments.data)
     if backend == "torch":
         use_threads(threads)
-        device = choose_device(arguments.device)
+        device = choose_device(arguments.device or "cpu")
         return TorchTrainer(data_dir=arguments.data_dir, device=device, own=own), high
     if arguments.model is None:
         raise ValueError("--backend onnx needs --model DIR, which zobench export writes")
-    trainer = OnnxTrainer(arguments.model, mode=arguments.session, threads=threads, own=own)
+    trainer = OnnxTrainer(
+        arguments.model, mode=arguments.session or "memory", threads=threads, own=own
+    )
     return trainer, high

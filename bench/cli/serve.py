@@ -19,6 +19,7 @@ from bench.cli import (
     MissingRequirementError,
     add_command,
     print_json,
+    refuse_unused,
     status_console,
     user_errors,
 )
@@ -40,6 +41,7 @@ EXAMPLES = """  zobench serve --clients 8 --split 50/50     a broker of its own,
   zobench serve --broker hub.example --ca ca.pem --username server --password-file secret
 """
 LOG_FILE = "round.log"
+_LISTEN = "127.0.0.1"
 _WARMUP_COHORT = 10  # of all clients, where that many are there
 
 
@@ -50,9 +52,9 @@ def register(commands: Any) -> None:
     parser.add_argument("--broker", metavar="HOST", help="default: one inside this process")
     parser.add_argument(
         "--listen",
-        default="127.0.0.1",
+        default=_LISTEN,
         metavar="ADDRESS",
-        help="of that one: where clients reach it",
+        help=f"of that one: where clients reach it; default: {_LISTEN}",
     )
     parser.add_argument(
         "--passwords", type=Path, metavar="FILE", help="of that one: amqtt's password file"
@@ -98,6 +100,9 @@ def run(arguments: argparse.Namespace) -> int:
             )
             if arguments.broker is None:
                 check_embedded(arguments)
+            else:
+                own = ["passwords"] if arguments.listen == _LISTEN else ["listen", "passwords"]
+                refuse_unused(arguments, own, "on the broker of --broker")
             store = stack.enter_context(closing(_store(arguments.dir)))
             table = stack.enter_context(RoundTable(console))
             server = _server(arguments, rules, store, table)
@@ -180,7 +185,7 @@ def _server(
 
 def _plan(arguments: argparse.Namespace, earlier: Plan | None) -> tuple[Plan, Dataset]:
     """Make the plan that was asked for, and load its data; one that was begun must be the same."""
-    from zo_core.data import load_dataset
+    from zo_core.data import load_dataset, needs_files
     from zo_core.federation.build import shard_samples
     from zo_core.federation.protocol.plan import Plan
     from zo_core.federation.protocol.serving import fresh_id
@@ -192,6 +197,8 @@ def _plan(arguments: argparse.Namespace, earlier: Plan | None) -> tuple[Plan, Da
     if cohort is None:
         cohort = min(_WARMUP_COHORT, arguments.clients)
     config = chosen_config(arguments, run_seed=seed, warmup_cohort=cohort)
+    if not needs_files(config.dataset):
+        refuse_unused(arguments, ["data_dir"], f"on {config.dataset}, which needs no files")
     dataset = load_dataset(config.dataset, data_dir=arguments.data_dir)
     samples = shard_samples(config, dataset)
     run_id = fresh_id() if earlier is None else earlier.run_id

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import devices
-from bench.cli import EXIT_INTERRUPTED, add_command, print_json, status_console, user_errors
+from bench.cli import (
+    EXIT_INTERRUPTED,
+    add_command,
+    print_json,
+    refuse_unused,
+    status_console,
+    user_errors,
+)
 from bench.cli.config_options import add_config_options, chosen_config
 from bench.cli.threads import use_threads
 from bench.cli.train_progress import describe, showing_progress, stopping_on_interrupt
@@ -32,6 +39,7 @@ EXAMPLES = """\
   zobench train --rounds 100 --pivot 40 --run-seed 3 --out my-run
   zobench train --checkpoints saved --resume        go on after an interruption
 """
+_SAVE_EVERY = 20
 
 
 def register(commands: Any) -> None:
@@ -47,7 +55,12 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--checkpoints", type=Path, metavar="DIR", help="save the run in this folder"
     )
-    parser.add_argument("--checkpoint-every", type=int, default=20, metavar="ROUNDS")
+    parser.add_argument(
+        "--checkpoint-every",
+        type=int,
+        metavar="ROUNDS",
+        help=f"rounds between two saves; default: {_SAVE_EVERY}",
+    )
     parser.add_argument(
         "--resume", action="store_true", help="go on from what --checkpoints holds, if anything"
     )
@@ -77,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
         record = training.run(
             show,
             save=_saving(training, arguments.checkpoints),
-            save_every=arguments.checkpoint_every,
+            save_every=arguments.checkpoint_every or _SAVE_EVERY,
             stop=stop,
         )
     if record.outcome == "finished" and not training.is_done:
@@ -108,10 +121,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _training(arguments: argparse.Namespace) -> Any:
     """Check all that the user chose, before anything runs."""
-    from zo_core.data import load_dataset
+    from zo_core.data import load_dataset, needs_files
     from zo_core.federation.simulation.training import Training
 
     config = chosen_config(arguments)
+    if not needs_files(config.dataset):
+        because = f"on {config.dataset}, which needs no files"
+        refuse_unused(arguments, ["data_dir", "download", "no_verify"], because)
     device = choose_device(arguments.device)
     use_threads(arguments.threads)
     dataset = load_dataset(
@@ -127,7 +143,9 @@ def _prepare_checkpoints(training: Any, arguments: argparse.Namespace) -> None:
     """Resume where that is asked for; refuse to replace a run that is not being resumed."""
     from zo_core.federation.simulation.run_checkpoint import resume_
 
-    if arguments.checkpoint_every < 1:
+    if arguments.checkpoints is None:
+        refuse_unused(arguments, ["checkpoint_every"], "without --checkpoints DIR")
+    if arguments.checkpoint_every is not None and arguments.checkpoint_every < 1:
         raise ValueError(f"checkpoint_every must be >= 1, got {arguments.checkpoint_every}")
     folder = arguments.checkpoints
     if arguments.resume and folder is None:
