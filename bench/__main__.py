@@ -34,6 +34,7 @@ from bench.cli import (
 )
 from bench.extras import missing_package
 from bench.suite.foreign_settings import drop_foreign_settings, require_assertions
+from zo_core.threads import wait_passively
 
 COMMANDS = (run, train, fit, instruct, export, devices, report, check, compare, serve, join)
 
@@ -62,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         require_assertions()
     drop_foreign_settings()
+    wait_passively()
     arguments = build_parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))

@@ -24,11 +24,11 @@ from bench.cli import (
     user_errors,
 )
 from bench.cli.link_options import add_link_options, port_of, security_of, topics_of
-from bench.cli.threads import checked_threads, use_threads
+from bench.cli.threads import add_threads_option, chosen_threads
 from bench.suite.preflight import choose_device
 
 if TYPE_CHECKING:
-    from zo_core.federation.protocol.client import Trainer
+    from zo_core.federation.protocol.trainers import OnnxTrainer, TorchTrainer
 
 EXAMPLES = """  zobench join                                          the server on this machine
   zobench join hub.example --ca ca.pem --username pi4 --password-file secret
@@ -61,7 +61,7 @@ def register(commands: Any) -> None:
     )
     parser.add_argument("--data-dir", type=Path, help="folder of data sets that are files")
     parser.add_argument("--device", help="of torch: auto, cpu (default) or cuda")
-    parser.add_argument("--threads", type=int, help="CPU threads; default: the back end's")
+    add_threads_option(parser)
     parser.add_argument(
         "--patience", type=float, default=60.0, metavar="SECONDS", help="to wait for the broker"
     )
@@ -94,6 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
     outcome = {
         "name": name,
         "slot": client.slot,
+        "threads": trainer.threads,
         "rounds": client.next_round,
         "digest": client.replica.digest().hex() if client.replica else None,
         "events": dict(client.events),
@@ -123,7 +124,7 @@ def _name(arguments: argparse.Namespace) -> str:
     return str(name)
 
 
-def _trainer(arguments: argparse.Namespace) -> tuple[Trainer, bool]:
+def _trainer(arguments: argparse.Namespace) -> tuple[TorchTrainer | OnnxTrainer, bool]:
     """Choose how this device takes part."""
     import psutil
 
@@ -135,7 +136,7 @@ def _trainer(arguments: argparse.Namespace) -> tuple[Trainer, bool]:
         load_shard,
     )
 
-    threads = checked_threads(arguments.threads)
+    threads = chosen_threads(arguments)
     memory_mib = psutil.virtual_memory().total / 2**20
     backend = arguments.backend
     high_mib = HIGH_MEMORY_MIB if arguments.high_mib is None else arguments.high_mib
@@ -148,9 +149,10 @@ def _trainer(arguments: argparse.Namespace) -> tuple[Trainer, bool]:
         high = backend == "torch" and memory_mib >= high_mib
     own = None if arguments.data is None else load_shard(arguments.data)
     if backend == "torch":
-        use_threads(threads)
         device = choose_device(arguments.device or "cpu")
-        return TorchTrainer(data_dir=arguments.data_dir, device=device, own=own), high
+        return TorchTrainer(
+            data_dir=arguments.data_dir, device=device, threads=threads, own=own
+        ), high
     if arguments.model is None:
         raise ValueError("--backend onnx needs --model DIR, which zobench export writes")
     trainer = OnnxTrainer(

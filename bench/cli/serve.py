@@ -26,7 +26,7 @@ from bench.cli import (
 from bench.cli.config_options import ComputedDefault, add_config_options, chosen_config
 from bench.cli.embedded import check_embedded, outer_address, own_address, start_embedded
 from bench.cli.link_options import add_link_options, port_of, security_of, topics_of
-from bench.cli.threads import use_threads
+from bench.cli.threads import add_threads_option, chosen_threads, describe_threads
 from zo_core.federation.mqtt.security import is_loopback
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def register(commands: Any) -> None:
         warmup_cohort=ComputedDefault(f"{_WARMUP_COHORT}, or all clients where they are fewer"),
     )
     parser.add_argument("--data-dir", type=Path, help="folder of data sets that are files")
-    parser.add_argument("--threads", type=int, help="CPU threads; default: torch's")
+    add_threads_option(parser)
     parser.set_defaults(run=run)
 
 
@@ -92,7 +92,6 @@ def run(arguments: argparse.Namespace) -> int:
     console = status_console(arguments)
     with ExitStack() as stack:
         with user_errors():
-            use_threads(arguments.threads)
             topics, security, rules = (
                 topics_of(arguments),
                 security_of(arguments),
@@ -105,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
                 refuse_unused(arguments, own, "on the broker of --broker")
             store = stack.enter_context(closing(_store(arguments.dir)))
             table = stack.enter_context(RoundTable(console))
-            server = _server(arguments, rules, store, table)
+            server, threads = _server(arguments, rules, store, table)
             table.server = server
             identity, host, outer = SERVER, arguments.broker, arguments.broker
             if host is None:
@@ -115,6 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
             link = server_link(topics, identity)
             stack.callback(link.close)
             link.open(host, port_of(arguments), security)
+        console.print(threads)
         console.print(
             f"run {server.plan.run_id:016x}, round {server.next_round} of {server.plan.rounds}, "
             f"log {arguments.dir / LOG_FILE}; broker {host}:{port_of(arguments)}, topics "
@@ -169,18 +169,26 @@ def _store(folder: Path) -> FileStore:
 
 def _server(
     arguments: argparse.Namespace, rules: Rules, store: FileStore, table: RoundTable
-) -> Server:
-    """Go on with the folder's run, or begin one there."""
+) -> tuple[Server, str]:
+    """Continue the folder's run, or begin one there; describe the threads that it computes on."""
     from zo_core.federation.build import initial_replica
-    from zo_core.federation.protocol.serving import begin, plan_of, resume
+    from zo_core.federation.protocol.serving import begin, plan_of, resume, threads_of
+    from zo_core.threads import choose_threads
 
     spool = arguments.dir / "spool"
     earlier = plan_of(store) if len(store) else None
     plan, dataset = _plan(arguments, earlier)
     replica = initial_replica(plan.config, dataset, "cpu")
+    wanted = chosen_threads(arguments)
+    if earlier is not None and wanted == "auto":
+        wanted = threads_of(store)
+    threads, trial_s = choose_threads(wanted, replica.module, dataset.train.x)
+    words = describe_threads(threads, trial_s)
     if earlier is not None:
-        return resume(rules, lambda _: replica, store, spool, on_round=table.note)
-    return begin(plan, rules, replica, store, spool, on_round=table.note)
+        server = resume(rules, lambda _: replica, store, spool, on_round=table.note)
+    else:
+        server = begin(plan, rules, replica, store, spool, threads=threads, on_round=table.note)
+    return server, words
 
 
 def _plan(arguments: argparse.Namespace, earlier: Plan | None) -> tuple[Plan, Dataset]:

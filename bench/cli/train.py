@@ -21,7 +21,7 @@ from bench.cli import (
     user_errors,
 )
 from bench.cli.config_options import add_config_options, chosen_config
-from bench.cli.threads import use_threads
+from bench.cli.threads import add_threads_option, chosen_threads, describe_threads
 from bench.cli.train_progress import describe, showing_progress, stopping_on_interrupt
 from bench.format import split_of
 from bench.records.case_name import CaseName, split_part
@@ -51,7 +51,7 @@ def register(commands: Any) -> None:
         "--no-verify", action="store_true", help="read files whose checksums differ, e.g. rebuilt"
     )
     parser.add_argument("--device", default="cpu", help="auto, cpu (default) or cuda")
-    parser.add_argument("--threads", type=int, help="CPU threads; default: torch's")
+    add_threads_option(parser)
     parser.add_argument(
         "--checkpoints", type=Path, metavar="DIR", help="save the run in this folder"
     )
@@ -81,6 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
         _prepare_checkpoints(training, arguments)
         folder = _folder(arguments.out, _case(training.config.to_json()))
     console = status_console(arguments)
+    about = training.record
+    console.print(describe_threads(about.threads, about.threads_trial_s))
     saving = arguments.checkpoints is not None
     with (
         showing_progress(console, training.schedule.rounds) as show,
@@ -129,14 +131,14 @@ def _training(arguments: argparse.Namespace) -> Any:
         because = f"on {config.dataset}, which needs no files"
         refuse_unused(arguments, ["data_dir", "download", "no_verify"], because)
     device = choose_device(arguments.device)
-    use_threads(arguments.threads)
+    threads = chosen_threads(arguments)
     dataset = load_dataset(
         config.dataset,
         data_dir=arguments.data_dir,
         download=arguments.download,
         verify=not arguments.no_verify,
     )
-    return Training(config, dataset, device=device)
+    return Training(config, dataset, device=device, threads=threads)
 
 
 def _prepare_checkpoints(training: Any, arguments: argparse.Namespace) -> None:
@@ -192,7 +194,7 @@ def _as_record(run: TrainDetails) -> Record:
         group="train",
         case_version=1,
         status="ok" if run.outcome == "finished" else run.outcome,
-        config=config,
+        config={**config, "threads": run.threads},
         metrics=training_metrics([run]),
         details=to_json(run),
         error=run.reason,

@@ -11,7 +11,7 @@ from bench.__main__ import main
 from bench.records.store import read_records
 
 QUICK = ["--rounds", "2", "--pivot", "1", "--clients", "10", "--warmup-cohort", "2"]
-QUICK += ["--zo-cohort", "10", "--eval-every", "1", "--split", "20/80"]
+QUICK += ["--zo-cohort", "10", "--eval-every", "1", "--split", "20/80", "--threads", "1"]
 
 
 @pytest.mark.parametrize(

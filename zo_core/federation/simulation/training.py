@@ -32,6 +32,7 @@ from zo_core.loss.passes import counting_passes
 from zo_core.method import ClientData, Phase, RoundContext
 from zo_core.models.statistics import collect_statistics_
 from zo_core.spsa import NonFiniteLossError
+from zo_core.threads import Threads, choose_threads
 
 Progress = Callable[[TrainingRecord], None]  # called after each round
 
@@ -43,12 +44,20 @@ class Training:
         config: how to train.
         dataset: what config.dataset names.
         device: a torch device.
+        threads: CPU threads; "auto" for the best of a trial, None for as torch has it.
 
     Raises:
         ValueError: an unknown algorithm or model, or clients that the data cannot serve.
     """
 
-    def __init__(self, config: TrainConfig, dataset: Dataset, *, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        dataset: Dataset,
+        *,
+        device: str = "cpu",
+        threads: Threads = None,
+    ) -> None:
         self.config = config
         self.schedule = Schedule(config)
         self.high = self.schedule.high
@@ -56,7 +65,10 @@ class Training:
         self.replica = initial_replica(config, dataset, device)
         self.log: RoundLog | None = None  # from the hand-over on
         self.record = TrainingRecord(config=config, high=self.high)
-        self.set_forward(*choose_forward(config, self.replica.module, self.data.client(0).x))
+        module, x = self.replica.module, self.data.client(0).x
+        record = self.record
+        record.threads, record.threads_trial_s = choose_threads(threads, module, x)
+        self.set_forward(*choose_forward(config, module, x))
         self.record.guessing = self._evaluator.guessing()
 
     def set_forward(self, mode: str, trial_s: dict[str, float]) -> None:
