@@ -21,6 +21,7 @@ from devices.peaks import SampledRss, best_peak_meter
 from devices.pool import IsolatedPool
 from devices.reading import Reading, missing
 from devices.spec import Accelerator, DeviceSpec
+from devices.temporary import remove_left_overs, temporary_folder
 from devices.traffic import Traffic, count_traffic, network_pair
 
 __all__ = [
@@ -50,8 +51,10 @@ __all__ = [
     "now_s",
     "phase",
     "read_host_memory",
+    "remove_left_overs",
     "run_isolated",
     "synchronise",
+    "temporary_folder",
     "trim",
     "why_no_limit",
 ]

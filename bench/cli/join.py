@@ -9,11 +9,11 @@ from __future__ import annotations
 import argparse
 import re
 import socket
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import devices
 from bench.cli import (
     EXIT_DONE,
     EXIT_GATE,
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
         with user_errors():
             topics, security, name = topics_of(arguments), security_of(arguments), _name(arguments)
             trainer, high = _trainer(arguments)
-            spool = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="zobench-")))
+            spool = stack.enter_context(devices.temporary_folder())
             slot = ANY_SLOT if arguments.slot is None else arguments.slot
             client = Client(trainer, high=high, slot=slot, spool=spool)
             link = client_link(topics, name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import secrets
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +102,9 @@ def run(arguments: argparse.Namespace) -> int:
             else:
                 own = ["passwords"] if arguments.listen == _LISTEN else ["listen", "passwords"]
                 refuse_unused(arguments, own, "on the broker of --broker")
-            store = stack.enter_context(closing(_store(arguments.dir)))
+            store = _store(arguments.dir)
+            stack.callback(_remove_if_unbegun, store, arguments.dir)
+            stack.callback(store.close)
             table = stack.enter_context(RoundTable(console))
             server, threads = _server(arguments, rules, store, table)
             table.server = server
@@ -165,6 +167,16 @@ def _store(folder: Path) -> FileStore:
 
     folder.mkdir(parents=True, exist_ok=True)
     return FileStore(folder / LOG_FILE)
+
+
+def _remove_if_unbegun(store: FileStore, folder: Path) -> None:
+    """Remove the log of a run that never began, as after a refused option."""
+    if len(store):
+        return
+    for name in (LOG_FILE, f"{LOG_FILE}.lock"):
+        (folder / name).unlink(missing_ok=True)
+    with suppress(OSError):  # it has other files
+        folder.rmdir()
 
 
 def _server(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
+from safetensors import SafetensorError
 
 from zo_core.federation.log import RoundLog
 from zo_core.federation.record import Evaluation, TrainingRecord
@@ -44,7 +45,25 @@ def save(training: Training, folder: Path) -> None:
     Args:
         training: between two rounds.
         folder: made where it is missing.
+
+    Raises:
+        OSError: it cannot be written; the checkpoint before it is whole.
     """
+    try:
+        _write(training, folder)
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        done = training.record.rounds_done
+        raise OSError(
+            f"the checkpoint of round {done} cannot be written to {folder} ({reason}); the one "
+            "before is whole: make room, and continue with --resume"
+        ) from error
+    finally:
+        for part in folder.glob("*.part"):
+            part.unlink()
+
+
+def _write(training: Training, folder: Path) -> None:
     from safetensors.numpy import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
