@@ -33,6 +33,7 @@ from zo_core.method import ClientData, Phase, RoundContext
 from zo_core.models.statistics import collect_statistics_
 from zo_core.payloads.core import Snapshot
 from zo_core.spsa import NonFiniteLossError
+from zo_core.threads import Threads, choose_threads
 
 Progress = Callable[[TrainingRecord], None]  # called after each round
 
@@ -46,6 +47,7 @@ class Training:
         device: a torch device.
         base: weights of a trained language model to start from, which are evaluated first; None
             for the initial weights of the run's seed.
+        threads: CPU threads; "auto" for the best of a trial, None for as torch has it.
 
     Raises:
         ValueError: an unknown algorithm or model, or clients that the data cannot serve.
@@ -58,6 +60,7 @@ class Training:
         *,
         device: str = "cpu",
         base: Snapshot | None = None,
+        threads: Threads = None,
     ) -> None:
         self.config = config
         self.schedule = Schedule(config)
@@ -67,7 +70,10 @@ class Training:
         self._evaluates_first = base is not None
         self.log: RoundLog | None = None  # from the hand-over on
         self.record = TrainingRecord(config=config, high=self.high)
-        self.set_forward(*choose_forward(config, self.replica.module, self.data.client(0).x))
+        module, x = self.replica.module, self.data.client(0).x
+        record = self.record
+        record.threads, record.threads_trial_s = choose_threads(threads, module, x)
+        self.set_forward(*choose_forward(config, module, x))
         self.record.guessing = self._evaluator.guessing()
 
     def set_forward(self, mode: str, trial_s: dict[str, float]) -> None:
