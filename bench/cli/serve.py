@@ -55,7 +55,7 @@ def register(commands: Any) -> None:
         help="of that one: where clients reach it",
     )
     parser.add_argument(
-        "--passwords", type=Path, metavar="FILE", help="of that one: amqtt's password file"
+        "--passwords", type=Path, metavar="FILE", help="of that one: a file of mosquitto_passwd"
     )
     add_link_options(parser)
     rules = parser.add_argument_group("rounds")

@@ -116,7 +116,7 @@ def run_all(
 @pytest.mark.parametrize(
     "kind",
     [
-        pytest.param("embedded", marks=needs("amqtt")),
+        "embedded",
         pytest.param("mosquitto", marks=needs("mosquitto")),
     ],
 )

@@ -40,7 +40,7 @@ PIECES = 1159  # a ViT in pieces of 64 KiB; Mosquitto queues 1,000 messages for 
 WEIGHTS = (PIECES - 1) * CHUNK_BYTES // 4
 SAMPLES = 8
 BROKERS = [
-    pytest.param("embedded", marks=needs("amqtt")),
+    "embedded",
     pytest.param("mosquitto", marks=needs("mosquitto")),
 ]
 

@@ -11,11 +11,16 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 _SHORT = struct.Struct(">H")
+MOST_BYTES = (1 << 28) - 1  # of any packet, after its fixed header
 _MOST_LENGTH_BYTES = 4  # of a packet's remaining length
 
 
 class PacketError(ValueError):
     """Bytes that are no packet of MQTT 3.1.1, or one that is too long."""
+
+
+class TooLongError(PacketError):
+    """A packet that is longer than its receiver allows."""
 
 
 class Kind(IntEnum):
@@ -101,7 +106,9 @@ class Reader:
             while (span := self._span(at)) is not None:
                 start, end = span
                 first = self._buffer[at]
-                yield Packet(first >> 4, first & 15, bytes(self._buffer[start:end]))
+                with memoryview(self._buffer) as whole:
+                    packet = Packet(first >> 4, first & 15, bytes(whole[start:end]))
+                yield packet
                 at = end
         finally:
             del self._buffer[:at]
@@ -119,7 +126,7 @@ class Reader:
         else:
             raise PacketError("a packet's length has more than 4 bytes")
         if length > self.most_bytes:
-            raise PacketError(f"a packet must have at most {self.most_bytes} bytes, got {length}")
+            raise TooLongError(f"a packet must have at most {self.most_bytes} bytes, got {length}")
         start = at + 2 + index
         return (start, start + length) if start + length <= len(buffer) else None
 
