@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -29,8 +28,6 @@ from zo_core.method import RoundContext
 from zo_core.payloads.core import DenseWeights, Payload, PayloadError
 
 pytestmark = [
-    needs("paho"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.network,
     pytest.mark.process,
 ]
@@ -63,7 +60,6 @@ def broker(kind: str, folder: Path) -> Iterator[int]:
         yield port
     finally:
         embedded.stop()
-        gc.collect()
 
 
 class Adding(StubTrainer):
