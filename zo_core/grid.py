@@ -107,30 +107,21 @@ def snap_(params: Params) -> Grid:
     return Grid(np.array(exponents, dtype=np.int32))
 
 
-def widen_(params: Parameters, grid: Grid, largest_k: Sequence[int]) -> list[str]:
+def widen_from_(
+    params: Parameters, grid: Grid, before: npt.NDArray[np.int32], largest_k: Sequence[int]
+) -> list[str]:
     """Halve the resolution of tensors that outgrew |k| <= 2^23, in place (rule 9).
+
+    Calling it again finishes what an interrupt cut, or changes nothing.
 
     Args:
         params: weights with |k| <= 2^24.
         grid: their exponents; raised by one for each tensor widened.
+        before: the exponents before the first call; a copy.
         largest_k: largest |k| of each tensor.
 
     Returns:
         Names of the tensors widened.
-    """
-    return uninterrupted(partial(widen_from_, params, grid, grid.exponents.copy(), largest_k))
-
-
-def widen_from_(
-    params: Parameters, grid: Grid, before: npt.NDArray[np.int32], largest_k: Sequence[int]
-) -> list[str]:
-    """Widen as :func:`widen_` does; calling it again finishes it, or changes nothing.
-
-    Args:
-        params: as in :func:`widen_`.
-        grid: as in :func:`widen_`.
-        before: the exponents before the first call; a copy.
-        largest_k: as in :func:`widen_`.
     """
     wide = [index for index, k in enumerate(largest_k) if k > MAX_K]
     exponents = before.copy()
