@@ -24,6 +24,7 @@ MAX_K = 1 << 23  # between rounds
 MAX_K_IN_ROUND = 1 << 24  # what fp32 holds exactly
 _BEYOND_GRID = 2.0**126  # from here on |k| = 2^24 is no fp32 number
 _BEYOND_FLOAT32 = 2.0**200
+_SAMPLED_PIECES = 8
 
 
 class GridError(ArithmeticError):
@@ -129,6 +130,46 @@ def widen_from_(
     _round(params, {index: int(exponents[index]) for index in wide})
     grid.exponents[...] = exponents
     return [params.names[index] for index in wide]
+
+
+def check_grid_size(params: Parameters, grid: Grid | None) -> None:
+    """Check that a grid has an exponent for each tensor.
+
+    Raises:
+        ValueError: it has not.
+    """
+    if grid is not None and len(grid.exponents) != len(params.arrays):
+        raise ValueError(
+            f"grid has {len(grid.exponents)} exponents, but params has {len(params.arrays)} "
+            "tensors; pass the grid that snap_ returned for this model"
+        )
+
+
+def check_grid(params: Parameters, grid: Grid | None) -> None:
+    """Check that a grid is of these weights, as far as a look at a few of them can show.
+
+    Raises:
+        ValueError: it has another number of tensors, or the weights are not on it.
+    """
+    check_grid_size(params, grid)
+    if grid is None:
+        return
+    exponents = grid.exponents.tolist()
+    for piece in params.pieces[:_SAMPLED_PIECES]:
+        e = exponents[piece.tensor_index]
+        if isinstance(piece.array, np.ndarray) and not _is_on_grid(piece.array, e):
+            raise ValueError(
+                f"parameter {params.names[piece.tensor_index]!r} holds a weight that is not a "
+                f"multiple of 2^{e} below 2^{e + 24} in float32; pass the grid that snap_ returned "
+                "for this model, and let only the engine write to the weights after that"
+            )
+
+
+def _is_on_grid(array: npt.NDArray[np.float32], e: int) -> bool:
+    """Look at a piece's first and last weight."""
+    scale = 2.0**-e
+    steps = array.item(0) * scale, array.item(-1) * scale
+    return array.itemsize == 4 and all(abs(k) <= MAX_K_IN_ROUND and k == int(k) for k in steps)
 
 
 def check_positive(name: str, value: float) -> None:

@@ -14,13 +14,13 @@ from functools import partial
 from zo_core import kernels
 from zo_core.estimators import LossFn
 from zo_core.fixed_point import FixedPointUpdate, coefficients, fixed_point
-from zo_core.grid import MAX_K, MAX_K_IN_ROUND, Grid, GridError, widen_from_
+from zo_core.grid import MAX_K, MAX_K_IN_ROUND, Grid, GridError, check_grid, widen_from_
 from zo_core.kernels.journal import Pass, ReplayStats, uninterrupted
 from zo_core.kernels.numpy_ref import OFF_GRID
 from zo_core.parameters import Parameters, Params, parameters
 from zo_core.perturbation import perturb_pass
 from zo_core.spsa import check_distribution, loss_differences, radius
-from zo_core.stream import derive_seeds
+from zo_core.stream import check_seed, derive_seeds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +112,7 @@ def update_pass(
         tau_squared=tau_squared,
         omegas=omegas,
     )
-    seeds = [seed for seed, _ in updates]
+    seeds = [check_seed(seed) for seed, _ in updates]
     if distribution == "rademacher":
         return list_pass(params, fixed_point(seeds, c), grid)
     run = perturb_pass(params, list(zip(seeds, c, strict=True)), distribution=distribution)
@@ -152,6 +152,7 @@ def list_pass(
     if grid is None:
         plain = kernels.replay_pass(params, update, None)
         return lambda: ReplayReport(zero_share=_zero_share(plain(), params), widened=())
+    check_grid(params, grid)
     check_room(params, update, grid, MAX_K if widen else MAX_K_IN_ROUND)
     before = grid.exponents.copy()
     run = kernels.replay_pass(params, update, before)
@@ -255,7 +256,12 @@ class ZOSGD:
         )
         updates = list(zip(seeds, map(float, differences), strict=True))
         apply = update_pass(
-            self.params, updates, self.lr, epsilon=self.epsilon, tau=self.tau, grid=self.grid
+            parameters(self.params),
+            updates,
+            self.lr,
+            epsilon=self.epsilon,
+            tau=self.tau,
+            grid=self.grid,
         )
         uninterrupted(partial(self._advance, apply, self.steps_taken + 1))
         return updates

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from zo_core.buffers import is_module
 from zo_core.digest import digest, frozen_state
 from zo_core.grid import Grid, snap_
 from zo_core.kernels.journal import uninterrupted
@@ -16,7 +17,6 @@ from zo_core.parameters import (
     Parameters,
     Params,
     as_numpy_if_possible,
-    is_module,
     parameters,
     size_of,
 )
@@ -218,9 +218,13 @@ class Replica:
         return () if self.shared_state is None else self.shared_state.arrays()
 
     def trained_state(self) -> list[Any]:
-        """List what training changes: weights, then buffers."""
+        """List what training changes: weights, then buffers.
+
+        Raises:
+            ValueError: the module has other parameters than when the replica was made.
+        """
         buffers = [] if self.module is None else list(self.module.buffers())
-        return [*self.params.arrays, *buffers]
+        return [*parameters(self.params).arrays, *buffers]
 
 
 def gather(arrays: Sequence[Any]) -> npt.NDArray[np.float32]:

@@ -16,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from zo_core.estimators import LossFn, estimator_named
-from zo_core.grid import Grid, check_positive
+from zo_core.grid import Grid, check_grid, check_positive
 from zo_core.kernels.journal import Pass, finish
 from zo_core.parameters import Parameters, Params, parameters
 from zo_core.perturbation import perturb_pass
+from zo_core.stream import check_seed
 
 PhaseObserver = Callable[[str], None]  # told the name of each phase as it ends
 
@@ -99,10 +100,13 @@ def loss_differences(
             that is unknown or needs more directions.
         NonFiniteLossError: a loss was not finite.
     """
-    rho = radius(epsilon, tau, grid)
+    numbered = parameters(params)
+    check_grid(numbered, grid)
     check_distribution(distribution, grid)
+    seeds = [check_seed(seed) for seed in seeds]
+    rho = radius(epsilon, tau, grid)
     estimate = estimator_named(estimator, directions=len(seeds))
-    walk = _Walk(parameters(params), distribution, observe or _ignore)
+    walk = _Walk(numbered, distribution, observe or _ignore)
     differences = np.empty(len(seeds), dtype=np.float32)
     try:
         for index, difference in enumerate(estimate(walk, loss_fn, seeds, rho)):
