@@ -7,6 +7,7 @@ order, chunking, threads or device.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,8 +20,11 @@ from zo_core.kernels.journal import Pass, ReplayStats, uninterrupted
 from zo_core.kernels.numpy_ref import OFF_GRID
 from zo_core.parameters import Parameters, Params, parameters
 from zo_core.perturbation import perturb_pass
+from zo_core.plain_mode import check_step
 from zo_core.spsa import check_distribution, loss_differences, radius
 from zo_core.stream import check_seed, derive_seeds
+
+_BEYOND_FLOAT32 = 512  # an exponent f of which no step fits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,7 @@ def apply_updates_(
         ValueError: a scalar, seed or hyper-parameter out of range, or a grid with another
             distribution.
         GridError: a weight would leave the grid (the run has diverged); no weight has changed.
+        NonFiniteWeightsError: without a grid, the step does not fit the weights' dtype; likewise.
     """
     return uninterrupted(
         update_pass(
@@ -115,6 +120,7 @@ def update_pass(
     seeds = [check_seed(seed) for seed, _ in updates]
     if distribution == "rademacher":
         return list_pass(params, fixed_point(seeds, c), grid)
+    check_step(params, math.fsum(map(abs, c)))
     run = perturb_pass(params, list(zip(seeds, c, strict=True)), distribution=distribution)
 
     def step() -> ReplayReport:
@@ -150,6 +156,7 @@ def list_pass(
         GridError: a weight would leave the grid; no step is taken then.
     """
     if grid is None:
+        check_step(params, _reach(update))
         plain = kernels.replay_pass(params, update, None)
         return lambda: ReplayReport(zero_share=_zero_share(plain(), params), widened=())
     check_grid(params, grid)
@@ -187,8 +194,13 @@ def check_room(params: Parameters, update: FixedPointUpdate, grid: Grid, start: 
 
 def _may_overflow(update: FixedPointUpdate, exponents: Sequence[int], start: int) -> bool:
     """Tell whether a weight at |k| <= start could pass 2^24; if not, the dry run is saved."""
+    return _reach(update) * 2.0 ** -min(exponents) + 1 > MAX_K_IN_ROUND - start
+
+
+def _reach(update: FixedPointUpdate) -> float:
+    """Return the most that a list can move a weight, sum |a_j| 2^f."""
     longest = int(abs(update.a.astype("int64")).sum())
-    return longest * 2.0 ** (update.f - min(exponents)) + 1 > MAX_K_IN_ROUND - start
+    return math.inf if update.f > _BEYOND_FLOAT32 else math.ldexp(longest, update.f)
 
 
 def check_range(params: Parameters, stats: Sequence[ReplayStats]) -> None:

@@ -6,7 +6,7 @@ behind: writing to them would train nothing.  Looking costs microseconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,8 +34,9 @@ class Source:
         """
         state = _state(self._tensors.values())
         if state != self._state:
-            changed = zip(self._tensors, self._state, state, strict=True)
-            name = next(name for name, before, now in changed if before != now)
+            pairs = zip(self._state, state, strict=True)
+            first = next(i for i, (before, now) in enumerate(pairs) if before != now)
+            name = list(self._tensors)[first // 3]
             raise ValueError(
                 f"parameter {name!r} {_REMEDY.format('.to(), .double() or requires_grad_()')}"
             )
@@ -57,13 +58,13 @@ def _parts(module: Any) -> list[Any]:
 
 def _links(parts: Sequence[Any]) -> list[int]:
     """Identify what each part refers to; the parts and their parameters are kept alive."""
-    return [
-        id(value)
-        for part in parts
-        for links in (part._modules, part._parameters)
-        for value in links.values()
-    ]
+    links: list[int] = []
+    for part in parts:
+        links.extend(map(id, part._modules.values()))
+        links.extend(map(id, part._parameters.values()))
+    return links
 
 
-def _state(tensors: Any) -> list[tuple[Any, ...]]:
-    return [(tensor.data_ptr(), tensor.requires_grad, tensor.dtype) for tensor in tensors]
+def _state(tensors: Iterable[Any]) -> list[Any]:
+    """List address, requires_grad and dtype of each, flat: tuples would double the time."""
+    return [x for t in tensors for x in (t.data_ptr(), t.requires_grad, t.dtype)]

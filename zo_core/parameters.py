@@ -89,9 +89,7 @@ def parameters(params: Params) -> Parameters:
             params.source.check()
         return params
     named = _named(params)
-    tensors = {name: detached(name, given) for name, given in named.items()}
-    trained = _trained(params, named, tensors)
-    firsts = first_names(tensors, trained)
+    trained, firsts = _trained(named, of_module=is_module(params))
     names = tuple(name for name in trained if firsts[name] == name)
     return Parameters(
         names=names,
@@ -106,10 +104,7 @@ def tensor_numbers(module: torch.nn.Module) -> dict[str, int]:
     Raises:
         ValueError: as in :func:`parameters`.
     """
-    named = _named(module)
-    tensors = {name: detached(name, given) for name, given in named.items()}
-    trained = _trained(module, named, tensors)
-    firsts = first_names(tensors, trained)
+    trained, firsts = _trained(_named(module), of_module=True)
     numbers = {name: i for i, name in enumerate(n for n in trained if firsts[n] == n)}
     return {name: numbers[firsts[name]] for name in trained}
 
@@ -145,10 +140,10 @@ def _named(params: Any) -> dict[str, Any]:
     return {str(index): given for index, given in enumerate(params)}
 
 
-def _trained(params: Any, named: dict[str, Any], tensors: dict[str, Any]) -> dict[str, Any]:
-    """Keep what is trained: of a module what requires a gradient, of a list everything."""
-    of_module = is_module(params)
-    trained = {n: t for n, t in tensors.items() if not of_module or named[n].requires_grad}
+def _trained(named: dict[str, Any], *, of_module: bool) -> tuple[dict[str, Any], dict[str, str]]:
+    """Detach what is trained, all of a list; map each name to the first one of its memory."""
+    frozen = {n: t.detach() for n, t in named.items() if of_module and not t.requires_grad}
+    trained = {n: detached(n, t) for n, t in named.items() if n not in frozen}
     if not trained:
         raise ValueError(
             "params has no trainable parameter; zeroth-order training needs at least one "
@@ -156,7 +151,7 @@ def _trained(params: Any, named: dict[str, Any], tensors: dict[str, Any]) -> dic
         )
     for name, array in trained.items():
         check_trainable(name, array)
-    return trained
+    return trained, first_names({n: trained.get(n, frozen.get(n)) for n in named}, trained)
 
 
 def _pieces(array: Any, tensor_index: int, start: int) -> Iterator[Span]:

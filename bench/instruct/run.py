@@ -17,7 +17,6 @@ from bench.records.store import replacing
 from zo_core.algorithms.baselines.fedkseed import FedKSeed
 from zo_core.algorithms.baselines.fedkseed_pro import FedKSeedPro
 from zo_core.algorithms.methods.fedavg import FedAvg
-from zo_core.algorithms.steps.averaging import NonFiniteWeightsError
 from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
 from zo_core.data import Split
 from zo_core.federation.rounds import run_round, sample_cohort
@@ -27,6 +26,7 @@ from zo_core.method import Method, RoundContext
 from zo_core.models.answers import generate, rouge_l
 from zo_core.models.lm import LanguageModel
 from zo_core.payloads.core import Payload, Snapshot
+from zo_core.plain_mode import NonFiniteWeightsError
 from zo_core.replica import Replica
 from zo_core.spsa import NonFiniteLossError
 

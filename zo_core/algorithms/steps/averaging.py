@@ -14,14 +14,11 @@ import numpy.typing as npt
 from zo_core.kernels.journal import finish
 from zo_core.method import ApplyReport, ClientData, RoundContext
 from zo_core.payloads.core import DenseWeights, Payload
+from zo_core.plain_mode import NonFiniteWeightsError
 from zo_core.replica import Replica, gather
 
 if TYPE_CHECKING:
     from zo_core.loss.module_loss import Criterion
-
-
-class NonFiniteWeightsError(ArithmeticError):
-    """A client's training diverged; its weights had been taken back before this was raised."""
 
 
 class SampleMean:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from zo_core.algorithms.registry import row_of
-from zo_core.algorithms.steps.averaging import NonFiniteWeightsError
 from zo_core.config import TrainConfig
 from zo_core.data import Dataset
 from zo_core.federation.build import (
@@ -31,6 +30,7 @@ from zo_core.loss.module_loss import micro_batches
 from zo_core.loss.passes import counting_passes
 from zo_core.method import ClientData, Phase, RoundContext
 from zo_core.models.statistics import collect_statistics_
+from zo_core.plain_mode import NonFiniteWeightsError
 from zo_core.spsa import NonFiniteLossError
 
 Progress = Callable[[TrainingRecord], None]  # called after each round
