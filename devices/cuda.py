@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from devices.cuda_driver import Driver, NotToldError, TorchDriver
+from devices.cuda_driver import Driver, TorchDriver
+from devices.nvml import NotToldError
 from devices.reading import Reading, missing, to_plain
 
 _RUNNING = "the region has not ended"

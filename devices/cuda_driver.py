@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Protocol
 
 import psutil
 
 from devices.files import read_text
+from devices.nvml import open_gpu
 from devices.spec import Accelerator
-
-
-class NotToldError(Exception):
-    """The driver does not tell a figure; the message says why."""
 
 
 class Driver(Protocol):
@@ -94,39 +90,11 @@ class TorchDriver:
 
     def process_bytes(self) -> int:
         """Return what NVML charges this process with."""
-        try:
-            import pynvml
-        except ModuleNotFoundError:
-            raise NotToldError("nvidia-ml-py is not installed (extra: bench)") from None
-        try:
-            pynvml.nvmlInit()
-            handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{self._properties.uuid}")
-            processes = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
-        except pynvml.NVMLError as error:
-            raise NotToldError(f"NVML: {error}") from None
-        return own_process_bytes({each.pid: each.usedGpuMemory for each in processes})
+        return open_gpu(f"GPU-{self._properties.uuid}").process_bytes()
 
     def available_bytes(self) -> int:
         """Return MemAvailable."""
         return int(psutil.virtual_memory().available)
-
-
-def own_process_bytes(used_by_pid: dict[int, int | None]) -> int:
-    """Return this process's share of NVML's list.
-
-    Raises:
-        NotToldError: It is not in the list, or without a figure.
-    """
-    pid = os.getpid()
-    if pid not in used_by_pid:
-        raise NotToldError(
-            f"NVML lists {len(used_by_pid)} processes and not this one: in a container it tells "
-            "the host's process numbers"
-        )
-    used = used_by_pid[pid]
-    if used is None:
-        raise NotToldError("NVML lists this process without a figure")
-    return used
 
 
 def driver_version(root: Path) -> str | None:

@@ -16,12 +16,12 @@ import re
 import sys
 from typing import Any
 
-from devices.allocator import is_replaced
+from devices.allocator import MallInfo2, is_replaced
 from devices.reading import Reading, missing
 
 ONE_ARENA = {"MALLOC_ARENA_MAX": "1"}
 
-_METHOD = "malloc_info, free in secondary arenas"
+_METHOD = "malloc_info's free heap of threads, plus mallinfo2's untrimmed top"
 # Each arena of malloc_info's report; number 0 is the first thread's, which is trimmed whole.
 _ARENA = re.compile(r'<heap nr="(\d+)">.*?<total type="rest" count="\d+" size="(\d+)"/>', re.DOTALL)
 
@@ -48,18 +48,26 @@ def untrimmed_bytes() -> Reading:
     """Return how much freed heap `trim` can't give back: a peak may read low by that much.
 
     Returns:
-        An upper bound in bytes; None on C libraries and under allocators other than glibc.
+        An upper bound in bytes; None on C libraries and under allocators other than glibc. The
+        first thread's top counts too: glibc can't trim it with glibc.malloc.hugetlb=2.
     """
     libc = None if is_replaced() else _glibc()
     if libc is None:
         return missing("byte", "only glibc tells its arenas", method=_METHOD)
     free = sum_secondary_arenas(_malloc_info(libc))
-    return Reading(value=free, unit="byte", method=_METHOD)
+    return Reading(value=free + _top_bytes(libc), unit="byte", method=_METHOD)
 
 
 def sum_secondary_arenas(report: str) -> int:
     """Return the free bytes of all arenas but the first in a malloc_info report."""
     return sum(int(size) for number, size in _ARENA.findall(report) if number != "0")
+
+
+def _top_bytes(libc: Any) -> int:
+    if not hasattr(libc, "mallinfo2"):  # glibc before 2.33 has no such setting either
+        return 0
+    libc.mallinfo2.restype = MallInfo2
+    return int(libc.mallinfo2().keepcost)
 
 
 @functools.cache

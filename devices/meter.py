@@ -15,6 +15,7 @@ from devices.peaks import PeakMeter, best_peak_meter
 from devices.reading import Reading, missing, to_plain
 
 _RUNNING = "the region has not ended"
+_HIDDEN_BYTES = 1 << 20  # freed heap that may hide more than this makes a peak untrue
 
 
 class EnergyMeter(Protocol):
@@ -41,7 +42,7 @@ class Measurement:
         baseline_bytes: Resident memory just before the region, after a trim.
         peak_bytes: Largest memory in the region.
         peak_above_baseline_bytes: peak_bytes - baseline_bytes; None where freed memory stays
-            resident, or where the peak reads below the baseline.
+            resident (more than 1 MiB of it), or where the peak reads below the baseline.
         seconds: Wall time of the region, synchronised with the accelerator.
         joules: Energy of the region.
         major_faults: Page faults in the region that read from a disk.
@@ -143,7 +144,7 @@ def _end(region: Measurement, elapsed_s: float) -> None:
     region.swap_bytes = _reported(after.swap_bytes, "byte", "VmSwap")
     region.swapped_by = swapped_by(region.before, after)
     region.peak_bytes = _marked(region.peak_bytes, region.swapped_by)
-    region.peak_above_baseline_bytes = _above(region.peak_bytes, region.baseline_bytes)
+    region.peak_above_baseline_bytes = _above(region)
 
 
 def swapped_by(before: HostMemory, after: HostMemory) -> tuple[str, ...]:
@@ -161,17 +162,29 @@ def _marked(peak: Reading, swaps: tuple[str, ...]) -> Reading:
     return replace(peak, method=f"{peak.method}, swapped ({' and '.join(swaps)} grew)")
 
 
-def _above(peak: Reading, baseline: Reading) -> Reading:
+def _above(region: Measurement) -> Reading:
+    peak, baseline = region.peak_bytes, region.baseline_bytes
     method = f"{peak.method}, minus {baseline.method}"
     if peak.value is None or baseline.value is None:
         return peak if peak.value is None else baseline
-    if (reason := why_freed_memory_stays()) is not None:
+    reason = why_freed_memory_stays() or _why_hidden(region.untrimmed_bytes)
+    if reason is not None:
         return missing("byte", reason, method=method)
     above = peak.value - baseline.value
     if above < 0:
         reason = f"the peak reads {-above} bytes below the baseline, which cannot be"
         return missing("byte", reason, method=method)
     return Reading(value=above, unit="byte", method=method)
+
+
+def _why_hidden(untrimmed: Reading) -> str | None:
+    free = untrimmed.value or 0
+    if free <= _HIDDEN_BYTES:
+        return None
+    return (
+        f"{free / 2**20:.1f} MiB of freed heap could not be given back and may hide what the "
+        "region takes; start with MALLOC_ARENA_MAX=1 and no GLIBC_TUNABLES, or by run_isolated"
+    )
 
 
 def _faults(before: HostMemory, after: HostMemory) -> Reading:

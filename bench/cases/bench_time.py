@@ -17,7 +17,7 @@ from bench.suite.suite import Suite
 from bench.workloads.low_memory_steps import FRUGAL_METHODS
 from bench.workloads.steps import STEP_METHODS, make_step
 from bench.workloads.timing import time_once
-from devices.energy import NoEnergy
+from devices.energy import NoEnergy, shortest_region_s
 
 _TIMED_S = 2.0  # of short steps, so that what disturbs some of them does not disturb all
 _MOST_REPEATS = 30
@@ -56,7 +56,8 @@ def step_energy(step: Callable[[], object], step_s: float) -> Metric:
         step_s: about how long it takes, in seconds.
     """
     meter = devices.energy_meter()
-    repeats = 0 if isinstance(meter, NoEnergy) else math.ceil(_ENERGY_REGION_S / step_s)
+    region_s = max(_ENERGY_REGION_S, 1.2 * shortest_region_s(meter))
+    repeats = 0 if isinstance(meter, NoEnergy) else math.ceil(region_s / step_s)
     meter.start()
     for _ in range(repeats):
         step()

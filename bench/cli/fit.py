@@ -101,7 +101,8 @@ def _chosen(arguments: argparse.Namespace) -> tuple[list[Target], list[str], lis
         raise ValueError("--input-shape is the shape of --model's input: add --model")
     models = list(GRID_MODELS)
     if arguments.model is not None:
-        models = [check_model(with_input_shape(arguments.model, arguments.input_shape))]
+        methods = STEP_METHODS if arguments.measure else ()
+        models = [check_model(with_input_shape(arguments.model, arguments.input_shape), methods)]
     if arguments.images is not None and arguments.images < 1:
         raise ValueError(f"--images must be >= 1, got {arguments.images}")
     return [find_target(arguments.device)], models, _parse_batches(arguments.batches)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 import devices
@@ -69,7 +69,7 @@ def _result(cell: Cell, device: str, **fields: Any) -> CellResult:
     made_by = {
         "commit": commit,
         "dirty": dirty,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "host": platform.node(),
         "device": device,
     }

@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from devices import Accelerator, measure_device
-from devices.cuda_driver import NotToldError, TorchDriver, driver_version, own_process_bytes
+from devices.cuda_driver import TorchDriver, driver_version
+from devices.nvml import NotToldError, own_process_bytes
 
 KIB, MIB = 1 << 10, 1 << 20
 GB10_AVAILABLE = 118_566_368 * KIB

@@ -231,14 +231,14 @@ def test_a_sensor_chip_without_a_name_is_passed_over(tmp_path: Path) -> None:
     build(tmp_path)
     (tmp_path / "sys/class/hwmon/hwmon1/name").unlink()
 
-    assert list(find_rails(tmp_path)) == ["VDD_IN"]
+    assert list(find_rails(tmp_path)) == ["VIN"]
 
 
 def test_a_sensor_that_stops_answering_gives_no_energy(tmp_path: Path) -> None:
     build(tmp_path)
     meter = energy_meter(tmp_path)
     meter.start()
-    (tmp_path / "sys/class/hwmon/hwmon0/curr1_input").write_text("")
+    (tmp_path / "sys/class/hwmon/hwmon3/power1_input").write_text("")
 
     reading = meter.stop()
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from zo_core.loss.items import DataError, require_items
+
 if TYPE_CHECKING:  # who only asks which slots have resources needs no torch
     import torch
 
@@ -70,6 +72,15 @@ class Dataset:
     test: Split
     num_classes: int  # labels are 0 .. num_classes - 1
 
+    def __post_init__(self) -> None:
+        for split, name in ((self.train, "training"), (self.test, "test")):
+            require_items(
+                *(split.x, split.y),
+                num_classes=self.num_classes,
+                where=f"the {name} split of {self.name}",
+                shape=tuple(self.train.x.shape[1:]),
+            )
+
 
 LabelledImages = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 
@@ -79,7 +90,7 @@ def standardised(
     train: LabelledImages,
     test: LabelledImages,
     *,
-    num_classes: int | None = None,
+    num_classes: int,
     keep_bytes: bool = False,
 ) -> Dataset:
     """Scale integer images to mean 0 and standard deviation 1 of each training channel.
@@ -91,15 +102,19 @@ def standardised(
         name: the data set's name.
         train: images (items, channels, height, width) and labels (items,).
         test: likewise; scaled by the training split's statistics.
-        num_classes: None for what the largest training label says.
+        num_classes: labels are 0 .. num_classes - 1.
         keep_bytes: leave the training images bytes, a quarter of the memory; they are scaled as
             they are handed out, to the same bits.
 
     Returns:
         The data set.
+
+    Raises:
+        DataError: images or labels that cannot be trained on, see :mod:`zo_core.loss.items`.
     """
     import torch
 
+    _require_contrast(name, train[0])
     scaling = channel_scaling(train[0])
     splits = [
         Split(x=torch.from_numpy(images), y=torch.from_numpy(labels), scaling=scaling)
@@ -109,8 +124,19 @@ def standardised(
         name=name,
         train=splits[0] if keep_bytes else splits[0].scaled(),
         test=splits[1].scaled(),
-        num_classes=num_classes or int(train[1].max()) + 1,
+        num_classes=num_classes,
     )
+
+
+def _require_contrast(name: str, images: npt.NDArray[np.uint8]) -> None:
+    """Refuse a channel of one grey level: to scale it would be to divide by 0."""
+    for channel in range(images.shape[1]):
+        level = images[:, channel].max(initial=0)
+        if images[:, channel].min(initial=255) >= level:
+            raise DataError(
+                f"channel {channel} of {name} is {level} in all training images: there is nothing "
+                "to learn from it, and it cannot be scaled; leave the channel out"
+            )
 
 
 def channel_scaling(images: npt.NDArray[np.uint8]) -> Scaling:

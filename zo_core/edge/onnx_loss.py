@@ -26,6 +26,7 @@ from zo_core.edge.manifest import (
     ExportedModelError,
     Manifest,
 )
+from zo_core.loss.items import DataError, require_items
 from zo_core.parameters import as_numpy_if_possible
 
 _M_MMAP_THRESHOLD, _BLOCK_BYTES = -3, 1 << 16  # of mallopt
@@ -147,18 +148,14 @@ class OnnxForward:
     ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Refuse what the graph would misread: it is given bare addresses."""
         wanted = self._manifest
-        if x.shape[1:] != wanted.input_shape or x.dtype != wanted.input_dtype or not len(x):
-            raise ValueError(
-                f"x must be {wanted.input_dtype} of shape (items, "
-                f"{', '.join(map(str, wanted.input_shape))}) with an item at least, got {x.dtype} "
-                f"of shape {x.shape}; export the model for such inputs"
+        require_items(
+            x, y, num_classes=wanted.num_classes, shape=wanted.input_shape, where="a batch"
+        )
+        if x.dtype != wanted.input_dtype:
+            raise DataError(
+                f"a batch must be {wanted.input_dtype}, got {x.dtype}; export the model for such "
+                "inputs, or convert them"
             )
-        if y.shape != (len(x),) or y.dtype != np.int64:
-            raise ValueError(
-                f"y must be int64 of shape ({len(x)},), got {y.dtype} of shape {y.shape}"
-            )
-        if y.min() < 0 or y.max() >= wanted.num_classes:
-            raise ValueError(f"y must be in [0, {wanted.num_classes}), got {y.min()} to {y.max()}")
         return np.ascontiguousarray(x), np.ascontiguousarray(y)
 
 
