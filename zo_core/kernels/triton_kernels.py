@@ -133,9 +133,7 @@ def replay(
         j = n * 0
         while j < n:
             step = tl.load(a + j)
-            minus = negative(
-                block, tensor, tl.load(keys + 2 * j), tl.load(keys + 2 * j + 1), SPAN
-            )
+            minus = negative(block, tensor, tl.load(keys + 2 * j), tl.load(keys + 2 * j + 1), SPAN)
             s += tl.where(minus, -step, step)
             j += 1
         if GRID:

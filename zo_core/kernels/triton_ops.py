@@ -1,6 +1,6 @@
 """The kernels in Triton for float32 weights on CUDA devices: one launch for all of a model.
 
-All of a model's tensors take one launch: a program works on some neighbouring tiles of one.  It finds its row of the table (address,
+A program works on some neighbouring tiles of one tensor.  It finds its row of the table (address,
 size, place in the stream) by its number, so that a launch is not tied to a tensor.  The arithmetic
 is integer or exact by construction wherever contraction into FMA could change a bit.
 
