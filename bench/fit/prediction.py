@@ -119,9 +119,10 @@ def _on_meta(loaded: LoadedModel, method: str, batch: int, images: int | None) -
 def _move_to_meta(module: torch.nn.Module) -> None:
     """Move a module to the meta device; parameters tied by memory stay tied there."""
     firsts = _first_names(module)
-    layouts = {name: (p.shape, p.stride()) for name, p in module.named_parameters()}
+    named = dict(module.named_parameters(remove_duplicate=False))
+    layouts = {name: (p.shape, p.stride()) for name, p in named.items()}
     module.to("meta")
-    moved = dict(module.named_parameters())
+    moved = dict(module.named_parameters(remove_duplicate=False))
     for name, first in firsts.items():
         if first != name:
             moved[name].data = moved[first].data.as_strided(*layouts[name])
@@ -131,7 +132,7 @@ def _first_names(module: torch.nn.Module) -> dict[str, str]:
     """Map each parameter's name to the first one of its memory."""
     from zo_core.shared_memory import first_names
 
-    named = dict(module.named_parameters())
+    named = dict(module.named_parameters(remove_duplicate=False))
     return first_names(named, [name for name, p in named.items() if p.requires_grad])
 
 

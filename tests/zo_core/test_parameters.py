@@ -111,7 +111,7 @@ def test_integer_and_complex_arrays_are_errors() -> None:
 def test_a_read_only_array_is_an_error() -> None:
     array = np.zeros(3, np.float32)
     array.flags.writeable = False
-    with pytest.raises(ValueError, match=r"parameter '1' is a read-only array and.*pass a writable"):
+    with pytest.raises(ValueError, match=r"'1' is a read-only array and.*pass a writable"):
         parameters([np.zeros(1, np.float32), array])
 
 
