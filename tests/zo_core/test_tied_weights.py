@@ -272,7 +272,7 @@ def test_a_prediction_counts_tied_weights_once(tied: str) -> None:
     named = dict(model.named_parameters())
     assert sum(p.numel() for name, p in named.items() if firsts[name] == name) == count
     assert prediction._bytes_of(list(model.parameters())) == 4 * count
-    prediction._move_to_meta(model)
+    prediction._make_fake(model)
     storages = {
         p.untyped_storage()._cdata: p.untyped_storage().nbytes() for p in model.parameters()
     }

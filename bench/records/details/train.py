@@ -32,6 +32,7 @@ class TrainDetails:
     down_payload_bytes: int
     handover_bytes: int
     digest: str | None  # hex, of the final state
-    verdict: str  # "converged", "did not converge" or "diverged"
+    verdict: str  # "finished", "did not converge" or "diverged"
     memory: Mapping[str, Any]  # devices.Measurement
+    scalar_noise: Mapping[str, Any] | None = None  # zo_core's ScalarNoise
     label: str | None = None  # the algorithm's name in reports; None: its registered name
