@@ -36,4 +36,5 @@ class TrainDetails:
     memory: Mapping[str, Any]  # devices.Measurement
     threads: int | None = None  # of torch on the CPU; None: as the library has it
     threads_trial_s: Mapping[str, float] = field(default_factory=dict)  # a forward, by threads
+    scalar_noise: Mapping[str, Any] | None = None  # zo_core's ScalarNoise
     label: str | None = None  # the algorithm's name in reports; None: its registered name

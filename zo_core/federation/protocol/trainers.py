@@ -81,8 +81,15 @@ class TorchTrainer:
 
     def update(self, context: RoundContext) -> Payload:
         """Compute what is sent of a round; the replica ends as it was."""
+        from zo_core.loss.precision import computing_in
+
         method = self._plan.method_at(context.round_index)
-        with self._mode.active():
+        computing = computing_in(
+            self._plan.config.precision,
+            self._client.x.device.type,
+            forwards_only=not method.trains_locally,
+        )
+        with computing, self._mode.active():
             return method.client_update(self.replica, self._client, context)
 
 
