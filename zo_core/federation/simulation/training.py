@@ -53,6 +53,7 @@ class Training:
         self.schedule = Schedule(config)
         self.high = self.schedule.high
         self.data = federated_data(config, dataset, device)
+        self.schedule.algorithm.require_items(self.data.shard_size)
         self.replica = initial_replica(config, dataset, device)
         self.log: RoundLog | None = None  # from the hand-over on
         self.record = TrainingRecord(config=config, high=self.high)
