@@ -23,7 +23,7 @@ from zo_core.loss.passes import count_passes
 from zo_core.method import ClientData, RoundContext
 from zo_core.replica import Replica
 from zo_core.spsa import NonFiniteLossError, radius
-from zo_core.stream import BLOCK, philox4x32, split_seed
+from zo_core.stream import BLOCK, philox4x32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +39,12 @@ class StackedSplitStep(SplitStep):
     ) -> npt.NDArray[np.float32]:
         """Compute the scalars of all parts at the round's weights: dL, (k, S)."""
         shards = self.parts(client, context)
+        every = np.array(self.round_seeds(context, [client.slot]), np.uint64)
+        every = every.reshape(self.splits, self.directions)
         found = np.empty((self.splits, self.directions), np.float32)
         for size in {len(part.x) for part in shards}:
             chosen = [p for p, part in enumerate(shards) if len(part.x) == size]
-            seeds = [seed for p in chosen for seed in seeds_of(p)]
+            seeds = [seed for p in chosen for seed in every[p]]
             found[chosen] = self._differences(replica, [shards[p] for p in chosen], seeds)
         if not np.isfinite(found).all():
             raise NonFiniteLossError("a difference of losses is not finite")
@@ -107,9 +109,9 @@ def directions(sizes: Sequence[int], seeds: Sequence[int]) -> npt.NDArray[np.int
     counts = [-(-size // BLOCK) for size in sizes]
     blocks = np.concatenate([np.arange(count, dtype=np.uint64) for count in counts])
     tensors = np.repeat(np.arange(len(sizes), dtype=np.uint64), counts)
-    keys: Any = np.array([split_seed(seed) for seed in seeds], np.uint64).T.repeat(blocks.size, 1)
-    n = len(seeds)
-    words = philox4x32((np.tile(blocks, n), 0, np.tile(tensors, n), 0), (keys[0], keys[1]))
+    keys, n = np.array(seeds, np.uint64).repeat(blocks.size), len(seeds)
+    key: Any = (keys & np.uint64(0xFFFFFFFF), keys >> np.uint64(32))
+    words = philox4x32((np.tile(blocks, n), 0, np.tile(tensors, n), 0), key)
     packed = np.stack(words, axis=-1).astype("<u4").view(np.uint8).reshape(len(seeds), -1)
     bits = np.unpackbits(packed, axis=1, bitorder="little")
     ends = np.cumsum(counts) * BLOCK

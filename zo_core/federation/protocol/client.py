@@ -212,6 +212,7 @@ class Client:
         """Put together a model or a catch-up."""
         model, self._silences = self._model(), 0
         most = 4 * (model.num_values + len(model.params.arrays)) + _HEADS_BYTES
+        most += plan.state_bytes(model)
         if chunk.purpose == Purpose.UPDATE or chunk.total > most:
             raise PayloadError("no client needs this body")
         if self._assembly is None or not self._assembly.is_of(chunk):

@@ -91,6 +91,11 @@ class OnnxTrainer:
         from zo_core.edge.load import load_replica
         from zo_core.edge.onnx_loss import session_settings
 
+        if plan.config.to_json().get("balanced"):
+            raise ValueError(
+                "balanced must be False for a client without torch, whose exported model has the "
+                "cross entropy in its graph; run this client with torch"
+            )
         settings = replace(session_settings(self._mode), threads=self._threads)
         self._plan, self.replica = plan, load_replica(self._folder, mode=settings)
         x, y = self._own or shard_arrays(plan, slot)
