@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from bench.replication.search import FIRST_SEED, holdout_accuracy
 from bench.replication.split_runs import Runner
-from bench.sweeps.cell import Cell, CellStore
+from bench.sweeps.cell import Cell, CellResult, CellStore
 from zo_core.algorithms import train_config
 from zo_core.data.resources import parse_split
 
@@ -146,19 +146,16 @@ def main() -> None:
             return
         result = runner.run(cell)
         store.write(result)
-        config, last = cell.config, (result.training or {"curve": [{}]})["curve"][-1]
-        print(
-            config.dataset,
-            config.rounds,
-            config.high_share,
-            config.run_seed,
-            config.options.splits,
-            config.options.zo_server_lr,
-            config.options.scalars,
-            last.get("test_accuracy"),
-            round(result.seconds or 0, 1),
-            flush=True,
-        )
+        print(_line(cell, result), flush=True)
+
+
+def _line(cell: Cell, result: CellResult) -> str:
+    fields = cell.config.to_json()
+    names = ("dataset", "rounds", "high_share", "run_seed", "splits", "zo_server_lr", "scalars")
+    shown = [f"{name} {fields[name]}" for name in names]
+    assert result.training is not None  # the runner raises where there is none
+    accuracy = result.training["curve"][-1]["test_accuracy"]
+    return f"{', '.join(shown)}: test accuracy {accuracy:.3f}, {result.seconds:.0f} s"
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ class StackedSplitStep(SplitStep):
         arrays = replica.params.arrays
 
         def loss(flat: torch.Tensor, items: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-            parts = flat.split([array.numel() for array in arrays])
+            parts = torch.split(flat, list(replica.params.sizes))
             values = {
                 n: part.view(array.shape)
                 for n, part, array in zip(names, parts, arrays, strict=True)

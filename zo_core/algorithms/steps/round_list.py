@@ -80,7 +80,8 @@ class StepState(MethodState):
             rows[start : start + window.row] = 0 if taken is None else _row(taken, window)
         if taken is None:
             return StepState(self.moment, self.steps, rows)
-        return StepState(np.float32([taken.moment]), np.float32([taken.steps]), rows)
+        moment, steps = np.array([[taken.moment], [taken.steps]], np.float32)
+        return StepState(moment, steps, rows)
 
     def list_of(self, round_index: int, window: Window) -> RoundList | None:
         """Return what was kept of one of the last H rounds; None where nobody took part."""
