@@ -25,7 +25,6 @@ from bench.cli import (
     devices,
     export,
     fit,
-    instruct,
     join,
     report,
     run,
@@ -33,8 +32,9 @@ from bench.cli import (
     train,
 )
 from bench.extras import missing_package
+from bench.suite.foreign_settings import drop_foreign_settings, require_assertions
 
-COMMANDS = (run, train, fit, instruct, export, devices, report, check, compare, serve, join)
+COMMANDS = (run, train, fit, export, devices, report, check, compare, serve, join)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -58,6 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    if argv is None:
+        require_assertions()
+    drop_foreign_settings()
     arguments = build_parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from bench.records.typed_json import from_json
 from bench.replication.stacked_losses import stacked
-from bench.sweeps.cell import Cell, CellResult
+from bench.sweeps.cell import Cell, CellResult, CellTraining
 from bench.sweeps.task import result_of
 from bench.sweeps.worker import summary
 from zo_core.algorithms.methods.zowarmup_split import SplitStep
@@ -47,7 +48,8 @@ class Runner:
         """Train a cell of zowarmup-split in this process with one thread."""
         torch.set_num_threads(1)
         started = time.perf_counter()
-        training = Training(cell.config, self._dataset(cell.config.dataset))
+        dataset = self._dataset(cell.config.dataset)
+        training = Training(cell.config, dataset)
         self._warm_up(training)
         algorithm = training.schedule.algorithm
         training.schedule.algorithm = _side_by_side(algorithm)
@@ -57,7 +59,7 @@ class Runner:
             cell,
             "cpu",
             status="ok",
-            training=summary(training),
+            training=from_json(CellTraining, summary(training, dataset)),
             seconds=time.perf_counter() - started,
         )
 

@@ -9,7 +9,7 @@ import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from bench.records.paired import PairedDifference, paired_difference
 from bench.replication.split_study import (
@@ -23,13 +23,11 @@ from bench.replication.split_study import (
     score,
     search_cells,
 )
-from bench.sweeps.cell import CellStore
+from bench.sweeps.cell import CellStore, CellTraining
 
 _BEGIN: Final = "<!-- study: generated -->\n"
 _END: Final = "\n<!-- end of study -->"
 _IN_A_ROW: Final = 3  # evaluations at or above an accuracy, for it to be reached
-
-Training = Mapping[str, Any]
 
 
 def tables(store: CellStore) -> str:
@@ -86,28 +84,29 @@ def _row(budget: Budget, method: str, split: str, store: CellStore) -> str:
     if method != PAPER and pairs:
         difference = _points(paired_difference([_final(a) - _final(b) for a, b in pairs]))
         share = _median([forwards_to(a, _final(b), budget) for a, b in pairs])
-    first = next(iter(ours.values()))
     return (
         f"| {split} | {_name(method)} | {len(ours)} | {100 * statistics.fmean(accuracies):.1f} % "
         f"| {difference} | {share} | {_scalars(budget, method, store)} "
-        f"| {first['client_peak_bytes']['low'] / 2**10:.0f} KiB |"
+        f"| {_peak(ours)} |"
     )
 
 
-def forwards_to(training: Training, accuracy: float, budget: Budget) -> float | None:
+def forwards_to(training: CellTraining, accuracy: float, budget: Budget) -> float | None:
     """Return the share of the rounds after the pivot until an accuracy is reached; None for never.
 
     Reached is the first of three evaluations in a row at or above it.
     """
     pivot, rounds = budget.base["pivot"], budget.base["rounds"]
-    curve = [point for point in training["curve"] if point["rounds_done"] > pivot]
+    curve = [point for point in training.curve if point.rounds_done > pivot]
     for at in range(len(curve) - _IN_A_ROW + 1):
-        if all(p["test_accuracy"] >= accuracy for p in curve[at : at + _IN_A_ROW]):
-            return float((curve[at]["rounds_done"] - pivot) / (rounds - pivot))
+        if all(p.test_accuracy >= accuracy for p in curve[at : at + _IN_A_ROW]):
+            return float((curve[at].rounds_done - pivot) / (rounds - pivot))
     return None
 
 
-def _trainings(budget: Budget, method: str, split: str, store: CellStore) -> dict[int, Training]:
+def _trainings(
+    budget: Budget, method: str, split: str, store: CellStore
+) -> dict[int, CellTraining]:
     chosen = choose(budget, method, store)
     if chosen is None:
         return {}
@@ -127,8 +126,14 @@ def _scalars(budget: Budget, method: str, store: CellStore) -> str:
     return f"{up} B, {50 * up:,} B"
 
 
-def _final(training: Training) -> float:
-    return float(training["curve"][-1]["test_accuracy"])
+def _peak(trainings: Mapping[int, CellTraining]) -> str:
+    peaks = next(iter(trainings.values())).client_peak_bytes or {}
+    low = peaks.get("low")
+    return "-" if low is None else f"{low / 2**10:.0f} KiB"
+
+
+def _final(training: CellTraining) -> float:
+    return training.last.test_accuracy
 
 
 def _points(difference: PairedDifference) -> str:

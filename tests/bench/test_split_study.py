@@ -67,7 +67,7 @@ def test_a_shared_warm_up_changes_nothing() -> None:
     assert alone is not None
     assert together[1] is not None
     for name in ("digest", "up_payload_bytes", "passes_by_method", "rounds_done"):
-        assert together[1][name] == alone[name]
+        assert getattr(together[1], name) == getattr(alone, name)
 
 
 def test_every_method_has_as_many_candidates() -> None:
@@ -86,10 +86,15 @@ def test_a_choice_waits_for_all_its_runs(tmp_path: Path) -> None:
 
 def test_an_accuracy_is_reached_by_three_evaluations_in_a_row() -> None:
     accuracies = [0.1, 0.9, 0.5, 0.9, 0.9, 0.9]
-    curve = [{"rounds_done": 2 + r, "test_accuracy": a} for r, a in enumerate(accuracies)]
+    run = Runner().run(compared_cells(TINY, {"splits": 1}, "10/90")[0]).training
+    assert run is not None
+    curve = tuple(
+        replace(run.last, rounds_done=2 + r, test_accuracy=a) for r, a in enumerate(accuracies)
+    )
+    run = replace(run, curve=curve)
     budget = replace(TINY, base={"pivot": 1, "rounds": 9})
-    assert forwards_to({"curve": curve}, 0.8, budget) == (5 - 1) / 8
-    assert forwards_to({"curve": curve}, 0.95, budget) is None
+    assert forwards_to(run, 0.8, budget) == (5 - 1) / 8
+    assert forwards_to(run, 0.95, budget) is None
 
 
 def test_a_page_is_filled_between_its_markers(tmp_path: Path) -> None:

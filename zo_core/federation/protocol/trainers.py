@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import zipfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from zo_core.federation.protocol.plan import Plan
+from zo_core.loss.items import DataError, as_items, as_labels, require_items
 from zo_core.method import ClientData, RoundContext
 from zo_core.payloads.core import Payload
 from zo_core.replica import Replica
@@ -51,6 +53,7 @@ class TorchTrainer:
         if self._own is not None:
             import torch
 
+            _require_fit(self._own, tuple(shard.x.shape[1:]), dataset.num_classes)
             x, y = (torch.from_numpy(part).to(self._device) for part in self._own)
             shard = Split(x=x, y=y)
         mode, _ = choose_forward(plan.config, self.replica.module, shard.x)
@@ -89,6 +92,7 @@ class OnnxTrainer:
     def join(self, plan: Plan, slot: int) -> Replica:
         """Load the model and get the slot's data."""
         from zo_core.edge.load import load_replica
+        from zo_core.edge.manifest import read_manifest
         from zo_core.edge.onnx_loss import session_settings
 
         if plan.config.to_json().get("balanced"):
@@ -98,7 +102,9 @@ class OnnxTrainer:
             )
         settings = replace(session_settings(self._mode), threads=self._threads)
         self._plan, self.replica = plan, load_replica(self._folder, mode=settings)
+        manifest = read_manifest(self._folder)
         x, y = self._own or shard_arrays(plan, slot)
+        _require_fit((x, y), manifest.input_shape, manifest.num_classes)
         self._client = ClientData(slot=slot, x=x, y=y)
         return self.replica
 
@@ -175,17 +181,23 @@ def load_shard(path: Path) -> Shard:
     """Read a device's own data: arrays ``x`` (items, ...) and ``y`` (items,) of an .npz file.
 
     Raises:
-        ValueError: the file has no such arrays, or none of its items.
+        DataError: the file has no such arrays, or they are no items with labels; what depends on
+            the run's model is checked when the run is known.
         OSError: it cannot be read.
     """
-    with np.load(path, allow_pickle=False) as arrays:
-        names: list[Any] = list(arrays.files)
-        if "x" not in names or "y" not in names:
-            raise ValueError(f"{path} must hold arrays x and y, got {', '.join(names) or 'none'}")
-        x, y = arrays["x"].astype(np.float32), arrays["y"].astype(np.int64)
-    if len(x) == 0 or y.shape != (len(x),) or not np.isfinite(x).all():
-        raise ValueError(
-            f"{path} must hold finite items x and one label y for each, got shapes {x.shape} and "
-            f"{y.shape}"
-        )
-    return x, y
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            x, y = arrays["x"], arrays["y"]
+    except (KeyError, TypeError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise DataError(
+            f"{path} must be an .npz file with arrays x and y: {error}; write it by "
+            "numpy.savez(FILE, x=x, y=y)"
+        ) from error
+    items, labels = as_items(x, str(path)), as_labels(y, str(path))
+    any_class = int(labels.max(initial=0)) + 1
+    require_items(items, labels, num_classes=any_class, where=str(path))
+    return items, labels
+
+
+def _require_fit(own: Shard, shape: tuple[int, ...], num_classes: int) -> None:
+    require_items(*own, num_classes=num_classes, shape=shape, where="this device's data")

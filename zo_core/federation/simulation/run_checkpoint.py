@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from zo_core.federation.simulation.training import Training
 
 CHECKPOINT_VERSION = 6
+_BLOCK = 1 << 20  # bytes read at once, so that a hash needs no memory of the file's size
 _INDEX = "checkpoint.json"
 
 
@@ -187,9 +188,8 @@ def _put(part: Path, path: Path) -> None:
 
 
 def _hash(path: Path) -> str:
+    state = hashlib.blake2b(digest_size=32)
     with path.open("rb") as file:
-        return hashlib.file_digest(file, _blake2b).hexdigest()
-
-
-def _blake2b() -> Any:
-    return hashlib.blake2b(digest_size=32)
+        while block := file.read(_BLOCK):
+            state.update(block)
+    return state.hexdigest()
