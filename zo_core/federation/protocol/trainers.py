@@ -117,6 +117,11 @@ class OnnxTrainer:
         """Load the model and get the slot's data."""
         from zo_core.edge.manifest import read_manifest
 
+        if plan.config.to_json().get("balanced"):
+            raise ValueError(
+                "balanced must be False for a client without torch, whose exported model has the "
+                "cross entropy in its graph; run this client with torch"
+            )
         manifest = read_manifest(self._folder)
         x, y = self._own or shard_arrays(plan, slot)
         _require_fit((x, y), manifest.input_shape, manifest.num_classes)

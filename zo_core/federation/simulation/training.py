@@ -71,6 +71,7 @@ class Training:
         self.schedule = Schedule(config)
         self.high = self.schedule.high
         self.data = federated_data(config, dataset, device)
+        self.schedule.algorithm.require_items(self.data.shard_size)
         self.replica = initial_replica(config, dataset, device, base)
         self._evaluates_first = base is not None
         self.log: RoundLog | None = None  # from the hand-over on
