@@ -29,6 +29,5 @@ done
 if [ -n "$old" ]; then
     step rounds-f4032c4 60 env PYTHONPATH="$old" python tests/gpu/round_times.py --precision inherited
 fi
-step suite 240 python -m pytest --benchmark --device cuda --scale default \
-    --benchmark-results "$out/records"
+step suite 240 python -m bench run --device cuda --scale default --out "$out/suite"
 step tests 240 python -m pytest -q -x tests/zo_core/kernels tests/devices tests/zo_core/test_precision.py
