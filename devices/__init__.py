@@ -4,7 +4,7 @@ Light to import: the standard library and psutil. torch and NVML are touched onl
 functions that say so, and never imported behind a measured process's back.
 """
 
-from devices.catalog import CATALOG, find_device
+from devices.catalog import CATALOG, find_device, system_bytes
 from devices.child import phase
 from devices.child_exit import IsolatedResult
 from devices.clock import now_s, synchronise
@@ -53,6 +53,7 @@ __all__ = [
     "read_host_memory",
     "run_isolated",
     "synchronise",
+    "system_bytes",
     "trim",
     "why_no_limit",
 ]

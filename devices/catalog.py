@@ -228,6 +228,9 @@ def _h200() -> DeviceSpec:
     )
 
 
+# What the system of each kind of machine takes: our estimates, e.g. a board without a desktop.
+_SYSTEM_BYTES = {"board": 150 * _MIB, "laptop": 2 * _GIB, "phone": 2 * _GIB}
+
 CATALOG: dict[str, DeviceSpec] = {
     "pi-zero-2": _pi_zero_2_w(),
     "pi-4-1gb": _pi_4(1),
@@ -256,3 +259,15 @@ def find_device(name: str) -> DeviceSpec:
     if name not in CATALOG:
         raise ValueError(f"name must be one of {', '.join(CATALOG)}, got {name!r}")
     return CATALOG[name]
+
+
+def system_bytes(device: DeviceSpec) -> int:
+    """Estimate the memory that a machine's operating system takes; 0 where there is no estimate.
+
+    Args:
+        device: An entry of CATALOG.
+
+    >>> system_bytes(find_device("pi-zero-2")) >> 20
+    150
+    """
+    return _SYSTEM_BYTES.get(device.kind, 0)

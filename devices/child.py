@@ -5,13 +5,17 @@ Imports the standard library only, since all that it loads is in the measured pr
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__":  # Python put this package's own folder first, with all its short names
+    sys.path[:] = [place for place in sys.path if place != __file__.rpartition("/")[0]]
+
 import contextlib
 import ctypes
 import importlib
 import json
 import os
 import signal
-import sys
 import traceback
 from pathlib import Path
 from typing import Any

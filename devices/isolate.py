@@ -150,8 +150,7 @@ def _run(
     report = folder / "report.jsonl"
     report.touch()
     (folder / "request.json").write_text(request)
-    # -P keeps this package's own folder, where child.py lies, off the child's sys.path.
-    command = [sys.executable, "-P", child.__file__, str(report)]
+    command = [sys.executable, child.__file__, str(report)]
     started = time.perf_counter()
     process = subprocess.Popen(
         command if limit is None else limit.wrap(command),
