@@ -72,8 +72,8 @@ class TrainingRecord:
         return total / self.config.clients
 
     @property
-    def verdict(self) -> Literal["converged", "did not converge", "diverged"]:
-        """Tell how the run ended: without hold-outs, one that did not diverge has converged.
+    def verdict(self) -> Literal["finished", "did not converge", "diverged"]:
+        """Report how the run ended: without hold-outs, one that did not diverge is finished.
 
         A run did not converge where its last accuracy over all hold-outs is no better than
         guessing; see :func:`zo_core.federation.simulation.evaluation.guessing_bound`.
@@ -82,7 +82,7 @@ class TrainingRecord:
             return "diverged"
         reached = self.holdout_accuracy
         if self.guessing is None or reached is None or reached > self.guessing:
-            return "converged"
+            return "finished"
         return "did not converge"
 
     @property

@@ -32,6 +32,6 @@ class TrainDetails:
     down_payload_bytes: int
     handover_bytes: int
     digest: str | None  # hex, of the final state
-    verdict: str  # "converged", "did not converge" or "diverged"
+    verdict: str  # "finished", "did not converge" or "diverged"
     memory: Mapping[str, Any]  # devices.Measurement
     label: str | None = None  # the algorithm's name in reports; None: its registered name
