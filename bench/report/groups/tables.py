@@ -7,7 +7,6 @@ from typing import Any
 from bench.format import MISSING, duration, percent, points, size
 from bench.records.details.tables import PlaceDetails, SearchDetails
 from bench.records.record_index import Results
-from bench.records.typed_json import from_json
 from bench.report.places import ReplicatedTable
 from bench.report.section import Section
 from bench.report.table import Cell, Table, interval_text
@@ -19,8 +18,8 @@ def replication_tables(results: Results) -> list[Table]:
     for record in results.group("tables"):
         if table := ReplicatedTable.of(record):
             tables += [accuracy_table(table), cost_table(table)]
-        elif record.details:
-            tables.append(search_table(from_json(SearchDetails, record.details)))
+        elif search := record.details_as(SearchDetails):
+            tables.append(search_table(search))
     return tables
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.format import MISSING, duration, percent, size, split_of
 from bench.labels import label
-from bench.records.details.train import TrainDetails
+from bench.records.details.accuracy import TrainDetails
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.typed_json import from_json
