@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ from zo_core.payloads.core import DenseWeights, Payload, RoundResult, ScalarUpda
 
 CANDIDATES = 1024  # K of FedKSeed's authors for their language models
 STEPS = 200  # theirs a round, each along another candidate at worst
-_ANY = {"run_id": 1, "round_index": 0}
+_ANY: dict[str, Any] = {"run_id": 1, "round_index": 0}
 _TENSORS = "sum of live tensor storage, seen at torch's dispatcher"
 _META = "the same, on meta tensors; weights included"
 
