@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.format import place_key
+from bench.records.case_name import place_key
 from bench.records.details.tables import PlaceDetails, TableDetails
 from bench.records.paired import PairedDifference, paired_difference
 from bench.records.record import Metric, Record
