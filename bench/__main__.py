@@ -25,7 +25,6 @@ from bench.cli import (
     devices,
     export,
     fit,
-    instruct,
     join,
     report,
     run,
@@ -35,7 +34,7 @@ from bench.cli import (
 from bench.extras import missing_package
 from bench.suite.foreign_settings import drop_foreign_settings, require_assertions
 
-COMMANDS = (run, train, fit, instruct, export, devices, report, check, compare, serve, join)
+COMMANDS = (run, train, fit, export, devices, report, check, compare, serve, join)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -9,9 +9,10 @@ from devices.child import phase
 from devices.child_exit import IsolatedResult
 from devices.clock import now_s, synchronise
 from devices.cuda import DeviceMemory, measure_device
-from devices.detect import detect, environment
+from devices.detect import detect
 from devices.energy import energy_meter
 from devices.heap import trim
+from devices.host import environment
 from devices.inventory import MeterInfo, list_meters
 from devices.isolate import run_isolated
 from devices.limits import why_no_limit

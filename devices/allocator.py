@@ -34,7 +34,7 @@ class Allocator:
 
     Args:
         library: File name of the library that defines malloc, e.g. "libc.so.6"; None where the
-            system does not tell.
+            system does not report it.
         preloads: File names of all preloaded libraries.
         removed_preloads: Allocators that `run_isolated` left out when it started this process.
     """
@@ -59,12 +59,21 @@ def find_allocator(root: Path = Path("/")) -> Allocator:
     Args:
         root: The folder that stands for the root of the file system.
     """
-    preloads = _entries(os.environ.get(_PRELOAD, "")) + _entries(read_text(root / _FOR_ALL) or "")
+    own = tuple(Path(entry).name for entry in _entries(os.environ.get(_PRELOAD, "")))
     return Allocator(
         library=_malloc_library(),
-        preloads=tuple(Path(entry).name for entry in preloads),
+        preloads=own + preloads_for_all(root),
         removed_preloads=removed_preloads(os.environ),
     )
+
+
+def preloads_for_all(root: Path = Path("/")) -> tuple[str, ...]:
+    """Return the file names of the libraries that a system preloads into every process.
+
+    Args:
+        root: The folder that stands for the root of the file system.
+    """
+    return tuple(Path(entry).name for entry in _entries(read_text(root / _FOR_ALL) or ""))
 
 
 def without_allocators(env: Mapping[str, str]) -> dict[str, str]:
@@ -141,9 +150,9 @@ class MallInfo(ctypes.Structure):
 
 
 def is_replaced() -> bool:
-    """Tell whether malloc is not the C library's: then its malloc_trim can't trim.
+    """Return whether malloc is not the C library's: then its malloc_trim can't trim.
 
-    The address of malloc does not tell: in an executable that is not position-independent, as
+    The address of malloc does not show it: in an executable that is not position-independent, as
     Debian's Python, it lies in the executable. So a block is taken, and the C library asked whether
     it counted it.
     """
@@ -173,7 +182,7 @@ def library_of(function: str) -> str | None:
         function: E.g. "malloc".
 
     Returns:
-        The name; None where there is no such function or the system does not tell.
+        The name; None where there is no such function or the system does not report it.
     """
     if sys.platform == "win32":
         return None

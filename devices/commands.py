@@ -16,9 +16,8 @@ from devices.files import read_text
 HERE = Path("/")
 # What a profile and a meter ask; none changes anything or needs root.
 COMMANDS = (
-    "uname -m",
-    "uname -r",
-    "getconf PAGESIZE",
+    "uname -a",
+    "getconf PAGE_SIZE",
     "vcgencmd get_throttled",
     "vcgencmd pmic_read_adc",
     "nvpmodel -q",

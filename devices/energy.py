@@ -22,7 +22,7 @@ from typing import Any
 
 from devices.files import find
 from devices.meter import EnergyMeter
-from devices.nvml import NotToldError
+from devices.nvml import NotReportedError
 from devices.nvml_energy import NvmlEnergy, nvml_energy
 from devices.pmic import COMMAND, read_watts
 from devices.power_log import LoggedPower
@@ -86,7 +86,7 @@ def _counters(root: Path) -> EnergyMeter:
         return ZeusEnergy(monitor)
     try:
         gpu = nvml_energy()
-    except NotToldError as error:
+    except NotReportedError as error:
         return NoEnergy(f"the GPU in use has no energy counter: {error}")
     if gpu is not None:
         return gpu

@@ -3,7 +3,7 @@
 glibc keeps freed blocks for later. `malloc_trim` gives them back, but for one thing: the top of
 a secondary arena (the heap of a thread other than the first) stays, up to 64 MiB. A process
 with MALLOC_ARENA_MAX=1 in its environment, as `run_isolated` starts it, has no such arena; in
-any other `untrimmed_bytes` tells by how much a peak may read low. Other allocators keep what they
+any other `untrimmed_bytes` bounds by how much a peak may read low. Other allocators keep what they
 please: `devices.heap_trial` tries it.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import gc
+import mmap
 import re
 import sys
 from typing import Any
@@ -24,6 +25,21 @@ ONE_ARENA = {"MALLOC_ARENA_MAX": "1"}
 _METHOD = "malloc_info's free heap of threads, plus mallinfo2's untrimmed top"
 # Each arena of malloc_info's report; number 0 is the first thread's, which is trimmed whole.
 _ARENA = re.compile(r'<heap nr="(\d+)">.*?<total type="rest" count="\d+" size="(\d+)"/>', re.DOTALL)
+
+
+def mmap_threshold_bytes(page_bytes: int | None = None) -> int:
+    """Return from which size on a block should have pages of its own, which freeing returns.
+
+    16 pages, so that rounding to whole pages adds at most a sixteenth: 64 KiB with pages of 4 KiB,
+    256 KiB with the 16 KiB of a Raspberry Pi 5.
+
+    Args:
+        page_bytes: Size of a page; None for this machine's.
+
+    >>> mmap_threshold_bytes(4096), mmap_threshold_bytes(16384)
+    (65536, 262144)
+    """
+    return 16 * (page_bytes or mmap.PAGESIZE)
 
 
 def trim() -> str:
@@ -53,7 +69,7 @@ def untrimmed_bytes() -> Reading:
     """
     libc = None if is_replaced() else _glibc()
     if libc is None:
-        return missing("byte", "only glibc tells its arenas", method=_METHOD)
+        return missing("byte", "only glibc reports its arenas", method=_METHOD)
     free = sum_secondary_arenas(_malloc_info(libc))
     return Reading(value=free + _top_bytes(libc), unit="byte", method=_METHOD)
 

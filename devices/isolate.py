@@ -77,7 +77,7 @@ def run_isolated(
         if limit is not None:
             limit.close()
     status, error = judge(ended, exceeded, timeout_s)
-    if status == "does not fit" and lower is not None:
+    if lower is not None and (status == "does not fit" or was_killed):
         status, error = "error", f"memory ran out, but {lower}"
     return IsolatedResult(
         status=status,
@@ -150,8 +150,7 @@ def _run(
     report = folder / "report.jsonl"
     report.touch()
     (folder / "request.json").write_text(request)
-    # -P keeps this package's own folder, where child.py lies, off the child's sys.path.
-    command = [sys.executable, "-P", child.__file__, str(report)]
+    command = [sys.executable, child.__file__, str(report)]
     started = time.perf_counter()
     process = subprocess.Popen(
         command if limit is None else limit.wrap(command),

@@ -1,7 +1,7 @@
 """Ask NVIDIA's management library (NVML, by the package nvidia-ml-py) about one GPU.
 
 Integrated GPUs answer little: on Jetson Orin only the name, on GB10 no memory. What NVML does not
-tell is an error with the reason, and None in the facts.
+report is an error with the reason, and None in the facts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 _NOT_INSTALLED = "nvidia-ml-py is not installed (extra: bench)"
 
 
-class NotToldError(Exception):
+class NotReportedError(Exception):
     """The driver does not report a figure; the message says why."""
 
 
@@ -53,7 +53,7 @@ class NvmlGpu:
         """Return the joules used since the driver was loaded.
 
         Raises:
-            NotToldError: The GPU has no such counter (before Volta, and integrated ones).
+            NotReportedError: The GPU has no such counter (before Volta, and integrated ones).
         """
         return float(self._ask("nvmlDeviceGetTotalEnergyConsumption")) / 1e3
 
@@ -61,7 +61,7 @@ class NvmlGpu:
         """Return the memory that NVML charges this process with.
 
         Raises:
-            NotToldError: NVML does not list this process, or without a figure.
+            NotReportedError: NVML does not list this process, or without a figure.
         """
         processes = self._ask("nvmlDeviceGetComputeRunningProcesses")
         return own_process_bytes({each.pid: each.usedGpuMemory for each in processes})
@@ -82,7 +82,7 @@ class NvmlGpu:
         )
 
     def _try(self, name: str, *arguments: Any) -> Any:
-        with contextlib.suppress(NotToldError):
+        with contextlib.suppress(NotReportedError):
             return self._ask(name, *arguments)
         return None
 
@@ -90,7 +90,7 @@ class NvmlGpu:
         try:
             return getattr(self._nvml, name)(self._handle, *arguments)
         except self._nvml.NVMLError as error:
-            raise NotToldError(f"NVML: {error}") from None
+            raise NotReportedError(f"NVML: {error}") from None
 
 
 def open_gpu(uuid: str | None = None) -> NvmlGpu:
@@ -100,36 +100,36 @@ def open_gpu(uuid: str | None = None) -> NvmlGpu:
         uuid: "GPU-..." as torch names it; None for the first GPU.
 
     Raises:
-        NotToldError: nvidia-ml-py is not installed, or there is no driver or no such GPU.
+        NotReportedError: nvidia-ml-py is not installed, or there is no driver or no such GPU.
     """
     try:
         import pynvml
     except ModuleNotFoundError:
-        raise NotToldError(_NOT_INSTALLED) from None
+        raise NotReportedError(_NOT_INSTALLED) from None
     try:
         pynvml.nvmlInit()
         if uuid is None:
             return NvmlGpu(pynvml, pynvml.nvmlDeviceGetHandleByIndex(0))
         return NvmlGpu(pynvml, pynvml.nvmlDeviceGetHandleByUUID(uuid))
     except pynvml.NVMLError as error:
-        raise NotToldError(f"NVML: {error}") from None
+        raise NotReportedError(f"NVML: {error}") from None
 
 
 def own_process_bytes(used_by_pid: Mapping[int, int | None]) -> int:
     """Return this process's share of NVML's list.
 
     Raises:
-        NotToldError: It is not in the list, or without a figure.
+        NotReportedError: It is not in the list, or without a figure.
     """
     pid = os.getpid()
     if pid not in used_by_pid:
-        raise NotToldError(
+        raise NotReportedError(
             f"NVML lists {len(used_by_pid)} processes and not this one: in a container it reports "
             "the host's process numbers"
         )
     used = used_by_pid[pid]
     if used is None:
-        raise NotToldError("NVML lists this process without a figure")
+        raise NotReportedError("NVML lists this process without a figure")
     return used
 
 

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from devices.nvml import NotToldError, NvmlGpu, open_gpu
+from devices.nvml import NotReportedError, NvmlGpu, open_gpu
 from devices.reading import Reading, missing
 
 UPDATES = 20  # in a region: an error of one update at each end is at most a tenth
@@ -53,7 +53,7 @@ class NvmlEnergy:
     def _energy_j(self) -> float | None:
         try:
             return self._gpu.energy_j()
-        except NotToldError:
+        except NotReportedError:
             return None
 
 
@@ -70,12 +70,14 @@ def find_period_s(
         sleep: Wait for some of them.
 
     Raises:
-        NotToldError: There is no counter, or it did not move often enough in a second.
+        NotReportedError: There is no counter, or it did not move often enough in a second.
     """
     started_s, last_j, moved_s = clock(), gpu.energy_j(), list[float]()
     while len(moved_s) < _CHANGES:
         if clock() - started_s > _PATIENCE_S:
-            raise NotToldError(f"the energy counter moved {len(moved_s)} times in {_PATIENCE_S} s")
+            raise NotReportedError(
+                f"the energy counter moved {len(moved_s)} times in {_PATIENCE_S} s"
+            )
         sleep(_POLL_S)
         now_j = gpu.energy_j()
         if now_j != last_j:
@@ -88,7 +90,7 @@ def nvml_energy() -> NvmlEnergy | None:
     """Return a meter for the CUDA device that this process uses; None where it uses none.
 
     Raises:
-        NotToldError: It uses one whose counter can't be read.
+        NotReportedError: It uses one whose counter can't be read.
     """
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
@@ -141,4 +142,4 @@ def _seconds(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        return datetime.fromisoformat(text).timestamp()
+        return datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text)).timestamp()  # for 3.10

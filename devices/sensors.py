@@ -38,7 +38,9 @@ def find_rapl_zones(root: Path = Path("/")) -> dict[str, Path]:
         root: The folder that stands for the root of the file system.
     """
     zones = {}
-    for zone in find(root / "sys/class/powercap", "intel-rapl:*"):
+    folder = root / "sys/class/powercap"
+    nested = find(folder, "intel-rapl/intel-rapl:*") + find(folder, "intel-rapl/*/intel-rapl:*")
+    for zone in find(folder, "intel-rapl:*") or nested:
         name = read_text(zone / "name") or ""
         # Core and uncore are parts of their package.
         if name.startswith("package") or name == "dram":

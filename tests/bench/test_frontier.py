@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sample_records as sample
+from tiny_cells import training
 
 import devices
 from bench.cases import bench_frontier
@@ -417,7 +418,7 @@ def test_finished_cells_become_a_run_and_an_unfinished_variant_is_none(
                 key=cell.key,
                 config=cell.config.to_json(),
                 status="ok",
-                training={"curve": [to_json(curve_point(1, 0.5, 1, 2))]},
+                training=training(0.5),
                 made_by={},
             )
         )

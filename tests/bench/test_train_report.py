@@ -121,7 +121,7 @@ def test_a_suites_page_names_the_suite_and_each_group_at_its_scale(scale: str) -
     ("case", "scale", "command"),
     [
         ("llm/lm-opt-125m/bytes", "laptop", "zobench run --only llm --scale laptop"),
-        ("llm/instruct", "study", "zobench instruct --out DIR"),
+        ("llm/instruct", "study", "zobench train --task instruct --out DIR"),
         ("wire/mqtt/zo", "default", "zobench run --only wire --scale default"),
         ("tables/table2", "paper", "zobench run --only tables --scale paper"),
         ("fit/grid", "fit", "zobench fit --grid --out DIR"),
@@ -142,7 +142,7 @@ def test_a_folder_of_suite_and_study_names_what_made_each() -> None:
     assert lines_of(records) == [
         "pytest --benchmark --scale laptop",
         "zobench run --only bytes --scale laptop",
-        "zobench instruct --out DIR",
+        "zobench train --task instruct --out DIR",
         "zobench run --only llm --scale laptop",
         "zobench report DIR",
     ]

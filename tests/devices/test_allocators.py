@@ -174,11 +174,11 @@ def test_settings_of_malloc_leave_the_tunables_and_others_stay() -> None:
 
 
 def test_the_profile_names_allocator_and_preloads_and_what_measured_processes_lack(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("LD_PRELOAD", "/opt/lib/libtcmalloc.so.4:libiomp5.so")
 
-    spec = detect(tmp_path)
+    spec = detect()
 
     assert spec.allocator == find_allocator().library
     assert spec.preloads == ("libtcmalloc.so.4", "libiomp5.so")

@@ -6,7 +6,7 @@ The PMIC's output is a capture under load from the tests of github.com/ml-energy
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -108,8 +108,8 @@ def test_watts_are_integrated_between_the_regions_ends(tmp_path: Path) -> None:
 
 
 def test_iso_times_are_aligned_with_this_machines_clock(tmp_path: Path) -> None:
-    start_s = datetime(2026, 11, 1, 12, tzinfo=UTC).timestamp()
-    rows = "2026-11-01T12:00:00+00:00,5\n2026-11-01T14:00:02+02:00,5\n"
+    start_s = datetime(2026, 11, 1, 12, tzinfo=timezone.utc).timestamp()
+    rows = "2026-11-01T12:00:00Z,5\n2026-11-01T14:00:02+02:00,5\n"
     assert joules(rows, tmp_path, start_s + 0.5, start_s + 1.5).value == pytest.approx(5.0)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from devices.energy import NoEnergy, energy_meter, shortest_region_s
-from devices.nvml import NotToldError, NvmlGpu, open_gpu
+from devices.nvml import NotReportedError, NvmlGpu, open_gpu
 from devices.nvml_energy import UPDATES, NvmlEnergy, find_period_s, nvml_energy
 
 MIB = 1 << 20
@@ -121,7 +121,7 @@ def test_a_region_shorter_than_20_updates_is_none_and_says_to_repeat() -> None:
 
 def test_a_counter_that_stands_still_or_is_reset_gives_no_figure() -> None:
     still = SteppingCounter(100.0, watts=250.0)
-    with pytest.raises(NotToldError, match="moved 0 times"):
+    with pytest.raises(NotReportedError, match="moved 0 times"):
         find_period_s(still.gpu(), still.clock, still.sleep)
 
     millijoules = iter([5_000, 10])
@@ -170,7 +170,7 @@ def test_orins_missing_counter_is_no_meter_and_the_reason_is_nvmls(
 
 def test_the_gpu_in_use_is_the_one_that_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     cuda_in_use(monkeypatch, "2", H100)
-    with pytest.raises(NotToldError, match="Not Found"):
+    with pytest.raises(NotReportedError, match="Not Found"):
         nvml_energy()
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=SimpleNamespace()))
     monkeypatch.delitem(sys.modules, "torch")
@@ -179,5 +179,5 @@ def test_the_gpu_in_use_is_the_one_that_is_asked(monkeypatch: pytest.MonkeyPatch
 
 def test_without_nvidia_ml_py_the_reason_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    with pytest.raises(NotToldError, match="nvidia-ml-py is not installed"):
+    with pytest.raises(NotReportedError, match="nvidia-ml-py is not installed"):
         open_gpu()

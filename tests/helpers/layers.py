@@ -27,7 +27,7 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "workloads": {"records", "models"},
         "sweeps": {"records", "workloads"},
         "replication": {"records", "sweeps"},
-        "instruct": {"records"},
+        "instruct": {"records", "sweeps"},
         "fit": {"records", "models", "workloads"},
         "suite": {"records", "models", "replication", "workloads"},
         "cases": {"records", "models", "replication", "suite", "workloads"},

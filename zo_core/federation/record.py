@@ -25,6 +25,8 @@ class Evaluation:
     down_payload_bytes: int  # cumulative, all clients, hand-over included
     item_passes: int  # cumulative, all clients; a backward counts as two forwards
     elapsed_s: float  # of training, without evaluations
+    test_loss: float | None = None  # nats per answer token; of language models
+    holdout_loss: float | None = None  # likewise, over all clients' pooled hold-outs
 
 
 @dataclass(slots=True, kw_only=True)
