@@ -26,7 +26,7 @@ CANDIDATES = 1024  # K of FedKSeed's authors for their language models
 STEPS = 200  # theirs a round, each along another candidate at worst
 _ANY = {"run_id": 1, "round_index": 0}
 _TENSORS = "sum of live tensor storage, seen at torch's dispatcher"
-_META = "the same, on meta tensors; weights included"
+_META = "the same, on fake tensors; weights included"
 
 
 def _step_cases(scale: Scale) -> list[tuple[str, str, int, int | None]]:

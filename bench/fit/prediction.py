@@ -1,8 +1,9 @@
-"""What a step will need, without having the memory: tensors counted on torch's meta device.
+"""What a step will need, without having the memory: tensors counted on torch's fake tensors.
 
-A step on meta tensors makes every tensor's shape and none of its memory, so the largest sum of live
-tensors is known for any batch in a second.  To it come the copies that a convolution makes inside
-its kernel (the dispatcher does not see them), and what a process needs before it holds a model.
+A step on fake tensors makes every tensor's shape and none of its memory, so the largest sum of live
+tensors and kernels' buffers is known for any batch in seconds
+(:mod:`bench.workloads.tensors_without_memory`).  To it comes what a process needs before it holds a
+model.
 These functions run in a fresh process; see :mod:`bench.fit.cells`.
 """
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     from bench.models.load import LoadedModel
 
-_CONVOLUTIONS = ("Conv1d", "Conv2d", "Conv3d")
-
 
 def predict_tensors(
     model: str, methods: Sequence[str], batches: Sequence[int], images: int | None
@@ -33,15 +32,14 @@ def predict_tensors(
         images: items of a whole set worked through in micro-batches; None for one batch.
 
     Returns:
-        One dict a step: "method", "batch", "bytes", "how" ("meta tensors", or "closed form" with
-        "reason" where the model does not run on meta), and "formula_bytes", the paper's closed form
+        One dict a step: "method", "batch", "bytes", "how" ("fake tensors", or "closed form" with
+        "reason" where the model does not run on them), and "formula_bytes", the paper's closed form
         over the module's counts.
     """
     from bench.models.load import load_model
 
     loaded = load_model(model)
     formulas = _ClosedForms(loaded)
-    loaded.module.to("meta")
     return [
         _predict(loaded, formulas, method, batch, images) for batch in batches for method in methods
     ]
@@ -80,59 +78,28 @@ def _predict(
     formula = formulas.of(method, batch)
     found: dict[str, Any] = {"method": method, "batch": batch, "formula_bytes": formula}
     try:
-        return found | {"bytes": _on_meta(loaded, method, batch, images), "how": "meta tensors"}
+        return found | {"bytes": _count(loaded, method, batch, images), "how": "fake tensors"}
     except (RuntimeError, NotImplementedError, TypeError) as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         return found | {"bytes": formula, "how": "closed form", "reason": reason}
 
 
-def _on_meta(loaded: LoadedModel, method: str, batch: int, images: int | None) -> int:
-    """Take one forward, or one step of backprop, on meta tensors; return the tracked peak.
-
-    A ZO step holds what its forward holds: its passes over the weights are in place.
-    """
-    import torch
-
-    from devices.tensor_memory import track_tensors
+def _count(loaded: LoadedModel, method: str, batch: int, images: int | None) -> int:
+    """Take one forward, or one step of backprop, without memory; return the tracked peak."""
+    from bench.workloads.steps import LR
+    from bench.workloads.tensors_without_memory import count_without_memory, forward_only
     from zo_core.first_order.sgd import sgd_step_
-    from zo_core.loss.module_loss import cross_entropy, evaluating
 
     module = loaded.module
-    whole_x, whole_y = (part.to("meta") for part in loaded.batch(images or batch))
-    x, y = whole_x[:batch], whole_y[:batch]
-    existing = [*module.buffers(), whole_x, whole_y]
-    copies = _stand_in_for_copies(module)
-    try:
-        with track_tensors(parameters=module.parameters(), existing=existing) as tracker:
-            if method == "fedavg":
-                module.train()
-                sgd_step_(module, x, y, lr=1e-3)
-            else:
-                with torch.inference_mode(), evaluating(module):
-                    cross_entropy(module(x), y).sum(dtype=torch.float64)
-    finally:
-        for hook in copies:
-            hook.remove()
-    return tracker.result().peak_bytes
 
+    def step(whole_x: torch.Tensor, whole_y: torch.Tensor) -> None:
+        x, y = whole_x[:batch], whole_y[:batch]
+        if method != "fedavg":
+            return forward_only(module, x, y)
+        module.train()
+        return sgd_step_(module, x, y, lr=LR)
 
-def _stand_in_for_copies(module: torch.nn.Module) -> list[Any]:
-    """Have each convolution hold a copy of its input and weight while its output is made.
-
-    oneDNN computes in a blocked layout: input, weight and output are reordered into buffers of
-    their own, of which the input's and the weight's are there beside the plain output.
-    """
-    import torch
-
-    def copy(layer: torch.nn.Module, inputs: tuple[torch.Tensor, ...], _: torch.Tensor) -> None:
-        for tensor in (inputs[0], layer.weight):
-            torch.empty_like(tensor)  # type: ignore[arg-type]
-
-    return [
-        layer.register_forward_hook(copy)
-        for layer in module.modules()
-        if type(layer).__name__ in _CONVOLUTIONS
-    ]
+    return count_without_memory(module, loaded.batch(images or batch), step).with_buffers_bytes
 
 
 class _ClosedForms:

@@ -44,7 +44,7 @@ def cell(predicted: int, limit: int, status: str | None) -> Cell:
         images=None,
         tensors_bytes=predicted - 10,
         formula_bytes=5,
-        how="meta tensors",
+        how="fake tensors",
         runtime_bytes=10,
         trial=trial,
     )
@@ -76,7 +76,7 @@ def test_what_is_neither_lists_the_known_devices(text: str) -> None:
 def test_predictions_grow_with_the_batch_and_backprop_needs_the_most(model: str) -> None:
     steps = predict_tensors(model, STEP_METHODS, [1, 2, 16, 64], None)
     by_method = {m: [s["bytes"] for s in steps if s["method"] == m] for m in STEP_METHODS}
-    assert {step["how"] for step in steps} == {"meta tensors"}
+    assert {step["how"] for step in steps} == {"fake tensors"}
     for predicted in by_method.values():
         assert all(small < large for small, large in pairwise(predicted))
     assert by_method["zo"] == by_method["inference"]
