@@ -69,6 +69,7 @@ def test_step(suite: Suite, model: str, method: str, batch: int, limit: int | No
         },
         status=run.status,
         error=run.error,
+        case_version=2,
         headline=_headline(metrics) if metrics else "",
     )
 
@@ -149,6 +150,7 @@ def test_fits(suite: Suite, model: str) -> None:
         },
         status=run.status,
         error=run.error,
+        case_version=2,
         headline=", ".join(
             f"{s['way']} {s['bytes'] / MIB:,.0f} MiB" for s in steps if s["batch"] == 1
         ),

@@ -106,11 +106,12 @@ class _ClosedForms:
     """The paper's formulas over a module's counts: parameters, and outputs of layers with them."""
 
     def __init__(self, loaded: LoadedModel) -> None:
+        from bench.workloads.layer_counts import count_layers
         from zo_core.cost_model import ActivationCounts
 
         self.parameters = sum(parameter.numel() for parameter in loaded.module.parameters())
-        outputs = count_layer_outputs(loaded)
-        self.activations = ActivationCounts(total=sum(outputs), largest=max(outputs))
+        counts = count_layers(loaded.module, loaded.batch(1)[0])
+        self.activations = ActivationCounts(total=sum(counts.outputs), largest=max(counts.outputs))
 
     def of(self, method: str, batch: int) -> int:
         """Bytes by eq. 4 for backprop; by eq. 5 with one copy of the weights else."""
@@ -119,31 +120,6 @@ class _ClosedForms:
         if method == "fedavg":
             return mem_full(self.parameters, self.activations, batch)
         return mem_zero(self.parameters, self.activations, batch, copies=1)
-
-
-def count_layer_outputs(loaded: LoadedModel) -> list[int]:
-    """Count the floats an item that each layer with parameters of its own puts out."""
-    import torch
-
-    from zo_core.loss.module_loss import evaluating
-
-    counts: list[int] = []
-
-    def count(_layer: torch.nn.Module, _inputs: Any, output: Any) -> None:
-        counts.extend(part.numel() for part in _tensors(output))
-
-    layers = [m for m in loaded.module.modules() if list(m.parameters(recurse=False))]
-    hooks = [layer.register_forward_hook(count) for layer in layers]
-    with torch.inference_mode(), evaluating(loaded.module):
-        loaded.module(loaded.batch(1)[0])
-    for hook in hooks:
-        hook.remove()
-    return counts
-
-
-def _tensors(output: Any) -> list[torch.Tensor]:
-    parts = output if isinstance(output, tuple | list) else [output]
-    return [part for part in parts if hasattr(part, "numel")]
 
 
 def _bytes_of(tensors: Sequence[torch.Tensor]) -> int:

@@ -44,7 +44,7 @@ def count_without_memory(
         existing = [*module.buffers(), *fakes]
         # The tracker is the last to enter and the first to see an operator.
         with (
-            _RealWorkspaces(),
+            _RealWorkspaces(),  # type: ignore[no-untyped-call]
             track_tensors(parameters=module.parameters(), existing=existing) as tracker,
         ):
             step(*fakes)
