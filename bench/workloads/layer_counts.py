@@ -57,9 +57,9 @@ def count_layers(module: nn.Module, x: torch.Tensor) -> LayerCounts:
     flops = FlopCounterMode(display=False)
     # Not in inference mode, which shows composite operators whole; and attention by its products,
     # since the counter of multiply-adds does not know the CPU's fused operator.
-    with unchanged(module), torch.no_grad(), evaluating(module), sdpa_kernel(SDPBackend.MATH):
-        with flops, outputs:
-            module(x)
+    by_products = sdpa_kernel(SDPBackend.MATH)
+    with unchanged(module), torch.no_grad(), evaluating(module), by_products, flops, outputs:
+        module(x)
     return LayerCounts(
         outputs=tuple(outputs.sizes),
         mult_adds=flops.get_total_flops() // 2,
