@@ -24,7 +24,7 @@ from zo_core.payloads.core import DenseWeights, Payload, RoundResult, ScalarUpda
 
 CANDIDATES = 1024  # K of FedKSeed's authors for their language models
 STEPS = 200  # theirs a round, each along another candidate at worst
-_ANY = {"run_id": 1, "round_index": 0}
+_ANY: dict[str, Any] = {"run_id": 1, "round_index": 0}
 _TENSORS = "sum of live tensor storage, seen at torch's dispatcher"
 _META = "the same, on fake tensors; weights included"
 

@@ -115,6 +115,14 @@ def _count(loaded: LoadedModel, method: str, batch: int, images: int | None) -> 
     return count_without_memory(module, loaded.batch(images or batch), step).with_buffers_bytes
 
 
+def _first_names(module: torch.nn.Module) -> dict[str, str]:
+    """Map each parameter's name to the first one of its memory."""
+    from zo_core.shared_memory import first_names
+
+    named = dict(module.named_parameters(remove_duplicate=False))
+    return first_names(named, [name for name, p in named.items() if p.requires_grad])
+
+
 class _ClosedForms:
     """The paper's formulas over a module's counts: parameters, and outputs of layers with them."""
 
@@ -122,7 +130,8 @@ class _ClosedForms:
         from bench.workloads.layer_counts import count_layers
         from zo_core.cost_model import ActivationCounts
 
-        self.parameters = sum(parameter.numel() for parameter in loaded.module.parameters())
+        firsts, named = _first_names(loaded.module), dict(loaded.module.named_parameters())
+        self.parameters = sum(p.numel() for name, p in named.items() if firsts[name] == name)
         counts = count_layers(loaded.module, loaded.batch(1)[0])
         self.activations = ActivationCounts(total=sum(counts.outputs), largest=max(counts.outputs))
 
@@ -136,4 +145,6 @@ class _ClosedForms:
 
 
 def _bytes_of(tensors: Sequence[torch.Tensor]) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    """Count the tensors' memory, what several of them share once."""
+    storages = [tensor.untyped_storage() for tensor in tensors]
+    return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())

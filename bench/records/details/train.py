@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bench.records.details.accuracy import CurvePoint, PassCounts
@@ -34,4 +34,7 @@ class TrainDetails:
     digest: str | None  # hex, of the final state
     verdict: str  # "finished", "did not converge" or "diverged"
     memory: Mapping[str, Any]  # devices.Measurement
+    threads: int | None = None  # of torch on the CPU; None: as the library has it
+    threads_trial_s: Mapping[str, float] = field(default_factory=dict)  # a forward, by threads
+    scalar_noise: Mapping[str, Any] | None = None  # zo_core's ScalarNoise
     label: str | None = None  # the algorithm's name in reports; None: its registered name
