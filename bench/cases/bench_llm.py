@@ -28,7 +28,7 @@ CANDIDATES = 1024  # K of FedKSeed's authors for their language models
 STEPS = 200  # theirs a round, each along another candidate at worst
 _ANY: dict[str, Any] = {"run_id": 1, "round_index": 0}
 _TENSORS = "sum of live tensor storage, seen at torch's dispatcher"
-_META = "the same, on meta tensors; weights included"
+_META = "the same, on fake tensors; weights included"
 
 
 def _step_cases(scale: Scale) -> list[tuple[str, str, int, int | None]]:
@@ -71,6 +71,7 @@ def test_step(suite: Suite, model: str, method: str, batch: int, limit: int | No
         ),
         status=run.status,
         error=run.error,
+        case_version=2,
         headline=_headline(metrics) if metrics else "",
     )
 
@@ -145,6 +146,7 @@ def test_fits(suite: Suite, model: str) -> None:
         ),
         status=run.status,
         error=run.error,
+        case_version=2,
         headline=", ".join(f"{s.way} {s.bytes / MIB:,.0f} MiB" for s in steps if s.batch == 1),
     )
 

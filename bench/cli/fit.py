@@ -174,11 +174,11 @@ def _show(console: Console, cells: Sequence[Cell]) -> None:
         chosen = [cell for cell in cells if (cell.device, cell.model) == (device, model)]
         console.print(_table(chosen, is_tried))
     console.print(
-        "Resident: the predicted high-water mark of the process, runtime + tensors, which the\n"
-        "verdict compares with the limit. Tight: less than 10 % to spare. Cgroup: that process as\n"
-        "a control group counts it here, without library pages that others read first.\n"
-        "Processes run with "
-        f"{' '.join(f'{k}={v}' for k, v in RETURN_BLOCKS.items())}; set it on the device too."
+        "Resident: the predicted high-water mark of the process, runtime + tensors, which the"
+        " verdict compares with the limit. Tight: less than 10 % to spare. Cgroup: that process as"
+        " a control group counts it here, without library pages that others read first. Processes"
+        f" run with {' '.join(f'{k}={v}' for k, v in RETURN_BLOCKS.items())}; set it on the device"
+        " too."
     )
     if is_tried:
         console.print(_agreement_words(agreement(cells)))

@@ -11,7 +11,7 @@ from typing import Any
 import devices
 from bench.records.details.llm import PredictedStep
 from bench.records.typed_json import to_json
-from bench.workloads.steps import RETURN_BLOCKS, bind_step
+from bench.workloads.steps import LR, RETURN_BLOCKS, bind_step
 from bench.workloads.timing import take_turns
 
 BACKPROP_WAYS = ("plain", "checkpointed", "layerwise")
@@ -100,42 +100,40 @@ def _perturb_per_add(module: Any) -> tuple[float, ...]:
 
 
 def predict_lm_tensors(model: str, batches: Sequence[int]) -> Any:
-    """Count the tensors of steps at their peak on the meta device, weights included.
+    """Count the tensors of steps at their peak without their memory, weights included.
 
-    A ZO step holds what its forward holds; backprop is counted in each of BACKPROP_WAYS, by SGD.
+    A ZO step needs what its forward needs; backprop is counted in each of BACKPROP_WAYS, by SGD.
 
     Returns:
         JSON of a list of :class:`bench.records.details.llm.PredictedStep`.
     """
+    return to_json(
+        [_predict_lm(model, way, batch) for batch in batches for way in ("forward", *BACKPROP_WAYS)]
+    )
+
+
+def _predict_lm(model: str, way: str, batch: int) -> PredictedStep:
     from bench.models.load import outline_model
-    from devices.tensor_memory import track_tensors
+    from bench.workloads.tensors_without_memory import count_without_memory, forward_only
     from zo_core.first_order.memory_efficient_backprop import backprop_step
 
-    found = []
-    for batch in batches:
-        for way in ("forward", *BACKPROP_WAYS):
-            loaded = outline_model(model)
-            module = loaded.module
-            x, y = (part.to("meta") for part in loaded.batch(batch))
-            existing = [*module.buffers(), x, y]
-            with track_tensors(parameters=module.parameters(), existing=existing) as tracker:
-                if way == "forward":
-                    _forward(module, x, y)
-                else:
-                    module.train()
-                    backprop_step(way)(module, x, y, lr=1e-3)
-            peak = tracker.result()
-            weights = sum(p.numel() * p.element_size() for p in module.parameters())
-            found.append(
-                PredictedStep(
-                    way=way,
-                    batch=batch,
-                    bytes=peak.peak_bytes,
-                    weights_bytes=weights,
-                    by_category=peak.by_category,
-                )
-            )
-    return to_json(found)
+    loaded = outline_model(model)
+    module = loaded.module
+
+    def step(x: Any, y: Any) -> None:
+        if way == "forward":
+            return forward_only(module, x, y)
+        module.train()
+        return backprop_step(way)(module, x, y, lr=LR)
+
+    peak = count_without_memory(module, loaded.batch(batch), step)
+    return PredictedStep(
+        way=way,
+        batch=batch,
+        bytes=peak.peak_bytes,
+        weights_bytes=sum(p.numel() * p.element_size() for p in module.parameters()),
+        by_category=dict(peak.by_category),
+    )
 
 
 def count_parameters_of(model: str) -> int:
@@ -144,13 +142,3 @@ def count_parameters_of(model: str) -> int:
     from zo_core.models import count_parameters
 
     return count_parameters(outline_model(model).module)
-
-
-def _forward(module: Any, x: Any, y: Any) -> None:
-    """Take the forward of :func:`mean_loss` without reading the loss, which meta has not."""
-    import torch
-
-    from zo_core.loss.module_loss import cross_entropy, evaluating
-
-    with torch.inference_mode(), evaluating(module):
-        cross_entropy(module(x), y).sum(dtype=torch.float64)

@@ -239,11 +239,16 @@ def test_table_1_has_its_memory_rows_on_a_gpu() -> None:
 
 def test_each_section_of_a_gpus_page_names_what_it_was_measured_on(tmp_path: Path) -> None:
     steps = on_a_gpu()
-    others = [*sample.accuracy_records(), *sample.bytes_records()]
+    others = [
+        *sample.accuracy_records(),
+        *sample.bytes_records(),
+        *sample.formula_records(),
+    ]
     records = [*steps, *(replace(r, provenance=steps[0].provenance) for r in others)]
     results = Results.of(records)
     remarks = {s.group: heading_remark(results, s) for s in SECTIONS if results.group(s.group)}
     assert remarks == {
+        "formulas": "measured on Sample GPU 80",  # its memory rows; the rest is counted
         "memory": "measured on Sample GPU 80",
         "bytes": "",
         "accuracy": "measured on the CPU, 4 threads",
