@@ -46,7 +46,9 @@ def records(
         "tensor_peak_above_baseline": single(6_291_464 * tensor, "byte", TENSOR),
         "peak": median(memory, "byte", VMHWM),
     }
-    each = dict.fromkeys(("curves", "outcomes", "reasons", "digests"), [])
+    each: dict[str, list[object]] = {
+        name: [] for name in ("curves", "outcomes", "reasons", "digests")
+    }
     curves = {"seeds": list(seeds), **each}
     config = {"algorithm": "zowarmup", "run_seed": list(seeds)}
     return [
