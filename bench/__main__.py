@@ -26,7 +26,6 @@ from bench.cli import (
     devices,
     export,
     fit,
-    instruct,
     join,
     report,
     run,
@@ -38,7 +37,7 @@ from bench.suite.foreign_settings import drop_foreign_settings, require_assertio
 from devices.temporary import remove_left_overs
 from zo_core.threads import wait_passively
 
-COMMANDS = (run, train, fit, instruct, export, devices, report, check, compare, serve, join)
+COMMANDS = (run, train, fit, export, devices, report, check, compare, serve, join)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -55,10 +55,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if not config.option.benchmark or config.option.help:
         return
     from bench.suite.suite import Suite, cases_files
+    from devices.energy import use_log
 
     require_undisturbed(config)
     drop_foreign_settings()
     try:
+        use_log(config.option.energy_csv)
         suite = Suite.from_options(
             scale=config.option.scale,
             only=config.option.only,

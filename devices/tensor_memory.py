@@ -9,6 +9,7 @@ workspaces inside a kernel, NumPy arrays, or storages made without an operator (
 
 from __future__ import annotations
 
+import functools
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -32,6 +33,7 @@ CATEGORIES = (
     "perturbation",
     "other",
 )
+_COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 # torch.tensor(...) makes its storage unseen and then passes it through this operator.
 _FRESH = torch.ops.aten.lift_fresh.default
 
@@ -149,6 +151,11 @@ class TensorTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if func is not _FRESH:
             for tensor in _tensors((args, kwargs)):
                 self._ignore_unknown(tensor)
+        if _is_composite(func):
+            # Autograd takes a composite apart before it comes here, inference mode does not.
+            # Its temporaries must count in both.
+            with self:
+                return func._op_dk(_COMPOSITE, *args, **kwargs)
         result = func(*args, **kwargs)
         category = self._category or _natural_category()
         for tensor in _tensors(result):
@@ -237,6 +244,18 @@ def _natural_category() -> str:
     """Tell a backward pass's product from a forward's; a checkpoint recomputes with grad on."""
     in_backward = torch._C._current_graph_task_id() != -1
     return "activation gradient" if in_backward and not torch.is_grad_enabled() else "activation"
+
+
+@functools.cache
+def _is_composite(func: Any) -> bool:
+    """Return whether an operator is only a sequence of others, with no kernel of its own."""
+    name = func.name()
+    has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
+    return bool(
+        torch._C._dispatch_has_kernel(name)
+        and has_kernel(name, _COMPOSITE)
+        and not has_kernel(name, "CPU")
+    )
 
 
 def _watch(

@@ -7,9 +7,12 @@ forwards alone, with torch or with an exported model and onnxruntime.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import re
+import secrets
 import socket
-from contextlib import ExitStack
+import uuid
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +42,9 @@ _OF_THE_OTHER = {  # options that one back end alone takes
     "onnx": ("device", "high_mib", "data_dir"),
 }
 
+_MACHINE_IDS = (Path("/proc/device-tree/serial-number"), Path("/etc/machine-id"))
+_HOST_CHARACTERS = 48  # of the host's name that are part of a default name
+
 
 def register(commands: Any) -> None:
     """Add the sub-command's parser."""
@@ -46,7 +52,7 @@ def register(commands: Any) -> None:
 
     parser = add_command(commands, "join", __doc__, EXAMPLES)
     parser.add_argument("broker", nargs="?", default="127.0.0.1", metavar="HOST", help="the broker")
-    parser.add_argument("--name", help="this client's identity; default: the host's name")
+    parser.add_argument("--name", help="default: host name and a mark of this board")
     parser.add_argument("--slot", type=int, help="the slot to ask for; default: any")
     parser.add_argument("--backend", choices=("auto", "torch", "onnx"), default="auto")
     parser.add_argument("--model", type=Path, metavar="DIR", help="what zobench export wrote")
@@ -82,7 +88,8 @@ def run(arguments: argparse.Namespace) -> int:
             trainer, high = _trainer(arguments)
             spool = stack.enter_context(devices.temporary_folder())
             slot = ANY_SLOT if arguments.slot is None else arguments.slot
-            client = Client(trainer, high=high, slot=slot, spool=spool)
+            instance = 1 + secrets.randbelow(2**32 - 1)  # tells two programs of one name apart
+            client = Client(trainer, high=high, slot=slot, spool=spool, instance=instance)
             link = client_link(topics, name)
             stack.callback(link.close)
             link.open(arguments.broker, port_of(arguments), security, patience_s=arguments.patience)
@@ -113,15 +120,31 @@ def _name(arguments: argparse.Namespace) -> str:
     from zo_core.federation.protocol.roster import IDENTITY
 
     name = (
-        arguments.name
-        or arguments.username
-        or re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())
+        arguments.name or arguments.username or _default_name(socket.gethostname(), _machine_id())
     )
     if not IDENTITY.fullmatch(name):
         raise ValueError(
             f"--name must be 1 to 64 letters, digits, dots, dashes or underscores, got {name!r}"
         )
     return str(name)
+
+
+def _default_name(host: str, machine: str) -> str:
+    """Name a device by its host name and, since new boards share theirs, by its machine.
+
+    >>> _default_name("raspberrypi", "a machine's id")
+    'raspberrypi-7ebb91'
+    """
+    mark = hashlib.blake2b(machine.encode(), digest_size=3).hexdigest()
+    return f"{re.sub(r'[^A-Za-z0-9._-]', '-', host)[:_HOST_CHARACTERS]}-{mark}"
+
+
+def _machine_id() -> str:
+    """Read what identifies this board: its serial number, else the system's id, else an address."""
+    for path in _MACHINE_IDS:
+        with suppress(OSError):
+            return path.read_bytes().strip(b"\0\n ").decode(errors="replace")
+    return str(uuid.getnode())
 
 
 def _trainer(arguments: argparse.Namespace) -> tuple[TorchTrainer | OnnxTrainer, bool]:

@@ -48,6 +48,9 @@ def register(commands: Any) -> None:
     )
     parser.add_argument("--input-shape", metavar="SHAPE", help="of --model, e.g. 3,224,224")
     parser.add_argument("--device", help="where steps run: auto, cpu (default) or cuda")
+    parser.add_argument(
+        "--energy-csv", metavar="FILE", help="an external power meter's log: time and watts a row"
+    )
     of_tables = parser.add_argument_group("tables of the paper")
     for name, (kind, text) in TABLE_OPTIONS.items():
         of_tables.add_argument(f"--{name}", help=text, **option_of(kind))
@@ -73,7 +76,7 @@ def _run_pytest(words: list[str]) -> int:
 
 def _words(arguments: argparse.Namespace, folder: Path) -> list[str]:
     words = ["--benchmark", "--scale", arguments.scale, "--out", str(folder)]
-    for option in ("only", "model", "input-shape", "device", *TABLE_OPTIONS):
+    for option in ("only", "model", "input-shape", "device", "energy-csv", *TABLE_OPTIONS):
         value = getattr(arguments, option.replace("-", "_"))
         if value is True:
             words += [f"--{option}"]

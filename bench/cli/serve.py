@@ -86,7 +86,7 @@ def register(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve a run to its end."""
     from bench.cli.round_table import RoundTable, refusals
-    from zo_core.federation.mqtt.link import SERVER
+    from zo_core.federation.mqtt.connection import SERVER
     from zo_core.federation.mqtt.loops import serve, server_link
 
     console = status_console(arguments)

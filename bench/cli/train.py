@@ -22,6 +22,7 @@ from bench.cli import (
 )
 from bench.cli.config_options import add_config_options, chosen_config
 from bench.cli.threads import add_threads_option, chosen_threads, describe_threads
+from bench.cli.train_instruct import run_instruct
 from bench.cli.train_progress import describe, showing_progress, stopping_on_interrupt
 from bench.format import split_of
 from bench.records.case_name import CaseName, split_part
@@ -38,6 +39,8 @@ EXAMPLES = """\
   zobench train --algorithm high-res-only --split 50/50
   zobench train --rounds 100 --pivot 40 --run-seed 3 --out my-run
   zobench train --checkpoints saved --resume        go on after an interruption
+  zobench train --task instruct --data-dir DIR      fine-tune a language model: FedKSeed, MeZO,
+                                                    FedAvg; about an hour on one core
 """
 _SAVE_EVERY = 20
 
@@ -45,6 +48,12 @@ _SAVE_EVERY = 20
 def register(commands: Any) -> None:
     """Add the sub-command's parser: one option for each field of the config."""
     parser = add_command(commands, "train", __doc__, EXAMPLES)
+    parser.add_argument(
+        "--task",
+        choices=("instruct",),
+        help="run this study, with several methods and seeds, instead of one training",
+    )
+    parser.add_argument("--seeds", type=int, help="runs per method of --task; default: 3")
     parser.add_argument("--data-dir", type=Path, help="folder of data sets that are files")
     parser.add_argument("--download", action="store_true", help="fetch a missing data set")
     parser.add_argument(
@@ -76,7 +85,10 @@ def register(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, show progress, store the record."""
+    if arguments.task is not None:
+        return run_instruct(arguments)
     with user_errors():
+        refuse_unused(arguments, ["seeds"], "without --task: a training has one, --run-seed")
         training = _training(arguments)
         _prepare_checkpoints(training, arguments)
         folder = _folder(arguments.out, _case(training.config.to_json()))

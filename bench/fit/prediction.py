@@ -1,23 +1,29 @@
-"""What a step will need, without having the memory: tensors counted on torch's meta device.
+"""What a step will need, without having the memory: tensors counted as torch's fake tensors.
 
-A step on meta tensors makes every tensor's shape and none of its memory, so the largest sum of live
-tensors is known for any batch in a second.  To it come the copies that a convolution makes inside
-its kernel (the dispatcher does not see them), and what a process needs before it holds a model.
-These functions run in a fresh process; see :mod:`bench.fit.cells`.
+A step on fake tensors of the CPU makes every tensor's shape and none of its memory, by the
+operations that the CPU would choose (its fused attention keeps less than the plain one that the
+meta device takes).  So the largest sum of live tensors is known for any batch in seconds.  To it
+come the copies that a convolution makes inside its kernel, which the dispatcher does not see, and
+the runtime: what a process needs next to its tensors.
+These functions run in a fresh process; see :mod:`bench.fit.measuring`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import devices
+from bench.records.typed_json import to_json
 
 if TYPE_CHECKING:
     import torch
+    from torch._subclasses.fake_tensor import FakeTensorMode
 
     from bench.models.load import LoadedModel
 
+_RUNTIME_ITEMS = 2
 _CONVOLUTIONS = ("Conv1d", "Conv2d", "Conv3d")
 
 
@@ -33,61 +39,91 @@ def predict_tensors(
         images: items of a whole set worked through in micro-batches; None for one batch.
 
     Returns:
-        One dict a step: "method", "batch", "bytes", "how" ("meta tensors", or "closed form" with
-        "reason" where the model does not run on meta), and "formula_bytes", the paper's closed form
+        One dict a step: "method", "batch", "bytes", "how" ("fake tensors", or "closed form" with
+        "reason" where the model does not run on them), and "formula_bytes", the paper's closed form
         over the module's counts.
     """
     from bench.models.load import load_model
 
     loaded = load_model(model)
     formulas = _ClosedForms(loaded)
-    loaded.module.to("meta")
+    fake = _make_fake(loaded.module)
     return [
-        _predict(loaded, formulas, method, batch, images) for batch in batches for method in methods
+        _predict(loaded, formulas, fake, (method, batch, images))
+        for batch in batches
+        for method in methods
     ]
 
 
-def measure_runtime(model: str) -> dict[str, int]:
-    """Hold all that a process of this model needs beside its tensors: libraries and their state.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """What one method's process of a model needs next to its tensors."""
 
-    The model is built and a small one takes a step by each method, so that everything is loaded.
+    resident_bytes: int  # libraries, their state and the code that a step has touched
+    peak_bytes: int  # of the whole process so far: the high-water mark of resident memory
+
+
+def measure_runtime(model: str, method: str) -> dict[str, int]:
+    """Take one step on two items, then count what is resident next to weights and batch.
+
+    Two, since torch computes the convolutions of a single small item without oneDNN.
+
+    Args:
+        model: as :func:`bench.models.names.parse_model` takes it.
+        method: a name in STEP_METHODS.
 
     Returns:
-        "weights_bytes" of the model, and "peak_rss_bytes" of this process.
+        JSON of :class:`Runtime`.
     """
-    import torch
-
     from bench.models.load import load_model
-    from bench.workloads.steps import STEP_METHODS, bind_step
+    from bench.workloads.steps import bind_step
 
     loaded = load_model(model)
-    for method in STEP_METHODS:
-        small = torch.nn.Sequential(
-            *(torch.nn.Conv2d(3, 16, 3), torch.nn.Conv2d(16, 16, 3), torch.nn.GroupNorm(4, 16)),
-            *(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(16, 10)),
-        )
-        x, y = torch.zeros(2, 3, 16, 16), torch.zeros(2, dtype=torch.long)
-        bind_step(small, x, y, method, micro_batch=2)()
-    return {
-        "weights_bytes": _bytes_of([*loaded.module.parameters(), *loaded.module.buffers()]),
-        "peak_rss_bytes": devices.read_host_memory().peak_rss_bytes or 0,
-    }
+    x, y = loaded.batch(_RUNTIME_ITEMS)
+    bind_step(loaded.module, x, y, method, micro_batch=_RUNTIME_ITEMS)()
+    devices.trim()
+    memory = devices.read_host_memory()
+    held = _bytes_of([*loaded.module.parameters(), *loaded.module.buffers(), x, y])
+    runtime = Runtime(
+        resident_bytes=memory.rss_bytes - held, peak_bytes=memory.peak_rss_bytes or memory.rss_bytes
+    )
+    found: dict[str, int] = to_json(runtime)
+    return found
+
+
+def _make_fake(module: torch.nn.Module) -> FakeTensorMode:
+    """Put fake tensors in the place of a module's parameters and buffers; free these."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    fake = FakeTensorMode()
+    for part in module.modules():
+        tables: tuple[dict[str, Any], ...] = (part._parameters, part._buffers)
+        for tensors in tables:
+            held = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+            tensors.update({name: fake.from_tensor(tensor) for name, tensor in held.items()})
+    return fake
 
 
 def _predict(
-    loaded: LoadedModel, formulas: _ClosedForms, method: str, batch: int, images: int | None
+    loaded: LoadedModel,
+    formulas: _ClosedForms,
+    fake: FakeTensorMode,
+    step: tuple[str, int, int | None],
 ) -> dict[str, Any]:
+    method, batch, _ = step
     formula = formulas.of(method, batch)
     found: dict[str, Any] = {"method": method, "batch": batch, "formula_bytes": formula}
     try:
-        return found | {"bytes": _on_meta(loaded, method, batch, images), "how": "meta tensors"}
+        return found | {"bytes": _count(loaded, fake, *step), "how": "fake tensors"}
     except (RuntimeError, NotImplementedError, TypeError) as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         return found | {"bytes": formula, "how": "closed form", "reason": reason}
 
 
-def _on_meta(loaded: LoadedModel, method: str, batch: int, images: int | None) -> int:
-    """Take one forward, or one step of backprop, on meta tensors; return the tracked peak.
+def _count(
+    loaded: LoadedModel, fake: FakeTensorMode, method: str, batch: int, images: int | None
+) -> int:
+    """Take one forward, or one step of backprop, on fake tensors; return the tracked peak.
 
     A ZO step holds what its forward holds: its passes over the weights are in place.
     """
@@ -98,12 +134,16 @@ def _on_meta(loaded: LoadedModel, method: str, batch: int, images: int | None) -
     from zo_core.loss.module_loss import cross_entropy, evaluating
 
     module = loaded.module
-    whole_x, whole_y = (part.to("meta") for part in loaded.batch(images or batch))
-    x, y = whole_x[:batch], whole_y[:batch]
+    whole_x, whole_y = map(fake.from_tensor, loaded.batch(images or batch))
+    with fake:
+        x, y = whole_x[:batch], whole_y[:batch]
     existing = [*module.buffers(), whole_x, whole_y]
     copies = _stand_in_for_copies(module)
     try:
-        with track_tensors(parameters=module.parameters(), existing=existing) as tracker:
+        with (
+            fake,
+            track_tensors(parameters=module.parameters(), existing=existing) as tracker,
+        ):
             if method == "fedavg":
                 module.train()
                 sgd_step_(module, x, y, lr=1e-3)

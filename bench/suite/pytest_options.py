@@ -31,6 +31,11 @@ _OWN = {
         "help": "shape of one input of --model, e.g. 3,224,224, where its factory gives no example",
     },
     "device": {"default": "cpu", "help": "where steps run: auto, cpu or cuda"},
+    "energy-csv": {
+        "metavar": "FILE",
+        "help": "an external power meter's log, time and watts in each row (default: this machine's"
+        " own sensors)",
+    },
 }
 # Options of other plug-ins under which a case has no time, or is not measured alone.
 _REFUSED = {

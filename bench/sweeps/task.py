@@ -9,7 +9,8 @@ from typing import Any
 
 import devices
 from bench.records.record import source_commit
-from bench.sweeps.cell import Cell, CellResult
+from bench.records.typed_json import from_json
+from bench.sweeps.cell import Cell, CellResult, CellTraining
 from bench.workloads.steps import ONE_THREAD
 
 
@@ -18,6 +19,7 @@ class TaskContext:
     """What cells need besides their configs."""
 
     data_dir: str | None = None  # folder of data sets that are files
+    base: str | None = None  # file of the weights that a language model starts from
     verify: bool = True  # compare their checksums
     device: str = "cpu"  # or "cuda"
     checkpoints: str | None = None  # folder in which long runs are saved
@@ -39,6 +41,7 @@ def execute(task: Task) -> list[CellResult]:
         "bench.sweeps.worker:run_cells",
         [cell.config.to_json() for cell in task.cells],
         data_dir=around.data_dir,
+        base=around.base,
         verify=around.verify,
         device=around.device,
         checkpoints=around.checkpoints,
@@ -50,7 +53,9 @@ def execute(task: Task) -> list[CellResult]:
         return failed(task, run.status, run.error or "no reason was given")
     return [
         _result(cell, around.device, status="ok", training=training, seconds=_share(run, task))
-        for cell, training in zip(task.cells, run.value, strict=True)
+        for cell, training in zip(
+            task.cells, from_json(tuple[CellTraining, ...], run.value), strict=True
+        )
     ]
 
 

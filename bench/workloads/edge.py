@@ -9,7 +9,7 @@ from __future__ import annotations
 import atexit
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import numpy as np
 import devices
 from bench.paper import LOCAL_EPOCHS
 from bench.workloads.child import TRIAL_TIMEOUT_S
-from bench.workloads.steps import EPSILON, LR, TAU, bind_step
+from bench.workloads.steps import EPSILON, LR, STEADY_LOSSES, TAU, bind_step
 from bench.workloads.timing import take_turns, time_once
 from devices.memory import read_host_memory
 
@@ -170,9 +170,16 @@ def _zo_round(plan: Plan, replica: Any, x: Any, y: Any) -> Round:
         )
         client = ClientData(slot=0, x=x[:items], y=y[:items])
         update = method.client_update(replica, client, context)
-        method.server_result(replica, [update], context)
+        method.server_result(replica, [_steady(update)], context)
 
     return run_round
+
+
+def _steady(update: Any) -> Any:
+    """Return an update of the same bytes whose step is of one size, so that no model diverges."""
+    plus, minus = STEADY_LOSSES
+    signs = (-1.0) ** np.arange(update.differences.size, dtype=np.float32)
+    return replace(update, differences=signs * np.float32(plus - minus))
 
 
 def _fedavg_round(plan: Plan) -> Round:

@@ -97,10 +97,11 @@ def test_a_step_of_the_suite_needs_no_more_tensors_by_zo_than_by_inference() -> 
 
 
 def test_the_census_accounts_for_all_activations_at_the_peak() -> None:
-    for method in ("zo", "fedavg"):
+    statistics = 2 * 4 * 8 * 8  # a group norm's means and deviations, 8 groups of 8 items
+    for method, uncounted in (("zo", statistics), ("fedavg", 16)):  # backprop saves them
         census = tensors_alive_at_peak("small_resnet", method, 8)
         activations = census["tensors"]["by_category"]["activation"]
-        assert 0 <= activations - census["layer_outputs"] - census["saved"] <= 16
+        assert 0 <= activations - census["layer_outputs"] - census["saved"] <= uncounted
         peak = census["tensors"]["peak_bytes"] - census["tensors"]["baseline_bytes"]
         assert census["allocator_above_baseline"] >= peak
 

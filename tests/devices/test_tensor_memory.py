@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
@@ -328,3 +330,44 @@ def test_an_unknown_category_names_the_known_ones() -> None:
         tracker.category("weights"),
     ):
         pass
+
+
+def scores_in_parts(x: torch.Tensor) -> torch.Tensor:
+    return nn.functional.cross_entropy(x, torch.zeros(len(x), dtype=torch.long), reduction="none")
+
+
+def normalised(x: torch.Tensor) -> torch.Tensor:
+    return nn.functional.instance_norm(x.view(1, *x.shape)).sum()
+
+
+def attended(x: torch.Tensor) -> torch.Tensor:
+    attend = nn.functional.scaled_dot_product_attention
+    mask = torch.zeros(len(x), len(x))
+    return attend(x, x, x, attn_mask=mask).sum()
+
+
+def multiplied(x: torch.Tensor) -> torch.Tensor:
+    return torch.matmul(x.t(), x).sum() + torch.tensordot(x, x, dims=2)
+
+
+@pytest.mark.parametrize(
+    ("composite", "at_least"),
+    [
+        (scores_in_parts, 512 * 2000),  # log-softmax
+        (normalised, 512 * 2000),  # the normalised copy
+        (attended, 512 * 512),  # the mask
+        (multiplied, 2000 * 2000),
+    ],
+)
+def test_what_a_composite_operator_makes_inside_counts_the_same_with_gradients_and_without(
+    composite: Callable[[torch.Tensor], torch.Tensor], at_least: int
+) -> None:
+    x = torch.randn(512, 2000)
+    peaks = []
+    for mode in (torch.inference_mode, torch.no_grad, torch.enable_grad):
+        with track_tensors(existing=[x]) as tracker, mode():
+            composite(x)
+        peaks.append(above(tracker))
+
+    assert peaks[0] == peaks[1] == peaks[2]
+    assert peaks[0] >= at_least * FLOAT

@@ -13,6 +13,7 @@ from zo_core.algorithms.baselines.fedkseed import (
     fedkseed,
     zowarmup_fedkseed,
 )
+from zo_core.algorithms.baselines.fedkseed_pro import fedkseed_pro
 from zo_core.algorithms.baselines.fedzo import fedzo
 from zo_core.algorithms.baselines.fjord import fjord
 from zo_core.algorithms.baselines.heterofl import heterofl
@@ -62,6 +63,7 @@ ALGORITHMS: dict[str, Row] = {
         "ZOWarmUp, FedAdam", ZOWarmUpFedAdamOptions, zowarmup_fedadam, baseline=False
     ),
     "fedkseed": Row("FedKSeed, from scratch", FedKSeedOptions, fedkseed),
+    "fedkseed-pro": Row("FedKSeed-Pro, from scratch", FedKSeedOptions, fedkseed_pro),
     "zowarmup-fedkseed": Row(
         "ZOWarmUp + FedKSeed", ZOWarmUpFedKSeedOptions, zowarmup_fedkseed, baseline=False
     ),

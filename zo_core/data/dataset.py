@@ -1,4 +1,4 @@
-"""What a data set is: two splits of images and labels in memory."""
+"""What a data set is: two splits of items and labels in memory."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from zo_core.loss.items import DataError, require_items
 
 if TYPE_CHECKING:  # who only asks which slots have resources needs no torch
     import torch
+
+    from zo_core.data.tokens import Tokenizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,10 +40,12 @@ class Scaling:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Split:
-    """Images with their labels."""
+    """Images with their labels, or sequences with their next tokens."""
 
-    x: torch.Tensor  # float32, (items, channels, height, width); uint8 where it has a scaling
-    y: torch.Tensor  # int64, (items,), in [0, num_classes)
+    # images: float32, (items, channels, height, width); uint8 where it has a scaling
+    # sequences: int64 token ids, (items, positions)
+    x: torch.Tensor
+    y: torch.Tensor  # int64, in [0, num_classes): (items,), or of sequences (items, positions)
     scaling: Scaling | None = None  # still to be done, for a data set that is large as bytes
 
     def __len__(self) -> int:
@@ -64,6 +68,20 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Texts:
+    """What the sequences of a data set say."""
+
+    tokenizer: Tokenizer
+    task_names: tuple[str, ...]
+    train_tasks: torch.Tensor  # (training items,), the number of each item's task
+    test_tasks: torch.Tensor  # (test items,)
+    test_prompts: tuple[str, ...]
+    test_answers: tuple[tuple[str, ...], ...]  # accepted ones of each test item
+    pretraining: Split  # other tasks, every token labelled
+    left_out: int  # items that are longer than the positions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Dataset:
     """A training and a test split, fixed before anything is given to clients."""
 
@@ -71,8 +89,16 @@ class Dataset:
     train: Split
     test: Split
     num_classes: int  # labels are 0 .. num_classes - 1
+    texts: Texts | None = None  # of sequences
+
+    @property
+    def groups(self) -> torch.Tensor:
+        """What clients differ in: each training item's label, or its task."""
+        return self.train.y if self.texts is None else self.texts.train_tasks
 
     def __post_init__(self) -> None:
+        if self.texts is not None:  # made of tokens, each a label of the one before
+            return
         for split, name in ((self.train, "training"), (self.test, "test")):
             require_items(
                 *(split.x, split.y),

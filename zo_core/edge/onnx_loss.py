@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import mmap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,8 @@ from zo_core.edge.manifest import (
 from zo_core.loss.items import DataError, require_items
 from zo_core.parameters import as_numpy_if_possible
 
-_M_MMAP_THRESHOLD, _BLOCK_BYTES = -3, 1 << 16  # of mallopt
+_M_MMAP_THRESHOLD, _BLOCK_BYTES = -3, 16 * mmap.PAGESIZE  # of mallopt; rounding costs 1/16
+BFLOAT16_OPTION = "mlas.enable_gemm_fastmath_arm64_bfloat16"
 _ONLY_ERRORS = 3  # onnxruntime's severity: warnings about shapes say nothing to a user
 
 
@@ -178,6 +180,7 @@ def _session(path: Path, settings: SessionSettings) -> Any:
     options.enable_mem_pattern = settings.memory_pattern
     options.intra_op_num_threads = settings.threads or 0
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(settings.spinning)))
+    options.add_session_config_entry(BFLOAT16_OPTION, "0")  # products in bfloat16 lose the scalars
     try:
         return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its classes have no common base but this one

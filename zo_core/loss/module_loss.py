@@ -113,13 +113,22 @@ def micro_batches(
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put the module and all within it in evaluation mode; afterwards each has its own again."""
+    """Put the module and all within it in evaluation mode; afterwards each has its own again.
+
+    torch's attention fast path is off meanwhile: it would store the whole score matrix, where the
+    operator that training runs does not.
+    """
+    import torch
+
     training = [part for part in _parts(module) if part.training]
+    fast_path = torch.backends.mha.get_fastpath_enabled()
     if training:
         module.eval()
+    torch.backends.mha.set_fastpath_enabled(False)
     try:
         yield
     finally:
+        torch.backends.mha.set_fastpath_enabled(fast_path)
         for part in training:
             part.training = True
 

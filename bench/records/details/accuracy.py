@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from bench.records.typed_json import from_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +19,8 @@ class CurvePoint:
     down_payload_bytes: int  # all clients, hand-over included
     item_passes: int | None = None  # all clients; a backward counts as two forwards
     elapsed_s: float
+    test_loss: float | None = None  # nats per answer token; of language models
+    holdout_loss: float | None = None  # likewise, over all clients' pooled hold-outs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +29,11 @@ class PassCounts:
 
     forward_items: int
     backward_items: int
+
+    @property
+    def items(self) -> int:
+        """Passes in forwards: a backward counts as two."""
+        return self.forward_items + 2 * self.backward_items
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +47,3 @@ class AccuracyDetails:
     digests: tuple[str | None, ...]  # hex, of the final state
     seconds_by_method: tuple[Mapping[str, float], ...] = ()
     passes_by_method: tuple[Mapping[str, PassCounts], ...] = ()
-
-
-def curve_of(points: Iterable[Any]) -> tuple[CurvePoint, ...]:
-    """Read a curve's JSON."""
-    return from_json(tuple[CurvePoint, ...], list(points))

@@ -32,7 +32,7 @@ class TrainDetails:
     down_payload_bytes: int
     handover_bytes: int
     digest: str | None  # hex, of the final state
-    verdict: str  # "converged", "did not converge" or "diverged"
+    verdict: str  # "finished", "did not converge" or "diverged"
     memory: Mapping[str, Any]  # devices.Measurement
     threads: int | None = None  # of torch on the CPU; None: as the library has it
     threads_trial_s: Mapping[str, float] = field(default_factory=dict)  # a forward, by threads

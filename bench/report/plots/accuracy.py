@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.format import MIB
 from bench.labels import FURTHER_ALGORITHMS, label
+from bench.records.budget import is_compared
 from bench.records.case_name import CaseName
 from bench.records.record import Record
 from bench.records.record_index import Results
@@ -83,7 +84,9 @@ def _with_curves(results: Results, split: str) -> dict[str, Record]:
     return {
         name: record
         for name, case in cases.items()
-        if (record := results.record(case)) and record.details.get("curves")
+        if (record := results.record(case))
+        and record.details.get("curves")
+        and is_compared(results, record)
     }
 
 

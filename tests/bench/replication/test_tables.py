@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from optional import needs_results
-from tiny import result
+from tiny_cells import result, training
 
 from bench.records.paired import paired_difference
 from bench.records.record import Record, provenance
@@ -15,7 +16,7 @@ from bench.replication.definitions import TABLES
 from bench.replication.rates import read_rates
 from bench.replication.scales import TABLE_SCALES
 from bench.replication.spec import cells_of
-from bench.replication.summary import curve_of
+from bench.replication.summary import Run, curve_of
 from bench.replication.table_run import Options, TableRun
 from bench.report.groups.tables import accuracy_table, cost_table
 from bench.report.paper_claims import CLAIMS
@@ -89,21 +90,16 @@ def test_a_table_without_curves_or_axis_has_no_plot(tmp_path: Path) -> None:
 
 
 def test_a_curve_ends_where_the_shortest_run_does_and_keeps_its_last_point() -> None:
-    point = {
-        "test_accuracy": 0.5,
-        "up_payload_bytes": 10,
-        "down_payload_bytes": 10,
-        "item_passes": 30,
-        "elapsed_s": 1.0,
-    }
-    long = {"clients": 10, "curve": [{**point, "rounds_done": r} for r in range(1, 51)]}
-    short = {"clients": 10, "curve": [{**point, "rounds_done": r} for r in range(1, 41)]}
-    curve = curve_of([long, short])
+    def run(rounds: int, **changes: object) -> Run:
+        done = training(0.5)
+        points = (replace(done.last, rounds_done=r, **changes) for r in range(1, rounds + 1))  # type: ignore[arg-type]
+        return Run(training=replace(done, curve=tuple(points)), clients=10, pivot=1)
+
+    curve = curve_of([run(50, item_passes=30), run(40, item_passes=30)])
     assert curve[-1]["rounds"] == 40
     assert len(curve) <= 21
     assert curve[-1]["item_passes_per_client"] == 3.0
-    older = {**short, "curve": [{**point, "rounds_done": 1}]}
-    del older["curve"][0]["item_passes"]
+    older = run(1, item_passes=None)
     assert "item_passes_per_client" not in curve_of([older])[0]
 
 

@@ -14,8 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.algorithms.baselines.fedkseed import FedKSeed
-from zo_core.method import ApplyReport, RoundContext
+from zo_core.algorithms.baselines.fedkseed import FedKSeed, FedKSeedOptions
+from zo_core.algorithms.steps.phases import from_scratch
+from zo_core.algorithms.steps.zo_client import zo_client_fields
+from zo_core.config import TrainConfig
+from zo_core.method import Algorithm, ApplyReport, RoundContext
 from zo_core.replica import Replica, gather, write_
 from zo_core.stream import Purpose, random_uniform
 
@@ -73,3 +76,9 @@ class FedKSeedPro(FedKSeed):
             return np.zeros(self.candidates), np.zeros(self.candidates)
         sums, counts = np.split(gather([state.history]).astype(np.float64), 2)
         return sums, counts
+
+
+def fedkseed_pro(config: TrainConfig, options: FedKSeedOptions, high: tuple[int, ...]) -> Algorithm:
+    """FedKSeed-Pro from scratch: candidates that moved the model are drawn more often."""
+    method = FedKSeedPro(**zo_client_fields(config, options), candidates=options.candidates)
+    return from_scratch(method, config)

@@ -21,7 +21,7 @@ try:
 except ImportError as error:
     raise ImportError('amqtt is not installed: pip install -e ".[mqtt]"') from error
 
-from zo_core.federation.mqtt.link import LinkError, Topics
+from zo_core.federation.mqtt.connection import LinkError, Topics
 
 _START_S = 10.0
 

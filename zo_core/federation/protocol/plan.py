@@ -17,7 +17,7 @@ from zo_core.grid import GRID_VERSION
 from zo_core.method import Method, RoundContext
 from zo_core.stream import STREAM_VERSION
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
 # replicas are compared by digest, which only the grid gives; messages are not compressed
 _NEEDED = {"grid": True, "uplink": "dense"}
 
@@ -67,7 +67,7 @@ class Plan:
     config: TrainConfig
     run_id: int  # names the run in messages; tells nothing about its seed
     samples: int  # training items of each client: shards are equal
-    chunk_bytes: int = 1 << 16  # of a body too long for one message
+    chunk_bytes: int = 1 << 18  # of a body too long for one message
 
     def __post_init__(self) -> None:
         served = [name for name, row in ALGORITHMS.items() if row.network]

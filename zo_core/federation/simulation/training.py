@@ -31,6 +31,7 @@ from zo_core.loss.module_loss import micro_batches
 from zo_core.loss.passes import counting_passes
 from zo_core.method import ClientData, Phase, RoundContext
 from zo_core.models.statistics import collect_statistics_
+from zo_core.payloads.core import Snapshot
 from zo_core.spsa import NonFiniteLossError
 from zo_core.threads import Threads, choose_threads
 
@@ -45,6 +46,8 @@ class Training:
         dataset: what config.dataset names.
         device: a torch device.
         threads: CPU threads; "auto" for the best of a trial, None for as torch has it.
+        base: weights of a trained language model to start from, which are evaluated first; None
+            for the initial weights of the run's seed.
 
     Raises:
         ValueError: an unknown algorithm or model, or clients that the data cannot serve.
@@ -57,12 +60,14 @@ class Training:
         *,
         device: str = "cpu",
         threads: Threads = None,
+        base: Snapshot | None = None,
     ) -> None:
         self.config = config
         self.schedule = Schedule(config)
         self.high = self.schedule.high
         self.data = federated_data(config, dataset, device)
-        self.replica = initial_replica(config, dataset, device)
+        self.replica = initial_replica(config, dataset, device, base)
+        self._evaluates_first = base is not None
         self.log: RoundLog | None = None  # from the hand-over on
         self.record = TrainingRecord(config=config, high=self.high)
         module, x = self.replica.module, self.data.client(0).x
@@ -105,6 +110,9 @@ class Training:
             stop: asked after each round; True saves the run and returns its unfinished record.
         """
         record = self.record
+        if self._evaluates_first and not record.curve:
+            self.prepare(0)
+            record.curve.append(self.evaluate())
         for round_index in range(record.rounds_done, self.schedule.rounds):
             try:
                 self.step(round_index)
@@ -187,6 +195,8 @@ class Training:
             down_payload_bytes=self.record.down_payload_bytes,
             item_passes=self.record.item_passes,
             elapsed_s=self.record.elapsed_s,
+            test_loss=accuracy.test_loss,
+            holdout_loss=accuracy.holdout_loss,
         )
 
     def _collect_statistics(self) -> None:

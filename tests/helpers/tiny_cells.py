@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bench.sweeps.cell import Cell, CellResult
+from bench.records.details.accuracy import CurvePoint, PassCounts
+from bench.sweeps.cell import Cell, CellResult, CellTraining
 from bench.sweeps.task import Task, TaskContext
 from zo_core.algorithms import train_config
 
@@ -17,36 +18,48 @@ def task(cell: Cell) -> Task:
     return Task(cells=(cell,), surroundings=TaskContext())
 
 
-def training(accuracy: float, *, at_pivot: float = 0.5, outcome: str = "finished") -> dict:  # type: ignore[type-arg]
+def training(accuracy: float, *, at_pivot: float = 0.5, outcome: str = "finished") -> CellTraining:
     """What the worker returns of a run of 10 rounds with the pivot at 4."""
     points = [(4, at_pivot), (10, accuracy)]
-    return {
-        "outcome": outcome,
-        "reason": None if outcome == "finished" else "round 3: lost",
-        "curve": [
-            {
-                "rounds_done": rounds,
-                "test_accuracy": share,
-                "high_accuracy": share,
-                "low_accuracy": share / 2,
-                "worst_decile_accuracy": 0.0,
-                "up_payload_bytes": 100 * rounds,
-                "down_payload_bytes": 200 * rounds,
-                "item_passes": 1000 * rounds,
-                "elapsed_s": 1.0 * rounds,
-            }
+    return CellTraining(
+        high=(0, 1),
+        outcome=outcome,
+        reason=None if outcome == "finished" else "round 3: lost",
+        forward="contiguous",
+        forward_trial_s={},
+        guessing=None,
+        rounds_done=10,
+        curve=tuple(
+            CurvePoint(
+                rounds_done=rounds,
+                test_accuracy=share,
+                high_accuracy=share,
+                low_accuracy=share / 2,
+                worst_decile_accuracy=0.0,
+                up_payload_bytes=100 * rounds,
+                down_payload_bytes=200 * rounds,
+                item_passes=1000 * rounds,
+                elapsed_s=1.0 * rounds,
+            )
             for rounds, share in points
-        ],
-        "seconds_by_method": {"fedavg": 4.0, "zeroth-order": 6.0},
-        "passes_by_method": {
-            "fedavg": {"forward_items": 1000, "backward_items": 1000},
-            "zeroth-order": {"forward_items": 7000, "backward_items": 0},
+        ),
+        seconds_by_method={"fedavg": 4.0, "zeroth-order": 6.0},
+        passes_by_method={
+            "fedavg": PassCounts(forward_items=1000, backward_items=1000),
+            "zeroth-order": PassCounts(forward_items=7000, backward_items=0),
         },
-        "up_payload_bytes": 1000,
-        "down_payload_bytes": 2000,
-        "handover_blake2b": "00",
-        "client_peak_bytes": {"high": 2000, "low": 1000},
-    }
+        widened=(),
+        up_scalar_bytes=900,
+        up_payload_bytes=1000,
+        down_scalar_bytes=1900,
+        down_payload_bytes=2000,
+        handover_bytes=100,
+        digest="00",
+        zero_share=0.0,
+        handover_blake2b="00",
+        client_peak_bytes={"high": 2000, "low": 1000},
+        parameters=10,
+    )
 
 
 def result(cell: Cell, accuracy: float | None, **fields: object) -> CellResult:

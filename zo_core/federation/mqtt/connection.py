@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 SERVER = "server"
 KEEP_ALIVE_S = 30
 _IN_FLIGHT = 64  # messages handed to the connection and not yet acknowledged
+_MOST_REQUESTS = 4  # of one receiver that wait to be answered
 _CONNECT_S = 10.0
 _RETRY_S = 0.5
 
@@ -85,6 +86,7 @@ class Link:
         self._subscriptions, self._will = subscriptions, will
         self._connected = False
         self._outgoing: deque[tuple[str, Iterator[bytes]]] = deque()
+        self._pieces: deque[tuple[str, Iterator[bytes]]] = deque()
         self._in_flight = 0
         self._failure: str | None = None
         self._client: paho.Client | None = None
@@ -133,23 +135,52 @@ class Link:
             self._outgoing.append((topic, bodies))
             self.pump()
 
+    def send_pieces(self, topic: str, pieces: Iterator[bytes]) -> None:
+        """Send pieces of a long body: after shorter messages, and by turns with other topics.
+
+        Dropped while not connected, and where the topic's receiver asks faster than it gets.
+        """
+        waiting = sum(waits == topic for waits, _ in self._pieces)
+        if self._connected and waiting < _MOST_REQUESTS:
+            self._pieces.append((topic, pieces))
+            self.pump()
+
+    def leave(self, topic: str, body: bytes) -> None:
+        """Have the broker keep a message for those who subscribe later; an empty one for none."""
+        assert self._client is not None  # opened
+        if self._connected:
+            self._in_flight += 1
+            self._client.publish(topic, body, qos=1, retain=True)
+
     def pump(self) -> None:
         """Hand more of what waits to the connection, as far as its window allows."""
         assert self._client is not None  # opened
-        while self._outgoing and self._in_flight < _IN_FLIGHT:
-            topic, bodies = self._outgoing[0]
-            body = next(bodies, None)
-            if body is None:
-                self._outgoing.popleft()
-                continue
+        while self._in_flight < _IN_FLIGHT:
+            message = self._next_message()
+            if message is None:
+                return
             self._in_flight += 1
             self.sent_messages += 1
-            self._client.publish(topic, body, qos=1)
+            self._client.publish(*message, qos=1)
+
+    def _next_message(self) -> tuple[str, bytes] | None:
+        """Take the topic and body that is next in line."""
+        while self._outgoing:
+            topic, bodies = self._outgoing[0]
+            if (body := next(bodies, None)) is not None:
+                return topic, body
+            self._outgoing.popleft()
+        while self._pieces:
+            topic, bodies = self._pieces.popleft()
+            if (body := next(bodies, None)) is not None:
+                self._pieces.append((topic, bodies))
+                return topic, body
+        return None
 
     @property
     def idle(self) -> bool:
         """Whether everything that was sent has been acknowledged by the broker."""
-        return not self._outgoing and self._in_flight == 0
+        return not self._outgoing and not self._pieces and self._in_flight == 0
 
     def next_event(self, timeout_s: float) -> Event | None:
         """Wait for an event; None when time is up."""
@@ -163,6 +194,7 @@ class Link:
         elif event.kind in ("lost", "connected"):
             self._connected = event.kind == "connected"
             self._outgoing.clear()
+            self._pieces.clear()
             self._in_flight = 0
         return event
 
