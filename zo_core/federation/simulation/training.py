@@ -25,6 +25,7 @@ from zo_core.federation.record import Evaluation, TrainingRecord
 from zo_core.federation.rounds import RoundRecord, run_round
 from zo_core.federation.schedule import Schedule
 from zo_core.federation.simulation.evaluation import Evaluator
+from zo_core.federation.simulation.kernel_cache import bound_kernel_cache
 from zo_core.grid import GridError
 from zo_core.loss.forward_mode import FORWARD_MODES
 from zo_core.loss.module_loss import micro_batches
@@ -54,6 +55,7 @@ class Training:
         self.high = self.schedule.high
         self.data = federated_data(config, dataset, device)
         self.replica = initial_replica(config, dataset, device)
+        bound_kernel_cache(self.replica.module)
         self.log: RoundLog | None = None  # from the hand-over on
         self.record = TrainingRecord(config=config, high=self.high)
         self.set_forward(*choose_forward(config, self.replica.module, self.data.client(0).x))
