@@ -13,7 +13,7 @@ from bench.records.store import open_store
 _FOLDER = Path("zobench-instruct")
 _DEFAULTS = {  # options that the study does not take, where they were not given
     **{"forward": "auto", "device": "cpu", "threads": None},
-    **{"checkpoints": None, "checkpoint_every": 20, "resume": False},
+    **{"checkpoints": None, "checkpoint_every": None, "resume": False},
 }
 
 

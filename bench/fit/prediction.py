@@ -156,6 +156,14 @@ def _count(
     return tracker.result().peak_bytes
 
 
+def _first_names(module: torch.nn.Module) -> dict[str, str]:
+    """Map each parameter's name to the first one of its memory."""
+    from zo_core.shared_memory import first_names
+
+    named = dict(module.named_parameters(remove_duplicate=False))
+    return first_names(named, [name for name, p in named.items() if p.requires_grad])
+
+
 def _stand_in_for_copies(module: torch.nn.Module) -> list[Any]:
     """Have each convolution hold a copy of its input and weight while its output is made.
 
@@ -181,7 +189,8 @@ class _ClosedForms:
     def __init__(self, loaded: LoadedModel) -> None:
         from zo_core.cost_model import ActivationCounts
 
-        self.parameters = sum(parameter.numel() for parameter in loaded.module.parameters())
+        firsts, named = _first_names(loaded.module), dict(loaded.module.named_parameters())
+        self.parameters = sum(p.numel() for name, p in named.items() if firsts[name] == name)
         outputs = count_layer_outputs(loaded)
         self.activations = ActivationCounts(total=sum(outputs), largest=max(outputs))
 
@@ -220,4 +229,6 @@ def _tensors(output: Any) -> list[torch.Tensor]:
 
 
 def _bytes_of(tensors: Sequence[torch.Tensor]) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    """Count the tensors' memory, what several of them share once."""
+    storages = [tensor.untyped_storage() for tensor in tensors]
+    return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())

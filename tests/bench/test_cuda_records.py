@@ -14,7 +14,6 @@ from rich.console import Console
 
 from bench.cases.bench_memory import _headline as progress_line
 from bench.cases.bench_memory import _metrics
-from bench.records.formulas import table1_rows
 from bench.records.gates import Gate, gate_of
 from bench.records.record import Metric, Record, single, unmeasured
 from bench.records.record_index import Results
@@ -23,6 +22,7 @@ from bench.report import readme
 from bench.report.costs import memory_figure, pairs, scaled
 from bench.report.device_terms import device_tables
 from bench.report.groups.fit import board_tables
+from bench.report.groups.formulas import table1_rows
 from bench.report.groups.memory import low_memory_tables, memory_tables
 from bench.report.headline import headline
 from bench.report.machines import Machine, figure_tables

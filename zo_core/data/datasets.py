@@ -59,6 +59,11 @@ def load_dataset(
     return DATASETS[name](Source(data_dir=data_dir, download=download, verify=verify))
 
 
+def needs_files(name: str) -> bool:
+    """Tell whether a data set is read from files below a data folder."""
+    return name in _OF_FILES
+
+
 def require_dataset(name: str, *, data_dir: Path | None, verify: bool = True) -> None:
     """Check that a data set's files are there, and their checksums, without reading them.
 

@@ -149,10 +149,15 @@ class FedKSeed(ZerothOrderClient):
     ) -> ApplyReport:
         if np.array_equal(pool, self.pool(replica)):
             return ApplyReport()
-        report = rebuild_(
-            replica, pool, partial(self.update_of, context), history_size=self.history_size
-        )
+        history = self.history_after(replica, pool)
+        report = rebuild_(replica, pool, partial(self.update_of, context), history=history)
         return ApplyReport(zero_share=report.zero_share, widened=report.widened)
+
+    def history_after(
+        self, replica: Replica, pool: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
+        """Compute what is kept with a new pool, (history_size,)."""
+        return np.empty(0, np.float32)
 
     def update_of(self, context: RoundContext, pool: npt.NDArray[np.float32]) -> FixedPointUpdate:
         """Turn a pool into the list that leads from w0 to its weights."""

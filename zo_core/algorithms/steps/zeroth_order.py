@@ -139,8 +139,8 @@ class ZerothOrderStep(ZerothOrderClient):
             return ApplyReport()
         seeds = self.round_seeds(context, slots)
         updates = list(zip(seeds, differences.reshape(-1).tolist(), strict=True))
-        report = self.move_(replica, context, updates, self.weights_of(context, participates))
         replica.invalidate_digest()
+        report = self.move_(replica, context, updates, self.weights_of(context, participates))
         return ApplyReport(zero_share=report.zero_share, widened=report.widened)
 
     def move_(

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from zo_core.federation.protocol.messages import Reason
-from zo_core.federation.protocol.pull import WINDOW, Pull
+from zo_core.federation.protocol.pull import Pull
 from zo_core.federation.protocol.transfer import Chunk, Purpose, Request
 from zo_core.method import RoundContext
 from zo_core.payloads.core import (
@@ -195,9 +195,9 @@ class DenseInbox:
         return self._pulls[slot]
 
     def _window(self) -> int:
-        """Share the pieces that may be on their way among the uploads."""
+        """Count the pieces that may be on their way of each upload."""
         uploads = len(self._pulls) - len(self._complete)
-        return min(max(MAX_ON_WAY // max(uploads, 1), 1), WINDOW)
+        return max(MAX_ON_WAY // max(uploads, 1), 1)
 
     def _check(self, slot: int, pull: Pull) -> None:
         """Read the whole model once; one that must not count is forgotten and may come anew.
