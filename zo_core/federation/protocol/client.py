@@ -55,7 +55,6 @@ class Client:
         self.trainer, self.high, self.slot, self.instance = trainer, high, slot, instance
         self.plan: Plan | None = None
         self.replica: Replica | None = None
-        self.next_round = 0
         self.over: Stop | None = None
         self.events: Counter[str] = Counter()  # what was ignored or asked for, by name
         self.holds_weights = False  # of the run, before next_round
@@ -63,7 +62,7 @@ class Client:
         self._patience = Patience()
         self._download = Download(spool)
         self._ahead: dict[int, RoundResult] = {}
-        self._announced_round, self._answer = 0, Answer()
+        self.next_round, self._announced_round, self._answer = 0, 0, Answer()
 
     def connected(self, now_s: float) -> list[Action]:
         """Say hello: the transport has just connected."""
@@ -133,7 +132,7 @@ class Client:
         ours = self.plan is None or refusal.run_id == self.plan.run_id
         earlier = refusal.reason == Reason.RUN_OVER and not ours  # run, by the same broker
         if earlier or refusal.instance not in (0, self.instance):
-            return []  # it is not for this client
+            return []
         why = REFUSALS.get(refusal.reason, "see the server's counts")
         return self._stop(f"the server refuses this client: {refusal.reason.name} ({why})")
 
