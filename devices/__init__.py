@@ -22,6 +22,7 @@ from devices.peaks import SampledRss, best_peak_meter
 from devices.pool import IsolatedPool
 from devices.reading import Reading, missing
 from devices.spec import Accelerator, DeviceSpec
+from devices.temporary import remove_left_overs, temporary_folder
 from devices.traffic import Traffic, count_traffic, network_pair
 
 __all__ = [
@@ -51,9 +52,11 @@ __all__ = [
     "now_s",
     "phase",
     "read_host_memory",
+    "remove_left_overs",
     "run_isolated",
     "synchronise",
     "system_bytes",
+    "temporary_folder",
     "trim",
     "why_no_limit",
 ]

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ from devices.child_exit import ChildExit, IsolatedResult, judge
 from devices.limits import Limit, open_limit
 from devices.pool import kill_group, waited_for
 from devices.reading import missing
+from devices.temporary import temporary_folder
 
 _TAIL_BYTES = 4096
 
@@ -47,8 +47,8 @@ def run_isolated(
         limit_bytes: Memory limit that the kernel enforces; None for no limit.
         limit_method: "cgroup" or "RLIMIT_DATA" to insist on one; None for the best that works.
         env: Environment variables added to this process's. MALLOC_ARENA_MAX is 1 unless set
-            here, so that `measure` can trim the child's whole heap. Allocators that this process's
-            LD_PRELOAD names, and malloc's GLIBC_TUNABLES, are left out, unless they are here.
+            here, so that `measure` can trim the child's whole heap. This process's settings of
+            malloc (MALLOC_*, GLIBC_TUNABLES) and preloaded allocators are not passed on.
         kwargs: JSON data.
 
     Returns:
@@ -67,8 +67,8 @@ def run_isolated(
     limit = None if limit_bytes is None else open_limit(limit_bytes, method=limit_method)
     child_env = {**without_allocators(os.environ), **heap.ONE_ARENA, **(env or {})}
     try:
-        with tempfile.TemporaryDirectory(prefix="devices-") as folder:
-            ended = _run(Path(folder), request, limit, timeout_s, child_env)
+        with temporary_folder() as folder:
+            ended = _run(folder, request, limit, timeout_s, child_env)
         peak = missing("byte", "no limit was set") if limit is None else limit.peak()
         was_killed = ended.code == -signal.SIGKILL
         exceeded = limit is not None and limit.exceeded(was_killed=was_killed)

@@ -67,6 +67,8 @@ def given_options(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.split is not None:
         from zo_core.data import parse_split
 
+        if arguments.high_share is not None:
+            raise ValueError("--split sets --high-share: leave one of them out")
         given["high_share"] = parse_split(arguments.split)
     return given
 

@@ -13,7 +13,15 @@ from rich.console import Console
 from rich.table import Table
 
 import devices
-from bench.cli import add_command, print_json, status_console, user_errors
+from bench.cli import (
+    EXIT_DONE,
+    EXIT_GATE,
+    add_command,
+    print_json,
+    refuse_unused,
+    status_console,
+    user_errors,
+)
 from bench.extras import require
 from bench.fit.cells import Agreement, Cell, agreement
 from bench.fit.measuring import predict_cells, try_cell
@@ -42,6 +50,8 @@ GRID_MODELS = (
 )
 GRID_DEVICES = ("pi-zero-2", "pi-4-1gb", "pi-4-4gb")  # 512 MiB, 1 GiB, 4 GiB
 GRID_BATCHES = (1, 8, 32, 64, 128)
+_BATCHES = "1,8,32,64"
+_CHOICES = ("device", "reserve", "model", "input_shape", "batches", "images", "measure")
 _GRID_WORKERS = 2  # trials side by side: a third of each is a library's import, on one core
 
 
@@ -57,7 +67,7 @@ def register(commands: Any) -> None:
     )
     parser.add_argument("--model", help="NAME, torchvision:NAME or package.module:factory")
     parser.add_argument("--input-shape", metavar="SHAPE", help="of --model, e.g. 3,224,224")
-    parser.add_argument("--batches", default="1,8,32,64", help="default: 1,8,32,64")
+    parser.add_argument("--batches", help=f"comma-separated; default: {_BATCHES}")
     parser.add_argument(
         "--images", type=int, help="work through so many items, e.g. 900, in micro-batches"
     )
@@ -90,14 +100,14 @@ def run(arguments: argparse.Namespace) -> int:
     if folder is not None:
         path = write_record(folder, fit_record(case, cells, devices.detect().to_json()))
         console.print(f"record {path}", soft_wrap=True)
-    return 0
+    has_answer = not (arguments.measure or arguments.grid) or agreement(cells).cells
+    return EXIT_DONE if has_answer else EXIT_GATE
 
 
 def _chosen(arguments: argparse.Namespace) -> tuple[list[Target], list[str], list[int]]:
     """Check all that the user chose, before anything runs."""
     if arguments.grid:
-        if arguments.device or arguments.model or arguments.reserve:
-            raise ValueError("--grid is fixed: leave out --device, --model and --reserve")
+        refuse_unused(arguments, _CHOICES, "beside --grid, which is fixed")
         return [find_target(name) for name in GRID_DEVICES], list(GRID_MODELS), list(GRID_BATCHES)
     if not arguments.device:
         raise ValueError("--device is missing: a name of `zobench devices --catalogue`, or a size")
@@ -110,7 +120,8 @@ def _chosen(arguments: argparse.Namespace) -> tuple[list[Target], list[str], lis
     if arguments.images is not None and arguments.images < 1:
         raise ValueError(f"--images must be >= 1, got {arguments.images}")
     reserve = None if arguments.reserve is None else parse_size(arguments.reserve, "--reserve")
-    return [find_target(arguments.device, reserve)], models, _parse_batches(arguments.batches)
+    batches = _BATCHES if arguments.batches is None else arguments.batches
+    return [find_target(arguments.device, reserve)], models, _parse_batches(batches)
 
 
 def _parse_batches(text: str) -> list[int]:
@@ -163,11 +174,11 @@ def _show(console: Console, cells: Sequence[Cell]) -> None:
         chosen = [cell for cell in cells if (cell.device, cell.model) == (device, model)]
         console.print(_table(chosen, is_tried))
     console.print(
-        "Resident: the predicted high-water mark of the process, runtime + tensors, which the\n"
-        "verdict compares with the limit. Tight: less than 10 % to spare. Cgroup: that process as\n"
-        "a control group counts it here, without library pages that others read first.\n"
-        "Processes run with "
-        f"{' '.join(f'{k}={v}' for k, v in RETURN_BLOCKS.items())}; set it on the device too."
+        "Resident: the predicted high-water mark of the process, runtime + tensors, which the"
+        " verdict compares with the limit. Tight: less than 10 % to spare. Cgroup: that process as"
+        " a control group counts it here, without library pages that others read first. Processes"
+        f" run with {' '.join(f'{k}={v}' for k, v in RETURN_BLOCKS.items())}; set it on the device"
+        " too."
     )
     if is_tried:
         console.print(_agreement_words(agreement(cells)))
@@ -215,6 +226,8 @@ def _trial_words(cell: Cell) -> str:
 
 
 def _agreement_words(found: Agreement) -> str:
+    if not found.cells:
+        return 'no trial gave an answer: the column "tried" says why'
     lines = [f"prediction and trial agree in {found.agreeing} of {found.cells} cells"]
     if found.share is not None:
         lines[0] += f" ({100 * found.share:.1f} %)"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.records.case_name import CaseName
 from bench.records.record import Record
+from bench.records.validate import Checked, check_file
 
 RECORDS = "records"
 
@@ -27,6 +28,7 @@ def open_store(folder: Path) -> Path:
     """
     try:
         (folder / RECORDS).mkdir(parents=True, exist_ok=True)
+        _remove_left_overs(folder / RECORDS)
         with tempfile.NamedTemporaryFile(dir=folder / RECORDS):
             pass
     except OSError as error:
@@ -37,10 +39,20 @@ def open_store(folder: Path) -> Path:
 
 
 def write_record(folder: Path, record: Record) -> Path:
-    """Write a record under a temporary name and rename it, so that no half file ever shows."""
+    """Write a record under a temporary name and rename it, so that no half file ever shows.
+
+    Raises:
+        StoreError: it cannot be written; the message says what is safe.
+    """
     path = record_path(folder, record.name)
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(record.to_json(), indent=1, allow_nan=False) + "\n")
+    try:
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(record.to_json(), indent=1, allow_nan=False) + "\n")
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be written ({error.strerror}); the records that are in {folder} are "
+            "whole: make room, and run the same command again"
+        ) from error
     return path
 
 
@@ -53,12 +65,27 @@ def read_records(folder: Path) -> list[Record]:
     """Read all records of an output folder, in the order of their names.
 
     Raises:
-        StoreError: there is none, or a file is no record; the message names it.
+        StoreError: there is none, or a file is not valid as `zobench check` has it; the message
+            names it.
     """
     paths = sorted((folder / RECORDS).glob("*.json"))
     if not paths:
         raise StoreError(f"{folder} holds no records; run `zobench run --out {folder}` first")
     return [_read(path) for path in paths]
+
+
+def check_records(path: Path) -> list[Checked]:
+    """Check a record, or all records below a folder.
+
+    Raises:
+        StoreError: there is nothing to check.
+    """
+    if path.is_file():
+        return [check_file(path)]
+    files = sorted(path.glob(f"**/{RECORDS}/*.json"))
+    if not files:
+        raise StoreError(f"{path} holds no records: give a file, or a folder above {RECORDS}/")
+    return [check_file(file) for file in files]
 
 
 @contextmanager
@@ -72,7 +99,19 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def _remove_left_overs(folder: Path) -> None:
+    """Remove the temporary files of processes that were killed while they wrote."""
+    import psutil
+
+    for path in folder.glob(".*.tmp"):
+        pid = path.name.split(".")[-2]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            path.unlink(missing_ok=True)
+
+
 def _read(path: Path) -> Record:
+    if problems := check_file(path).problems:
+        raise StoreError(f"{path} is not a valid record: {problems[0]}; see `zobench check {path}`")
     try:
         return Record.from_json(json.loads(path.read_text()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -26,7 +26,8 @@ def check_model(model: str, methods: Sequence[str] = STEP_METHODS) -> str:
     Raises:
         ValueError: it cannot be built, or takes no step of a method; the message says why.
     """
-    if parse_model(model).kind == "suite":
+    name = parse_model(model)
+    if name.kind == "suite" and name.is_default_shape:
         return model
     run = devices.run_isolated(
         "bench.suite.preflight:problem_of", model, list(methods), timeout_s=TRIAL_TIMEOUT_S

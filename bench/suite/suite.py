@@ -76,6 +76,8 @@ class Suite:
         check_data(tables, scale, options)
         if "frontier" in groups and chosen.frontier_trains and options.data_dir is not None:
             check_frontier(options)
+        elif not tables:
+            _refuse_table_options(campaign or {})
         folder = open_store(Path(out) if out else new_folder())
         profile = devices.detect().to_json()
         if profile["emulator"]:
@@ -151,6 +153,21 @@ def _scale(name: str, model: str | None, input_shape: str | None) -> Scale:
         edge_training_seeds=(),
         frugal_models=frugal,
     )
+
+
+def _refuse_table_options(given: Mapping[str, Any]) -> None:
+    """Refuse options of trainings where nothing is trained by them."""
+    default = Options()
+    unused = [name for name, value in given.items() if value != getattr(default, name)]
+    if unused:
+        raise ValueError(
+            f"--{_option(unused[0])} has no effect without a table of the paper (--only table2) or "
+            "the frontier of a data set of files (laptop scale with --data-dir); leave it out"
+        )
+
+
+def _option(name: str) -> str:
+    return "no-verify" if name == "verify" else name.replace("_", "-")
 
 
 def new_folder() -> Path:

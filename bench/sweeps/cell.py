@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,9 @@ class CellTraining:
     client_peak_bytes: Mapping[str, int | None] | None  # by group; None: it diverged
     parameters: int
     rouge_by_task: Mapping[str, tuple[float, ...]] | None = None  # of a language model's answers
+    threads: int | None = None  # of torch on the CPU; None: as the library has it
+    threads_trial_s: Mapping[str, float] = field(default_factory=dict)  # a forward, by threads
+    scalar_noise: Mapping[str, Any] | None = None  # zo_core's ScalarNoise
 
     @property
     def last(self) -> CurvePoint:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from zo_core.data.dataset import Dataset
-from zo_core.data.digits import digits
+from zo_core.data.digits import digits, digits_writers
 from zo_core.data.files import Source
 from zo_core.data.imagenet32 import imagenet32, prepare_imagenet32
 from zo_core.data.synthetic import synthetic_blobs
@@ -20,6 +20,7 @@ from zo_core.data.torchvision_sets import (
 
 DATASETS: Final[dict[str, Callable[[Source], Dataset]]] = {
     "digits": lambda source: digits(),
+    "digits-writers": lambda source: digits_writers(),
     "fashion-mnist": fashion_mnist,
     "cifar10": cifar10,
     "imagenet32": imagenet32,
@@ -57,6 +58,11 @@ def load_dataset(
     if name not in DATASETS:
         raise ValueError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}")
     return DATASETS[name](Source(data_dir=data_dir, download=download, verify=verify))
+
+
+def needs_files(name: str) -> bool:
+    """Tell whether a data set is read from files below a data folder."""
+    return name in _OF_FILES
 
 
 def require_dataset(name: str, *, data_dir: Path | None, verify: bool = True) -> None:

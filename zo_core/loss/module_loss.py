@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import reduce
 from typing import TYPE_CHECKING, TypeAlias
 
+from zo_core.loss.items import UNLABELLED
 from zo_core.loss.passes import count_passes
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 Criterion: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]"
 
 _LEAST_CLASSES = 2
-UNLABELLED = -100  # the target of a position that is not part of the loss
 
 
 def cross_entropy(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

@@ -21,9 +21,10 @@ from zo_core.algorithms.baselines.seed_pool import PoolState, pool_of, rebuild_
 from zo_core.algorithms.methods.fedavg import FedAvgOptions, fedavg_method
 from zo_core.algorithms.steps.phases import from_scratch, two_phases
 from zo_core.algorithms.steps.zo_client import (
+    LocalStepOptions,
     ServerRateOptions,
     ZerothOrderClient,
-    zo_client_fields,
+    local_step_fields,
 )
 from zo_core.config import TrainConfig
 from zo_core.cost_model import FLOAT_BYTES
@@ -181,7 +182,7 @@ def _candidate_seeds(run_seed: int, candidates: int) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FedKSeedOptions(ServerRateOptions):
+class FedKSeedOptions(LocalStepOptions, ServerRateOptions):
     """FedKSeed"""
 
     # its authors' LLM runs
@@ -195,7 +196,7 @@ class ZOWarmUpFedKSeedOptions(FedAvgOptions, FedKSeedOptions):
 
 def fedkseed_method(config: TrainConfig, options: FedKSeedOptions) -> FedKSeed:
     """Build the method that a config describes."""
-    return FedKSeed(**zo_client_fields(config, options), candidates=options.candidates)
+    return FedKSeed(**local_step_fields(config, options), candidates=options.candidates)
 
 
 def fedkseed(config: TrainConfig, options: FedKSeedOptions, high: tuple[int, ...]) -> Algorithm:

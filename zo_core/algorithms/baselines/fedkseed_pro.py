@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from zo_core.algorithms.baselines.fedkseed import FedKSeed, FedKSeedOptions
 from zo_core.algorithms.steps.phases import from_scratch
-from zo_core.algorithms.steps.zo_client import zo_client_fields
+from zo_core.algorithms.steps.zo_client import local_step_fields
 from zo_core.config import TrainConfig
 from zo_core.method import Algorithm, RoundContext
 from zo_core.replica import Replica, gather
@@ -75,5 +75,5 @@ class FedKSeedPro(FedKSeed):
 
 def fedkseed_pro(config: TrainConfig, options: FedKSeedOptions, high: tuple[int, ...]) -> Algorithm:
     """FedKSeed-Pro from scratch: candidates that moved the model are drawn more often."""
-    method = FedKSeedPro(**zo_client_fields(config, options), candidates=options.candidates)
+    method = FedKSeedPro(**local_step_fields(config, options), candidates=options.candidates)
     return from_scratch(method, config)

@@ -33,7 +33,7 @@ from zo_core.cost_model import FLOAT_BYTES
 from zo_core.fixed_point import fixed_point
 from zo_core.grid import Grid
 from zo_core.kernels.journal import uninterrupted
-from zo_core.method import Algorithm
+from zo_core.method import Algorithm, RoundContext
 from zo_core.optimizer import ReplayReport
 from zo_core.options import rate
 from zo_core.replica import Replica
@@ -90,6 +90,7 @@ class ZerothOrderAdam(ZerothOrderStep):
     def move_(
         self,
         replica: Replica,
+        context: RoundContext,
         updates: Sequence[tuple[int, float]],
         weights: Sequence[float],
     ) -> ReplayReport:

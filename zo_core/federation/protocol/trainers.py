@@ -6,7 +6,7 @@ import importlib.util
 import zipfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,18 @@ from zo_core.loss.items import DataError, as_items, as_labels, require_items
 from zo_core.method import ClientData, RoundContext
 from zo_core.payloads.core import Payload
 from zo_core.replica import Replica
+from zo_core.threads import (
+    TRIAL_ITEMS,
+    Threads,
+    candidates,
+    choose_threads,
+    fewest_of,
+    mean_seconds,
+)
 
 Backend = Literal["torch", "onnx"]
 Shard = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
+_TRIAL_S = 0.1  # of forwards on each number of threads
 HIGH_MEMORY_MIB = 2048  # from here on a device is trusted with backprop, unless told otherwise
 
 
@@ -28,13 +37,20 @@ class TorchTrainer:
     Args:
         data_dir: folder of data sets that are files.
         device: a torch device.
+        threads: CPU threads; "auto" for the best of a trial, None for as torch has it.
         own: this device's own data in the place of the slot's shard.
     """
 
     def __init__(
-        self, *, data_dir: Path | None = None, device: str = "cpu", own: Shard | None = None
+        self,
+        *,
+        data_dir: Path | None = None,
+        device: str = "cpu",
+        threads: Threads = None,
+        own: Shard | None = None,
     ) -> None:
         self._data_dir, self._device, self._own = data_dir, device, own
+        self.threads = threads
 
     def join(self, plan: Plan, slot: int) -> Replica:
         """Build the model of a run and get the slot's data."""
@@ -56,6 +72,7 @@ class TorchTrainer:
             _require_fit(self._own, tuple(shard.x.shape[1:]), dataset.num_classes)
             x, y = (torch.from_numpy(part).to(self._device) for part in self._own)
             shard = Split(x=x, y=y)
+        self.threads, _ = choose_threads(self.threads, self.replica.module, shard.x)
         mode, _ = choose_forward(plan.config, self.replica.module, shard.x)
         self._mode = FORWARD_MODES[mode]
         self._losses = self._mode.forward_of(self.replica.module)
@@ -85,7 +102,7 @@ class OnnxTrainer:
     Args:
         folder: the exported model; its weights are replaced by the run's.
         mode: "memory" or "speed".
-        threads: within an operator; None for one a core.
+        threads: within an operator; "auto" for the best of a trial, None for one a core.
         own: this device's own data in the place of the slot's shard.
     """
 
@@ -94,24 +111,44 @@ class OnnxTrainer:
         folder: Path,
         *,
         mode: str = "memory",
-        threads: int | None = None,
+        threads: Threads = None,
         own: Shard | None = None,
     ) -> None:
-        self._folder, self._mode, self._threads, self._own = folder, mode, threads, own
+        self._folder, self._mode, self.threads, self._own = folder, mode, threads, own
 
     def join(self, plan: Plan, slot: int) -> Replica:
         """Load the model and get the slot's data."""
-        from zo_core.edge.load import load_replica
         from zo_core.edge.manifest import read_manifest
-        from zo_core.edge.onnx_loss import session_settings
 
-        settings = replace(session_settings(self._mode), threads=self._threads)
-        self._plan, self.replica = plan, load_replica(self._folder, mode=settings)
+        if plan.config.to_json().get("balanced"):
+            raise ValueError(
+                "balanced must be False for a client without torch, whose exported model has the "
+                "cross entropy in its graph; run this client with torch"
+            )
         manifest = read_manifest(self._folder)
         x, y = self._own or shard_arrays(plan, slot)
         _require_fit((x, y), manifest.input_shape, manifest.num_classes)
+        if self.threads == "auto":
+            self.threads = self._fewest_threads(x[:TRIAL_ITEMS], y[:TRIAL_ITEMS])
+        self._plan, self.replica = plan, self._load(self.threads)
         self._client = ClientData(slot=slot, x=x, y=y)
         return self.replica
+
+    def _fewest_threads(self, x: Any, y: Any) -> int:
+        """Time a forward on each number of threads, one session after the other."""
+        return fewest_of({str(number): self._mean_s(number, x, y) for number in candidates()})
+
+    def _mean_s(self, threads: int, x: Any, y: Any) -> float:
+        replica = self._load(threads)
+        replica.mean_loss(x, y)  # builds what later forwards find built
+        return mean_seconds(lambda: replica.mean_loss(x, y), _TRIAL_S)
+
+    def _load(self, threads: int | None) -> Replica:
+        from zo_core.edge.load import load_replica
+        from zo_core.edge.onnx_loss import session_settings
+
+        settings = replace(session_settings(self._mode), threads=threads)
+        return load_replica(self._folder, mode=settings)
 
     def update(self, context: RoundContext) -> Payload:
         """Compute what is sent of a round; the replica ends as it was."""
@@ -162,15 +199,15 @@ def shard_arrays(plan: Plan, slot: int) -> Shard:
         ValueError: the data set can be had with torch alone.
     """
     from zo_core.data.dataset import channel_scaling
-    from zo_core.data.digits import digit_arrays
+    from zo_core.data.digits import DIGIT_ARRAYS
     from zo_core.data.partition import dirichlet_partition
 
-    if plan.config.dataset != "digits":
+    if plan.config.dataset not in DIGIT_ARRAYS:
         raise ValueError(
-            f"without torch the data set can be digits alone, got {plan.config.dataset!r}; give "
-            "this device's own data (--data FILE.npz)"
+            f"without torch the data set must be one of {', '.join(DIGIT_ARRAYS)}, got "
+            f"{plan.config.dataset!r}; give this device's own data (--data FILE.npz)"
         )
-    (images, labels), _ = digit_arrays()
+    (images, labels), _ = DIGIT_ARRAYS[plan.config.dataset]()
     partition = dirichlet_partition(
         labels,
         clients=plan.config.clients,

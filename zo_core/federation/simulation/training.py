@@ -26,6 +26,7 @@ from zo_core.federation.record import Evaluation, TrainingRecord
 from zo_core.federation.rounds import RoundRecord, run_round
 from zo_core.federation.schedule import Schedule
 from zo_core.federation.simulation.evaluation import Evaluator
+from zo_core.federation.simulation.kernel_cache import bound_kernel_cache
 from zo_core.grid import GridError
 from zo_core.loss.compiled import PlainForward
 from zo_core.loss.forward_mode import FORWARD_MODES
@@ -38,6 +39,7 @@ from zo_core.models.statistics import collect_statistics_
 from zo_core.payloads.core import Snapshot
 from zo_core.plain_mode import NonFiniteWeightsError
 from zo_core.spsa import NonFiniteLossError
+from zo_core.threads import Threads, choose_threads
 
 Progress = Callable[[TrainingRecord], None]  # called after each round
 
@@ -51,6 +53,7 @@ class Training:
         device: a torch device.
         base: weights of a trained language model to start from, which are evaluated first; None
             for the initial weights of the run's seed.
+        threads: CPU threads; "auto" for the best of a trial, None for as torch has it.
 
     Raises:
         ValueError: an unknown algorithm or model, or clients that the data cannot serve.
@@ -64,16 +67,22 @@ class Training:
         *,
         device: str = "cpu",
         base: Snapshot | None = None,
+        threads: Threads = None,
     ) -> None:
         self.config = config
         self.schedule = Schedule(config)
         self.high = self.schedule.high
         self.data = federated_data(config, dataset, device)
+        self.schedule.algorithm.require_items(self.data.shard_size)
         self.replica = initial_replica(config, dataset, device, base)
+        bound_kernel_cache(self.replica.module)
         self._evaluates_first = base is not None
         self.log: RoundLog | None = None  # from the hand-over on
         self.record = TrainingRecord(config=config, high=self.high)
-        self.set_forward(*choose_forward(config, self.replica.module, self.data.client(0).x))
+        module, x = self.replica.module, self.data.client(0).x
+        record = self.record
+        record.threads, record.threads_trial_s = choose_threads(threads, module, x)
+        self.set_forward(*choose_forward(config, module, x))
         self.record.guessing = self._evaluator.guessing()
         self._device_type = self.data.items.x.device.type
         if any(not phase.method.trains_locally for phase in self.schedule.algorithm.phases):
