@@ -13,7 +13,7 @@ from typing import Any
 from zo_core.options import Options, choice, count, declared, flag, rate, require, share, text
 
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16")  # see zo_core.loss.precision
-FORWARDS = ("contiguous", "channels_last", "native", "native-channels_last", "auto")
+FORWARDS = ("contiguous", "channels_last", "native", "native-channels_last", "compiled", "auto")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,7 +45,7 @@ def test_a_mode_ends_with_its_context_and_leaves_the_weights_where_they_are() ->
         raise KeyError(torch.backends.mkldnn.enabled)
     seconds = try_forward_modes(module, torch.randn(4, 1, 8, 8))
     assert torch.backends.mkldnn.enabled == enabled
-    assert list(seconds) == list(FORWARD_MODES)
+    assert list(seconds) == [n for n, mode in FORWARD_MODES.items() if not mode.compiled]
     assert all(0 < s < 10 for s in seconds.values())
     for parameter, (address, stride, values) in zip(module.parameters(), before, strict=True):
         assert (parameter.data_ptr(), parameter.stride()) == (address, stride)

@@ -16,6 +16,7 @@ from typing import Any, Final
 import torch
 from torch import nn
 
+from zo_core.loss.compiled import CompiledForward, PlainForward
 from zo_core.loss.module_loss import evaluating
 
 TRIAL_ITEMS: Final = 16
@@ -30,12 +31,17 @@ class ForwardMode:
 
     channels_last: bool  # layout of the inputs, which convolutions hand on
     onednn: bool  # torch's oneDNN kernels; False: its native ones
+    compiled: bool = False  # by torch.compile, see zo_core.loss.compiled
 
     def lay_out(self, x: torch.Tensor) -> torch.Tensor:
         """Return a batch of images in the mode's memory format."""
         image = x.dim() == 4
         wanted = torch.channels_last if self.channels_last and image else torch.contiguous_format
         return x.contiguous(memory_format=wanted)
+
+    def forward_of(self, module: nn.Module) -> CompiledForward | PlainForward:
+        """Prepare a module's forwards; nothing is compiled before the first one."""
+        return CompiledForward(module) if self.compiled else PlainForward()
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -53,11 +59,14 @@ FORWARD_MODES: Final[dict[str, ForwardMode]] = {
     "channels_last": ForwardMode(channels_last=True, onednn=True),
     "native": ForwardMode(channels_last=False, onednn=False),
     "native-channels_last": ForwardMode(channels_last=True, onednn=False),
+    "compiled": ForwardMode(channels_last=False, onednn=True, compiled=True),
 }
 
 
 def try_forward_modes(module: nn.Module, x: torch.Tensor) -> dict[str, float]:
-    """Time a module's forward in each mode, turn by turn.
+    """Time a module's forward in each mode, turn by turn; compiled ones on CUDA only.
+
+    On a CPU a compilation takes longer than most runs: choose it by name there.
 
     Args:
         module: maps x to outputs; nothing of it changes.
@@ -66,13 +75,16 @@ def try_forward_modes(module: nn.Module, x: torch.Tensor) -> dict[str, float]:
     Returns:
         Seconds of the fastest forward of each mode.
     """
-    batches = {name: mode.lay_out(x[:TRIAL_ITEMS]) for name, mode in FORWARD_MODES.items()}
-    fastest = dict.fromkeys(FORWARD_MODES, float("inf"))
+    on_cuda = x.device.type == "cuda"
+    tried = {name: mode for name, mode in FORWARD_MODES.items() if on_cuda or not mode.compiled}
+    batches = {name: mode.lay_out(x[:TRIAL_ITEMS]) for name, mode in tried.items()}
+    calls = {name: mode.forward_of(module) for name, mode in tried.items()}
+    fastest = dict.fromkeys(tried, float("inf"))
     started, turn = time.perf_counter(), 0
     with torch.inference_mode(), evaluating(module):
         while turn <= _TURNS or time.perf_counter() - started < _TRIAL_S:
-            for name, mode in FORWARD_MODES.items():
-                with mode.active():
+            for name, mode in tried.items():
+                with mode.active(), calls[name].active():
                     elapsed_s = _seconds(partial(module, batches[name]), x.device.type)
                 if turn > 0:  # the first turn builds what later ones find built
                     fastest[name] = min(fastest[name], elapsed_s)

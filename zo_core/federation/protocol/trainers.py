@@ -75,12 +75,14 @@ class TorchTrainer:
         self.threads, _ = choose_threads(self.threads, self.replica.module, shard.x)
         mode, _ = choose_forward(plan.config, self.replica.module, shard.x)
         self._mode = FORWARD_MODES[mode]
+        self._losses = self._mode.forward_of(self.replica.module)
         shard = laid_out(shard, self._mode)
         self._client = ClientData(slot=slot, x=shard.x, y=shard.y)
         return self.replica
 
     def update(self, context: RoundContext) -> Payload:
         """Compute what is sent of a round; the replica ends as it was."""
+        from zo_core.loss.compiled import PlainForward
         from zo_core.loss.precision import computing_in
 
         method = self._plan.method_at(context.round_index)
@@ -89,7 +91,8 @@ class TorchTrainer:
             self._client.x.device.type,
             forwards_only=not method.trains_locally,
         )
-        with computing, self._mode.active():
+        losses = PlainForward() if method.trains_locally else self._losses
+        with computing, self._mode.active(), losses.active():
             return method.client_update(self.replica, self._client, context)
 
 

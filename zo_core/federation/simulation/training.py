@@ -28,6 +28,7 @@ from zo_core.federation.schedule import Schedule
 from zo_core.federation.simulation.evaluation import Evaluator
 from zo_core.federation.simulation.kernel_cache import bound_kernel_cache
 from zo_core.grid import GridError
+from zo_core.loss.compiled import PlainForward
 from zo_core.loss.forward_mode import FORWARD_MODES
 from zo_core.loss.module_loss import micro_batches
 from zo_core.loss.passes import counting_passes
@@ -97,6 +98,7 @@ class Training:
         """
         self.record.forward, self.record.forward_trial_s = mode, trial_s
         self._forward = FORWARD_MODES[mode]
+        self._losses = self._forward.forward_of(self.replica.module)
         self.data = replace(
             self.data,
             items=laid_out(self.data.items, self._forward),
@@ -162,7 +164,8 @@ class Training:
         started = time.perf_counter()
         self.prepare(round_index)
         computing = self._computing(forwards_only=not method.trains_locally)
-        with computing, self._forward.active(), counting_passes() as passes:
+        losses = PlainForward() if method.trains_locally else self._losses
+        with computing, self._forward.active(), losses.active(), counting_passes() as passes:
             done = run_round(
                 method,
                 self.replica,

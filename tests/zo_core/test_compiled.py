@@ -1,0 +1,58 @@
+"""Compiled forwards: one graph for all clients, and the same weights from the same scalars."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import torch
+
+from zo_core import apply_updates_, digest, loss_differences, snap_
+from zo_core.loss.compiled import CompiledForward
+from zo_core.loss.module_loss import mean_loss
+from zo_core.models import build_model
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore"),  # torch.compile's own
+    pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs g++ on a CPU"),
+]
+
+
+def test_a_graph_is_compiled_once_for_all_clients_and_steps() -> None:
+    module = build_model("cnn", num_classes=10, in_channels=1, image_size=8, run_seed=0).eval()
+    grid = snap_(module)
+    other = build_model("cnn", num_classes=10, in_channels=1, image_size=8, run_seed=0).eval()
+    others_grid = snap_(other)
+    forward = CompiledForward(module)
+    shards = [(torch.randn(16, 1, 8, 8), torch.arange(16) % 10) for _ in range(3)]
+    for round_index in range(3):
+        seeds, scalars = [], []
+        for client, (x, y) in enumerate(shards):
+            own = [100 * round_index + 10 * client + s for s in range(2)]
+            with forward.active():
+                found = loss_differences(
+                    lambda x=x, y=y: mean_loss(module, x, y), module, own, epsilon=1e-3, grid=grid
+                )
+            plain = loss_differences(
+                lambda x=x, y=y: mean_loss(module, x, y), module, own, epsilon=1e-3, grid=grid
+            )
+            assert found == pytest.approx(plain, abs=1e-5)
+            seeds += own
+            scalars += found.tolist()
+        updates = list(zip(seeds, scalars, strict=True))
+        for replica, exponents in ((module, grid), (other, others_grid)):
+            apply_updates_(replica, updates, 1e-3, epsilon=1e-3, grid=exponents)
+        assert digest(module, grid) == digest(other, others_grid)
+    assert forward.compilations == 1
+
+
+def test_another_shape_takes_another_graph_and_training_none() -> None:
+    module = build_model("cnn", num_classes=10, in_channels=1, image_size=8, run_seed=0)
+    forward = CompiledForward(module, backend="eager")
+    with forward.active():
+        for items in (4, 4, 3, 4, 3):
+            mean_loss(module, torch.randn(items, 1, 8, 8), torch.arange(items))
+    assert forward.compilations == 2
+    module(torch.randn(5, 1, 8, 8)).sum().backward()
+    assert forward.compilations == 2
