@@ -1,4 +1,4 @@
-# Each target does all its own set-up; only Python 3.11 or newer, git and make are needed.
+# Each target does all its own set-up; only Python 3.10 or newer, git and make are needed.
 PYTHON ?= python3
 VENV   ?= .venv
 SCALE  ?= default

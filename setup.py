@@ -9,8 +9,9 @@ from setuptools import Extension, setup
 # kin become instructions; no code here reads errno or floating-point traps.
 FLAGS = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-pthread"]
 
-# One binary for CPython 3.11 and later; the free-threaded builds know no limited API.
-LIMITED = not sysconfig.get_config_var("Py_GIL_DISABLED")
+# One binary for CPython 3.11 and later; 3.10's limited API has no buffers, and the free-threaded
+# builds have no limited API.
+LIMITED = sys.version_info >= (3, 11) and not sysconfig.get_config_var("Py_GIL_DISABLED")
 
 setup(
     ext_modules=[

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -25,7 +26,6 @@ from bench.cli import (
     devices,
     export,
     fit,
-    instruct,
     join,
     report,
     run,
@@ -33,8 +33,11 @@ from bench.cli import (
     train,
 )
 from bench.extras import missing_package
+from bench.suite.foreign_settings import drop_foreign_settings, require_assertions
+from devices.temporary import remove_left_overs
+from zo_core.threads import wait_passively
 
-COMMANDS = (run, train, fit, instruct, export, devices, report, check, compare, serve, join)
+COMMANDS = (run, train, fit, export, devices, report, check, compare, serve, join)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -58,7 +61,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    if argv is None:
+        require_assertions()
+        # being asked to end is an interrupt: what is half done is cleaned up
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    drop_foreign_settings()
+    wait_passively()
     arguments = build_parser().parse_args(argv)
+    remove_left_overs()
     try:
         return int(arguments.run(arguments))
     except BrokenPipeError:  # who read the output has seen enough

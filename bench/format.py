@@ -6,6 +6,8 @@ import math
 
 MIB = 1 << 20
 MISSING = "–"
+ALIKE = "1.0 (±5 %)"  # the ratio of two amounts that differ by less than the meters' noise
+_NOISE = 0.05
 
 
 def significant(value: float, digits: int = 3) -> str:
@@ -75,6 +77,15 @@ def times(ratio: float) -> str:
     return f"{float(f'{ratio:.2g}'):,.0f}" if ratio >= 100 else significant(ratio)
 
 
+def are_alike(one: float, other: float) -> bool:
+    """Say whether two amounts > 0 differ by at most 5 %.
+
+    >>> are_alike(1.03, 1.0), are_alike(1.0, 1.08)
+    (True, False)
+    """
+    return max(one, other) <= (1 + _NOISE) * min(one, other)
+
+
 def split_of(high_share: float) -> str:
     """Write the clients' shares, high- and low-resource, in per cent; parse_split reads it.
 
@@ -83,11 +94,6 @@ def split_of(high_share: float) -> str:
     """
     high = 100 * high_share
     return f"{high:g}/{100 - high:g}"
-
-
-def place_key(row: str, split: str) -> str:
-    """Begin the names of a table's metrics at one row and split."""
-    return f"{row}/{split.replace('/', '-')}"
 
 
 def format_comparison(ours: float, theirs: float, less: str = "lower", more: str = "higher") -> str:
@@ -102,13 +108,15 @@ def format_comparison(ours: float, theirs: float, less: str = "lower", more: str
     >>> format_comparison(2.0, 7.0), format_comparison(3.0, 2.0, "faster", "slower")
     ('3.5x lower', '1.5x slower')
     >>> format_comparison(1.002, 1.0), format_comparison(0.0, 1.0)
-    ('the same', 'not comparable')
+    ('the same (±5 %)', 'not comparable')
     """
     if ours <= 0 or theirs <= 0:
         return "not comparable"
     ratio = max(ours, theirs) / min(ours, theirs)
+    if are_alike(ours, theirs):
+        return "the same (±5 %)"
     text = significant(ratio, 2) if ratio < 100 else times(ratio)
-    return "the same" if text == "1.0" else f"{text}x {less if theirs > ours else more}"
+    return f"{text}x {less if theirs > ours else more}"
 
 
 def megabytes(value: float | str | None) -> str:

@@ -33,6 +33,10 @@ LOW_MEMORY_METHODS = {
     "backprop-bias-norm": "Backprop of biases and norms only",
     **{variant.method: variant.method_label for variant in FORWARD_VARIANTS},
 }
+# Of these, the variants that take the same step as FedAvg or ZO.
+SAME_STEP_METHODS = {
+    variant.method: variant.method_label for variant in (*BACKPROP_VARIANTS, *FORWARD_VARIANTS)
+}
 # The variants in which a training's steps can be taken; "plain" has no name of its own.
 STEP_VARIANTS = {variant.name: variant.label for variant in (*BACKPROP_VARIANTS, *FORWARD_VARIANTS)}
 VARIANTS = {

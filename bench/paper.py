@@ -1,10 +1,11 @@
 """What the paper prints: ZOWarmUp (Legate, Rish, Belilovsky, arXiv 2509.03503), PMLR v330.
 
-Figures for comparison; no code of the suite computes with them, except to show the difference.
+Figures for comparison, and the paper's round.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 MB = 10**6  # the paper's megabyte
@@ -40,3 +41,34 @@ TRANSPOSED = (
     "section 3.1 and appendix A.3 agree only with 44.7 MB both ways for FedAvg, and with "
     "S · 4 bytes up, S · K · 4 bytes down for zeroth-order FL."
 )
+
+
+def is_zo(method: str) -> bool:
+    """Say whether a method of the groups memory and time is a ZO step.
+
+    >>> is_zo("zo-by-1"), is_zo("backprop-least")
+    (True, False)
+    """
+    return method.split("-", maxsplit=1)[0] == "zo"
+
+
+def batches_in_round(method: str, batch: int) -> int | None:
+    """Count the batches that a client of the paper works through in one round.
+
+    A ZO client evaluates S directions over its whole set, a FedAvg client takes three epochs.
+
+    Args:
+        method: of the groups memory and time.
+        batch: images of a batch.
+
+    Returns:
+        How often it evaluates one direction on a batch, or takes a step of backprop on one; None
+        for inference, which has no round.
+
+    >>> batches_in_round("zo", 64), batches_in_round("fedavg", 64)
+    (45, 45)
+    """
+    if method == "inference":
+        return None
+    passes = DIRECTIONS if is_zo(method) else LOCAL_EPOCHS
+    return passes * math.ceil(CLIENT_IMAGES / batch)

@@ -7,92 +7,47 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 
 import pytest
 
 from bench.cli import EXIT_ENVIRONMENT
-from bench.suite.table_options import TABLE_OPTIONS, option_of
+from bench.suite.foreign_settings import drop_foreign_settings
+from bench.suite.pytest_options import add_options, require_undisturbed, table_options
 
 if TYPE_CHECKING:
     from bench.suite.suite import Suite
 
 _BENCHMARK = "--benchmark"
+_CHOOSING = ("-k", "-m", "--deselect")  # options by which a user leaves cases out
 
 
-def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    """Register --benchmark, and the suite's options only beside it.
-
-    Every pytest of the environment comes by here, and pytest does not start where two register one
-    name: a project's own --device or --model must stay free.
-    """
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Register --benchmark alone: a project's own --device or --model must stay free."""
     parser.getgroup("zobench", "zeroth-order benchmark suite").addoption(
         _BENCHMARK,
         action="store_true",
         help="run the benchmark suite instead of tests, and write a report; its options are in"
         " pytest --benchmark --help",
     )
-    if _is_asked(pluginmanager.get_plugin("pytestconfig")):
-        _add_options(parser)
-
-
-def _is_asked(config: Any) -> bool:
-    """Tell whether --benchmark was typed; what addopts adds is not known when options are made."""
-    return _BENCHMARK in config.invocation_params.args
-
-
-def _add_options(parser: pytest.Parser) -> None:
-    group = parser.getgroup("zobench")
-    group.addoption(
-        "--scale", default="default", help="smoke, default, laptop or paper: how much it does"
-    )
-    group.addoption(
-        "--only",
-        default=None,
-        metavar="GROUPS",
-        help="comma-separated groups and tables, e.g. memory,bytes or table2",
-    )
-    group.addoption(
-        "--out",
-        default=None,
-        metavar="DIR",
-        help="folder for records, plots and report (default: zobench-results/<time>)",
-    )
-    group.addoption(
-        "--model",
-        default=None,
-        help="measure this model in place of the scale's: resnet18, vit, torchvision:NAME, or "
-        "package.module:factory for your own",
-    )
-    group.addoption(
-        "--input-shape",
-        default=None,
-        metavar="SHAPE",
-        help="shape of one input of --model, e.g. 3,224,224, where its factory gives no example",
-    )
-    group.addoption("--device", default="cpu", help="where steps run: auto, cpu or cuda")
-    tables = parser.getgroup("zobench tables", "the paper's tables, e.g. --only table2")
-    for name, (kind, text) in TABLE_OPTIONS.items():
-        tables.addoption(f"--{name}", help=text, **option_of(kind))
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    """Refuse --benchmark from elsewhere before its options, not registered, are found unknown."""
-    if early_config.known_args_namespace.benchmark and not _is_asked(early_config):
+def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser) -> None:
+    """Add the suite's options, now that all plug-ins are known; load no conftest of the caller's.
+
+    A conftest may skip, reorder or disturb cases, which are none of its project's tests.
+    """
+    asked = _BENCHMARK in early_config.invocation_params.args
+    if asked:
+        early_config.known_args_namespace.noconftest = True
+        add_options(parser, early_config.pluginmanager)
+    elif early_config.known_args_namespace.benchmark:
         raise pytest.UsageError(
             "give --benchmark on the command line: from addopts or PYTEST_ADDOPTS it comes too late"
             " for the suite's other options"
         )
-
-
-def _campaign(config: pytest.Config) -> dict[str, Any]:
-    """Collect the tables' options that were given."""
-    given = {name: config.getoption(f"--{name}") for name in TABLE_OPTIONS}
-    verify = not given.pop("no-verify")
-    chosen = {name.replace("-", "_"): v for name, v in given.items() if v is not None}
-    return {**chosen, "verify": verify}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -100,9 +55,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if not config.option.benchmark or config.option.help:
         return
     from bench.suite.suite import Suite, cases_files
+    from devices.energy import use_log
 
-    _require_one_at_a_time(config)
+    require_undisturbed(config)
+    drop_foreign_settings()
     try:
+        use_log(config.option.energy_csv)
         suite = Suite.from_options(
             scale=config.option.scale,
             only=config.option.only,
@@ -110,7 +68,7 @@ def pytest_configure(config: pytest.Config) -> None:
             model=config.option.model,
             input_shape=config.option.input_shape,
             device=config.option.device,
-            campaign=_campaign(config),
+            campaign=table_options(config),
         )
     except (ValueError, OSError) as error:
         raise pytest.UsageError(str(error)) from error
@@ -122,15 +80,6 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.verbose <= 0:
         config.option.verbose = -1  # the suite's own progress takes the place of pytest's
     config.option.benchmark_quiet = True
-
-
-def _require_one_at_a_time(config: pytest.Config) -> None:
-    """Refuse what would leave cases without a time, or measure several at once."""
-    if config.getoption("dist", "no") != "no":
-        raise pytest.UsageError("--benchmark measures one case at a time: leave -n out")
-    for option in ("benchmark_disable", "benchmark_skip"):
-        if config.getoption(option):
-            raise pytest.UsageError(f"leave out --{option.replace('_', '-')}: cases need a time")
 
 
 _SUITE = pytest.StashKey["Suite"]()
@@ -151,6 +100,30 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(names, values)
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Iterator[None]:
+    """Keep the suite's order, without cases that its scale gives no parameters.
+
+    What another plug-in leaves out, and nobody asked to leave out, is noted as unanswered.
+    """
+    collected = list(items)
+    yield
+    if (running := config.stash.get(_SUITE, None)) is None:
+        return
+    kept = set(items)
+    cases = [item for item in collected if _has_parameters(item, running)]
+    items[:] = [item for item in cases if item in kept]
+    if not any(word.startswith(_CHOOSING) for word in config.invocation_params.args):
+        running.unanswered += [item.name for item in cases if item not in kept]
+
+
+def _has_parameters(item: pytest.Item, suite: Suite) -> bool:
+    parameters = getattr(getattr(item, "function", None), "parameters", None)
+    return parameters is None or bool(parameters(suite.scale)[1])
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Tell the progress display how much there is to do."""
@@ -159,14 +132,17 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Show which case is running."""
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Show which case is running, and note one that leaves no record."""
     running = item.config.stash.get(_SUITE, None)
-    if running is not None:
-        running.progress.begin(item.name)
+    if running is None:
+        return (yield)
+    before = running.num_answers
+    running.progress.begin(item.name)
     result = yield
-    if running is not None:
-        running.progress.end()
+    running.progress.end()
+    if running.num_answers == before:
+        running.unanswered.append(item.name)
     return result
 
 
@@ -184,6 +160,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     """Write the report and end with a table and its path."""
     if _SUITE in config.stash and not config.option.collectonly:
         _write_report(config.stash[_SUITE])
+        if unanswered := config.stash[_SUITE].unanswered:
+            terminalreporter.line(f"no record of {len(unanswered)} cases: {', '.join(unanswered)}")
 
 
 def _write_report(suite: Suite) -> None:
@@ -213,6 +191,10 @@ def _uncaptured_stdout() -> TextIO:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Stop the progress display before pytest writes its own lines."""
-    if _SUITE in session.config.stash:
-        session.config.stash[_SUITE].progress.stop()
+    """Stop the progress display before pytest writes its own lines; fail without all records."""
+    if (running := session.config.stash.get(_SUITE, None)) is None:
+        return
+    running.progress.stop()
+    is_complete = session.config.option.collectonly or not running.unanswered
+    if session.exitstatus == pytest.ExitCode.OK and not is_complete:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

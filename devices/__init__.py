@@ -4,14 +4,15 @@ Light to import: the standard library and psutil. torch and NVML are touched onl
 functions that say so, and never imported behind a measured process's back.
 """
 
-from devices.catalog import CATALOG, find_device
+from devices.catalog import CATALOG, find_device, system_bytes
 from devices.child import phase
 from devices.child_exit import IsolatedResult
 from devices.clock import now_s, synchronise
 from devices.cuda import DeviceMemory, measure_device
-from devices.detect import detect, environment
+from devices.detect import detect
 from devices.energy import energy_meter
 from devices.heap import trim
+from devices.host import environment
 from devices.inventory import MeterInfo, list_meters
 from devices.isolate import run_isolated
 from devices.limits import why_no_limit
@@ -21,6 +22,7 @@ from devices.peaks import SampledRss, best_peak_meter
 from devices.pool import IsolatedPool
 from devices.reading import Reading, missing
 from devices.spec import Accelerator, DeviceSpec
+from devices.temporary import remove_left_overs, temporary_folder
 from devices.traffic import Traffic, count_traffic, network_pair
 
 __all__ = [
@@ -50,8 +52,11 @@ __all__ = [
     "now_s",
     "phase",
     "read_host_memory",
+    "remove_left_overs",
     "run_isolated",
     "synchronise",
+    "system_bytes",
+    "temporary_folder",
     "trim",
     "why_no_limit",
 ]

@@ -21,7 +21,11 @@ from devices.reading import to_plain
 
 _REMOVED = "DEVICES_REMOVED_PRELOADS"
 _PRELOAD = "LD_PRELOAD"
+_SETTINGS = "MALLOC_"  # of mallopt(3), e.g. MALLOC_TOP_PAD_
+_TUNABLES, _OF_MALLOC = "GLIBC_TUNABLES", "glibc.malloc."
 _FOR_ALL = "etc/ld.so.preload"
+_TRIES = 3  # other threads take and free memory meanwhile
+_BLOCK_BYTES = 64 << 10
 _ALLOCATOR = re.compile(r"alloc|hoard|scudo", re.IGNORECASE)  # in the name of a library's file
 
 
@@ -31,7 +35,7 @@ class Allocator:
 
     Args:
         library: File name of the library that defines malloc, e.g. "libc.so.6"; None where the
-            system does not tell.
+            system does not report it.
         preloads: File names of all preloaded libraries.
         removed_preloads: Allocators that `run_isolated` left out when it started this process.
     """
@@ -56,29 +60,46 @@ def find_allocator(root: Path = Path("/")) -> Allocator:
     Args:
         root: The folder that stands for the root of the file system.
     """
-    preloads = _entries(os.environ.get(_PRELOAD, "")) + _entries(read_text(root / _FOR_ALL) or "")
+    own = tuple(Path(entry).name for entry in _entries(os.environ.get(_PRELOAD, "")))
     return Allocator(
-        library=library_of("malloc"),
-        preloads=tuple(Path(entry).name for entry in preloads),
+        library=_malloc_library(),
+        preloads=own + preloads_for_all(root),
         removed_preloads=removed_preloads(os.environ),
     )
 
 
-def without_allocators(env: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment that preloads no allocator, and names in it those left out.
+def preloads_for_all(root: Path = Path("/")) -> tuple[str, ...]:
+    """Return the file names of the libraries that a system preloads into every process.
 
     Args:
-        env: Environment variables; other preloaded libraries stay.
+        root: The folder that stands for the root of the file system.
+    """
+    return tuple(Path(entry).name for entry in _entries(read_text(root / _FOR_ALL) or ""))
+
+
+def without_allocators(env: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment that preloads and tunes no allocator; it names those left out.
+
+    Args:
+        env: Environment variables; all that is not of malloc stays.
 
     >>> without_allocators({"LD_PRELOAD": "/usr/lib/libjemalloc.so.2:libiomp5.so"})
     {'LD_PRELOAD': 'libiomp5.so', 'DEVICES_REMOVED_PRELOADS': 'libjemalloc.so.2'}
     """
     kept, removed = split_preloads(_entries(env.get(_PRELOAD, "")))
-    if not removed:
-        return dict(env)
     names = [Path(entry).name for entry in removed]
-    changed = {**env, _PRELOAD: ":".join(kept), _REMOVED: ":".join(names)}
-    return changed if kept else {name: changed[name] for name in changed if name != _PRELOAD}
+    changed = {name: value for name, value in env.items() if not name.startswith(_SETTINGS)}
+    if removed:
+        changed = _set(changed, _PRELOAD, kept) | {_REMOVED: ":".join(names)}
+    tunables = _entries(env.get(_TUNABLES, ""))
+    others = [entry for entry in tunables if not entry.startswith(_OF_MALLOC)]
+    return changed if others == tunables else _set(changed, _TUNABLES, others)
+
+
+def _set(env: Mapping[str, str], name: str, entries: Sequence[str]) -> dict[str, str]:
+    """Return the environment with a list as a variable, without the variable for an empty one."""
+    rest = {key: value for key, value in env.items() if key != name}
+    return {**env, name: ":".join(entries)} if entries else rest
 
 
 def split_preloads(entries: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -107,10 +128,52 @@ class _SymbolInfo(ctypes.Structure):
     )
 
 
+class MallInfo2(ctypes.Structure):
+    """Struct mallinfo2 of mallinfo(3)."""
+
+    _fields_ = (
+        ("before", ctypes.c_size_t * 7),
+        ("uordblks", ctypes.c_size_t),
+        ("fordblks", ctypes.c_size_t),
+        ("keepcost", ctypes.c_size_t),
+    )
+
+
+class MallInfo(ctypes.Structure):
+    """Struct mallinfo, for glibc before 2.33; its int fields wrap."""
+
+    _fields_ = (
+        ("before", ctypes.c_uint * 7),
+        ("uordblks", ctypes.c_uint),
+        ("fordblks", ctypes.c_uint),
+        ("keepcost", ctypes.c_uint),
+    )
+
+
 def is_replaced() -> bool:
-    """Tell whether malloc and malloc_trim come from two libraries: the one can't trim the other."""
+    """Return whether malloc is not the C library's: then its malloc_trim can't trim.
+
+    The address of malloc does not show it: in an executable that is not position-independent, as
+    Debian's Python, it lies in the executable. So a block is taken, and the C library asked whether
+    it counted it.
+    """
     trimmer = library_of("malloc_trim")
-    return trimmer is not None and library_of("malloc") != trimmer
+    return trimmer is not None and not any(_counts_a_block(trimmer) for _ in range(_TRIES))
+
+
+def _counts_a_block(library: str) -> bool:
+    """Take a block by this process's malloc; return whether the library's mallinfo shows it."""
+    owner, process = ctypes.CDLL(library), ctypes.CDLL(None)
+    if library_of("mallinfo") != library:
+        return False
+    used = owner.mallinfo2 if hasattr(owner, "mallinfo2") else owner.mallinfo
+    used.restype = MallInfo2 if hasattr(owner, "mallinfo2") else MallInfo
+    process.malloc.restype, process.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+    before = used().uordblks
+    block = process.malloc(ctypes.c_size_t(_BLOCK_BYTES))
+    grown = int(used().uordblks - before) % (1 << 32)
+    process.free(block)
+    return _BLOCK_BYTES <= grown < 1 << 31
 
 
 def library_of(function: str) -> str | None:
@@ -120,7 +183,7 @@ def library_of(function: str) -> str | None:
         function: E.g. "malloc".
 
     Returns:
-        The name; None where there is no such function or the system does not tell.
+        The name; None where there is no such function or the system does not report it.
     """
     if sys.platform == "win32":
         return None
@@ -131,3 +194,9 @@ def library_of(function: str) -> str | None:
     address = ctypes.cast(getattr(process, function), ctypes.c_void_p)
     found = process.dladdr(address, ctypes.byref(info))
     return Path(os.fsdecode(info.file)).name if found and info.file else None
+
+
+def _malloc_library() -> str | None:
+    """Name the library that defines malloc, also where its address lies in the executable."""
+    library, trimmer = library_of("malloc"), library_of("malloc_trim")
+    return library if trimmer is None or is_replaced() else trimmer

@@ -26,7 +26,14 @@ def board_name(root: Path = Path("/")) -> str | None:
     """
     files = ("proc/device-tree/model", f"{_DMI}/product_name", f"{_DMI}/board_name")
     names = (read_text(root / file) for file in files)
-    return next((name for name in names if name and is_name(name)), None)
+    return next((name for name in (*names, _pi_model(root)) if name and is_name(name)), None)
+
+
+def _pi_model(root: Path) -> str | None:
+    """Return the last entry of a Raspberry Pi's cpuinfo, which other machines lack."""
+    rows = (read_text(root / "proc/cpuinfo") or "").splitlines()
+    facts = {key.strip(): value.strip() for key, _, value in (row.partition(":") for row in rows)}
+    return facts.get("Model")
 
 
 def is_name(text: str) -> bool:

@@ -19,8 +19,14 @@ _PYPI = "tried: torch wheels of PyPI, versions 2.10.0 and 2.11.0 for aarch64"
 
 _ARM_WHEEL = "torch<2.11 from PyPI (manylinux_2_28_aarch64; later ones need CUDA packages)"
 _ARM_WHEEL_NOTE = "needs a 64-bit system with glibc 2.28 or later"
+# ARMv8.0 cores have no atomic instructions; torch 2.4.0 and 2.10.0 stop there.
+_OLD_CORE_WHEEL = "torch<2.10 from PyPI (manylinux_2_28_aarch64), but not 2.4.0"
+_OLD_CORE = (
+    "https://github.com/pytorch/pytorch/issues/132032 and 176993; tried on an emulated Cortex-A72"
+    " and Cortex-A53: 2.9.1 runs, 2.10.0 stops"
+)
 _NO_WIFI_RATE = "the maker names the radio's standard and no rate"
-_PHONE_NOTE = "a class, by memory alone; an app may use only part of it"
+_PHONE_NOTE = "a class, defined by its memory; an app may use only part of it"
 
 
 def _pi_zero_2_w() -> DeviceSpec:
@@ -34,8 +40,8 @@ def _pi_zero_2_w() -> DeviceSpec:
         physical_cores=4,
         memory_bytes=512 * _MIB,
         links_bits_per_s={"Wi-Fi 802.11b/g/n": None},
-        torch_wheel=_ARM_WHEEL,
-        sources={"soc": brief, "memory_bytes": brief, "torch_wheel": _PYPI},
+        torch_wheel=_OLD_CORE_WHEEL,
+        sources={"soc": brief, "memory_bytes": brief, "torch_wheel": _OLD_CORE},
         notes={
             "torch_wheel": f"{_ARM_WHEEL_NOTE}; importing torch takes half of the memory",
             "links_bits_per_s": _NO_WIFI_RATE,
@@ -55,12 +61,12 @@ def _pi_4(memory_gib: int) -> DeviceSpec:
         physical_cores=4,
         memory_bytes=memory_gib * _GIB,
         links_bits_per_s={"Ethernet": 1 * _GBIT, "Wi-Fi 802.11ac": None},
-        torch_wheel=_ARM_WHEEL,
+        torch_wheel=_OLD_CORE_WHEEL,
         sources={
             "soc": brief,
             "memory_bytes": brief,
             "links_bits_per_s": brief,
-            "torch_wheel": _PYPI,
+            "torch_wheel": _OLD_CORE,
         },
         notes={
             "torch_wheel": _ARM_WHEEL_NOTE,
@@ -222,6 +228,9 @@ def _h200() -> DeviceSpec:
     )
 
 
+# What the system of each kind of machine takes: our estimates, e.g. a board without a desktop.
+_SYSTEM_BYTES = {"board": 150 * _MIB, "laptop": 2 * _GIB, "phone": 2 * _GIB}
+
 CATALOG: dict[str, DeviceSpec] = {
     "pi-zero-2": _pi_zero_2_w(),
     "pi-4-1gb": _pi_4(1),
@@ -250,3 +259,15 @@ def find_device(name: str) -> DeviceSpec:
     if name not in CATALOG:
         raise ValueError(f"name must be one of {', '.join(CATALOG)}, got {name!r}")
     return CATALOG[name]
+
+
+def system_bytes(device: DeviceSpec) -> int:
+    """Estimate the memory that a machine's operating system takes; 0 where there is no estimate.
+
+    Args:
+        device: An entry of CATALOG.
+
+    >>> system_bytes(find_device("pi-zero-2")) >> 20
+    150
+    """
+    return _SYSTEM_BYTES.get(device.kind, 0)

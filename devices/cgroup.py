@@ -57,7 +57,7 @@ class Group:
         return self.path / _FILES[self.version][quantity]
 
     def current_bytes(self) -> int | None:
-        """Return what the group is charged with now, None where the kernel does not tell."""
+        """Return what the group is charged with now, None where the kernel does not report it."""
         return read_number(self.file("current"))
 
     def peak_bytes(self) -> int | None:
@@ -65,7 +65,7 @@ class Group:
         return read_number(self.file("peak"))
 
     def reset_peak(self) -> TextIO:
-        """Reset the peak to the present use; return the open file that tells the new one.
+        """Reset the peak to the present use; return the open file that reports the new one.
 
         Version 2 resets the peak for one open file only, so this file must be read.
 
@@ -86,7 +86,7 @@ class Group:
         return _row(read_text(self.file("kills")), "oom_kill")
 
     def refusals(self) -> int | None:
-        """Return how often the group ran into its limit, None where the kernel does not tell."""
+        """Return how often the group ran into its limit, None if the kernel does not report it."""
         text = read_text(self.file("refusals"))
         return parse_number(text or "") if self.version == _V1 else _row(text, "oom")
 

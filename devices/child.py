@@ -5,13 +5,17 @@ Imports the standard library only, since all that it loads is in the measured pr
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__":  # Python put this package's own folder first, with all its short names
+    sys.path[:] = [place for place in sys.path if place != __file__.rpartition("/")[0]]
+
 import contextlib
 import ctypes
 import importlib
 import json
 import os
 import signal
-import sys
 import traceback
 from pathlib import Path
 from typing import Any
@@ -75,7 +79,7 @@ def _append_value(report: str, value: Any) -> None:
     try:
         text = json.dumps({"value": value}, default=lambda item: item.to_json())
     except (TypeError, ValueError, AttributeError) as error:
-        _append(report, {"garbage": f"the result is no JSON: {type(error).__name__}: {error}"})
+        _append(report, {"garbage": f"the result is not JSON: {type(error).__name__}: {error}"})
         return
     with Path(report).open("a") as file:
         file.write(text + "\n")

@@ -25,7 +25,7 @@ class IsolatedResult:
             without a readable result.
         value: What the function returned, after JSON; None unless status is "ok".
         error: Exception type, message and the traceback's tail, or how it ended; None if "ok".
-        phase: The last phase that the child told by `devices.phase`.
+        phase: The last phase that the child reported by `devices.phase`.
         exit_code: The child's exit code, None where a signal ended it.
         signal_name: The signal that ended it, e.g. "SIGSEGV".
         output_tail: The end of what it printed, stdout and stderr together.

@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from devices.cuda_driver import Driver, NotToldError, TorchDriver
+from devices.cuda_driver import Driver, TorchDriver
+from devices.nvml import NotReportedError
 from devices.reading import Reading, missing, to_plain
 
 _RUNNING = "the region has not ended"
@@ -38,7 +39,7 @@ class DeviceMemory:
         allocated_above_baseline_bytes: Their difference.
         reserved_bytes: Peak of what the allocator held.
         process_bytes: The driver's account of this process at the end.
-        context_bytes: What of it was there beside the allocator at the start.
+        context_bytes: The part of it outside the allocator at the start.
         available_fall_bytes: By how much MemAvailable fell; unified memory only, and of the
             whole machine, so that other processes disturb it.
         is_integrated: Whether memory is unified.
@@ -122,7 +123,7 @@ def _process(driver: Driver) -> Reading:
         return missing("byte", _UNIFIED)
     try:
         return Reading(value=driver.process_bytes(), unit="byte", method="NVML, this process")
-    except NotToldError as reason:
+    except NotReportedError as reason:
         return missing("byte", str(reason), method="NVML, this process")
 
 

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Protocol
 
 import psutil
 
-from devices.files import read_text
-from devices.spec import Accelerator
-
-
-class NotToldError(Exception):
-    """The driver does not tell a figure; the message says why."""
+from devices.nvml import open_gpu
 
 
 class Driver(Protocol):
     """What is asked of torch and the NVIDIA driver; tests put a fake in its place."""
 
     def is_integrated(self) -> bool:
-        """Tell whether CPU and GPU share one memory."""
-
-    def describe(self) -> Accelerator:
-        """Describe the device."""
+        """Return whether CPU and GPU share one memory."""
 
     def reset_peaks(self) -> None:
         """Wait for the device and reset the allocator's peaks."""
@@ -35,7 +25,7 @@ class Driver(Protocol):
         """Return the allocator's reserved bytes, now and at their peak."""
 
     def process_bytes(self) -> int:
-        """Return this process's device memory; NotToldError where the driver does not tell."""
+        """Return this process's device memory; NotReportedError where there is no figure."""
 
     def available_bytes(self) -> int:
         """Return the host's MemAvailable."""
@@ -65,18 +55,6 @@ class TorchDriver:
         """Return the device property."""
         return bool(self._properties.is_integrated)
 
-    def describe(self) -> Accelerator:
-        """Return name, memory and driver version."""
-        import torch
-
-        is_integrated = self.is_integrated()
-        return Accelerator(
-            name=self._properties.name,
-            memory_bytes=None if is_integrated else self._properties.total_memory,
-            is_integrated=is_integrated,
-            driver=driver_version(Path("/")) or f"CUDA {torch.version.cuda}",
-        )
-
     def reset_peaks(self) -> None:
         """Synchronise, then reset the peaks to the present."""
         self._cuda.synchronize(self._index)
@@ -94,46 +72,8 @@ class TorchDriver:
 
     def process_bytes(self) -> int:
         """Return what NVML charges this process with."""
-        try:
-            import pynvml
-        except ModuleNotFoundError:
-            raise NotToldError("nvidia-ml-py is not installed (extra: bench)") from None
-        try:
-            pynvml.nvmlInit()
-            handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{self._properties.uuid}")
-            processes = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
-        except pynvml.NVMLError as error:
-            raise NotToldError(f"NVML: {error}") from None
-        return own_process_bytes({each.pid: each.usedGpuMemory for each in processes})
+        return open_gpu(f"GPU-{self._properties.uuid}").process_bytes()
 
     def available_bytes(self) -> int:
         """Return MemAvailable."""
         return int(psutil.virtual_memory().available)
-
-
-def own_process_bytes(used_by_pid: dict[int, int | None]) -> int:
-    """Return this process's share of NVML's list.
-
-    Raises:
-        NotToldError: It is not in the list, or without a figure.
-    """
-    pid = os.getpid()
-    if pid not in used_by_pid:
-        raise NotToldError(
-            f"NVML lists {len(used_by_pid)} processes and not this one: in a container it tells "
-            "the host's process numbers"
-        )
-    used = used_by_pid[pid]
-    if used is None:
-        raise NotToldError("NVML lists this process without a figure")
-    return used
-
-
-def driver_version(root: Path) -> str | None:
-    """Return the version of the NVIDIA kernel driver, None where there is none.
-
-    Args:
-        root: The folder that stands for the root of the file system.
-    """
-    words = (read_text(root / "proc/driver/nvidia/version") or "").split()
-    return next((word for word in words if word[0].isdigit() and "." in word), None)

@@ -1,48 +1,36 @@
-"""Describe this machine, by its files under /proc and /sys first; nothing heavy is imported."""
+"""Describe a machine by its files under /proc and /sys first; nothing heavy is imported.
+
+This machine, or a copy of another one's files: a tree with the same paths, and outputs of commands
+under `commands/` (`devices.commands`). What a tree lacks is None with a reason, as it is here.
+"""
 
 from __future__ import annotations
 
-import os
 import platform
-import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
-
-from devices.allocator import find_allocator, split_preloads
+from devices.accelerator import find_accelerator
+from devices.allocator import find_allocator, preloads_for_all, split_preloads
 from devices.board import board_name
-from devices.cuda_driver import driver_version
+from devices.commands import HERE
 from devices.files import find, parse_sizes, read_number, read_text
-from devices.kernel import memory_options, page_size_bytes
+from devices.host import read_host
+from devices.jetson import are_clocks_locked, clocks_hz, jetpack_of, l4t_version
+from devices.kernel import clock_source, memory_options, page_size_bytes
 from devices.memory import huge_page_mode
-from devices.spec import Accelerator, DeviceSpec
+from devices.power import power_mode
+from devices.spec import DeviceSpec
 from devices.thermal import temperature_c, throttling
 
-# The libraries whose versions change results or figures.
-_LIBRARIES = (
-    "numpy",
-    "torch",
-    "torchvision",
-    "onnxruntime",
-    "psutil",
-    "scikit-learn",
-    "nvidia-ml-py",
-    "pytest-benchmark",
-    "zeus",
-    "zeus-ml",
-    "flwr",
-)
-
-# Why a figure may be missing, by field; a record shows the reason beside each None.
+# Why a figure may be missing, by field; a record shows the reason for each None.
 _REASONS = {
     "soc": "no model name in device-tree or cpuinfo",
-    "physical_cores": "the operating system does not tell physical cores",
-    "memory_bandwidth_bytes_per_s": "not told by the system; it takes a benchmark",
+    "physical_cores": "the operating system does not report physical cores",
+    "memory_bandwidth_bytes_per_s": "not reported by the system; it needs a benchmark",
     "accelerator": "no NVIDIA driver and no Tegra device tree found",
-    "torch_wheel": "a catalogue field; versions tells what is installed here",
-    "libc": "no C library version told (not glibc)",
+    "torch_wheel": "a catalogue field; versions lists what is installed here",
+    "libc": "the C library does not report a version (not glibc)",
     "governor": "no cpufreq in sysfs (a virtual machine, or not Linux)",
     "power_mode": "no platform profile and no nvpmodel status",
     "temperature_c": "no thermal zone in sysfs with a plausible reading",
@@ -52,71 +40,80 @@ _REASONS = {
     "page_size_bytes": "the operating system does not report it",
     "kernel_memory_options": "the kernel's command line cannot be read",
     "throttling": "no sensor of under-voltage or throttling in sysfs",
-    "allocator": "the system does not tell which library serves malloc",
+    "allocator": "the system does not report which library serves malloc",
     "logical_cores": "the operating system does not report cores",
     "threads": "the operating system does not report cores",
     "emulator": "no emulator seen",
+    "clock_source": "no clock source in sysfs",
+    "l4t": "no /etc/nv_tegra_release (not a Jetson)",
+    "jetpack": "no /etc/nv_tegra_release, or a release that is not in the table",
+    "clocks_hz": "no clock of a Jetson's GPU or memory is readable",
+    "clocks_locked": "no least and largest clock of a Jetson's GPU in sysfs",
+    "arch": "not in the copied files (commands/uname-a.txt)",
+    "kernel": "not in the copied files (commands/uname-a.txt)",
+    "os": "no PRETTY_NAME in /etc/os-release",
+    "python": "not a property of copied files",
 }
+_OF_A_TREE = "not in the copied files"
+_NEEDS_THE_SYSTEM = ("physical_cores", "libc", "threads", "allocator", "logical_cores")
 
 
-def detect(root: Path = Path("/")) -> DeviceSpec:
-    """Describe the machine that this process runs on.
+def detect(root: Path = HERE) -> DeviceSpec:
+    """Describe the machine that this process runs on, or the one that a tree was copied from.
 
     Args:
-        root: The folder that stands for the root of the file system.
+        root: "/" for this machine; any other folder is a copied tree.
 
     Returns:
         The device; every figure that is None has its reason in `notes`.
     """
-    emulator = _emulator(root)
+    spec = _of_files(root, emulator=_emulator(root))
+    if root == HERE:
+        allocator = find_allocator()
+        spec = replace(spec, allocator=allocator.library, preloads=allocator.preloads)
+    else:
+        spec = replace(spec, preloads=preloads_for_all(root))
+    return replace(spec, notes=_notes(spec, is_here=root == HERE))
+
+
+def _of_files(root: Path, emulator: str | None) -> DeviceSpec:
     meminfo = parse_sizes(read_text(root / "proc/meminfo") or "")
-    allocator = find_allocator(root)
-    spec = DeviceSpec(
-        name=board_name(root) or platform.node() or "this machine",
+    host, l4t = read_host(root), l4t_version(root)
+    return DeviceSpec(
+        name=board_name(root) or (platform.node() if root == HERE else "") or "unnamed machine",
         kind="host",
         soc=f"emulated by {emulator}" if emulator else _soc(root),  # cpuinfo is the host's there
-        arch=platform.machine(),
-        logical_cores=os.cpu_count(),
-        physical_cores=_asked(lambda: psutil.cpu_count(logical=False)),
-        memory_bytes=meminfo.get("MemTotal") or _asked(lambda: psutil.virtual_memory().total),
-        accelerator=_accelerator(root),
+        arch=host.arch,
+        logical_cores=host.logical_cores,
+        physical_cores=host.physical_cores,
+        memory_bytes=meminfo.get("MemTotal") or host.memory_bytes,
+        accelerator=find_accelerator(root),
         links_bits_per_s=links(root),
         os=_os_name(root),
-        kernel=platform.release(),
-        libc=" ".join(platform.libc_ver()).strip() or None,
-        python=platform.python_version(),
-        versions=environment(),
+        kernel=host.kernel,
+        libc=host.libc,
+        python=host.python,
+        versions=host.versions,
         governor=read_text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        power_mode=_power_mode(root),
+        power_mode=power_mode(root),
         temperature_c=temperature_c(root),
         huge_page_mode=huge_page_mode(root),
         swap_bytes=meminfo.get("SwapTotal"),
-        threads=_threads(),
+        threads=host.threads,
         emulator=emulator,
-        page_size_bytes=page_size_bytes(),
+        page_size_bytes=page_size_bytes(root),
         kernel_memory_options=memory_options(root),
+        clock_source=clock_source(root),
+        l4t=l4t,
+        jetpack=jetpack_of(l4t),
+        clocks_hz=clocks_hz(root),
+        clocks_locked=are_clocks_locked(root),
         throttling=throttling(root),
-        allocator=allocator.library,
-        preloads=allocator.preloads,
     )
-    return replace(spec, notes=_notes(spec))
 
 
-def environment() -> dict[str, str]:
-    """Return the versions of the installed libraries that matter, importing none of them."""
-    from importlib import metadata  # brings in the email package
-
-    found = {}
-    for name in _LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def links(root: Path = Path("/")) -> dict[str, float | None]:
-    """Return the rate of each network interface in bit/s, None where its driver does not tell.
+def links(root: Path = HERE) -> dict[str, float | None]:
+    """Return the rate of each network interface in bit/s, None where its driver does not report it.
 
     Args:
         root: The folder that stands for the root of the file system.
@@ -125,54 +122,32 @@ def links(root: Path = Path("/")) -> dict[str, float | None]:
     return {folder.parent.name: _rate(folder.parent) for folder in folders}
 
 
-def _notes(spec: DeviceSpec) -> dict[str, str]:
-    notes = {name: reason for name, reason in _REASONS.items() if getattr(spec, name) is None}
+def _notes(spec: DeviceSpec, *, is_here: bool) -> dict[str, str]:
+    reasons = _REASONS if is_here else _REASONS | dict.fromkeys(_NEEDS_THE_SYSTEM, _OF_A_TREE)
+    notes = {name: reason for name, reason in reasons.items() if getattr(spec, name) is None}
     untold = [name for name, rate in spec.links_bits_per_s.items() if rate is None]
     if untold:
-        notes["links_bits_per_s"] = f"the driver tells no rate for {', '.join(untold)}"
+        notes["links_bits_per_s"] = f"the driver does not report a rate for {', '.join(untold)}"
     _, removed = split_preloads(spec.preloads)
     if removed:
         notes["preloads"] = f"measured processes start without {', '.join(removed)}"
     return notes
 
 
-def _asked(ask: Callable[[], int | None]) -> int | None:
-    """Ask psutil, which raises errors of many kinds on a system that it does not know."""
-    try:
-        return ask()
-    except Exception:
-        return None
-
-
 def _soc(root: Path) -> str | None:
     rows = (read_text(root / "proc/cpuinfo") or "").splitlines()
     facts = {key.strip(): value.strip() for key, _, value in (row.partition(":") for row in rows)}
     # The device tree lists the board's chips from the special to the general, NUL-separated.
-    compatible = (read_text(root / "proc/device-tree/compatible") or "").split("\0")[-1]
+    chips = (read_text(root / "proc/device-tree/compatible") or "").split("\0")
+    compatible = next((chip for chip in reversed(chips) if not chip.endswith("-platform")), "")
     named = facts.get("model name") or compatible or facts.get("Hardware")
-    return named or platform.processor() or None
-
-
-def _accelerator(root: Path) -> Accelerator | None:
-    if "nvidia,tegra" in (read_text(root / "proc/device-tree/compatible") or ""):
-        return Accelerator(name="Tegra integrated GPU", is_integrated=True)
-    for path in find(root / "proc/driver/nvidia/gpus", "*/information"):
-        rows = (row.partition(":") for row in (read_text(path) or "").splitlines())
-        name = {key: value.strip() for key, _, value in rows}.get("Model")
-        if name:
-            return Accelerator(name=name, driver=driver_version(root))
-    return None
+    return named or (platform.processor() if root == HERE else None) or None
 
 
 def _rate(interface: Path) -> float | None:
     # The driver's "unknown" is -1, or an error on reading.
     megabits = read_number(interface / "speed") or 0
     return megabits * 1e6 if megabits > 0 else None
-
-
-def _power_mode(root: Path) -> str | None:
-    profile = read_text(root / "sys/firmware/acpi/platform_profile")
-    return profile or read_text(root / "var/lib/nvpmodel/status")
 
 
 def _emulator(root: Path) -> str | None:
@@ -184,18 +159,8 @@ def _emulator(root: Path) -> str | None:
     return running.removesuffix("-static") if running.startswith("qemu-") else None
 
 
-def _os_name(root: Path) -> str:
+def _os_name(root: Path) -> str | None:
     rows = (read_text(root / "etc/os-release") or "").splitlines()
     facts = dict(row.split("=", 1) for row in rows if "=" in row)
-    return facts.get("PRETTY_NAME", "").strip('"') or platform.platform(terse=True)
-
-
-def _threads() -> int | None:
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        return int(torch.get_num_threads())
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdigit():
-        return int(asked)
-    usable = getattr(os, "sched_getaffinity", None)
-    return len(usable(0)) if usable else os.cpu_count()
+    named = facts.get("PRETTY_NAME", "").strip('"')
+    return named or (platform.platform(terse=True) if root == HERE else None)

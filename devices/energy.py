@@ -1,35 +1,40 @@
 """Energy of a region, in joules, from whatever counter or sensor the machine has.
 
-| meter | covers | how |
+| meter, first that is there | covers | how |
 |---|---|---|
+| external meter's log (DEVICES_ENERGY_CSV) | what it is plugged into | power integrated |
+| Jetson's INA3221, INA238 | the board's input, the module, or rails | power sampled, integrated |
+| Raspberry Pi 5's PMIC | its 12 rails, not the input | power sampled, integrated |
 | Zeus (optional, `pip install zeus`) | NVIDIA and AMD GPUs, CPU packages and DRAM | counters |
-| Jetson's INA3221, INA238 | the module, or its main rails | power sampled and integrated |
+| NVML | the NVIDIA GPU in use | counter |
 | RAPL | CPU packages and DRAM, not the board | counters, their wrap-around undone |
 
-No meter sees a whole board: screen, storage, radio and power supply are outside of it. A region
-much shorter than the sensor's own period (RAPL 1 ms, NVML up to 100 ms, INA about 5 ms a
-channel) can't be measured: repeat the work within the region.
+A region much shorter than the source's period (RAPL 1 ms, NVML up to 100 ms, INA about 5 ms a
+channel) can't be measured: repeat the work in it, at least `shortest_region_s` long.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import time
-from collections.abc import Callable, Mapping
+import os
 from pathlib import Path
 from typing import Any
 
-from devices.files import find, read_number
+from devices.files import find
 from devices.meter import EnergyMeter
-from devices.periodic import Periodic
+from devices.nvml import NotReportedError
+from devices.nvml_energy import NvmlEnergy, nvml_energy
+from devices.pmic import COMMAND, read_watts
+from devices.power_log import LoggedPower
+from devices.rapl import RaplEnergy
 from devices.reading import Reading, missing
-from devices.sensors import Watts, find_rails, find_rapl_zones
+from devices.sampled_power import SampledPower
+from devices.sensors import find_rails, find_rapl_zones
 
+LOG_VARIABLE = "DEVICES_ENERGY_CSV"
 _WINDOW = "devices region"
 _TOO_SHORT = "the region is shorter than the counter's period"
-_BROKEN = "a sensor did not answer in the region"
-_RAPL_INTERVAL_S = 10.0  # far below the minutes in which a counter wraps at full load
-_INA_INTERVAL_S = 0.05
+_PMIC_INTERVAL_S = 0.1  # each sample starts a command, which takes some milliseconds
 
 
 def energy_meter(root: Path = Path("/")) -> EnergyMeter:
@@ -40,17 +45,53 @@ def energy_meter(root: Path = Path("/")) -> EnergyMeter:
 
     Returns:
         A meter for `measure(energy_meter=...)`.
+
+    Raises:
+        ValueError: DEVICES_ENERGY_CSV names a file that is not a log of times and watts.
     """
-    monitor = _zeus_monitor() if importlib.util.find_spec("zeus") is not None else None
-    if monitor is not None and (monitor.gpu_indices or monitor.cpu_indices):
-        return ZeusEnergy(monitor)
+    log = os.environ.get(LOG_VARIABLE)
+    if log:
+        return LoggedPower(Path(log))
     rails = find_rails(root)
     if rails:
         return SampledPower(rails, "INA sensors: " + " + ".join(rails))
+    if read_watts(root) is not None:
+        return SampledPower({"PMIC": lambda: read_watts(root)}, COMMAND, _PMIC_INTERVAL_S)
+    return _counters(root)
+
+
+def use_log(file: str | None) -> None:
+    """Take energy from an external meter's log, here and in processes started from here.
+
+    Args:
+        file: The log; None for this machine's own sensors.
+
+    Raises:
+        ValueError: The file is not a log of times and watts.
+    """
+    if file is not None:
+        path = Path(file).resolve()
+        LoggedPower(path)
+        os.environ[LOG_VARIABLE] = str(path)
+
+
+def shortest_region_s(meter: EnergyMeter) -> float:
+    """Return how long a region must be for a meter, in seconds; 0 where any will do."""
+    return meter.shortest_region_s if isinstance(meter, NvmlEnergy) else 0.0
+
+
+def _counters(root: Path) -> EnergyMeter:
+    monitor = _zeus_monitor() if importlib.util.find_spec("zeus") is not None else None
+    if monitor is not None and (monitor.gpu_indices or monitor.cpu_indices):
+        return ZeusEnergy(monitor)
+    try:
+        gpu = nvml_energy()
+    except NotReportedError as error:
+        return NoEnergy(f"the GPU in use has no energy counter: {error}")
+    if gpu is not None:
+        return gpu
     zones = find_rapl_zones(root)
-    if zones:
-        return RaplEnergy(zones)
-    return NoEnergy(_why_none(root))
+    return RaplEnergy(zones) if zones else NoEnergy(_why_none(root))
 
 
 class NoEnergy:
@@ -94,86 +135,6 @@ class ZeusEnergy:
         return Reading(value=sum(seen.values()), unit="joule", method=method)
 
 
-class RaplEnergy:
-    """Add up RAPL's counters, read often enough that a wrap-around is seen."""
-
-    def __init__(self, zones: Mapping[str, Path], interval_s: float = _RAPL_INTERVAL_S) -> None:
-        """Read `zones`, folders of powercap by name, every `interval_s` seconds."""
-        self._zones, self._interval_s = zones, interval_s
-
-    def start(self) -> None:
-        """Begin."""
-        starts = {name: read_number(zone / "energy_uj") for name, zone in self._zones.items()}
-        self._last_uj = {name: uj for name, uj in starts.items() if uj is not None}
-        self._sum_uj, self._is_broken = 0, len(self._last_uj) < len(starts)
-        self._reader = Periodic(self._add, self._interval_s)
-
-    def stop(self) -> Reading:
-        """Return the joules of all zones."""
-        self._reader.end()
-        method = f"RAPL: {' + '.join(self._zones)}"
-        if self._is_broken:
-            return missing("joule", _BROKEN, method=method)
-        if self._sum_uj == 0:
-            return missing("joule", _TOO_SHORT, method=method)
-        return Reading(value=self._sum_uj / 1e6, unit="joule", method=method)
-
-    def _add(self) -> None:
-        for name in self._last_uj:
-            zone = self._zones[name]
-            now_uj = read_number(zone / "energy_uj")
-            used_uj = None if now_uj is None else self._used_uj(zone, self._last_uj[name], now_uj)
-            if now_uj is None or used_uj is None:
-                self._is_broken = True
-                continue
-            self._sum_uj += used_uj
-            self._last_uj[name] = now_uj
-
-    def _used_uj(self, zone: Path, last_uj: int, now_uj: int) -> int | None:
-        """Return the difference of two readings, a wrap-around undone; None where it can't be."""
-        if now_uj >= last_uj:
-            return now_uj - last_uj
-        range_uj = read_number(zone / "max_energy_range_uj")
-        return None if range_uj is None else now_uj - last_uj + range_uj
-
-
-class SampledPower:
-    """Integrate power sensors over time, by the trapezoid rule."""
-
-    def __init__(
-        self,
-        rails: Mapping[str, Watts],
-        method: str,
-        interval_s: float = _INA_INTERVAL_S,
-        clock: Callable[[], float] = time.perf_counter,
-    ) -> None:
-        """Sample the watts of `rails` every `interval_s` seconds of `clock`."""
-        self._rails, self._interval_s, self._clock = rails, interval_s, clock
-        self._method = f"{method}, sampled every {interval_s * 1000:g} ms"
-
-    def start(self) -> None:
-        """Begin."""
-        self._joules, self._is_broken = 0.0, False
-        self._last: tuple[float, float] | None = None
-        self._sampler = Periodic(self._add, self._interval_s)
-
-    def stop(self) -> Reading:
-        """Return the joules of all rails."""
-        self._sampler.end()
-        if self._is_broken:
-            return missing("joule", _BROKEN, method=self._method)
-        return Reading(value=self._joules, unit="joule", method=self._method)
-
-    def _add(self) -> None:
-        now_s, powers = self._clock(), [read() for read in self._rails.values()]
-        watts = sum(power for power in powers if power is not None)
-        self._is_broken = self._is_broken or None in powers
-        if self._last is not None:
-            last_s, last_watts = self._last
-            self._joules += (now_s - last_s) * (watts + last_watts) / 2
-        self._last = now_s, watts
-
-
 def _why_none(root: Path) -> str:
     """Say what is missing, and what would give a figure."""
     if find(root / "sys/class/powercap", "intel-rapl:*"):
@@ -182,8 +143,10 @@ def _why_none(root: Path) -> str:
             " /sys/class/powercap/intel-rapl:*/energy_uj"
         )
     return (
-        "no counter here: RAPL is not shown (virtual machines hide it), there is no Jetson power"
-        " sensor, and counters of GPUs and of AMD's processors need Zeus (pip install zeus)"
+        "no counter here: RAPL is not shown (virtual machines hide it), there is no power sensor of"
+        " a Jetson or a Raspberry Pi 5, and counters of AMD's chips need Zeus (pip install zeus);"
+        " NVML's counter serves steps that run on an NVIDIA GPU, and an external meter's log can be"
+        " given (--energy-csv FILE)"
     )
 
 

@@ -28,7 +28,7 @@ def read_text(path: Path) -> str | None:
 
 
 def exists(path: Path) -> bool:
-    """Tell whether a path is there; what may not be looked at is not."""
+    """Return whether a path is there; what may not be looked at is not."""
     try:
         return path.exists()
     except OSError:  # permission denied, for one

@@ -56,7 +56,7 @@ class WithHugePages:
 
 
 def has_huge_pages(root: Path = Path("/")) -> bool:
-    """Tell whether this machine has explicit huge pages to give.
+    """Return whether this machine has explicit huge pages to give.
 
     Args:
         root: The folder that stands for the root of the file system.

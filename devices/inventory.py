@@ -97,9 +97,7 @@ def _wire() -> MeterInfo:
         quantity="wire bytes",
         method="interface counters" if reason else "interface counters in a namespace pair",
         trust="partial" if reason else "exact",
-        remark=f"all processes' traffic: {reason}"
-        if reason
-        else "the two processes' traffic alone",
+        remark=f"all processes' traffic: {reason}" if reason else "only the two processes' traffic",
     )
 
 

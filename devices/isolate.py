@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ from devices.child_exit import ChildExit, IsolatedResult, judge
 from devices.limits import Limit, open_limit
 from devices.pool import kill_group, waited_for
 from devices.reading import missing
+from devices.temporary import temporary_folder
 
 _TAIL_BYTES = 4096
 
@@ -47,8 +47,8 @@ def run_isolated(
         limit_bytes: Memory limit that the kernel enforces; None for no limit.
         limit_method: "cgroup" or "RLIMIT_DATA" to insist on one; None for the best that works.
         env: Environment variables added to this process's. MALLOC_ARENA_MAX is 1 unless set
-            here or there, so that `measure` can trim the child's whole heap. Allocators that this
-            process's LD_PRELOAD names are left out, unless they are named here.
+            here, so that `measure` can trim the child's whole heap. This process's settings of
+            malloc (MALLOC_*, GLIBC_TUNABLES) and preloaded allocators are not passed on.
         kwargs: JSON data.
 
     Returns:
@@ -65,10 +65,10 @@ def run_isolated(
     target = fn if isinstance(fn, str) else _name_of(fn)
     request = json.dumps(_request(target, args, kwargs))
     limit = None if limit_bytes is None else open_limit(limit_bytes, method=limit_method)
-    child_env = {**heap.ONE_ARENA, **without_allocators(os.environ), **(env or {})}
+    child_env = {**without_allocators(os.environ), **heap.ONE_ARENA, **(env or {})}
     try:
-        with tempfile.TemporaryDirectory(prefix="devices-") as folder:
-            ended = _run(Path(folder), request, limit, timeout_s, child_env)
+        with temporary_folder() as folder:
+            ended = _run(folder, request, limit, timeout_s, child_env)
         peak = missing("byte", "no limit was set") if limit is None else limit.peak()
         was_killed = ended.code == -signal.SIGKILL
         exceeded = limit is not None and limit.exceeded(was_killed=was_killed)
@@ -77,7 +77,7 @@ def run_isolated(
         if limit is not None:
             limit.close()
     status, error = judge(ended, exceeded, timeout_s)
-    if status == "does not fit" and lower is not None:
+    if lower is not None and (status == "does not fit" or was_killed):
         status, error = "error", f"memory ran out, but {lower}"
     return IsolatedResult(
         status=status,
@@ -150,8 +150,7 @@ def _run(
     report = folder / "report.jsonl"
     report.touch()
     (folder / "request.json").write_text(request)
-    # -P keeps this package's own folder, where child.py lies, off the child's sys.path.
-    command = [sys.executable, "-P", child.__file__, str(report)]
+    command = [sys.executable, child.__file__, str(report)]
     started = time.perf_counter()
     process = subprocess.Popen(
         command if limit is None else limit.wrap(command),

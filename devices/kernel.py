@@ -1,4 +1,4 @@
-"""What of the kernel's settings moves a memory figure: its page size and its command line."""
+"""What of the kernel's settings moves a figure: page size, command line, clock source."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os
 import re
 from pathlib import Path
 
-from devices.files import read_text
+from devices.commands import HERE, command_output
+from devices.files import parse_number, read_text
 
 # Keys of options on memory, huge pages, swap, memory groups and NUMA; all others stay unread,
 # since a command line may hold names, addresses and keys.
@@ -18,13 +19,28 @@ _MEMORY_OPTION = re.compile(
 )
 
 
-def page_size_bytes() -> int | None:
-    """Return the size of a page of memory (4, 16 or 64 KiB), None where unknown."""
+def page_size_bytes(root: Path = HERE) -> int | None:
+    """Return the size of a page of memory (4, 16 or 64 KiB), None where unknown.
+
+    Args:
+        root: The folder that stands for the root of the file system.
+    """
+    if root != HERE:
+        return parse_number(command_output(root, "getconf PAGE_SIZE") or "")
     sizes = getattr(os, "sysconf_names", {})
     return os.sysconf("SC_PAGE_SIZE") if "SC_PAGE_SIZE" in sizes else None
 
 
-def memory_options(root: Path = Path("/")) -> tuple[str, ...] | None:
+def clock_source(root: Path = HERE) -> str | None:
+    """Return what the kernel takes time from, e.g. "tsc", "arch_sys_counter"; None if unknown.
+
+    Args:
+        root: The folder that stands for the root of the file system.
+    """
+    return read_text(root / "sys/devices/system/clocksource/clocksource0/current_clocksource")
+
+
+def memory_options(root: Path = HERE) -> tuple[str, ...] | None:
     """Return the words of the kernel's command line that concern memory and NUMA, and no others.
 
     Args:

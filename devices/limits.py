@@ -45,7 +45,7 @@ class Limit(Protocol):
         """Return the command that runs `command` under the limit."""
 
     def exceeded(self, *, was_killed: bool) -> bool:
-        """Tell whether the kernel killed the child for exceeding the limit.
+        """Return whether the kernel killed the child for exceeding the limit.
 
         Args:
             was_killed: Whether SIGKILL ended the child.

@@ -1,7 +1,7 @@
-"""Host memory of this process as the operating system tells it, in one look.
+"""Host memory of this process as the operating system reports it, at one moment.
 
 The limits first: resident memory counts shared file pages (libraries) that other processes use
-too; it does not count explicit huge pages (hugetlb), which are read beside it, nor page tables,
+too; it does not count explicit huge pages (hugetlb), which are read separately, nor page tables,
 nor files in a memory file system. On Linux before 6.16 the kernel adds up per-CPU counters
 loosely, so that a reading can be off by about 128 KiB per core and more on machines with many
 cores.
@@ -24,7 +24,7 @@ _HUGE_PAGES = "sys/kernel/mm/transparent_hugepage/enabled"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostMemory:
-    """Hold one look at the memory of this process; None where the kernel does not tell.
+    """Hold one look at the memory of this process; None where the kernel does not report it.
 
     Args:
         rss_bytes: Resident memory.

@@ -13,8 +13,10 @@ from devices.heap_trial import why_freed_memory_stays
 from devices.memory import HostMemory, read_host_memory
 from devices.peaks import PeakMeter, best_peak_meter
 from devices.reading import Reading, missing, to_plain
+from devices.swap import SwapWatch
 
 _RUNNING = "the region has not ended"
+_HIDDEN_BYTES = 1 << 20  # freed heap that may hide more than this makes a peak untrue
 
 
 class EnergyMeter(Protocol):
@@ -41,7 +43,7 @@ class Measurement:
         baseline_bytes: Resident memory just before the region, after a trim.
         peak_bytes: Largest memory in the region.
         peak_above_baseline_bytes: peak_bytes - baseline_bytes; None where freed memory stays
-            resident, or where the peak reads below the baseline.
+            resident (more than 1 MiB of it), or where the peak reads below the baseline.
         seconds: Wall time of the region, synchronised with the accelerator.
         joules: Energy of the region.
         major_faults: Page faults in the region that read from a disk.
@@ -49,7 +51,7 @@ class Measurement:
             read low by up to this.
         swap_bytes: Swapped-out memory of this process at the region's end.
         swapped_by: What grew in the region: "VmSwap" (this process), "zram" (the machine). The
-            peak then reads low, and its method says "swapped".
+            peak then reads low; its method says "swapped", and what bounds the true need.
         before: Memory and its split into anonymous and file pages at the region's start.
         after: The same at its end.
         huge_page_mode: Transparent huge pages: "always", "madvise", "never", None if unknown.
@@ -106,15 +108,17 @@ def measure(
     if energy_meter is not None:
         energy_meter.start()
     region.baseline_bytes = meter.start()
+    swap = SwapWatch()
     started_s = clock.now_s()
     try:
         yield region
     finally:
         elapsed_s = clock.now_s() - started_s
         region.peak_bytes = meter.stop()
+        swapped_bytes = swap.stop()
         if energy_meter is not None:
             region.joules = energy_meter.stop()
-        _end(region, elapsed_s)
+        _end(region, elapsed_s, swapped_bytes)
 
 
 def _begin(trimmed_by: str) -> Measurement:
@@ -136,42 +140,64 @@ def _begin(trimmed_by: str) -> Measurement:
     )
 
 
-def _end(region: Measurement, elapsed_s: float) -> None:
+def _end(region: Measurement, elapsed_s: float, swapped_bytes: int) -> None:
     region.after = after = read_host_memory()
     region.seconds = Reading(value=elapsed_s, unit="second", method="perf_counter, synchronised")
     region.major_faults = _faults(region.before, after)
     region.swap_bytes = _reported(after.swap_bytes, "byte", "VmSwap")
-    region.swapped_by = swapped_by(region.before, after)
-    region.peak_bytes = _marked(region.peak_bytes, region.swapped_by)
-    region.peak_above_baseline_bytes = _above(region.peak_bytes, region.baseline_bytes)
+    left = (after.swap_bytes or 0) - (region.before.swap_bytes or 0)
+    swapped_bytes = max(swapped_bytes, left)
+    region.swapped_by = swapped_by(region.before, after, swapped_bytes)
+    region.peak_bytes = _marked(region.peak_bytes, region.swapped_by, swapped_bytes)
+    region.peak_above_baseline_bytes = _above(region)
 
 
-def swapped_by(before: HostMemory, after: HostMemory) -> tuple[str, ...]:
-    """Name the swap that grew from one look at memory to the next: "VmSwap", "zram"."""
-    sizes = {
-        "VmSwap": (before.swap_bytes, after.swap_bytes),
-        "zram": (before.zram_bytes, after.zram_bytes),
-    }
-    return tuple(name for name, (old, new) in sizes.items() if (new or 0) > (old or 0))
+def swapped_by(before: HostMemory, after: HostMemory, swapped_bytes: int) -> tuple[str, ...]:
+    """Name the swap that grew in a region: "VmSwap", "zram".
+
+    Args:
+        before: Memory at the region's start.
+        after: Memory at its end.
+        swapped_bytes: The largest growth of VmSwap in between.
+    """
+    machine = (after.zram_bytes or 0) - (before.zram_bytes or 0)
+    return tuple(name for name, size in (("VmSwap", swapped_bytes), ("zram", machine)) if size > 0)
 
 
-def _marked(peak: Reading, swaps: tuple[str, ...]) -> Reading:
+def _marked(peak: Reading, swaps: tuple[str, ...], swapped_bytes: int) -> Reading:
     if peak.value is None or not swaps:
         return peak
-    return replace(peak, method=f"{peak.method}, swapped ({' and '.join(swaps)} grew)")
+    bound = (
+        f"the need is at most {swapped_bytes / 2**20:.1f} MiB more"
+        if "VmSwap" in swaps
+        else "of other processes, as VmSwap did not grow"
+    )
+    return replace(peak, method=f"{peak.method}, swapped ({' and '.join(swaps)} grew): {bound}")
 
 
-def _above(peak: Reading, baseline: Reading) -> Reading:
+def _above(region: Measurement) -> Reading:
+    peak, baseline = region.peak_bytes, region.baseline_bytes
     method = f"{peak.method}, minus {baseline.method}"
     if peak.value is None or baseline.value is None:
         return peak if peak.value is None else baseline
-    if (reason := why_freed_memory_stays()) is not None:
+    reason = why_freed_memory_stays() or _why_hidden(region.untrimmed_bytes)
+    if reason is not None:
         return missing("byte", reason, method=method)
     above = peak.value - baseline.value
     if above < 0:
         reason = f"the peak reads {-above} bytes below the baseline, which cannot be"
         return missing("byte", reason, method=method)
     return Reading(value=above, unit="byte", method=method)
+
+
+def _why_hidden(untrimmed: Reading) -> str | None:
+    free = untrimmed.value or 0
+    if free <= _HIDDEN_BYTES:
+        return None
+    return (
+        f"{free / 2**20:.1f} MiB of freed heap could not be given back and may hide what the "
+        "region takes; start with MALLOC_ARENA_MAX=1 and no GLIBC_TUNABLES, or by run_isolated"
+    )
 
 
 def _faults(before: HostMemory, after: HostMemory) -> Reading:

@@ -64,7 +64,7 @@ class VmHwm:
 
 
 class CgroupPeak:
-    """Read the peak of the control group that holds this process alone."""
+    """Read the peak of the control group that holds only this process."""
 
     def __init__(self, group: cgroup.Group) -> None:
         """Read the peak of `group`."""
@@ -183,7 +183,7 @@ def _best_resident_meter() -> PeakMeter:
 
 @functools.cache
 def high_water_mark_resets() -> bool:
-    """Tell whether VmHWM both follows a spike and can be reset here, by making one of 8 MiB.
+    """Return whether VmHWM both follows a spike and can be reset here, by making one of 8 MiB.
 
     Sandboxes and old kernels have the file without the effect, so its presence says nothing.
     """

@@ -9,8 +9,9 @@ from devices.files import find, read_number, read_text
 
 Watts = Callable[[], float | None]  # None where the sensor does not answer
 
-# One rail that feeds the whole module, by board generation.
-_TOTAL_RAILS = ("VDD_IN", "POM_5V_IN", "VIN")
+# One rail that feeds all others, by board generation; never added to them. VIN, Thor's board input
+# (INA238), comes first: jetson_stats, pull 900, prefers it to the module's rails.
+_TOTAL_RAILS = ("VIN", "VDD_IN", "POM_5V_IN")
 # AGX Orin has none: these three are added. VDDQ_VDD2_1V8AO is taken to hang on the last.
 _SUMMED_RAILS = ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0")
 
@@ -37,7 +38,9 @@ def find_rapl_zones(root: Path = Path("/")) -> dict[str, Path]:
         root: The folder that stands for the root of the file system.
     """
     zones = {}
-    for zone in find(root / "sys/class/powercap", "intel-rapl:*"):
+    folder = root / "sys/class/powercap"
+    nested = find(folder, "intel-rapl/intel-rapl:*") + find(folder, "intel-rapl/*/intel-rapl:*")
+    for zone in find(folder, "intel-rapl:*") or nested:
         name = read_text(zone / "name") or ""
         # Core and uncore are parts of their package.
         if name.startswith("package") or name == "dram":
@@ -51,7 +54,7 @@ def _hwmon_rails(root: Path) -> dict[str, Watts]:
     rails: dict[str, Watts] = {}
     for folder in find(root / "sys/class/hwmon", "hwmon*"):
         chip = read_text(folder / "name")
-        if chip == "ina238":
+        if chip == "ina238" and _is_tegra(root):
             rails["VIN"] = _scaled((folder / "power1_input",), 1e-6)
         if chip == "ina3221":
             for label in find(folder, "in[123]_label"):
@@ -59,6 +62,11 @@ def _hwmon_rails(root: Path) -> dict[str, Watts]:
                 files = (folder / f"in{number}_input", folder / f"curr{number}_input")
                 rails[read_text(label) or label.name] = _scaled(files, 1e-6)
     return rails
+
+
+def _is_tegra(root: Path) -> bool:
+    # The chip is on other boards as well, where it may measure any rail.
+    return "nvidia,tegra" in (read_text(root / "proc/device-tree/compatible") or "")
 
 
 def _iio_rails(root: Path) -> dict[str, Watts]:

@@ -19,7 +19,7 @@ def lower_limit(limit_bytes: int, group: Group | None, ulimits: Sequence[str]) -
 
     Args:
         limit_bytes: The limit that a trial sets.
-        group: The lowest memory group whose limit holds for the child beside its own.
+        group: The lowest memory group whose limit holds for the child in addition to its own.
         ulimits: The resource limits that hold for the child: "RLIMIT_AS", "RLIMIT_DATA".
     """
     limits = [*_of_groups(group), *((_soft(name), _ULIMITS[name]) for name in ulimits)]
@@ -32,11 +32,13 @@ def lower_limit(limit_bytes: int, group: Group | None, ulimits: Sequence[str]) -
 def _of_groups(group: Group | None) -> Iterator[tuple[int, str]]:
     if group is None:
         return
-    limit = group.file("limit").name
+    # Above memory.high the kernel does not kill: it slows a process down to a standstill.
+    names = (group.file("limit").name, "memory.high")
     for folder in (group.path, *group.path.parents):
-        size = read_number(folder / limit)  # "max", or more than any machine has: no limit
-        if size is not None:
-            yield size, f"control group {folder}"
+        for name in names:
+            size = read_number(folder / name)  # "max", or more than any machine has: no limit
+            if size is not None:
+                yield size, f"control group {folder} ({name})"
 
 
 def _soft(name: str) -> int:

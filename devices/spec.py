@@ -19,6 +19,10 @@ class Accelerator:
         memory_bandwidth_bytes_per_s: Peak rate of that memory.
         is_integrated: True where CPU and GPU share one memory.
         driver: Driver version.
+        power_limit_w: The limit that the driver enforces.
+        clock_mhz: Clock of its multiprocessors when it was described.
+        max_clock_mhz: Their highest clock.
+        temperature_c: Its temperature when it was described.
     """
 
     name: str
@@ -26,6 +30,10 @@ class Accelerator:
     memory_bandwidth_bytes_per_s: float | None = None
     is_integrated: bool | None = None
     driver: str | None = None
+    power_limit_w: float | None = None
+    clock_mhz: int | None = None
+    max_clock_mhz: int | None = None
+    temperature_c: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the accelerator as plain JSON data."""
@@ -46,7 +54,7 @@ class DeviceSpec:
         memory_bytes: Main memory.
         memory_bandwidth_bytes_per_s: Peak rate of main memory.
         accelerator: The GPU, if any.
-        links_bits_per_s: Network links by name, their nominal rate in bit/s; None if not told.
+        links_bits_per_s: Network links by name, their nominal rate in bit/s; None if not reported.
         torch_wheel: Which PyTorch wheel runs there.
         os: Operating system and its version.
         kernel: Kernel release.
@@ -61,6 +69,11 @@ class DeviceSpec:
         threads: Threads that numeric libraries will use by default.
         page_size_bytes: Size of a page of memory.
         kernel_memory_options: Words of the kernel's command line on memory and NUMA.
+        clock_source: What the kernel takes time from, e.g. "tsc".
+        l4t: Version of Linux for Tegra (Jetson).
+        jetpack: The JetPack that it belongs to.
+        clocks_hz: Clocks of a Jetson's GPU and memory, by name.
+        clocks_locked: Whether a Jetson's GPU clock can't move, as after jetson_clocks.
         throttling: What the hardware reports of under-voltage and throttling; () is "none".
         allocator: File name of the library that serves malloc.
         preloads: File names of preloaded libraries.
@@ -93,6 +106,11 @@ class DeviceSpec:
     threads: int | None = None
     page_size_bytes: int | None = None
     kernel_memory_options: tuple[str, ...] | None = None
+    clock_source: str | None = None
+    l4t: str | None = None
+    jetpack: str | None = None
+    clocks_hz: Mapping[str, int] | None = None
+    clocks_locked: bool | None = None
     throttling: tuple[str, ...] | None = None
     allocator: str | None = None
     preloads: tuple[str, ...] = ()

@@ -2,7 +2,8 @@
 
 | source | of |
 |---|---|
-| *firmware/get_throttled | Raspberry Pi: bits for now and, 16 higher, since the boot |
+| vcgencmd get_throttled | Raspberry Pi: bits for now and, 16 higher, since the boot |
+| *firmware/get_throttled | the same where that command is absent |
 | hwmon rpi_volt | Raspberry Pi by the upstream kernel: an alarm of under-voltage |
 | hwmon soctherm_oc | Jetson: over-current events since the boot |
 | cpu0/thermal_throttle | x86: throttle events since the boot |
@@ -14,6 +15,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from devices.commands import command_output
 from devices.files import find, read_number, read_text
 
 _ZONES = "sys/class/thermal"
@@ -52,8 +54,10 @@ def throttling(root: Path = Path("/")) -> tuple[str, ...] | None:
 
 
 def _pi_firmware(root: Path) -> Iterator[str]:
-    for file in find(root / "sys/devices/platform", "soc*/*firmware/get_throttled"):
-        text = read_text(file) or ""
+    # The file has read 0 while the command read 0x80008: raspberrypi/linux, issue 2367.
+    report = (command_output(root, "vcgencmd get_throttled") or "").removeprefix("throttled=")
+    files = find(root / "sys/devices/platform", "soc*/*firmware/get_throttled")
+    for text in [report] if report else [read_text(file) or "" for file in files]:
         if re.fullmatch(r"(0x)?[0-9a-fA-F]{1,8}", text):
             bits = int(text, 16)
             for flag, name in enumerate(_PI_FLAGS):

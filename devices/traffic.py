@@ -91,7 +91,7 @@ def read_counters(interface: str, root: Path = Path("/")) -> Counters | None:
 
 @contextmanager
 def count_traffic(interface: str, root: Path = Path("/")) -> Iterator[Traffic]:
-    """Count the bytes that cross an interface in the region, whoever sends them.
+    """Count the bytes that cross an interface in the region, from all processes.
 
     Args:
         interface: E.g. "lo", "eth0".
@@ -185,7 +185,7 @@ def why_no_pair() -> str | None:
 
 
 def _has_capabilities(status: Path = Path("/proc/self/status")) -> bool:
-    """Tell whether root has the rights that a container usually lacks; True if it is unknown."""
+    """Return whether root has the rights that a container usually lacks; True if it is unknown."""
     found = re.search(r"^CapEff:\s*([0-9a-fA-F]{1,16})$", read_text(status) or "", re.MULTILINE)
     if found is None:
         return True

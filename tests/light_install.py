@@ -45,7 +45,6 @@ def one_record(folder: str) -> str:
 def expected_of(kind: str, exported: str, one: str) -> list[tuple[list[str], Expected]]:
     """One or more command lines for each sub-command."""
     fit = ["fit", "--device", "512MB", "--model", "cnn"]
-    instruct = ["--data-dir", ".", "--vocabulary", "vocab.json", "--merges", "merges.txt"]
     join = ["join", "--patience", "0.1"]
     without = Expected(LACKS, 'pip install -e ".[edge]"')
     if kind == "edge":
@@ -58,7 +57,7 @@ def expected_of(kind: str, exported: str, one: str) -> list[tuple[list[str], Exp
         (["train", "--rounds", "2", "--pivot", "1"], lacks("torch", "bench")),
         (fit, lacks("torch", "bench")),
         ([*fit, "--measure"], lacks("torch", "bench")),
-        (["instruct", *instruct], lacks("torch", "bench")),
+        (["train", "--task", "instruct", "--data-dir", "."], lacks("torch", "bench")),
         (["export", "--model", "cnn", "--out", "exported"], lacks("torch", "bench")),
         (["report", one], Expected(LACKS, "[bench]")),
         (["check", one], Expected(LACKS, "[bench]")),

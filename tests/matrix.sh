@@ -84,9 +84,7 @@ pick() { # NAME CODE...: run functions in a subshell, so that cd stays there
 
 on_python() { # VERSION
     local python
-    if [ "$1" = 3.10 ] && grep -q 'requires-python = ">=3.11"' pyproject.toml; then
-        skip "py$1" "pyproject.toml: requires-python >= 3.11"
-    elif python="$(find_python "$1")"; then
+    if python="$(find_python "$1")"; then
         copy "py$1"
         pick "py$1" made "py$1" "$python"
     else
@@ -106,7 +104,7 @@ as_user() {
     [ "$(id -u)" = 0 ] || { skip user "these rows run as an ordinary user"; return; }
     local python
     for python in "$PYTHON" /usr/bin/python3; do
-        if may_use "$python" && "$python" -c "import sys, venv; exit(sys.version_info < (3, 11))"; then
+        if may_use "$python" && "$python" -c "import sys, venv; exit(sys.version_info < (3, 10))"; then
             copy user
             mkdir -p "$work/user-home"
             make -s -C "$work/user" PYTHON="$python" VENV="$work/user-venv" \
@@ -116,7 +114,7 @@ as_user() {
             return
         fi
     done
-    skip user "no Python 3.11 or newer that an ordinary user can run"
+    skip user "no Python 3.10 or newer that an ordinary user can run"
 }
 of_user() {
     cd "$work/user" && HOME="$work/user-home" setpriv --reuid=65534 --regid=65534 --clear-groups \

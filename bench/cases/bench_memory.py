@@ -31,7 +31,6 @@ from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
 from bench.workloads.child import CASE_TIMEOUT_S
-from bench.workloads.low_memory_steps import FRUGAL_METHODS
 from bench.workloads.steps import BESIDE_OTHERS, RETURN_BLOCKS, STEP_METHODS, worked_through
 
 _FULL_SET_PROCESSES = 3  # their median moves little
@@ -64,8 +63,9 @@ def test_step_memory(suite: Suite, model: str, batch: int, images: int | None) -
 
 @with_parameters("model", lambda scale: scale.frugal_models)
 def test_frugal_memory(suite: Suite, model: str) -> None:
-    """Measure the frugal ways at the paper's batch, in one process each."""
-    _measure(suite, (model, BATCH, None), FRUGAL_METHODS, dict.fromkeys(FRUGAL_METHODS, 1))
+    """Measure the steps that need less memory at the paper's batch, in one process each."""
+    methods = suite.scale.frugal_methods
+    _measure(suite, (model, BATCH, None), methods, dict.fromkeys(methods, 1))
 
 
 def _measure(

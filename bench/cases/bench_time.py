@@ -14,26 +14,13 @@ from bench.records.record import Metric, median, single, unmeasured
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
-from bench.workloads.low_memory_steps import FRUGAL_METHODS
 from bench.workloads.steps import STEP_METHODS, make_step
-from bench.workloads.timing import time_once
-from devices.energy import NoEnergy
+from bench.workloads.timing import time_once, without_warm_up
+from devices.energy import NoEnergy, shortest_region_s
 
 _TIMED_S = 2.0  # of short steps, so that what disturbs some of them does not disturb all
 _MOST_REPEATS = 30
 _ENERGY_REGION_S = 2.0  # of steps in a row: many periods of any counter or sensor
-
-
-def steps_in_round(method: str, batch: int) -> int | None:
-    """Count the timed steps that a client of the paper does in one round; None for inference.
-
-    A ZO client takes the difference of S directions over its whole shard, a FedAvg client three
-    epochs over it.
-    """
-    kind = method.split("-", maxsplit=1)[0]  # a frugal way does as many
-    passes = {"zo": paper.DIRECTIONS, "fedavg": paper.LOCAL_EPOCHS, "backprop": paper.LOCAL_EPOCHS}
-    count = passes.get(kind)
-    return None if count is None else count * math.ceil(paper.CLIENT_IMAGES / batch)
 
 
 def repeats_of(step: Callable[[], object], least: int) -> int:
@@ -56,7 +43,8 @@ def step_energy(step: Callable[[], object], step_s: float) -> Metric:
         step_s: about how long it takes, in seconds.
     """
     meter = devices.energy_meter()
-    repeats = 0 if isinstance(meter, NoEnergy) else math.ceil(_ENERGY_REGION_S / step_s)
+    region_s = max(_ENERGY_REGION_S, 1.2 * shortest_region_s(meter))
+    repeats = 0 if isinstance(meter, NoEnergy) else math.ceil(region_s / step_s)
     meter.start()
     for _ in range(repeats):
         step()
@@ -72,24 +60,23 @@ def _cases(scale: Scale) -> list[tuple[str, str, int]]:
         for model in scale.time_models
         for batch in scale.time_batches
         for method in STEP_METHODS
-    ] + [(model, method, paper.BATCH) for model in scale.frugal_models for method in FRUGAL_METHODS]
+    ] + [
+        (model, method, paper.BATCH)
+        for model in scale.frugal_models
+        for method in scale.frugal_methods
+    ]
 
 
 @with_parameters("model, method, batch", _cases)
 def test_step_time(suite: Suite, benchmark: Any, model: str, method: str, batch: int) -> None:
-    """Time a step after a burn-in, one call a repeat."""
+    """Time a step after a burn-in, one call per repeat; of ZO, one direction."""
     step = make_step(model, method, batch, suite.device_type)
     step()
     repeats = repeats_of(step, suite.scale.time_repeats)
     benchmark.pedantic(step, rounds=repeats, iterations=1)
-    metric = median(benchmark.stats.stats.data, "second", "pytest-benchmark pedantic, wall time")
-    steps = steps_in_round(method, batch)
-    metrics = {"step": metric, "energy": step_energy(step, metric.value or _ENERGY_REGION_S)}
-    if steps is not None:
-        rounds = [steps * seconds for seconds in metric.samples]
-        metrics["round_extrapolated"] = median(
-            rounds, "second", f"step, times the {steps} steps of the paper's round"
-        )
+    samples = without_warm_up(benchmark.stats.stats.data)
+    metric = median(samples, "second", _how(repeats - len(samples)))
+    timed = "direction" if paper.is_zo(method) else "step"
     suite.record(
         case=CaseName.time(model_label(model), method, batch),
         config={
@@ -99,6 +86,15 @@ def test_step_time(suite: Suite, benchmark: Any, model: str, method: str, batch:
             "batch": batch,
             "device": suite.device_type,
         },
-        metrics=metrics,
-        headline=f"{metric.value:7.3f} s a step (median of {metric.n})",
+        metrics={
+            timed: metric,
+            "energy": step_energy(step, metric.value or _ENERGY_REGION_S),
+        },
+        case_version=2,
+        headline=f"{metric.value:7.3f} s per {timed} (median of {metric.n})",
     )
+
+
+def _how(discarded: int) -> str:
+    how = "pytest-benchmark pedantic, wall time"
+    return f"{how}, {discarded} warm-up samples discarded" if discarded else how

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,24 @@ def user_errors() -> Iterator[None]:
         raise MissingRequirementError(str(error)) from error
     except (ValueError, OSError) as error:
         raise UsageError(str(error)) from error
+
+
+def refuse_unused(arguments: argparse.Namespace, names: Sequence[str], because: str) -> None:
+    """Refuse options that were given and would change nothing.
+
+    Args:
+        arguments: parsed; an option that was not given is None or False.
+        names: of the options, as attributes.
+        because: ends the sentence "--x has no effect ...".
+
+    Raises:
+        ValueError: one was given.
+    """
+    values = {name: getattr(arguments, name) for name in names}
+    given = [name for name, value in values.items() if value is not None and value is not False]
+    if given:
+        option = given[0].replace("_", "-")
+        raise ValueError(f"--{option} has no effect {because}; leave it out")
 
 
 def add_command(

@@ -27,20 +27,20 @@ def add_config_options(parser: argparse.ArgumentParser, **own: Any) -> None:
 
     Args:
         parser: of the command.
-        own: the command's defaults where they are not the config's: a value, or Later.
+        own: the command's defaults where they are not the config's: a value, or ComputedDefault.
     """
     shared = parser.add_argument_group("training, all algorithms")
     hints = typing.get_type_hints(TrainConfig)
     for field in declared(TrainConfig):
-        default = own.get(field.name, field.default)
         choices = {"choices": tuple(ALGORITHMS)} if field.name == "algorithm" else {}
+        default = own.get(field.name, _of_config(field))
         _add(shared, field, hints[field.name], default, **choices)
     shared.add_argument("--split", metavar="HIGH/LOW", help="sets --high-share, e.g. 10/90")
     for group in option_groups():
         options = parser.add_argument_group(group.title, f"of {', '.join(group.algorithms)}")
         hints = typing.get_type_hints(group.kind)
         for field in group.options:
-            _add(options, field, hints[field.name], ComputedDefault(_written(field, field.default)))
+            _add(options, field, hints[field.name], _of_config(field))
 
 
 def chosen_config(arguments: argparse.Namespace, **fixed: Any) -> TrainConfig:
@@ -53,13 +53,28 @@ def chosen_config(arguments: argparse.Namespace, **fixed: Any) -> TrainConfig:
     Raises:
         ValueError: a value is out of its range, or the algorithm does not take an option.
     """
+    return train_config(**(given_options(arguments) | fixed))
+
+
+def given_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the config's fields that the user gave, and the command's own defaults.
+
+    Raises:
+        ValueError: --split is not of its form.
+    """
     names = [*SHARED, *(field.name for group in option_groups() for field in group.options)]
     given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
     if arguments.split is not None:
         from zo_core.data import parse_split
 
+        if arguments.high_share is not None:
+            raise ValueError("--split sets --high-share: leave one of them out")
         given["high_share"] = parse_split(arguments.split)
-    return train_config(**(given | fixed))
+    return given
+
+
+def _of_config(field: Field[Any]) -> ComputedDefault:
+    return ComputedDefault(_written(field, field.default))
 
 
 def _add(

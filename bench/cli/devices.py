@@ -1,44 +1,102 @@
-"""``zobench devices``: this machine, its meters, the kernels in use, and known devices."""
+"""``zobench devices``: this machine, its meters and kernels; what to mend; known devices."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 import devices
-from bench.cli import add_command, print_json
+from bench.cli import EXIT_DONE, EXIT_GATE, UsageError, add_command, print_json
+from devices.commands import COMMANDS, HERE, command_file
+from devices.doctor import Diagnosis, diagnose
+from devices.finding import Finding
+from devices.host import instruction_set
 
 EXAMPLES = """\
   zobench devices                what this machine is, its meters and kernels
+  zobench devices --check        what is not set up for a run, and what to do about it
+  zobench devices --root TREE    the same of a board's copied files
   zobench devices --catalogue    the known devices as well
   zobench devices --json         the profile that each record carries (and the catalogue)
 """
+_OUTPUTS = ", ".join(command_file(command) for command in COMMANDS)
 
 
 def register(commands: Any) -> None:
     """Add the sub-command's parser."""
     parser = add_command(commands, "devices", __doc__, EXAMPLES)
     parser.add_argument("--catalogue", action="store_true", help="show the known devices as well")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="try what a run will use; exit code 1 where something will not work",
+    )
+    parser.add_argument(
+        "--root",
+        default=str(HERE),
+        metavar="TREE",
+        help=f"folder with copies of a board's files under /proc, /sys and /etc, and of commands' "
+        f"outputs ({_OUTPUTS}); default: this machine",
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the device profile and the kernels."""
-    profile = devices.detect().to_json()
+    """Print the device profile and the kernels, or what the doctor found."""
+    root = Path(arguments.root)
+    if not root.is_dir():
+        raise UsageError(f"--root must be a folder with a board's files, got {arguments.root!r}")
+    if arguments.check:
+        return _check(root, as_json=arguments.json)
+    profile = devices.detect(root).to_json()
     if arguments.json:
         known = {name: spec.to_json() for name, spec in devices.CATALOG.items()}
         print_json(profile | ({"catalogue": known} if arguments.catalogue else {}))
-        return 0
-    console = Console(highlight=False)
+        return EXIT_DONE
+    console = Console(highlight=False, markup=False)
     console.print(_profile_table(profile))
-    console.print(_meter_table())
-    console.print(_kernel_table())
+    if root == HERE:
+        console.print(_meter_table())
+        console.print(_kernel_table())
     if arguments.catalogue:
         console.print(_catalogue_table())
-    return 0
+    return EXIT_DONE
+
+
+def _check(root: Path, *, as_json: bool) -> int:
+    diagnosis = diagnose(root)
+    if root == HERE:
+        diagnosis = Diagnosis(findings=(*diagnosis.findings, _kernel_finding()))
+    if as_json:
+        print_json(diagnosis.to_json())
+    else:
+        Console(highlight=False, markup=False).print(_finding_table(diagnosis))
+    return EXIT_GATE if diagnosis.has_problems else EXIT_DONE
+
+
+def _kernel_finding() -> Finding:
+    from zo_core import kernels
+
+    known = {name: (available, reason) for name, available, reason in kernels.list_kernels()}
+    available, reason = known["c"]
+    return Finding.of(
+        "C kernels",
+        f"in use: {instruction_set()}" if available else f"not used: {reason}",
+        None if available else "advice",
+        "install a C compiler (sudo apt install gcc) and reinstall zobench; NumPy does the same"
+        " several times slower",
+    )
+
+
+def _finding_table(diagnosis: Diagnosis) -> Table:
+    table = Table("check", "state", "found", "what to do", title="checks", title_justify="left")
+    for finding in diagnosis.findings:
+        table.add_row(finding.check, finding.state, finding.found, finding.remedy or "")
+    return table
 
 
 def _profile_table(profile: dict[str, Any]) -> Table:

@@ -8,23 +8,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 import devices
-from bench.cli import add_command, print_json, status_console, user_errors
-from bench.extras import require
-from bench.fit.cells import (
-    Agreement,
-    Cell,
-    Target,
-    agreement,
-    find_target,
-    predict_cells,
-    try_cell,
+from bench.cli import (
+    EXIT_DONE,
+    EXIT_GATE,
+    add_command,
+    print_json,
+    refuse_unused,
+    status_console,
+    user_errors,
 )
+from bench.extras import require
+from bench.fit.cells import Agreement, Cell, agreement
+from bench.fit.measuring import predict_cells, try_cell
 from bench.fit.record import GRID, fit_record
-from bench.format import MIB
+from bench.fit.target import Target, decimal_remark, find_target, parse_size
+from bench.format import MIB, MISSING
 from bench.models.names import model_label, with_input_shape
 from bench.records.case_name import CaseName
 from bench.records.store import open_store, write_record
@@ -33,7 +36,7 @@ from bench.workloads.steps import RETURN_BLOCKS, STEP_METHODS
 
 EXAMPLES = """\
   zobench fit --device pi-zero-2                         the suite's models, predicted
-  zobench fit --device 512MB --model resnet18 --measure  tried under that limit
+  zobench fit --device 512MiB --model resnet18 --measure tried under that limit
   zobench fit --device 1GiB --model my.models:tiny --input-shape 3,32,32 --batches 1,16
   zobench fit --grid --out results/fit                   5 models x 5 batches x 3 methods x
                                                          3 devices, all tried: a quarter of an hour
@@ -47,16 +50,24 @@ GRID_MODELS = (
 )
 GRID_DEVICES = ("pi-zero-2", "pi-4-1gb", "pi-4-4gb")  # 512 MiB, 1 GiB, 4 GiB
 GRID_BATCHES = (1, 8, 32, 64, 128)
+_BATCHES = "1,8,32,64"
+_CHOICES = ("device", "reserve", "model", "input_shape", "batches", "images", "measure")
 _GRID_WORKERS = 2  # trials side by side: a third of each is a library's import, on one core
 
 
 def register(commands: Any) -> None:
     """Add the sub-command's parser."""
     parser = add_command(commands, "fit", __doc__, EXAMPLES)
-    parser.add_argument("--device", help="of the catalogue, or a size such as 512MB or 1GiB")
+    parser.add_argument("--device", help="of the catalogue, or a size such as 512MiB or 1GiB")
+    parser.add_argument(
+        "--reserve",
+        metavar="SIZE",
+        help="memory kept for the operating system, e.g. 200MiB; default: the catalogue's estimate"
+        " (150 MiB on boards), nothing where --device is a size",
+    )
     parser.add_argument("--model", help="NAME, torchvision:NAME or package.module:factory")
     parser.add_argument("--input-shape", metavar="SHAPE", help="of --model, e.g. 3,224,224")
-    parser.add_argument("--batches", default="1,8,32,64", help="default: 1,8,32,64")
+    parser.add_argument("--batches", help=f"comma-separated; default: {_BATCHES}")
     parser.add_argument(
         "--images", type=int, help="work through so many items, e.g. 900, in micro-batches"
     )
@@ -73,6 +84,9 @@ def run(arguments: argparse.Namespace) -> int:
         targets, models, batches = _chosen(arguments)
         folder = open_store(arguments.out) if arguments.out else None
     console = status_console(arguments)
+    for text in (arguments.device, arguments.reserve):
+        if text and (remark := decimal_remark(text)):
+            console.print(remark)
     if arguments.measure or arguments.grid:
         for target in targets:
             if reason := devices.why_no_limit(target.limit_bytes):
@@ -86,14 +100,14 @@ def run(arguments: argparse.Namespace) -> int:
     if folder is not None:
         path = write_record(folder, fit_record(case, cells, devices.detect().to_json()))
         console.print(f"record {path}", soft_wrap=True)
-    return 0
+    has_answer = not (arguments.measure or arguments.grid) or agreement(cells).cells
+    return EXIT_DONE if has_answer else EXIT_GATE
 
 
 def _chosen(arguments: argparse.Namespace) -> tuple[list[Target], list[str], list[int]]:
     """Check all that the user chose, before anything runs."""
     if arguments.grid:
-        if arguments.device or arguments.model:
-            raise ValueError("--grid is fixed: leave out --device and --model")
+        refuse_unused(arguments, _CHOICES, "beside --grid, which is fixed")
         return [find_target(name) for name in GRID_DEVICES], list(GRID_MODELS), list(GRID_BATCHES)
     if not arguments.device:
         raise ValueError("--device is missing: a name of `zobench devices --catalogue`, or a size")
@@ -101,10 +115,13 @@ def _chosen(arguments: argparse.Namespace) -> tuple[list[Target], list[str], lis
         raise ValueError("--input-shape is the shape of --model's input: add --model")
     models = list(GRID_MODELS)
     if arguments.model is not None:
-        models = [check_model(with_input_shape(arguments.model, arguments.input_shape))]
+        methods = STEP_METHODS if arguments.measure else ()
+        models = [check_model(with_input_shape(arguments.model, arguments.input_shape), methods)]
     if arguments.images is not None and arguments.images < 1:
         raise ValueError(f"--images must be >= 1, got {arguments.images}")
-    return [find_target(arguments.device)], models, _parse_batches(arguments.batches)
+    reserve = None if arguments.reserve is None else parse_size(arguments.reserve, "--reserve")
+    batches = _parse_batches(_BATCHES if arguments.batches is None else arguments.batches)
+    return [find_target(arguments.device, reserve)], models, batches
 
 
 def _parse_batches(text: str) -> list[int]:
@@ -140,7 +157,7 @@ def _try_all(cells: Sequence[Cell], workers: int, tell: Callable[[str], None]) -
             tried.append(done)
             tell(
                 f"{done.device}, {done.model}, {done.method}, batch {done.batch}: "
-                f"predicted {done.predicted_bytes / MIB:.0f} MiB; fits: {_trial_words(done)}"
+                f"predicted {done.predicted_bytes / MIB:.0f} MiB; {_trial_words(done)}"
             )
     return tried
 
@@ -157,37 +174,42 @@ def _show(console: Console, cells: Sequence[Cell]) -> None:
         chosen = [cell for cell in cells if (cell.device, cell.model) == (device, model)]
         console.print(_table(chosen, is_tried))
     console.print(
-        "Predicted: the runtime, measured here, and the tensors, counted. The limit is all of the "
-        "device's memory; its system takes a share of it.\nTried: the peak, or the phase in which "
-        "it was out of memory; trials run with "
-        f"{' '.join(f'{k}={v}' for k, v in RETURN_BLOCKS.items())}: set it on the device too."
+        "Resident: the predicted high-water mark of the process, runtime + tensors, which the"
+        " verdict compares with the limit. Tight: less than 10 % to spare. Cgroup: that process as"
+        " a control group counts it here, without library pages that others read first. Processes"
+        f" run with {' '.join(f'{k}={v}' for k, v in RETURN_BLOCKS.items())}; set it on the device"
+        " too."
     )
     if is_tried:
         console.print(_agreement_words(agreement(cells)))
 
 
 def _table(cells: Sequence[Cell], is_tried: bool) -> Table:
-    limit = cells[0].limit_bytes / MIB
-    title = f"{cells[0].model} on {cells[0].device}, {limit:.0f} MiB (all figures in MiB)"
-    table = Table(title=title, title_justify="left")
-    table.add_column("method")
-    for name in ("batch", "runtime", "tensors", "eq. 4, 5", "in all"):
+    table = Table(title=_title(cells[0]), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("method", no_wrap=True)
+    for name in ("batch", "runtime", "tensors", "eq. 4, 5", "resident", "cgroup"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("fits")
+    table.add_column("verdict", no_wrap=True)
     if is_tried:
-        table.add_column("tried")
+        table.add_column("tried: resident, cgroup")
     for cell in cells:
         table.add_row(*_row(cell), *([_trial_words(cell)] if is_tried else []))
     return table
 
 
+def _title(cell: Cell) -> str:
+    limit = f"{cell.limit_bytes / MIB:.0f} MiB"
+    if cell.reserve_bytes:
+        whole = f"{(cell.limit_bytes + cell.reserve_bytes) / MIB:.0f}"
+        limit = f"{limit} ({whole} less {cell.reserve_bytes / MIB:.0f} for the operating system)"
+    return f"{cell.model} on {cell.device}, limit {limit}; all figures in MiB"
+
+
 def _row(cell: Cell) -> list[str]:
     sizes = (cell.runtime_bytes, cell.tensors_bytes, cell.formula_bytes, cell.predicted_bytes)
     figures = [f"{size / MIB:.0f}" for size in sizes]
-    return [
-        *(cell.method, str(cell.batch), *figures),
-        "yes" if cell.predicted_fits else "no",
-    ]
+    counted = MISSING if cell.counted_bytes is None else f"{cell.counted_bytes / MIB:.0f}"
+    return [cell.method, str(cell.batch), *figures, counted, cell.verdict.value]
 
 
 def _trial_words(cell: Cell) -> str:
@@ -195,13 +217,17 @@ def _trial_words(cell: Cell) -> str:
     if trial is None:
         return "not tried"
     if trial.fits:
-        return "yes" if trial.peak_bytes is None else f"yes, {trial.peak_bytes / MIB:.0f}"
+        peaks = (trial.resident_bytes, trial.peak_bytes)
+        found = (MISSING if peak is None else f"{peak / MIB:.0f}" for peak in peaks)
+        return f"fits: {', '.join(found)}"
     if trial.fits is False:
-        return f"no: {trial.phase}"
+        return f"does not fit: {trial.phase}"
     return f"{trial.status}: {trial.error}"
 
 
 def _agreement_words(found: Agreement) -> str:
+    if not found.cells:
+        return 'no trial gave an answer: the column "tried" says why'
     lines = [f"prediction and trial agree in {found.agreeing} of {found.cells} cells"]
     if found.share is not None:
         lines[0] += f" ({100 * found.share:.1f} %)"
@@ -210,9 +236,12 @@ def _agreement_words(found: Agreement) -> str:
             f"within 30 % of the limit: {found.near_agreeing} of {found.near_cells} "
             f"({100 * found.near_share:.1f} %)"
         )
+    if found.errors:
+        low, high = (f"{100 * error:+.1f} %" for error in (found.errors[0], found.errors[-1]))
+        lines.append(f"resident memory, predicted against measured: {low} to {high}")
     lines += [
         f"  not so: {c.device}, {c.model}, {c.method}, batch {c.batch}: predicted "
-        f"{c.predicted_bytes / MIB:.0f} of {c.limit_bytes / MIB:.0f} MiB; fits: {_trial_words(c)}"
+        f"{c.predicted_bytes / MIB:.0f} of {c.limit_bytes / MIB:.0f} MiB; {_trial_words(c)}"
         for c in found.disagreeing
     ]
     return "\n".join(lines)

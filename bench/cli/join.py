@@ -7,25 +7,43 @@ forwards alone, with torch or with an exported model and onnxruntime.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import re
+import secrets
 import socket
-import tempfile
-from contextlib import ExitStack
+import uuid
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.cli import EXIT_DONE, EXIT_GATE, add_command, print_json, status_console, user_errors
+import devices
+from bench.cli import (
+    EXIT_DONE,
+    EXIT_GATE,
+    add_command,
+    print_json,
+    refuse_unused,
+    status_console,
+    user_errors,
+)
 from bench.cli.link_options import add_link_options, port_of, security_of, topics_of
-from bench.cli.threads import checked_threads, use_threads
+from bench.cli.threads import add_threads_option, chosen_threads
 from bench.suite.preflight import choose_device
 
 if TYPE_CHECKING:
-    from zo_core.federation.protocol.client import Trainer
+    from zo_core.federation.protocol.trainers import OnnxTrainer, TorchTrainer
 
 EXAMPLES = """  zobench join                                          the server on this machine
   zobench join hub.example --ca ca.pem --username pi4 --password-file secret
   zobench join 192.168.1.5 --insecure --model exported  without torch, on a network of your own
 """
+_OF_THE_OTHER = {  # options that one back end alone takes
+    "torch": ("model", "session"),
+    "onnx": ("device", "high_mib", "data_dir"),
+}
+
+_MACHINE_IDS = (Path("/proc/device-tree/serial-number"), Path("/etc/machine-id"))
+_HOST_CHARACTERS = 48  # of the host's name that are part of a default name
 
 
 def register(commands: Any) -> None:
@@ -34,23 +52,22 @@ def register(commands: Any) -> None:
 
     parser = add_command(commands, "join", __doc__, EXAMPLES)
     parser.add_argument("broker", nargs="?", default="127.0.0.1", metavar="HOST", help="the broker")
-    parser.add_argument("--name", help="this client's identity; default: the host's name")
+    parser.add_argument("--name", help="default: host name and a mark of this board")
     parser.add_argument("--slot", type=int, help="the slot to ask for; default: any")
     parser.add_argument("--backend", choices=("auto", "torch", "onnx"), default="auto")
     parser.add_argument("--model", type=Path, metavar="DIR", help="what zobench export wrote")
-    parser.add_argument("--session", choices=("memory", "speed"), default="memory", help="of onnx")
+    parser.add_argument("--session", choices=("memory", "speed"), help="of onnx; default: memory")
     parser.add_argument(
         "--high-mib",
         type=float,
-        default=HIGH_MEMORY_MIB,
         help=f"memory from which this device trains by backprop too; default {HIGH_MEMORY_MIB}",
     )
     parser.add_argument(
         "--data", type=Path, metavar="NPZ", help="own data, x and y, not the slot's"
     )
     parser.add_argument("--data-dir", type=Path, help="folder of data sets that are files")
-    parser.add_argument("--device", default="cpu", help="of torch: auto, cpu (default) or cuda")
-    parser.add_argument("--threads", type=int, help="CPU threads; default: the back end's")
+    parser.add_argument("--device", help="of torch: auto, cpu (default) or cuda")
+    add_threads_option(parser)
     parser.add_argument(
         "--patience", type=float, default=60.0, metavar="SECONDS", help="to wait for the broker"
     )
@@ -69,9 +86,10 @@ def run(arguments: argparse.Namespace) -> int:
         with user_errors():
             topics, security, name = topics_of(arguments), security_of(arguments), _name(arguments)
             trainer, high = _trainer(arguments)
-            spool = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="zobench-")))
+            spool = stack.enter_context(devices.temporary_folder())
             slot = ANY_SLOT if arguments.slot is None else arguments.slot
-            client = Client(trainer, high=high, slot=slot, spool=spool)
+            instance = 1 + secrets.randbelow(2**32 - 1)  # tells two programs of one name apart
+            client = Client(trainer, high=high, slot=slot, spool=spool, instance=instance)
             link = client_link(topics, name)
             stack.callback(link.close)
             link.open(arguments.broker, port_of(arguments), security, patience_s=arguments.patience)
@@ -83,6 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
     outcome = {
         "name": name,
         "slot": client.slot,
+        "threads": trainer.threads,
         "rounds": client.next_round,
         "digest": client.replica.digest().hex() if client.replica else None,
         "events": dict(client.events),
@@ -101,9 +120,7 @@ def _name(arguments: argparse.Namespace) -> str:
     from zo_core.federation.protocol.roster import IDENTITY
 
     name = (
-        arguments.name
-        or arguments.username
-        or re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())
+        arguments.name or arguments.username or _default_name(socket.gethostname(), _machine_id())
     )
     if not IDENTITY.fullmatch(name):
         raise ValueError(
@@ -112,32 +129,56 @@ def _name(arguments: argparse.Namespace) -> str:
     return str(name)
 
 
-def _trainer(arguments: argparse.Namespace) -> tuple[Trainer, bool]:
+def _default_name(host: str, machine: str) -> str:
+    """Name a device by its host name and, since new boards share theirs, by its machine.
+
+    >>> _default_name("raspberrypi", "a machine's id")
+    'raspberrypi-7ebb91'
+    """
+    mark = hashlib.blake2b(machine.encode(), digest_size=3).hexdigest()
+    return f"{re.sub(r'[^A-Za-z0-9._-]', '-', host)[:_HOST_CHARACTERS]}-{mark}"
+
+
+def _machine_id() -> str:
+    """Read what identifies this board: its serial number, else the system's id, else an address."""
+    for path in _MACHINE_IDS:
+        with suppress(OSError):
+            return path.read_bytes().strip(b"\0\n ").decode(errors="replace")
+    return str(uuid.getnode())
+
+
+def _trainer(arguments: argparse.Namespace) -> tuple[TorchTrainer | OnnxTrainer, bool]:
     """Choose how this device takes part."""
     import psutil
 
     from zo_core.federation.protocol.trainers import (
+        HIGH_MEMORY_MIB,
         OnnxTrainer,
         TorchTrainer,
         choose_backend,
         load_shard,
     )
 
-    threads = checked_threads(arguments.threads)
+    threads = chosen_threads(arguments)
     memory_mib = psutil.virtual_memory().total / 2**20
     backend = arguments.backend
+    high_mib = HIGH_MEMORY_MIB if arguments.high_mib is None else arguments.high_mib
     if backend == "auto":
         backend, high = choose_backend(
-            model=arguments.model, memory_mib=memory_mib, high_mib=arguments.high_mib
+            model=arguments.model, memory_mib=memory_mib, high_mib=high_mib
         )
     else:
-        high = backend == "torch" and memory_mib >= arguments.high_mib
+        refuse_unused(arguments, _OF_THE_OTHER[backend], f"on --backend {backend}")
+        high = backend == "torch" and memory_mib >= high_mib
     own = None if arguments.data is None else load_shard(arguments.data)
     if backend == "torch":
-        use_threads(threads)
-        device = choose_device(arguments.device)
-        return TorchTrainer(data_dir=arguments.data_dir, device=device, own=own), high
+        device = choose_device(arguments.device or "cpu")
+        return TorchTrainer(
+            data_dir=arguments.data_dir, device=device, threads=threads, own=own
+        ), high
     if arguments.model is None:
         raise ValueError("--backend onnx needs --model DIR, which zobench export writes")
-    trainer = OnnxTrainer(arguments.model, mode=arguments.session, threads=threads, own=own)
+    trainer = OnnxTrainer(
+        arguments.model, mode=arguments.session or "memory", threads=threads, own=own
+    )
     return trainer, high

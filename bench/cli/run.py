@@ -20,6 +20,7 @@ from bench.cli import (
 from bench.groups import GROUPS, OPT_IN_GROUPS, SCALE_NAMES, TABLES
 from bench.records.store import RECORDS, read_records
 from bench.replication.table_run import NAMES
+from bench.suite.foreign_settings import own_pytest
 from bench.suite.suite import new_folder
 from bench.suite.table_options import TABLE_OPTIONS, option_of
 
@@ -47,6 +48,9 @@ def register(commands: Any) -> None:
     )
     parser.add_argument("--input-shape", metavar="SHAPE", help="of --model, e.g. 3,224,224")
     parser.add_argument("--device", help="where steps run: auto, cpu (default) or cuda")
+    parser.add_argument(
+        "--energy-csv", metavar="FILE", help="an external power meter's log: time and watts a row"
+    )
     of_tables = parser.add_argument_group("tables of the paper")
     for name, (kind, text) in TABLE_OPTIONS.items():
         of_tables.add_argument(f"--{name}", help=text, **option_of(kind))
@@ -66,15 +70,13 @@ def run(arguments: argparse.Namespace) -> int:
 def _run_pytest(words: list[str]) -> int:
     import pytest
 
-    return int(pytest.main(words))
+    with own_pytest() as settings:
+        return int(pytest.main([*settings, *words]))
 
 
 def _words(arguments: argparse.Namespace, folder: Path) -> list[str]:
-    # pytest warns that the plug-in's package is loaded already, which this command must do; a
-    # folder whose pytest settings make errors of warnings would end the run there
-    words = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
-    words += ["--benchmark", "--scale", arguments.scale, "--out", str(folder)]
-    for option in ("only", "model", "input-shape", "device", *TABLE_OPTIONS):
+    words = ["--benchmark", "--scale", arguments.scale, "--out", str(folder)]
+    for option in ("only", "model", "input-shape", "device", "energy-csv", *TABLE_OPTIONS):
         value = getattr(arguments, option.replace("-", "_"))
         if value is True:
             words += [f"--{option}"]

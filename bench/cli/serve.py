@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import secrets
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +19,14 @@ from bench.cli import (
     MissingRequirementError,
     add_command,
     print_json,
+    refuse_unused,
     status_console,
     user_errors,
 )
 from bench.cli.config_options import ComputedDefault, add_config_options, chosen_config
 from bench.cli.embedded import check_embedded, outer_address, own_address, start_embedded
 from bench.cli.link_options import add_link_options, port_of, security_of, topics_of
-from bench.cli.threads import use_threads
+from bench.cli.threads import add_threads_option, chosen_threads, describe_threads
 from zo_core.federation.mqtt.security import is_loopback
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ EXAMPLES = """  zobench serve --clients 8 --split 50/50     a broker of its own,
   zobench serve --broker hub.example --ca ca.pem --username server --password-file secret
 """
 LOG_FILE = "round.log"
+_LISTEN = "127.0.0.1"
 _WARMUP_COHORT = 10  # of all clients, where that many are there
 
 
@@ -50,12 +52,12 @@ def register(commands: Any) -> None:
     parser.add_argument("--broker", metavar="HOST", help="default: one inside this process")
     parser.add_argument(
         "--listen",
-        default="127.0.0.1",
+        default=_LISTEN,
         metavar="ADDRESS",
-        help="of that one: where clients reach it",
+        help=f"of that one: where clients reach it; default: {_LISTEN}",
     )
     parser.add_argument(
-        "--passwords", type=Path, metavar="FILE", help="of that one: amqtt's password file"
+        "--passwords", type=Path, metavar="FILE", help="of that one: a file of mosquitto_passwd"
     )
     add_link_options(parser)
     rules = parser.add_argument_group("rounds")
@@ -77,20 +79,19 @@ def register(commands: Any) -> None:
         warmup_cohort=ComputedDefault(f"{_WARMUP_COHORT}, or all clients where they are fewer"),
     )
     parser.add_argument("--data-dir", type=Path, help="folder of data sets that are files")
-    parser.add_argument("--threads", type=int, help="CPU threads; default: torch's")
+    add_threads_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve a run to its end."""
     from bench.cli.round_table import RoundTable, refusals
-    from zo_core.federation.mqtt.link import SERVER
+    from zo_core.federation.mqtt.connection import SERVER
     from zo_core.federation.mqtt.loops import serve, server_link
 
     console = status_console(arguments)
     with ExitStack() as stack:
         with user_errors():
-            use_threads(arguments.threads)
             topics, security, rules = (
                 topics_of(arguments),
                 security_of(arguments),
@@ -98,9 +99,14 @@ def run(arguments: argparse.Namespace) -> int:
             )
             if arguments.broker is None:
                 check_embedded(arguments)
-            store = stack.enter_context(closing(_store(arguments.dir)))
+            else:
+                own = ["passwords"] if arguments.listen == _LISTEN else ["listen", "passwords"]
+                refuse_unused(arguments, own, "on the broker of --broker")
+            store = _store(arguments.dir)
+            stack.callback(_remove_if_unbegun, store, arguments.dir)
+            stack.callback(store.close)
             table = stack.enter_context(RoundTable(console))
-            server = _server(arguments, rules, store, table)
+            server, threads = _server(arguments, rules, store, table)
             table.server = server
             identity, host, outer = SERVER, arguments.broker, arguments.broker
             if host is None:
@@ -110,6 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
             link = server_link(topics, identity)
             stack.callback(link.close)
             link.open(host, port_of(arguments), security)
+        console.print(threads)
         console.print(
             f"run {server.plan.run_id:016x}, round {server.next_round} of {server.plan.rounds}, "
             f"log {arguments.dir / LOG_FILE}; broker {host}:{port_of(arguments)}, topics "
@@ -162,25 +169,43 @@ def _store(folder: Path) -> FileStore:
     return FileStore(folder / LOG_FILE)
 
 
+def _remove_if_unbegun(store: FileStore, folder: Path) -> None:
+    """Remove the log of a run that never began, as after a refused option."""
+    if len(store):
+        return
+    for name in (LOG_FILE, f"{LOG_FILE}.lock"):
+        (folder / name).unlink(missing_ok=True)
+    with suppress(OSError):  # it has other files
+        folder.rmdir()
+
+
 def _server(
     arguments: argparse.Namespace, rules: Rules, store: FileStore, table: RoundTable
-) -> Server:
-    """Go on with the folder's run, or begin one there."""
+) -> tuple[Server, str]:
+    """Continue the folder's run, or begin one there; describe the threads that it computes on."""
     from zo_core.federation.build import initial_replica
-    from zo_core.federation.protocol.serving import begin, plan_of, resume
+    from zo_core.federation.protocol.serving import begin, plan_of, resume, threads_of
+    from zo_core.threads import choose_threads
 
     spool = arguments.dir / "spool"
     earlier = plan_of(store) if len(store) else None
     plan, dataset = _plan(arguments, earlier)
     replica = initial_replica(plan.config, dataset, "cpu")
+    wanted = chosen_threads(arguments)
+    if earlier is not None and wanted == "auto":
+        wanted = threads_of(store)
+    threads, trial_s = choose_threads(wanted, replica.module, dataset.train.x)
+    words = describe_threads(threads, trial_s)
     if earlier is not None:
-        return resume(rules, lambda _: replica, store, spool, on_round=table.note)
-    return begin(plan, rules, replica, store, spool, on_round=table.note)
+        server = resume(rules, lambda _: replica, store, spool, on_round=table.note)
+    else:
+        server = begin(plan, rules, replica, store, spool, threads=threads, on_round=table.note)
+    return server, words
 
 
 def _plan(arguments: argparse.Namespace, earlier: Plan | None) -> tuple[Plan, Dataset]:
     """Make the plan that was asked for, and load its data; one that was begun must be the same."""
-    from zo_core.data import load_dataset
+    from zo_core.data import load_dataset, needs_files
     from zo_core.federation.build import shard_samples
     from zo_core.federation.protocol.plan import Plan
     from zo_core.federation.protocol.serving import fresh_id
@@ -192,6 +217,8 @@ def _plan(arguments: argparse.Namespace, earlier: Plan | None) -> tuple[Plan, Da
     if cohort is None:
         cohort = min(_WARMUP_COHORT, arguments.clients)
     config = chosen_config(arguments, run_seed=seed, warmup_cohort=cohort)
+    if not needs_files(config.dataset):
+        refuse_unused(arguments, ["data_dir"], f"on {config.dataset}, which needs no files")
     dataset = load_dataset(config.dataset, data_dir=arguments.data_dir)
     samples = shard_samples(config, dataset)
     run_id = fresh_id() if earlier is None else earlier.run_id

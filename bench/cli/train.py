@@ -12,13 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import devices
-from bench.cli import EXIT_INTERRUPTED, add_command, print_json, status_console, user_errors
+from bench.cli import (
+    EXIT_INTERRUPTED,
+    add_command,
+    print_json,
+    refuse_unused,
+    status_console,
+    user_errors,
+)
 from bench.cli.config_options import add_config_options, chosen_config
-from bench.cli.threads import use_threads
+from bench.cli.threads import add_threads_option, chosen_threads, describe_threads
+from bench.cli.train_instruct import run_instruct
 from bench.cli.train_progress import describe, showing_progress, stopping_on_interrupt
 from bench.format import split_of
 from bench.records.case_name import CaseName, split_part
-from bench.records.details.train import TrainDetails
+from bench.records.details.accuracy import TrainDetails
 from bench.records.record import Record, provenance
 from bench.records.store import open_store, record_path, write_record
 from bench.records.training_metrics import train_details, training_metrics
@@ -31,23 +39,39 @@ EXAMPLES = """\
   zobench train --algorithm high-res-only --split 50/50
   zobench train --rounds 100 --pivot 40 --run-seed 3 --out my-run
   zobench train --checkpoints saved --resume        go on after an interruption
+  zobench train --task instruct --data-dir DIR      fine-tune a language model: FedKSeed, MeZO,
+                                                    FedAvg; about an hour on one core
 """
+_SAVE_EVERY = 20
 
 
 def register(commands: Any) -> None:
     """Add the sub-command's parser: one option for each field of the config."""
     parser = add_command(commands, "train", __doc__, EXAMPLES)
+    parser.add_argument(
+        "--task",
+        choices=("instruct",),
+        help="run this study, with several methods and seeds, instead of one training",
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=3, help="runs per method of --task; default: 3"
+    )
     parser.add_argument("--data-dir", type=Path, help="folder of data sets that are files")
     parser.add_argument("--download", action="store_true", help="fetch a missing data set")
     parser.add_argument(
         "--no-verify", action="store_true", help="read files whose checksums differ, e.g. rebuilt"
     )
     parser.add_argument("--device", default="cpu", help="auto, cpu (default) or cuda")
-    parser.add_argument("--threads", type=int, help="CPU threads; default: torch's")
+    add_threads_option(parser)
     parser.add_argument(
         "--checkpoints", type=Path, metavar="DIR", help="save the run in this folder"
     )
-    parser.add_argument("--checkpoint-every", type=int, default=20, metavar="ROUNDS")
+    parser.add_argument(
+        "--checkpoint-every",
+        type=int,
+        metavar="ROUNDS",
+        help=f"rounds between two saves; default: {_SAVE_EVERY}",
+    )
     parser.add_argument(
         "--resume", action="store_true", help="go on from what --checkpoints holds, if anything"
     )
@@ -63,11 +87,15 @@ def register(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, show progress, store the record."""
+    if arguments.task is not None:
+        return run_instruct(arguments)
     with user_errors():
         training = _training(arguments)
         _prepare_checkpoints(training, arguments)
         folder = _folder(arguments.out, _case(training.config.to_json()))
     console = status_console(arguments)
+    about = training.record
+    console.print(describe_threads(about.threads, about.threads_trial_s))
     saving = arguments.checkpoints is not None
     with (
         showing_progress(console, training.schedule.rounds) as show,
@@ -77,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
         record = training.run(
             show,
             save=_saving(training, arguments.checkpoints),
-            save_every=arguments.checkpoint_every,
+            save_every=arguments.checkpoint_every or _SAVE_EVERY,
             stop=stop,
         )
     if record.outcome == "finished" and not training.is_done:
@@ -108,26 +136,31 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _training(arguments: argparse.Namespace) -> Any:
     """Check all that the user chose, before anything runs."""
-    from zo_core.data import load_dataset
+    from zo_core.data import load_dataset, needs_files
     from zo_core.federation.simulation.training import Training
 
     config = chosen_config(arguments)
+    if not needs_files(config.dataset):
+        because = f"on {config.dataset}, which needs no files"
+        refuse_unused(arguments, ["data_dir", "download", "no_verify"], because)
     device = choose_device(arguments.device)
-    use_threads(arguments.threads)
+    threads = chosen_threads(arguments)
     dataset = load_dataset(
         config.dataset,
         data_dir=arguments.data_dir,
         download=arguments.download,
         verify=not arguments.no_verify,
     )
-    return Training(config, dataset, device=device)
+    return Training(config, dataset, device=device, threads=threads)
 
 
 def _prepare_checkpoints(training: Any, arguments: argparse.Namespace) -> None:
     """Resume where that is asked for; refuse to replace a run that is not being resumed."""
     from zo_core.federation.simulation.run_checkpoint import resume_
 
-    if arguments.checkpoint_every < 1:
+    if arguments.checkpoints is None:
+        refuse_unused(arguments, ["checkpoint_every"], "without --checkpoints DIR")
+    if arguments.checkpoint_every is not None and arguments.checkpoint_every < 1:
         raise ValueError(f"checkpoint_every must be >= 1, got {arguments.checkpoint_every}")
     folder = arguments.checkpoints
     if arguments.resume and folder is None:
@@ -174,7 +207,7 @@ def _as_record(run: TrainDetails) -> Record:
         group="train",
         case_version=1,
         status="ok" if run.outcome == "finished" else run.outcome,
-        config=config,
+        config={**config, "threads": run.threads},
         metrics=training_metrics([run]),
         details=to_json(run),
         error=run.reason,

@@ -1,45 +1,33 @@
-"""What fits in a device's memory: predicted, and really tried under a limit of the kernel.
+"""What fits in a device's memory: one step on one device, predicted and tried.
 
-predicted = runtime + tensors.  The runtime (libraries and their state) is measured here, once for
-each model; the tensors are counted without the memory (:mod:`bench.fit.prediction`).  A trial runs
-one step in a fresh process under the limit.  Both run with `RETURN_BLOCKS`, as every process whose
-memory the suite measures.
+predicted = runtime + tensors, and is resident memory: what a board must have.  A control group
+counts less, since it leaves out library pages that another process read first; on a board there is
+no other process.  Both figures are kept, and the verdict is by resident memory.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import devices
-from bench.workloads.child import TRIAL_TIMEOUT_S
-from bench.workloads.steps import BESIDE_OTHERS, RETURN_BLOCKS
+from bench.boards import Verdict, verdict_of
 
 NEAR = 0.3  # a prediction within this share of the limit is a close one
-_GENEROUS_BYTES = 64 << 30  # a limit only for its counter
-_UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]?I?B?)", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """A device to fit in."""
-
-    name: str
-    limit_bytes: int  # all of its memory; its system takes a share of that
+_LEAST_LIMIT_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """What came of one step under the limit."""
+    """The result of one step under the limit."""
 
     status: str  # "ok", "does not fit", or another of devices.IsolatedResult
     phase: str | None  # the last one reached
     error: str | None
     limit_method: str | None  # "cgroup v1", "cgroup v2" or "RLIMIT_DATA"
+    enforced_bytes: int  # the limit that the kernel enforced on its own counter
     peak_bytes: float | None  # by the limit's counter; None where it has none
+    resident_bytes: int | None  # high-water mark of the process; None where it did not end
     seconds: float
 
     @property
@@ -53,7 +41,8 @@ class Cell:
     """One step on one device."""
 
     device: str
-    limit_bytes: int
+    limit_bytes: int  # the device's memory, less the reserve
+    reserve_bytes: int  # for the device's operating system
     model: str
     method: str
     batch: int
@@ -61,18 +50,29 @@ class Cell:
     tensors_bytes: int  # predicted peak of live tensors, weights and inputs included
     formula_bytes: int  # the paper's closed form over the module's counts
     how: str  # how the tensors were predicted
-    runtime_bytes: int  # measured: a process of this model without its tensors
+    runtime_bytes: int  # measured: resident memory of this step's process without its tensors
+    uncounted_bytes: int | None  # of it, what a limit's counter leaves out; None: no counter here
     trial: Trial | None = None
 
     @property
     def predicted_bytes(self) -> int:
-        """What the process will need."""
+        """The resident memory that the process will need."""
         return self.runtime_bytes + self.tensors_bytes
 
     @property
-    def predicted_fits(self) -> bool:
-        """Whether that is within the limit."""
-        return self.predicted_bytes <= self.limit_bytes
+    def counted_bytes(self) -> int | None:
+        """What a control group on this machine will count; None where there is none."""
+        return None if self.uncounted_bytes is None else self.predicted_bytes - self.uncounted_bytes
+
+    @property
+    def enforced_bytes(self) -> int:
+        """The limit on a control group's counter at which resident memory is at its own limit."""
+        return max(self.limit_bytes - (self.uncounted_bytes or 0), _LEAST_LIMIT_BYTES)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the step fits, by the prediction."""
+        return verdict_of(self.predicted_bytes, self.limit_bytes)
 
     @property
     def is_near(self) -> bool:
@@ -81,104 +81,33 @@ class Cell:
 
     @property
     def agrees(self) -> bool | None:
-        """Whether prediction and trial say the same; None without a trial that tells."""
+        """Whether prediction and trial agree; None without a trial that decides."""
         fits = self.trial.fits if self.trial else None
-        return None if fits is None else fits == self.predicted_fits
+        return None if fits is None else fits == (self.verdict is not Verdict.DOES_NOT_FIT)
+
+    @property
+    def error(self) -> float | None:
+        """The prediction less the measured resident peak, as a share of it; None without one."""
+        measured = self.trial.resident_bytes if self.trial else None
+        return None if measured is None else self.predicted_bytes / measured - 1
 
     def to_json(self) -> dict[str, Any]:
         """Return the cell as plain JSON data, derived figures included."""
-        names = ("predicted_bytes", "predicted_fits", "is_near", "agrees")
-        return asdict(self) | {name: getattr(self, name) for name in names}
-
-
-class CannotPredictError(ValueError):
-    """A model's process failed before anything could be predicted."""
-
-
-def find_target(text: str) -> Target:
-    """Find a device of the catalogue, or take a size of memory.
-
-    >>> find_target("512MiB").limit_bytes
-    536870912
-
-    Raises:
-        ValueError: neither, or a device whose memory is not known.
-    """
-    if text in devices.CATALOG:
-        memory = devices.find_device(text).memory_bytes
-        if memory is None:
-            raise ValueError(f"the catalogue has no memory for {text}; give a size, e.g. 1GiB")
-        return Target(name=text, limit_bytes=memory)
-    match = _SIZE.fullmatch(text.strip())
-    unit = match and match[2].upper().removesuffix("B") + "B"
-    factor = _UNITS.get("" if unit == "B" else unit or "-")
-    if match is None or factor is None or float(match[1]) <= 0:
-        known = ", ".join(devices.CATALOG)
-        raise ValueError(f"device must be one of {known}, or a size such as 512MB, got {text!r}")
-    return Target(name=text, limit_bytes=int(float(match[1]) * factor))
-
-
-def predict_cells(
-    targets: Sequence[Target],
-    model: str,
-    methods: Sequence[str],
-    batches: Sequence[int],
-    images: int | None = None,
-) -> list[Cell]:
-    """Predict the steps of one model on some devices.
-
-    Raises:
-        CannotPredictError: the model's process failed; the message says why.
-    """
-    run = _run("predict_tensors", model, list(methods), list(batches), images)
-    # Second, so that the libraries' pages are in the page cache and not charged to its group.
-    runtime = _runtime_bytes(model)
-    return [
-        Cell(
-            device=target.name,
-            limit_bytes=target.limit_bytes,
-            model=model,
-            method=step["method"],
-            batch=step["batch"],
-            images=images,
-            tensors_bytes=step["bytes"],
-            formula_bytes=step["formula_bytes"],
-            how=step["how"],
-            runtime_bytes=runtime,
-        )
-        for target in targets
-        for step in run.value
-    ]
-
-
-def try_cell(cell: Cell) -> Trial:
-    """Run a cell's step once in a fresh process under its device's limit."""
-    run = devices.run_isolated(
-        "bench.fit.trial:try_step",
-        *(cell.model, cell.method, cell.batch, cell.images),
-        limit_bytes=cell.limit_bytes,
-        timeout_s=TRIAL_TIMEOUT_S,
-        env=RETURN_BLOCKS | BESIDE_OTHERS,
-    )
-    return Trial(
-        status=run.status,
-        phase=run.phase,
-        error=None if run.error is None else run.error.splitlines()[0],
-        limit_method=run.limit_method,
-        peak_bytes=run.limit_peak_bytes.value,
-        seconds=run.seconds,
-    )
+        names = ("predicted_bytes", "counted_bytes", "is_near", "agrees")
+        derived = {name: getattr(self, name) for name in names}
+        return asdict(self) | derived | {"verdict": self.verdict.value}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """How often predictions and trials say the same."""
+    """How well predictions and trials agree."""
 
-    cells: int  # with a trial that tells
+    cells: int  # with a trial that decides
     agreeing: int
     near_cells: int  # of them, predicted within 30 % of the limit
     near_agreeing: int
     disagreeing: tuple[Cell, ...]
+    errors: tuple[float, ...]  # of the predictions, as shares of the measured resident peaks
 
     @property
     def share(self) -> float | None:
@@ -201,28 +130,5 @@ def agreement(cells: Sequence[Cell]) -> Agreement:
         near_cells=len(near),
         near_agreeing=sum(bool(cell.agrees) for cell in near),
         disagreeing=tuple(cell for cell in told if not cell.agrees),
+        errors=tuple(sorted(cell.error for cell in told if cell.error is not None)),
     )
-
-
-def _runtime_bytes(model: str) -> int:
-    """Measure a model's process without its tensors, by the counter that a limit will have."""
-    try:
-        run = _run("measure_runtime", model, limit_bytes=_GENEROUS_BYTES)
-    except OSError:  # no limit can be set here
-        run = _run("measure_runtime", model)
-    counted = run.limit_peak_bytes.value
-    peak = run.value["peak_rss_bytes"] if counted is None else counted
-    return int(peak) - int(run.value["weights_bytes"])
-
-
-def _run(function: str, *arguments: Any, limit_bytes: int | None = None) -> devices.IsolatedResult:
-    run = devices.run_isolated(
-        f"bench.fit.prediction:{function}",
-        *arguments,
-        limit_bytes=limit_bytes,
-        timeout_s=TRIAL_TIMEOUT_S,
-        env=RETURN_BLOCKS,
-    )
-    if run.status != "ok":
-        raise CannotPredictError(f"{arguments[0]}: {run.status}: {run.error}")
-    return run

@@ -2,22 +2,26 @@
 
 A step on fake tensors makes every tensor's shape and none of its memory, so the largest sum of live
 tensors and kernels' buffers is known for any batch in seconds
-(:mod:`bench.workloads.tensors_without_memory`).  To it comes what a process needs before it holds a
-model.
-These functions run in a fresh process; see :mod:`bench.fit.cells`.
+(:mod:`bench.workloads.tensors_without_memory`).  To it comes the runtime: what a process needs next
+to its tensors.
+These functions run in a fresh process; see :mod:`bench.fit.measuring`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import devices
+from bench.records.typed_json import to_json
 
 if TYPE_CHECKING:
     import torch
 
     from bench.models.load import LoadedModel
+
+_RUNTIME_ITEMS = 2
 
 
 def predict_tensors(
@@ -45,31 +49,40 @@ def predict_tensors(
     ]
 
 
-def measure_runtime(model: str) -> dict[str, int]:
-    """Hold all that a process of this model needs beside its tensors: libraries and their state.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """What one method's process of a model needs next to its tensors."""
 
-    The model is built and a small one takes a step by each method, so that everything is loaded.
+    resident_bytes: int  # libraries, their state and the code that a step has touched
+    peak_bytes: int  # of the whole process so far: the high-water mark of resident memory
+
+
+def measure_runtime(model: str, method: str) -> dict[str, int]:
+    """Take one step on two items, then count what is resident next to weights and batch.
+
+    Two, since torch computes the convolutions of a single small item without oneDNN.
+
+    Args:
+        model: as :func:`bench.models.names.parse_model` takes it.
+        method: a name in STEP_METHODS.
 
     Returns:
-        "weights_bytes" of the model, and "peak_rss_bytes" of this process.
+        JSON of :class:`Runtime`.
     """
-    import torch
-
     from bench.models.load import load_model
-    from bench.workloads.steps import STEP_METHODS, bind_step
+    from bench.workloads.steps import bind_step
 
     loaded = load_model(model)
-    for method in STEP_METHODS:
-        small = torch.nn.Sequential(
-            *(torch.nn.Conv2d(3, 16, 3), torch.nn.Conv2d(16, 16, 3), torch.nn.GroupNorm(4, 16)),
-            *(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(16, 10)),
-        )
-        x, y = torch.zeros(2, 3, 16, 16), torch.zeros(2, dtype=torch.long)
-        bind_step(small, x, y, method, micro_batch=2)()
-    return {
-        "weights_bytes": _bytes_of([*loaded.module.parameters(), *loaded.module.buffers()]),
-        "peak_rss_bytes": devices.read_host_memory().peak_rss_bytes or 0,
-    }
+    x, y = loaded.batch(_RUNTIME_ITEMS)
+    bind_step(loaded.module, x, y, method, micro_batch=_RUNTIME_ITEMS)()
+    devices.trim()
+    memory = devices.read_host_memory()
+    held = _bytes_of([*loaded.module.parameters(), *loaded.module.buffers(), x, y])
+    runtime = Runtime(
+        resident_bytes=memory.rss_bytes - held, peak_bytes=memory.peak_rss_bytes or memory.rss_bytes
+    )
+    found: dict[str, int] = to_json(runtime)
+    return found
 
 
 def _predict(
@@ -102,6 +115,14 @@ def _count(loaded: LoadedModel, method: str, batch: int, images: int | None) -> 
     return count_without_memory(module, loaded.batch(images or batch), step).with_buffers_bytes
 
 
+def _first_names(module: torch.nn.Module) -> dict[str, str]:
+    """Map each parameter's name to the first one of its memory."""
+    from zo_core.shared_memory import first_names
+
+    named = dict(module.named_parameters(remove_duplicate=False))
+    return first_names(named, [name for name, p in named.items() if p.requires_grad])
+
+
 class _ClosedForms:
     """The paper's formulas over a module's counts: parameters, and outputs of layers with them."""
 
@@ -109,7 +130,8 @@ class _ClosedForms:
         from bench.workloads.layer_counts import count_layers
         from zo_core.cost_model import ActivationCounts
 
-        self.parameters = sum(parameter.numel() for parameter in loaded.module.parameters())
+        firsts, named = _first_names(loaded.module), dict(loaded.module.named_parameters())
+        self.parameters = sum(p.numel() for name, p in named.items() if firsts[name] == name)
         counts = count_layers(loaded.module, loaded.batch(1)[0])
         self.activations = ActivationCounts(total=sum(counts.outputs), largest=max(counts.outputs))
 
@@ -123,4 +145,6 @@ class _ClosedForms:
 
 
 def _bytes_of(tensors: Sequence[torch.Tensor]) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    """Count the tensors' memory, what several of them share once."""
+    storages = [tensor.untyped_storage() for tensor in tensors]
+    return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())

@@ -10,6 +10,7 @@ from bench.records.case_name import CaseName
 from bench.records.record import Metric, Record, provenance, single, unmeasured
 from bench.workloads.steps import RETURN_BLOCKS
 
+_ERROR = "prediction less the measured resident peak, as a share of it, over the cells that fit"
 GRID = CaseName.of("fit", "grid")  # the suite's own devices, models and sizes
 
 
@@ -24,10 +25,11 @@ def fit_record(case: CaseName, cells: Sequence[Cell], device: Mapping[str, Any])
     return Record(
         case=str(case),
         group=case.group,
-        case_version=1,
+        case_version=2,
         status="ok",
         config={
             "devices": _distinct(cell.device for cell in cells),
+            "reserves": _distinct(cell.reserve_bytes for cell in cells),
             "models": _distinct(cell.model for cell in cells),
             "methods": _distinct(cell.method for cell in cells),
             "batches": _distinct(cell.batch for cell in cells),
@@ -42,6 +44,7 @@ def fit_record(case: CaseName, cells: Sequence[Cell], device: Mapping[str, Any])
 
 def _metrics(cells: Sequence[Cell]) -> dict[str, Metric]:
     found = agreement(cells)
+    low, high = (found.errors[0], found.errors[-1]) if found.errors else (None, None)
     near = f"the same, of cells predicted within {100 * NEAR:.0f} % of the limit"
     return {
         "cells": single(len(cells), "count", "model, batch, method, device"),
@@ -49,6 +52,8 @@ def _metrics(cells: Sequence[Cell]) -> dict[str, Metric]:
         "agreement": _share(found.share, "cells where prediction and trial agree"),
         "near_tried": single(found.near_cells, "count", near),
         "near_agreement": _share(found.near_share, near),
+        "lowest_error": _share(low, _ERROR),
+        "highest_error": _share(high, _ERROR),
     }
 
 

@@ -2,27 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import statistics
+from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import devices
+from bench.instruct.study import Done
+from bench.instruct.variants import COHORT, EVAL_EVERY
+from bench.records.details.llm import (
+    InstructDetails,
+    LossPoint,
+    StudyRun,
+    StudyRunConfig,
+)
 from bench.records.record import Metric, Record, mean, provenance, unmeasured
 from bench.records.store import write_record
+from bench.records.typed_json import to_json
+from zo_core.data import Dataset
+from zo_core.data.dataset import Texts
 
 # Legate, Rish, Belilovsky, arXiv 2509.03503, section 4.2 and figure 5: DataJuicer-1.3B, 40 rounds;
 # the losses are read off the figure, to about 0.1
 PAPER = {
-    "one-step": {"rouge_l": 0.2015, "loss": {0: 8.43, 10: 2.96, 20: 2.00, 40: 1.81}},
-    "fedkseed": {"rouge_l": 0.1723, "loss": {0: 8.43, 10: 4.40, 20: 2.23, 40: 1.95}},
+    "one-step": {"rouge_l": 0.2015, "loss": {"0": 8.43, "10": 2.96, "20": 2.00, "40": 1.81}},
+    "fedkseed": {"rouge_l": 0.1723, "loss": {"0": 8.43, "10": 4.40, "20": 2.23, "40": 1.95}},
+}
+
+_LOSS = "mean over the test items of an answer token's cross entropy, a run a seed"
+_PAYLOADS = "encoded payloads, all clients, whole run"
+# name -> unit, method, of one run
+_FIGURES: dict[str, tuple[str, str, Callable[[StudyRun], float | None]]] = {
+    "loss": ("nat", _LOSS, lambda run: run.curve[-1].loss),
+    "Rouge-L": ("share", "rouge-score, greedy answers", lambda run: run.rouge_l),
+    "up": ("byte", _PAYLOADS, lambda run: run.up_payload_bytes),
+    "down": ("byte", _PAYLOADS, lambda run: run.down_payload_bytes),
 }
 
 
-def write_study(found: Mapping[str, Any], folder: Path) -> Path:
+def write_study(details: InstructDetails, folder: Path) -> Path:
     """Write a study's record.
 
     Args:
-        found: what :func:`bench.instruct.study.study` gave.
+        details: the study.
         folder: of results, with its folder of records.
 
     Returns:
@@ -31,36 +54,77 @@ def write_study(found: Mapping[str, Any], folder: Path) -> Path:
     record = Record(
         case="llm/instruct",
         group="llm",
-        case_version=1,
+        case_version=2,
         status="ok",
-        config={"study": found["config"], "data": found["data"]},
-        metrics=_metrics(found["runs"]),
-        details={**found, "paper": PAPER},
+        config={"study": details.config, "data": details.data},
+        metrics=_metrics(details.runs),
+        details=to_json(details),
         provenance=provenance("study", devices.detect().to_json()),
     )
     return write_record(folder, record)
 
 
-def _metrics(runs: Sequence[Mapping[str, Any]]) -> dict[str, Metric]:
+def sizes_of(dataset: Dataset, texts: Texts) -> dict[str, Any]:
+    """Count the items of a data set."""
+    return {
+        "training_items": len(texts.pretraining),
+        "held_items": len(dataset.train) + len(dataset.test),
+        "held_left_out": texts.left_out,
+        "held_tasks": list(texts.task_names),
+        "test_items": len(dataset.test),
+        "vocabulary": texts.tokenizer.size,
+    }
+
+
+def study_run(done: Done) -> StudyRun:
+    """Describe a run for the record."""
+    run, training = done.run, done.training
+    scores = training.rouge_by_task or {}
+    return StudyRun(
+        config=StudyRunConfig(
+            variant=run.variant,
+            lr=run.lr,
+            run_seed=run.config.run_seed,
+            rounds=run.config.rounds,
+            cohort=COHORT,
+            eval_every=EVAL_EVERY,
+            on=run.on,
+        ),
+        outcome=training.outcome,
+        reason=training.reason,
+        rounds_done=training.rounds_done,
+        curve=tuple(
+            LossPoint(
+                rounds=point.rounds_done,
+                loss=point.test_loss if run.on == "test" else point.holdout_loss,
+                item_forwards=point.item_passes or 0,
+            )
+            for point in training.curve
+        ),
+        item_forwards=training.item_passes,
+        up_payload_bytes=training.up_payload_bytes,
+        down_payload_bytes=training.down_payload_bytes - training.handover_bytes,
+        elapsed_s=sum(training.seconds_by_method.values()),
+        rouge_l=statistics.fmean(chain(*scores.values())) if scores else None,
+        rouge_by_task={task: statistics.fmean(part) for task, part in scores.items()},
+        digest=training.digest,
+        zero_share=training.zero_share,
+    )
+
+
+def _metrics(runs: Sequence[StudyRun]) -> dict[str, Metric]:
     metrics = {}
-    for variant, records in _by_variant(runs).items():
-        done = [record for record in records if record["outcome"] == "finished"]
+    for variant, ended in _by_variant(runs).items():
+        done = [run for run in ended if run.outcome == "finished"]
+        for name, (unit, method, figure) in _FIGURES.items():
+            values = [value for run in done if (value := figure(run)) is not None]
+            if values:
+                metrics[f"{variant}: {name}"] = mean(values, unit, method)
         if not done:
-            reason = f"all {len(records)} runs diverged"
-            metrics[f"{variant}: loss"] = unmeasured("nat", reason)
-            continue
-        losses = [record["curve"][-1]["loss"] for record in done]
-        how = "mean over the test items of an answer token's cross entropy, a run a seed"
-        metrics[f"{variant}: loss"] = mean(losses, "nat", how)
-        scores = [record["rouge_l"] for record in done]
-        metrics[f"{variant}: Rouge-L"] = mean(scores, "share", "rouge-score, greedy answers")
-        up = [record["up_payload_bytes"] for record in done]
-        metrics[f"{variant}: up"] = mean(up, "byte", "encoded payloads, all clients, whole run")
-        down = [record["down_payload_bytes"] for record in done]
-        metrics[f"{variant}: down"] = mean(down, "byte", "encoded payloads, all clients, whole run")
+            metrics[f"{variant}: loss"] = unmeasured("nat", f"all {len(ended)} runs diverged")
     return metrics
 
 
-def _by_variant(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    variants = dict.fromkeys(run["config"]["variant"] for run in runs)
-    return {v: [run for run in runs if run["config"]["variant"] == v] for v in variants}
+def _by_variant(runs: Sequence[StudyRun]) -> dict[str, list[StudyRun]]:
+    variants = dict.fromkeys(run.config.variant for run in runs)
+    return {v: [run for run in runs if run.config.variant == v] for v in variants}

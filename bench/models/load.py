@@ -20,7 +20,8 @@ from torch import nn
 
 from bench.models.names import ModelName, parse_model
 from zo_core.compat.torchvision import import_torchvision
-from zo_core.loss.module_loss import cross_entropy, evaluating
+from zo_core.loss.items import require_items
+from zo_core.loss.module_loss import evaluating
 from zo_core.models import build_model, init_weights_
 from zo_core.models.lm import (
     LM_SHAPES,
@@ -204,14 +205,11 @@ def _import(module: str) -> ModuleType:
 
 def _with_example(module: nn.Module, example: Any, model: str) -> LoadedModel:
     x, y = _checked_example(example, model)
-    with torch.inference_mode(), evaluating(module):
-        try:
-            outputs = module(x[:1])
-            cross_entropy(outputs, y[:1])
-        except Exception as error:
-            raise ValueError(f"{model}: no cross entropy of its example batch: {error}") from error
+    outputs = _scores(module, x[:1], model)
+    if y.ndim == 1:
+        require_items(x, y, num_classes=outputs.shape[-1], where=f"{model}: the example batch")
     return LoadedModel(
-        module=module, example=(x, y), input_shape=tuple(x.shape[1:]), num_classes=outputs.shape[1]
+        module=module, example=(x, y), input_shape=tuple(x.shape[1:]), num_classes=outputs.shape[-1]
     )
 
 
@@ -225,21 +223,38 @@ def _checked_example(example: Any, model: str) -> _Batch:
             f"{model}: x and y must hold as many items, at least one, "
             f"got shapes {tuple(x.shape)} and {tuple(y.shape)}"
         )
+    if y.dtype != torch.int64:
+        raise ValueError(f"{model}: y must be int64, got {y.dtype}; return y.long()")
     return x, y
 
 
 def _with_classes(module: nn.Module, input_shape: tuple[int, ...], model: str) -> LoadedModel:
     """Try one input, and take as many classes as there are outputs."""
-    with torch.inference_mode(), evaluating(module):
-        try:
-            outputs = module(torch.zeros((1, *input_shape)))
-        except Exception as error:
-            raise ValueError(
-                f"{model} does not take an input of shape {(1, *input_shape)}: {error}"
-            ) from error
-    if not (isinstance(outputs, torch.Tensor) and outputs.ndim == 2):
+    outputs = _scores(module, torch.zeros((1, *input_shape)), model)
+    if outputs.ndim != 2:
         raise ValueError(f"{model} must return scores (items, classes), got {_describe(outputs)}")
     return _noise(module, input_shape, outputs.shape[1])
+
+
+def _scores(module: nn.Module, x: torch.Tensor, model: str) -> torch.Tensor:
+    """Return the outputs of one item.
+
+    Not in inference mode: layers that are built by their first input, and tables that are kept
+    from it, would then refuse to take part in backprop for ever.
+    """
+    with torch.no_grad(), evaluating(module):
+        try:
+            outputs = module(x)
+        except Exception as error:
+            raise ValueError(
+                f"{model} does not take an input of shape {tuple(x.shape)}: {error}"
+            ) from error
+    if not (isinstance(outputs, torch.Tensor) and outputs.ndim in (2, 3)):
+        raise ValueError(
+            f"{model} must return scores, (items, classes) or (items, positions, classes), got "
+            f"{_describe(outputs)}"
+        )
+    return outputs
 
 
 def _noise(module: nn.Module, input_shape: tuple[int, ...], num_classes: int) -> LoadedModel:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from string import ascii_lowercase
 
+from bench.records.budget import reference_rounds
 from bench.records.case_name import CaseName
 from bench.records.details.accuracy import AccuracyDetails, CurvePoint
 from bench.records.details.frontier import ClientCost, FrontierDetails
@@ -43,6 +44,7 @@ class Point:
     low_bytes: float  # peak of a low-resource client; 0: takes no part
     high_bytes: float  # of a high-resource client; 0: is none
     rounds: int  # of the run
+    seeds: int
     moments: tuple[MeanPoint, ...]
 
     @property
@@ -56,30 +58,53 @@ class Point:
 
 
 def points_of(results: Results, panel: str) -> list[Point]:
-    """List a panel's points: variants by the least memory of their ways, and so each one's ways."""
-    joined = _joined(results)
-    chosen = [record for record, _ in joined if record.name.panel == panel]
+    """List a panel's points that may be compared: the runs with enough rounds.
+
+    They are sorted by the least memory of their method's variants.
+    """
+    return _numbered(results, [r for r in _of_panel(results, panel) if not _is_short(r, results)])
+
+
+def short_runs(results: Results, panel: str) -> list[Point]:
+    """List the points of a panel with fewer rounds than the others, which are not compared."""
+    return _numbered(results, [r for r in _of_panel(results, panel) if _is_short(r, results)])
+
+
+def _numbered(results: Results, chosen: list[Record]) -> list[Point]:
     chosen.sort(key=lambda r: (r.metrics["low_memory"].value or 0.0, r.case))
-    moments = {record.case: found for record, found in joined}
     variants: dict[str, list[Record]] = {}
     for record in chosen:
         variants.setdefault(record.config["variant"], []).append(record)
     return [
-        _point(f"{number}{letter if len(ways) > 1 else ''}", record, moments[record.case])
+        _point(results, f"{number}{letter if len(ways) > 1 else ''}", record)
         for number, ways in enumerate(variants.values(), start=1)
         for letter, record in zip(ascii_lowercase, ways, strict=False)
     ]
 
 
+def _of_panel(results: Results, panel: str) -> list[Record]:
+    return [record for record in _joined(results) if record.name.panel == panel]
+
+
+def _is_short(record: Record, results: Results) -> bool:
+    rounds = {r.config["variant"]: _rounds(r) for r in _of_panel(results, record.name.panel)}
+    return _rounds(record) < reference_rounds(rounds)
+
+
+def _rounds(record: Record) -> int:
+    details = record.details_as(FrontierDetails)
+    return sum(details.phase_rounds) if details else 0
+
+
 def panels_of(results: Results) -> list[str]:
     """List what has points of its own: splits of the digits, of other data sets."""
-    return sorted({record.name.panel for record, _ in _joined(results)})
+    return sorted({record.name.panel for record in _joined(results)})
 
 
-def _joined(results: Results) -> list[tuple[Record, tuple[MeanPoint, ...]]]:
-    """List the records whose training is known, with their moments."""
+def _joined(results: Results) -> list[Record]:
+    """List the records whose training is known."""
     records = [r for r in results.group("frontier") if r.status == "ok"]
-    return [(record, found) for record in records if (found := moments_of(results, record))]
+    return [record for record in records if moments_of(results, record)]
 
 
 def title_of(panel: str) -> str:
@@ -149,7 +174,7 @@ def pareto(points: Sequence[Point], costs: Callable[[Point], tuple[float, ...]])
     return {point.number for point in points if not beaten(point)}
 
 
-def _point(number: str, record: Record, moments: tuple[MeanPoint, ...]) -> Point:
+def _point(results: Results, number: str, record: Record) -> Point:
     details = record.details_as(FrontierDetails)
     assert details is not None  # it has moments
     return Point(
@@ -161,7 +186,8 @@ def _point(number: str, record: Record, moments: tuple[MeanPoint, ...]) -> Point
         low_bytes=record.metrics["low_memory"].value or 0.0,
         high_bytes=record.metrics["high_memory"].value or 0.0,
         rounds=sum(details.phase_rounds),
-        moments=moments,
+        seeds=len(details.curves or _trained(results, record.name)),
+        moments=moments_of(results, record),
     )
 
 

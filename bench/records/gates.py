@@ -37,7 +37,6 @@ RULES = (
     Rule(gate=Gate.NONE, group="engine", name="mezo*"),
     Rule(gate=Gate.NONE, group="engine", name="torch_signs*"),
     Rule(gate=Gate.NONE, group="engine", name="phase_*"),  # parts of the step, which is held
-    Rule(gate=Gate.NONE, name="round_extrapolated"),  # the step once more
     Rule(gate=Gate.TENSOR, name="device_allocated*", unit="byte"),
     # The rest of a GPU's memory moves with the allocator's history, or is the driver's.
     Rule(gate=Gate.NONE, name="device_*", unit="byte"),

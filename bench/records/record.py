@@ -9,7 +9,7 @@ import statistics
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -185,7 +185,7 @@ def provenance(scale: str, device: Mapping[str, Any], division: str = "open") ->
         commit=commit,
         dirty=dirty,
         scale=scale,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         device=device,
         division=division,
         commit_reason=None if commit else why_no_commit(),

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from bench.records.record import Metric
 from bench.records.record_index import Results
 
+METER_ERROR_BYTES = 2 << 20  # the kernel counts resident pages by thread, and adds them up late
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepMemory:
@@ -22,6 +24,8 @@ class StepMemory:
     above: str  # metric: the peak, less what was there before the step
     whole: str  # metric: all that the process takes
     whole_name: str  # at the beginning of a caption
+    whole_short: str  # in the middle of a sentence
+    resolution_bytes: int  # of the meter of `above`
 
 
 HOST = StepMemory(
@@ -30,6 +34,8 @@ HOST = StepMemory(
     above="peak_above_baseline",
     whole="peak",
     whole_name="Peak of the whole process, libraries and weights included",
+    whole_short="peak of the whole process",
+    resolution_bytes=METER_ERROR_BYTES,
 )
 DEVICE = StepMemory(
     name="allocated device memory",
@@ -37,18 +43,21 @@ DEVICE = StepMemory(
     above="device_allocated_above_baseline",
     whole="device_process",
     whole_name="Device memory of the whole process, CUDA context and weights included",
+    whole_short="device memory of the whole process",
+    resolution_bytes=0,  # the allocator counts bytes
 )
 # For a driver that tells nothing of processes, as in a container or on unified memory.
 ALLOCATOR = replace(
     DEVICE,
     whole="device_reserved",
     whole_name="Peak device memory that torch’s allocator held, CUDA context not counted",
+    whole_short="device memory that torch’s allocator held",
 )
 
 _TENSORS = "tensor_peak_above_baseline"
 WITH_BUFFERS = "tensor_and_buffer_peak_above_baseline"
-# The committed records of steps above 10 MiB agree within 0.5 %; the meter is exact to 2 MiB.
-_LEAST_SHARE, _METER_ERROR_BYTES = 0.95, 2 << 20
+# The committed records of steps above 10 MiB agree within 0.5 %.
+_LEAST_SHARE = 0.95
 # By how much a process may need more than its tensors and its kernels' buffers.
 _MOST_SHARE, _SMALL_BYTES = 1.05, 8 << 20
 
@@ -82,7 +91,7 @@ def implausible_peak(device: str, metrics: Mapping[str, Metric]) -> str | None:
         return f"{name} must be >= 0, got {lowest:g} bytes: the baseline was no baseline"
     if tensors is None or tensors.value is None:
         return None
-    if lowest >= _LEAST_SHARE * tensors.value - _METER_ERROR_BYTES:
+    if lowest >= _LEAST_SHARE * tensors.value - METER_ERROR_BYTES:
         return None
     return (
         f"{name} must be at least {_TENSORS}, {tensors.value:g} bytes, got {lowest:g}: the process "

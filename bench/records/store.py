@@ -27,6 +27,7 @@ def open_store(folder: Path) -> Path:
     """
     try:
         (folder / RECORDS).mkdir(parents=True, exist_ok=True)
+        _remove_left_overs(folder / RECORDS)
         with tempfile.NamedTemporaryFile(dir=folder / RECORDS):
             pass
     except OSError as error:
@@ -37,10 +38,20 @@ def open_store(folder: Path) -> Path:
 
 
 def write_record(folder: Path, record: Record) -> Path:
-    """Write a record under a temporary name and rename it, so that no half file ever shows."""
+    """Write a record under a temporary name and rename it, so that no half file ever shows.
+
+    Raises:
+        StoreError: it cannot be written; the message says what is safe.
+    """
     path = record_path(folder, record.name)
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(record.to_json(), indent=1, allow_nan=False) + "\n")
+    try:
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(record.to_json(), indent=1, allow_nan=False) + "\n")
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be written ({error.strerror}); the records that are in {folder} are "
+            "whole: make room, and run the same command again"
+        ) from error
     return path
 
 
@@ -53,7 +64,8 @@ def read_records(folder: Path) -> list[Record]:
     """Read all records of an output folder, in the order of their names.
 
     Raises:
-        StoreError: there is none, or a file is no record; the message names it.
+        StoreError: there is none, or a file is not valid as `zobench check` has it; the message
+            names it.
     """
     paths = sorted((folder / RECORDS).glob("*.json"))
     if not paths:
@@ -72,7 +84,21 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def _remove_left_overs(folder: Path) -> None:
+    """Remove the temporary files of processes that were killed while they wrote."""
+    import psutil
+
+    for path in folder.glob(".*.tmp"):
+        pid = path.name.split(".")[-2]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            path.unlink(missing_ok=True)
+
+
 def _read(path: Path) -> Record:
+    from bench.records.validate import check_file
+
+    if problems := check_file(path).problems:
+        raise StoreError(f"{path} is not a valid record: {problems[0]}; see `zobench check {path}`")
     try:
         return Record.from_json(json.loads(path.read_text()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:

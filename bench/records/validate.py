@@ -77,7 +77,8 @@ def _refuse(constant: str) -> float:
 
 
 @cache
-def _validator() -> Any:
+def _validators() -> tuple[Any, ...]:
+    # One for each schema, as its root: a schema inside another is searched anew for every $ref.
     try:
         from jsonschema import Draft202012Validator
     except ImportError as error:
@@ -85,12 +86,12 @@ def _validator() -> Any:
             "checking records needs jsonschema; run: pip install 'zobench[bench]'"
         ) from error
     files = (SCHEMA_FILE, DETAILS_SCHEMA_FILE)
-    schemas = [json.loads(file.read_text(encoding="utf-8")) for file in files]
-    return Draft202012Validator({"allOf": schemas})
+    return tuple(Draft202012Validator(json.loads(file.read_text("utf-8"))) for file in files)
 
 
 def _schema_problems(data: Any) -> Iterator[str]:
-    for error in sorted(_validator().iter_errors(data), key=lambda error: _place(error.path)):
+    found = [error for validator in _validators() for error in validator.iter_errors(data)]
+    for error in sorted(found, key=lambda error: _place(error.path)):
         rule = error.schema.get("description", "") if isinstance(error.schema, Mapping) else ""
         yield f"{_place(error.path)}: {error.message}{f' ({rule})' if rule else ''}"
 

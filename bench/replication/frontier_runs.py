@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.records.case_name import split_part
-from bench.records.details.accuracy import CurvePoint, curve_of
+from bench.records.details.accuracy import CurvePoint
 from bench.replication.frontier_variants import (
     FRONTIER_BASE,
     FRONTIER_DATASETS,
@@ -61,7 +61,7 @@ def cell_run(variant: str, dataset: str, options: Options, folder: Path, tell: T
         split=split,
         variant=variant,
         config=cells[0].config.to_json(),
-        curves=tuple(curve_of(training["curve"]) for training in trained),
+        curves=tuple(training.curve for training in trained),
         sources={f"cells/{result.key}.json": result.key for result in done},
     )
 

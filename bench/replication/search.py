@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Final
 
 from bench.replication.spec import TableScale
-from bench.sweeps.cell import Cell, CellStore
+from bench.sweeps.cell import Cell, CellStore, CellTraining
 from bench.sweeps.engines import SweepRunner
 from bench.sweeps.halving import Candidate, Rung, Trial, best_of, halve, sample_grid
 from zo_core.algorithms import taken_by, train_config
@@ -136,12 +136,12 @@ def search_cell(
     )
 
 
-def holdout_accuracy(training: Mapping[str, Any], high_share: float) -> float | None:
+def holdout_accuracy(training: CellTraining, high_share: float) -> float | None:
     """Average the final accuracy over all clients' hold-outs; None for a run that diverged."""
-    last = training["curve"][-1]
-    if training["outcome"] != "finished":
+    high, low = training.last.high_accuracy, training.last.low_accuracy
+    if training.outcome != "finished" or high is None or low is None:
         return None
-    return float(high_share * last["high_accuracy"] + (1 - high_share) * last["low_accuracy"])
+    return high_share * high + (1 - high_share) * low
 
 
 def _scores(

@@ -3,76 +3,81 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.format import place_key
+from bench.records.case_name import place_key
+from bench.records.details.accuracy import CurvePoint
 from bench.records.record import Metric, mean, unmeasured
 from bench.replication.spec import PaperTable, Row, TableScale, splits_of
-from bench.sweeps.cell import Cell, CellResult, CellStore
-from zo_core.loss.passes import Passes
+from bench.sweeps.cell import Cell, CellResult, CellStore, CellTraining
 
-Training = Mapping[str, Any]  # what bench.sweeps.worker.summary returns
 MAX_POINTS = 21  # of a curve in a record
 
 
-def _last(training: Training, group: str) -> float | None:
-    value: float | None = training["curve"][-1][f"{group}_accuracy"]
-    return value
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run that is done, with what its figures need of its config."""
+
+    training: CellTraining
+    clients: int
+    pivot: int
+
+    @property
+    def curve(self) -> tuple[CurvePoint, ...]:
+        """Its evaluations."""
+        return self.training.curve
+
+    @property
+    def gain(self) -> float | None:
+        """The last accuracy less that at the pivot; None where that was not evaluated."""
+        at_pivot = [p.test_accuracy for p in self.curve if p.rounds_done == self.pivot]
+        return self.training.last.test_accuracy - at_pivot[0] if at_pivot else None
+
+    def peak(self, group: str) -> int | None:
+        """Return the peak of a group's clients, bytes; None where there is none."""
+        return (self.training.client_peak_bytes or {}).get(group)
 
 
-def gain(training: Training) -> float | None:
-    """Subtract the accuracy at the pivot from the last; None where that was not evaluated."""
-    at_pivot = [
-        point["test_accuracy"]
-        for point in training["curve"]
-        if point["rounds_done"] == training["pivot"]
-    ]
-    last = _last(training, "test")
-    return last - at_pivot[0] if at_pivot and last is not None else None
-
-
-def _item_passes(training: Training) -> int:
-    counted = training["passes_by_method"].values()
-    return sum(Passes(**passes).items for passes in counted)
-
-
-Figure = Callable[[Training], float | None]
+Figure = Callable[[Run], float | None]
 QUANTITIES: dict[str, tuple[str, str, Figure]] = {  # name -> unit, method, of one run
-    "test_accuracy": ("share", "argmax on the fixed test split", lambda t: _last(t, "test")),
-    "gain": ("share", "test accuracy less that at the pivot", gain),
+    "test_accuracy": (
+        *("share", "argmax on the fixed test split"),
+        lambda run: run.training.last.test_accuracy,
+    ),
+    "gain": ("share", "test accuracy less that at the pivot", lambda run: run.gain),
     "high_accuracy": (
         *("share", "argmax on the high-resource clients' pooled hold-outs"),
-        lambda t: _last(t, "high"),
+        lambda run: run.training.last.high_accuracy,
     ),
     "low_accuracy": (
         *("share", "argmax on the low-resource clients' pooled hold-outs"),
-        lambda t: _last(t, "low"),
+        lambda run: run.training.last.low_accuracy,
     ),
     "worst_decile_accuracy": (
         *("share", "mean over the tenth of the clients that fare worst on their own hold-outs"),
-        lambda t: _last(t, "worst_decile"),
+        lambda run: run.training.last.worst_decile_accuracy,
     ),
     "link_bytes_per_client": (
         *("byte", "encoded payloads up and down, hand-over included, mean of all clients"),
-        lambda t: (t["up_payload_bytes"] + t["down_payload_bytes"]) / t["clients"],
+        lambda run: _link_bytes(run.training) / run.clients,
     ),
     "item_passes_per_client": (
         *("count", "items through the model, a backward as two forwards, mean of all clients"),
-        lambda t: _item_passes(t) / t["clients"],
+        lambda run: run.training.item_passes / run.clients,
     ),
     "elapsed_s": (
         *("second", "wall time of all rounds, one thread, other cells beside it"),
-        lambda t: sum(t["seconds_by_method"].values()),
+        lambda run: sum(run.training.seconds_by_method.values()),
     ),
     "low_peak_bytes": (
         *("byte", "largest sum of live tensors in a low-resource client's update, above baseline"),
-        lambda t: (t["client_peak_bytes"] or {}).get("low"),
+        lambda run: run.peak("low"),
     ),
     "high_peak_bytes": (
         *("byte", "largest sum of live tensors in a high-resource client's update, above baseline"),
-        lambda t: (t["client_peak_bytes"] or {}).get("high"),
+        lambda run: run.peak("high"),
     ),
 }
 _OF_GROUPS = ("high_accuracy", "low_accuracy", "high_peak_bytes", "low_peak_bytes")
@@ -94,10 +99,10 @@ class Place:
         return place_key(self.row.name, self.split)
 
     @property
-    def trainings(self) -> list[Training]:
-        """Return what the done runs left, with the number of clients."""
+    def done(self) -> list[Run]:
+        """The runs that are done, in the order of the seeds."""
         return [
-            {**run.training, "clients": run.config["clients"], "pivot": run.config["pivot"]}
+            Run(training=run.training, clients=run.config["clients"], pivot=run.config["pivot"])
             for _, run in self.runs
             if run.training is not None
         ]
@@ -132,7 +137,7 @@ def metrics_of(place: Place) -> dict[str, Metric]:
     """Make a place's metrics, those that apply to it; a sample a run, in the order of the seeds."""
     metrics = {}
     for name, (unit, method, figure) in QUANTITIES.items():
-        values = [figure(training) for training in place.trainings]
+        values = [figure(run) for run in place.done]
         known = [value for value in values if value is not None]
         if place.row.one_split is not None and name in _OF_GROUPS:
             continue  # its groups are those of another split
@@ -145,7 +150,7 @@ def metrics_of(place: Place) -> dict[str, Metric]:
 
 def details_of(place: Place) -> dict[str, Any]:
     """Describe a place for the record: seeds, outcomes, hand-overs, what is printed, curves."""
-    trainings = place.trainings
+    trainings = [run.training for run in place.done]
     return {
         "row": place.row.name,
         "label": place.row.label,
@@ -156,39 +161,41 @@ def details_of(place: Place) -> dict[str, Any]:
         "keys": [run.key for _, run in place.runs],
         "commits": sorted({str(run.made_by["commit"]) for _, run in place.runs}),
         "dirty": any(run.made_by["dirty"] for _, run in place.runs),
-        "outcomes": [training["outcome"] for training in trainings],
-        "reasons": sorted({t["reason"] for t in trainings if t["reason"]}),
-        "handovers": [training["handover_blake2b"] for training in trainings],
+        "outcomes": [training.outcome for training in trainings],
+        "reasons": sorted({t.reason for t in trainings if t.reason}),
+        "handovers": [training.handover_blake2b for training in trainings],
         "failed": sorted({f"{run.status}: {run.error}" for run in place.failures}),
         "printed": (p := place.row.printed.get(place.split)) and asdict(p),
-        "curve": curve_of(trainings),
+        "curve": curve_of(place.done),
     }
 
 
-def curve_of(trainings: Sequence[Training]) -> list[dict[str, float]]:
+def curve_of(runs: Sequence[Run]) -> list[dict[str, float]]:
     """Average the runs' curves as far as all of them go, at no more than MAX_POINTS rounds."""
-    columns = list(zip(*(training["curve"] for training in trainings), strict=False))
+    columns = list(zip(*(run.curve for run in runs), strict=False))
     step = -(-len(columns) // MAX_POINTS) if columns else 1
     chosen = columns[::-1][::step][::-1]  # the last one is always in
-    return [_point(column, trainings) for column in chosen]
+    return [_point(column, [run.clients for run in runs]) for column in chosen]
 
 
-def _point(column: Sequence[Training], trainings: Sequence[Training]) -> dict[str, float]:
-    accuracies = [point["test_accuracy"] for point in column]
-    clients = [training["clients"] for training in trainings]
-    payloads = [
-        (point["up_payload_bytes"] + point["down_payload_bytes"]) / n
-        for point, n in zip(column, clients, strict=True)
-    ]
+def _point(column: Sequence[CurvePoint], clients: Sequence[int]) -> dict[str, float]:
+    accuracies = [point.test_accuracy for point in column]
+    payloads = [_link_bytes(point) / n for point, n in zip(column, clients, strict=True)]
     numbers = {
-        "rounds": float(column[0]["rounds_done"]),
+        "rounds": float(column[0].rounds_done),
         "mean": statistics.fmean(accuracies),
         "low": min(accuracies),
         "high": max(accuracies),
         "link_bytes_per_client": statistics.fmean(payloads),
-        "elapsed_s": statistics.fmean(point["elapsed_s"] for point in column),
+        "elapsed_s": statistics.fmean(point.elapsed_s for point in column),
     }
-    if all("item_passes" in point for point in column):  # cells of older versions lack it
-        passes = (point["item_passes"] / n for point, n in zip(column, clients, strict=True))
+    passes = [
+        p.item_passes / n for p, n in zip(column, clients, strict=True) if p.item_passes is not None
+    ]
+    if len(passes) == len(column):  # cells of older versions lack it
         numbers["item_passes_per_client"] = statistics.fmean(passes)
     return {name: float(f"{value:.6g}") for name, value in numbers.items()}
+
+
+def _link_bytes(spent: CellTraining | CurvePoint) -> int:
+    return spent.up_payload_bytes + spent.down_payload_bytes

@@ -15,6 +15,7 @@ from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.store import read_records, replacing
 from bench.report.headline import headline
+from bench.report.measured_on import heading_remark, page_device
 from bench.report.plots.by_group import plots_of
 from bench.report.plots.style import Plot, save
 from bench.report.provenance import RecordLink, device_rows, method_table, origin_rows, record_links
@@ -39,6 +40,7 @@ class Part:
     """One section as the page holds it."""
 
     section: Section
+    remark: str  # what it was measured on, where the title names something else
     sentences: Sequence[str]
     tables: Sequence[Table]
     plots: Sequence[EmbeddedPlot]
@@ -92,6 +94,7 @@ def render(
     return fill(
         "report.html.jinja",
         newest=newest,
+        device_name=page_device(Results.of(records)) or newest.device["name"],
         created=instant(newest.created),
         dirty=any(record.provenance.dirty for record in records),
         answer=headline(Results.of(records)) or [p.sentences[0] for p in parts if p.sentences],
@@ -124,6 +127,7 @@ def _part(results: Results, section: Section, plots: Path) -> Part:
     records = results.group(section.group)
     return Part(
         section=section,
+        remark=heading_remark(results, section),
         sentences=[line for make in section.sentences for line in make(results)],
         tables=[table for make in section.tables for table in make(results)],
         plots=[embedded(plot, plots) for plot in plots_of(results, section.group)],

@@ -120,7 +120,8 @@ def _device_cell(value: Any, name: str, notes: Mapping[str, str]) -> Cell:
     if name.endswith("_bytes"):
         return Cell(size(value))
     if name == "accelerator":
-        return Cell(str(value["name"]))
+        memory = value.get("memory_bytes")
+        return Cell(str(value["name"]), size(memory) if memory else "memory not known")
     if isinstance(value, Mapping):
         return Cell(", ".join(f"{key} {version}" for key, version in value.items()))
     return Cell(str(value))

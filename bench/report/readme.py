@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from bench.format import MISSING, duration, percent, size
-from bench.paper import BATCH
+from bench.labels import METHODS, label
+from bench.paper import BATCH, CLIENT_IMAGES, COHORT, DIRECTIONS, is_zo
 from bench.records.case_name import CaseName
 from bench.records.frontier import panels_of, title_of
 from bench.records.record_index import Results
 from bench.records.step_memory import step_memory
 from bench.records.store import RECORDS, read_records, replacing
-from bench.report.costs import DOWN, TIME, UP, memory_figure
+from bench.report.costs import DOWN, ROUND, STEP, UP, Figure, memory_figure, whole_figure
+from bench.report.opponents import opponents_of
 from bench.report.pictures import FOLDER, PICTURES
 from bench.report.table import count_range
 
@@ -41,7 +43,6 @@ _CLIENTS = {  # client -> its row's name, its packages
 _EMULATED = (
     "Emulated: bytes and bits are valid, time and memory are not measured: [ARM](docs/arm.md)."
 )
-_METHODS = {"inference": "inference", "zo": "ZO step", "fedavg": "FedAvg step (backprop)"}
 
 
 def reference_folders(results: Path) -> list[Path]:
@@ -113,14 +114,19 @@ def _panels(results: Results) -> str:
 
 
 def _cost_lines(results: Results, link: Path) -> Iterator[str]:
+    memory = step_memory(results)
     yield (
-        f"The paper's ResNet18, one step at batch {BATCH}, {step_memory(results).name} above the "
-        "loaded model; bytes per client per round with S = 3 and a cohort of 10; medians:"
+        f"The paper's ResNet18 at batch {BATCH}: {memory.whole_name[0].lower()}"
+        f"{memory.whole_name[1:]}, and {memory.name} above the loaded model; time of a step (with"
+        f" ZO {DIRECTIONS} directions) and of a client's round over {CLIENT_IMAGES} images; bytes"
+        f" per client per round with S = {DIRECTIONS} and a cohort of {COHORT}; medians:"
     )
     yield ""
-    yield "| | peak memory | time | bytes up | bytes down |"
-    yield "|---|---|---|---|---|"
-    yield from (_cost_row(results, method) for method in _METHODS)
+    yield "| | whole process | above the model | step | round | bytes up | bytes down |"
+    yield "|---|---|---|---|---|---|---|"
+    least = [m for pair in opponents_of(results, "resnet18")[1:] for m in pair.methods]
+    for method in dict.fromkeys((*METHODS, *least)):
+        yield _cost_row(results, method)
     yield ""
     if PICTURES[_PICTURE] == link:
         yield f"![Peak memory by batch size]({FOLDER / _PICTURE}.png)"
@@ -129,11 +135,19 @@ def _cost_lines(results: Results, link: Path) -> Iterator[str]:
 
 def _cost_row(results: Results, method: str) -> str:
     cells = []
-    for figure in (memory_figure(results), TIME, UP, DOWN):
-        batch = None if figure in (UP, DOWN) else BATCH
-        value = figure.value(results, "resnet18", method, batch)
-        cells.append(MISSING if value is None else figure.write(value))
-    return f"| {_METHODS[method]} | {' | '.join(cells)} |"
+    for figure in (whole_figure(results), memory_figure(results), STEP, ROUND, UP, DOWN):
+        is_bytes = figure in (UP, DOWN)
+        sender = ("zo" if is_zo(method) else "fedavg") if method != "inference" else method
+        name, batch = (sender, None) if is_bytes else (method, BATCH)
+        value = figure.value(results, "resnet18", name, batch)
+        cells.append(MISSING if value is None else _amount(figure, value))
+    return f"| {label(method)} | {' | '.join(cells)} |"
+
+
+def _amount(figure: Figure, value: float) -> str:
+    if value < figure.resolution:
+        return f"< {figure.write(figure.resolution)}"
+    return figure.write(value)
 
 
 def _accuracy_lines(results: Results) -> Iterator[str]:

@@ -8,7 +8,7 @@ from bench.groups import GROUPS, SCALE_NAMES
 from bench.records.record import Record
 from bench.report.section import Section
 
-_STUDY = "zobench instruct --out DIR"  # its record belongs to a group of the suite
+_STUDY = "zobench train --task instruct --out DIR"  # its record belongs to a group of the suite
 
 
 def command_lines(records: Sequence[Record], sections: Sequence[Section]) -> list[tuple[str, str]]:

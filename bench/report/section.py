@@ -24,6 +24,7 @@ class Section:
     tables: tuple[TableBuilder, ...] = ()
     definitions: Mapping[str, str] = field(default_factory=dict)  # for "How it was measured"
     command: str = ""  # makes the records; empty: zobench run --only GROUP
+    threads: int | None = None  # that the group's cases set themselves; None: the machine's
     optional: bool = False  # left out of the page when there is nothing to show
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from bench.format import MISSING, points, times
+from bench.format import ALIKE, MISSING, are_alike, points, times
 from bench.labels import label
 from bench.records.case_name import CaseName
 from bench.records.paired import PairedDifference
@@ -42,7 +42,11 @@ class Table:
 
 
 def metric_cell(
-    results: Results, case: CaseName | str, name: str, write: Callable[[float], str]
+    results: Results,
+    case: CaseName | str,
+    name: str,
+    write: Callable[[float], str],
+    resolution: float = 0.0,
 ) -> Cell:
     """Write a metric with its spread; a missing one shows its reason.
 
@@ -51,24 +55,63 @@ def metric_cell(
         case: name of the record.
         name: of the metric.
         write: turns the raw number into text.
+        resolution: as :func:`cell_of` has it.
     """
     metric = results.metric(case, name)
-    if metric is None or metric.value is None:
-        return Cell(MISSING, results.reason(case, name))
+    return (
+        cell_of(metric, write, resolution) if metric else Cell(MISSING, results.reason(case, name))
+    )
+
+
+def cell_of(metric: Metric, write: Callable[[float], str], resolution: float = 0.0) -> Cell:
+    """Write a metric with its spread; only that it is smaller, where the meter cannot resolve it.
+
+    Args:
+        metric: one with a value.
+        write: turns the raw number into text.
+        resolution: of the meter, in the raw unit.
+    """
+    value = metric.value or 0.0
+    if value < resolution:
+        return Cell(f"< {write(resolution)}")
     detail = spread(metric, write)
-    return Cell(write(metric.value), f"({detail})" if detail else "")
+    return Cell(write(value), f"({detail})" if detail else "")
 
 
 def ratio(over: float | None, under: float | None) -> str:
-    """Write over / under; a dash where either is missing or not positive."""
+    """Write over / under; a dash where either is missing or not positive.
+
+    >>> ratio(316.9, 64.2), ratio(0.981, 1.0), ratio(None, 1.0)
+    ('4.94 ×', '1.0 (±5 %)', '–')
+    """
     if over is None or under is None or over <= 0 or under <= 0:
         return MISSING
-    return f"{times(over / under)} ×"
+    return ALIKE if are_alike(over, under) else f"{times(over / under)} ×"
 
 
 def spread(metric: Metric, write: Callable[[float], str]) -> str:
-    """Write a metric's smallest and largest sample; empty for one sample."""
-    return f"{write(metric.spread[0])}–{write(metric.spread[1])}" if metric.spread else ""
+    """Write the range of a metric's samples; empty where its ends read the same.
+
+    Of times, the range from the 5th to the 95th percentile, and how many samples are outside.
+    """
+    if metric.n < 2:
+        return ""
+    low, high, outside = whiskers(metric)
+    if write(low) == write(high):
+        return ""
+    return f"{write(low)}–{write(high)}{f'; {outside} outside' if outside else ''}"
+
+
+def whiskers(metric: Metric) -> tuple[float, float, int]:
+    """Return the ends of a metric's range and the number of samples outside.
+
+    Returns:
+        The 5th and 95th percentile of times, by nearest rank; the smallest and largest sample of
+        anything else, and of fewer than 20 times.
+    """
+    samples = sorted(metric.samples)
+    cut = len(samples) // 20 if metric.unit == "second" else 0
+    return samples[cut], samples[len(samples) - 1 - cut], 2 * cut
 
 
 def count_range(counts: Iterable[int]) -> str:

@@ -10,16 +10,17 @@ from rich.text import Text
 
 from bench.format import MISSING, percent, points
 from bench.labels import ALGORITHMS, METHODS, label
+from bench.paper import BATCH, CLIENT_IMAGES, DIRECTIONS
 from bench.records.case_name import CaseName
 from bench.records.paired import compare_on_seeds
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.step_memory import step_memory
-from bench.report.costs import DOWN, TIME, UP, Figure, memory_figure
+from bench.report.costs import DOWN, ROUND, STEP, UP, Figure, memory_figure, whole_figure
 from bench.report.sections import SECTIONS
-from bench.report.table import interval_text, ratio
+from bench.report.table import interval_text
 
-_BATCHES = (64, 1, None)  # the paper's, the smallest, and none for a whole round
+_BATCHES = (BATCH, 1, None)  # the paper's, the smallest, and none for a whole round
 
 
 def summary_table(records: Iterable[Record]) -> RenderableType:
@@ -38,15 +39,15 @@ def summary_table(records: Iterable[Record]) -> RenderableType:
 
 def _cost_table(results: Results) -> Table:
     table = Table(
-        title=f"Peak {step_memory(results).name} above baseline and time per step; bytes per"
-        " client per round",
+        title=f"Peak {step_memory(results).name} above baseline; time per step (ZO: {DIRECTIONS}"
+        f" directions) and per round of {CLIENT_IMAGES} images; bytes per client per round",
         title_justify="left",
     )
     table.add_column("Model")
     table.add_column("Quantity")
     for name in (*METHODS.values(), "FedAvg ÷ ZO"):
         table.add_column(name, justify="right")
-    figures = (memory_figure(results), UP, DOWN, TIME)
+    figures = (memory_figure(results), whole_figure(results), UP, DOWN, STEP, ROUND)
     models = dict.fromkeys(m for figure in figures for m in results.models(figure.group))
     for model in models:
         for figure in figures:
@@ -59,7 +60,8 @@ def _cost_table(results: Results) -> Table:
 def _rows(results: Results, figure: Figure, model: str) -> Iterator[tuple[str, ...]]:
     if model not in results.models(figure.group):
         return
-    for batch in sorted(set(figure.batches(results, model)) & set(_BATCHES), key=str):
+    batches = set(figure.batches(results, model)) & set(_BATCHES)
+    for batch in sorted(batches - {1} if figure is ROUND else batches, key=str):
         name = figure.name if batch is None else f"{figure.name}, batch {batch}"
         values = {m: figure.value(results, model, m, batch) for m in METHODS}
         texts = (
@@ -68,7 +70,7 @@ def _rows(results: Results, figure: Figure, model: str) -> Iterator[tuple[str, .
             else _why(results, figure.case(model, method, batch), figure.metric)
             for method, value in values.items()
         )
-        yield name, *texts, ratio(values["fedavg"], values["zo"])
+        yield name, *texts, figure.ratio(values["fedavg"], values["zo"])
 
 
 def _why(results: Results, case: CaseName, metric: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from bench.workloads.low_memory_steps import FRUGAL_METHODS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
@@ -15,7 +17,8 @@ class Scale:
     memory_batches: tuple[int, ...]
     full_set_models: tuple[str, ...]  # measured over a client's whole set, in micro-batches
     full_set_micro_batches: tuple[int, ...]
-    frugal_models: tuple[str, ...]  # of which the frugal ways are measured and timed, at batch 64
+    frugal_models: tuple[str, ...]  # whose low-memory steps are measured and timed, at batch 64
+    frugal_methods: tuple[str, ...]  # which of these steps
     edge_models: tuple[str, ...]  # of which a client's round is measured with and without torch
     edge_clients: tuple[str, ...]  # names in edge_workloads.CLIENTS
     edge_batches: tuple[int, ...]
@@ -60,6 +63,7 @@ SCALES: dict[str, Scale] = {
             full_set_models=(),
             full_set_micro_batches=(),
             frugal_models=(),
+            frugal_methods=(),
             edge_models=(),
             edge_clients=(),
             edge_batches=(),
@@ -91,7 +95,8 @@ SCALES: dict[str, Scale] = {
             memory_batches=(1, 64),
             full_set_models=(),
             full_set_micro_batches=(),
-            frugal_models=(),
+            frugal_models=("resnet18",),
+            frugal_methods=("backprop-least", "zo-by-1"),
             edge_models=("resnet18",),
             edge_clients=("onnx-memory", "torch"),
             edge_batches=(8,),
@@ -130,6 +135,7 @@ SCALES: dict[str, Scale] = {
             full_set_models=("resnet18", "vit", "cnn"),
             full_set_micro_batches=(8, 64),
             frugal_models=("resnet18", "vit"),
+            frugal_methods=FRUGAL_METHODS,
             edge_models=("resnet18", "vit", "cnn", "small_resnet"),
             edge_clients=("onnx-memory", "onnx-speed", "torch", "fedavg"),
             edge_batches=(1, 8, 64),

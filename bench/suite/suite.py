@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -21,6 +21,8 @@ from bench.suite.emulation import mask_emulated, once
 from bench.suite.preflight import check_model, choose_device
 from bench.suite.progress import Progress
 from bench.suite.scales import Scale, scale_named
+from bench.workloads.low_memory_steps import FRUGAL_METHODS
+from bench.workloads.steps import STEP_METHODS
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,6 +37,8 @@ class Suite:
     division: str = "closed"  # "open" with a model that is not the scale's own
     campaign: Options = field(default_factory=Options)  # how the paper's tables are run
     progress: Progress = field(default_factory=Progress)
+    num_answers: int = 0  # records written and cases left out
+    unanswered: list[str] = field(default_factory=list)  # cases that should have left a record
 
     @classmethod
     def from_options(
@@ -72,6 +76,8 @@ class Suite:
         check_data(tables, scale, options)
         if "frontier" in groups and chosen.frontier_trains and options.data_dir is not None:
             check_frontier(options)
+        elif not tables:
+            _refuse_table_options(campaign or {})
         folder = open_store(Path(out) if out else new_folder())
         profile = devices.detect().to_json()
         if profile["emulator"]:
@@ -115,7 +121,13 @@ class Suite:
             provenance=provenance(self.scale.name, self.device, self.division),
         )
         write_record(self.folder, record)
+        self.num_answers += 1
         self.progress.line(str(case), headline if status == "ok" else f"{status}: {error}")
+
+    def leave_out(self, reason: str) -> None:
+        """Say why the running case has nothing to record."""
+        self.num_answers += 1
+        self.progress.tell(reason)
 
 
 def _scale(name: str, model: str | None, input_shape: str | None) -> Scale:
@@ -125,7 +137,8 @@ def _scale(name: str, model: str | None, input_shape: str | None) -> Scale:
         raise ValueError("--input-shape is the shape of --model's input: add --model")
     if model is None:
         return scale
-    chosen = check_model(with_input_shape(model, input_shape))
+    low_memory = FRUGAL_METHODS if scale.frugal_models else ()
+    chosen = check_model(with_input_shape(model, input_shape), (*STEP_METHODS, *low_memory))
     full_set = (chosen,) if scale.full_set_models else ()
     frugal = (chosen,) if scale.frugal_models else ()
     return replace(
@@ -142,9 +155,24 @@ def _scale(name: str, model: str | None, input_shape: str | None) -> Scale:
     )
 
 
+def _refuse_table_options(given: Mapping[str, Any]) -> None:
+    """Refuse options of trainings where nothing is trained by them."""
+    default = Options()
+    unused = [name for name, value in given.items() if value != getattr(default, name)]
+    if unused:
+        raise ValueError(
+            f"--{_option(unused[0])} has no effect without a table of the paper (--only table2) or "
+            "the frontier of a data set of files (laptop scale with --data-dir); leave it out"
+        )
+
+
+def _option(name: str) -> str:
+    return "no-verify" if name == "verify" else name.replace("_", "-")
+
+
 def new_folder() -> Path:
     """Name an output folder by the present time."""
-    return Path("zobench-results") / datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
+    return Path("zobench-results") / datetime.now(timezone.utc).strftime("%Y-%m-%dT%H%M%SZ")
 
 
 def parse_groups(only: str, scale: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

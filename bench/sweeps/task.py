@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 import devices
 from bench.records.record import source_commit
-from bench.sweeps.cell import Cell, CellResult
+from bench.records.typed_json import from_json
+from bench.sweeps.cell import Cell, CellResult, CellTraining
 from bench.workloads.steps import ONE_THREAD
 
 
@@ -18,6 +19,7 @@ class TaskContext:
     """What cells need besides their configs."""
 
     data_dir: str | None = None  # folder of data sets that are files
+    base: str | None = None  # file of the weights that a language model starts from
     verify: bool = True  # compare their checksums
     device: str = "cpu"  # or "cuda"
     checkpoints: str | None = None  # folder in which long runs are saved
@@ -39,6 +41,7 @@ def execute(task: Task) -> list[CellResult]:
         "bench.sweeps.worker:run_cells",
         [cell.config.to_json() for cell in task.cells],
         data_dir=around.data_dir,
+        base=around.base,
         verify=around.verify,
         device=around.device,
         checkpoints=around.checkpoints,
@@ -49,27 +52,30 @@ def execute(task: Task) -> list[CellResult]:
     if run.status != "ok":
         return failed(task, run.status, run.error or "no reason was given")
     return [
-        _result(cell, around.device, status="ok", training=training, seconds=_share(run, task))
-        for cell, training in zip(task.cells, run.value, strict=True)
+        result_of(cell, around.device, status="ok", training=training, seconds=_share(run, task))
+        for cell, training in zip(
+            task.cells, from_json(tuple[CellTraining, ...], run.value), strict=True
+        )
     ]
 
 
 def failed(task: Task, status: str, error: str) -> list[CellResult]:
     """Make the results of a task that gave none."""
     device = task.surroundings.device
-    return [_result(cell, device, status=status, error=error) for cell in task.cells]
+    return [result_of(cell, device, status=status, error=error) for cell in task.cells]
 
 
 def _share(run: devices.IsolatedResult, task: Task) -> float:
     return run.seconds / len(task.cells)
 
 
-def _result(cell: Cell, device: str, **fields: Any) -> CellResult:
+def result_of(cell: Cell, device: str, **fields: Any) -> CellResult:
+    """Make a cell's result, with what made it."""
     commit, dirty = source_commit()
     made_by = {
         "commit": commit,
         "dirty": dirty,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "host": platform.node(),
         "device": device,
     }

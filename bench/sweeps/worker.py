@@ -6,16 +6,19 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
+    from zo_core.data import Dataset
     from zo_core.federation.simulation.training import Training
+    from zo_core.payloads.core import Snapshot
 
 
 def run_cells(
     configs: Sequence[Mapping[str, Any]],
     *,
     data_dir: str | None = None,
+    base: str | None = None,
     verify: bool = True,
     device: str = "cpu",
     checkpoints: str | None = None,
@@ -26,13 +29,14 @@ def run_cells(
     Args:
         configs: what zo_core.algorithms.train_config takes.
         data_dir: folder of a data set that is files.
+        base: file of the weights that a language model starts from, an encoded Snapshot.
         verify: compare its checksums.
         device: a torch device.
         checkpoints: folder in which long runs are saved, each under its key, and resumed.
         keys: names of the configs, for that.
 
     Returns:
-        For each config what :func:`summary` says.
+        A :class:`bench.sweeps.cell.CellTraining` for each config, as JSON.
     """
     from zo_core.algorithms import train_config
     from zo_core.data import load_dataset
@@ -43,14 +47,16 @@ def run_cells(
     dataset = load_dataset(chosen[0].dataset, data_dir=folder, verify=verify)
     found = []
     for index, config in enumerate(chosen):
-        training = Training(config, dataset, device=device)
+        training = Training(config, dataset, device=device, base=_snapshot(base))
         _train(training, None if checkpoints is None else Path(checkpoints) / keys[index])
-        found.append(summary(training))
+        found.append(summary(training, dataset))
     return found
 
 
-def summary(training: Training) -> dict[str, Any]:
+def summary(training: Training, dataset: Dataset) -> dict[str, Any]:
     """Return a finished run's record, small, with the hand-over's hash and a client's peaks."""
+    from zo_core.models.answers import score_answers
+
     data = training.record.to_json()
     shares = data.pop("zero_shares")
     data.pop("config")
@@ -59,7 +65,15 @@ def summary(training: Training) -> dict[str, Any]:
     finished = data["outcome"] == "finished"  # what diverged may have no update to measure
     data["client_peak_bytes"] = client_peaks(training) if finished else None
     data["parameters"] = training.replica.params.num_elements
+    if finished and dataset.texts is not None:
+        data["rouge_by_task"] = score_answers(training.replica.module, dataset.texts)
     return data
+
+
+def _snapshot(path: str | None) -> Snapshot | None:
+    from zo_core.payloads.core import Payload
+
+    return None if path is None else cast("Snapshot", Payload.decode(Path(path).read_bytes()))
 
 
 def client_peaks(training: Training) -> dict[str, int | None]:

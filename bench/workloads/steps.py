@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import devices
 from bench.workloads.low_memory_steps import bind_frugal, micro_batch_of
+from devices.heap import mmap_threshold_bytes
 
 if TYPE_CHECKING:
     import torch
 
 STEP_METHODS = ("inference", "zo", "fedavg")
-# Environment of a process whose memory is measured: glibc gives each freed block of 64 KiB or more
-# back to the system. By default it learns to keep blocks of up to 32 MiB for later, a third of a
-# step's peak and different at each run, which would hide what the step itself needs.
-RETURN_BLOCKS = {"MALLOC_MMAP_THRESHOLD_": "65536"}
+# Environment of a process whose memory is measured: glibc gives each freed block of 16 pages (64
+# KiB on most machines) or more back to the system. By default it learns to keep blocks of up to 32
+# MiB for later, a third of a step's peak and different at each run, which would hide what the step
+# itself needs.
+RETURN_BLOCKS = {"MALLOC_MMAP_THRESHOLD_": str(mmap_threshold_bytes())}
 # And of one that runs beside another on the same cores: threads that wait for work do not spin,
 # which would take the other's time. It changes no byte.
 BESIDE_OTHERS = {"OMP_WAIT_POLICY": "PASSIVE"}
@@ -95,7 +97,8 @@ def measure_tensor_peaks(
     loaded = load_model(model).to(device)
     x, y = (part.to(device) for part in loaded.batch(images or batch))
     peaks = {}
-    for method in methods:
+    # Backprop first: tables that a layer keeps from a forward in inference mode cannot take part.
+    for method in sorted(methods, key=lambda name: not name.startswith(("fedavg", "backprop"))):
         try:
             peaks[method] = _tensor_peak(loaded.module, x, y, method, batch)
         except ValueError as error:
@@ -219,7 +222,7 @@ def train(config: dict[str, Any]) -> dict[str, Any]:
         config: what zo_core.algorithms.train_config takes.
 
     Returns:
-        JSON of :class:`bench.records.details.train.TrainDetails`.
+        JSON of :class:`bench.records.details.accuracy.TrainDetails`.
     """
     from bench.records.training_metrics import train_details
     from bench.records.typed_json import to_json

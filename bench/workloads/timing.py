@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 Operation = Callable[[], object]
 
@@ -35,3 +35,18 @@ def take_turns(
             if turn > 0:
                 seconds[name].append(fastest)
     return seconds
+
+
+def without_warm_up(seconds: Sequence[float]) -> list[float]:
+    """Drop the leading samples that are slower than the rest of the run.
+
+    A sample is warm-up while it and all before it exceed the 95th percentile of the run's second
+    half by more than 5 %; at most half of the samples are.
+
+    >>> without_warm_up([24.0, 23.0, 9.0, 8.0, 9.1, 9.0, 8.5, 24.0])
+    [9.0, 8.0, 9.1, 9.0, 8.5, 24.0]
+    """
+    half = len(seconds) // 2
+    later = sorted(seconds[half:])
+    most = 1.05 * later[min(len(later) - 1, int(0.95 * (len(later) - 1)))]
+    return list(seconds[next((i for i in range(half) if seconds[i] <= most), half) :])

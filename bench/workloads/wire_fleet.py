@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.workloads.wire_stub import PATIENCE_S, TOPICS, StubTrainer
-from zo_core.federation.mqtt.link import new_client
+from zo_core.federation.mqtt.connection import new_client
 from zo_core.federation.protocol.actions import Action, Compute, Stop
 from zo_core.federation.protocol.client import Client
 from zo_core.federation.protocol.compute_update import compute_update

@@ -11,7 +11,7 @@ from bench.__main__ import main
 from bench.records.store import read_records
 
 QUICK = ["--rounds", "2", "--pivot", "1", "--clients", "10", "--warmup-cohort", "2"]
-QUICK += ["--zo-cohort", "10", "--eval-every", "1", "--high-share", "0.2"]
+QUICK += ["--zo-cohort", "10", "--eval-every", "1", "--split", "20/80", "--threads", "1"]
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ def test_train_leaves_a_record_with_accuracy_bytes_and_digest(tmp_path: Path) ->
 
 def test_a_resumed_run_ends_with_the_bits_of_one_that_never_stopped(tmp_path: Path) -> None:
     mode = ["--forward", "contiguous"]  # a trial of two runs may choose two modes
-    quick = [*QUICK, *mode, "--rounds", "4", "--checkpoint-every", "1"]
-    saved = ["--checkpoints", str(tmp_path / "saved")]
+    quick = [*QUICK, *mode, "--rounds", "4"]
+    saved = ["--checkpoints", str(tmp_path / "saved"), "--checkpoint-every", "1"]
     assert main(["train", *quick, "--out", str(tmp_path / "whole")]) == 0
     assert main(["train", *quick, *saved, "--out", str(tmp_path / "first")]) == 0
     assert main(["train", *quick, *saved, "--out", str(tmp_path / "again")]) == 2  # not replaced

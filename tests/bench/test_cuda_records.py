@@ -19,12 +19,17 @@ from bench.records.record import Metric, Record, single, unmeasured
 from bench.records.record_index import Results
 from bench.records.step_memory import ALLOCATOR, DEVICE, HOST, memory_of, step_memory
 from bench.report import readme
-from bench.report.costs import memory_figure, pairs
+from bench.report.costs import memory_figure, pairs, scaled
+from bench.report.device_terms import device_tables
 from bench.report.groups.fit import board_tables
+from bench.report.groups.formulas import table1_rows
 from bench.report.groups.memory import low_memory_tables, memory_tables
 from bench.report.headline import headline
 from bench.report.machines import Machine, figure_tables
+from bench.report.measured_on import heading_remark
+from bench.report.page import write_report
 from bench.report.plots.memory import memory_plots
+from bench.report.sections import SECTIONS
 from bench.report.table import Table
 from bench.report.terminal import summary_table
 from devices.cuda import measure_device
@@ -50,6 +55,9 @@ def on_a_gpu(
         metrics = {
             "peak_above_baseline": host,
             "peak": host,
+            "device_allocated": scaled(above, 1.5),
+            "device_baseline": scaled(above, 0.5),
+            "device_context": single(440 << 20, "byte", NVML),
             "device_allocated_above_baseline": above,
             "device_reserved": peak,
             "device_process": peak if told else unmeasured("byte", "in a container"),
@@ -89,8 +97,8 @@ def test_a_process_on_a_gpu_is_compared_with_the_gpus_memory_not_a_boards() -> N
         assert fact in sentence
     assert "512 MiB" not in sentence
     table = board_tables(RESULTS)[0]
-    assert table.columns == ("Method, batch", "Peak", "Sample GPU 80")
-    assert all(row[2].text == "yes" for row in table.rows)
+    assert table.columns[-1] == "Sample GPU 80"
+    assert all(row[-1].text == "fits" for row in table.rows)
 
 
 @pytest.mark.parametrize("gpu", [None, {**GPU, "memory_bytes": None}])
@@ -105,16 +113,19 @@ def test_where_the_driver_tells_no_process_the_allocators_peak_is_named_as_that(
     said = headline(Results.of(on_a_gpu(told=False)))[0]
     assert ALLOCATOR.whole_name in said
     assert "283 MiB" in said
+    compared = headline(Results.of(on_a_gpu(told=False)))[1]
+    assert "lower device memory that torch’s allocator held (283 MiB" in compared
+    assert "whole process" not in compared
 
 
 def test_tables_show_the_device_and_fold_the_host() -> None:
-    first, whole, *folded = memory_tables(RESULTS)
+    first, whole, *folded = [t for t in memory_tables(RESULTS) if "by term" not in t.caption]
     assert first.caption.startswith("Peak allocated device memory above the baseline")
     assert whole.caption.startswith("Device memory of the whole process")
     assert not first.folded
-    assert [table.folded for table in folded] == [True, True]
+    assert [table.folded for table in folded] == [True]
     assert cells(first, 3)[1:5] == ["64", "59.0", "30.0", "458"]
-    assert "95.4" in cells(folded[1], 3)  # 100 MB of the host
+    assert "95.4" in cells(folded[0], 3)  # 100 MB of the host
 
 
 def test_the_terminal_the_plot_and_the_low_memory_table_show_the_device() -> None:
@@ -127,7 +138,7 @@ def test_the_terminal_the_plot_and_the_low_memory_table_show_the_device() -> Non
     assert re.search(r"allocated device memory, batch 64 +│ +59.0 MiB │ 30.0 MiB", text)
     plot = memory_plots(RESULTS)[0]
     (axes,) = plot.figure.axes
-    assert axes.get_ylabel() == "Peak allocated device memory above baseline (MiB)"
+    assert axes.get_ylabel() == "Peak allocated device memory\nabove baseline (MiB)"
     drawn = {line.get_label(): line for line in axes.lines}
     assert max(drawn["ZO"].get_ydata()) == pytest.approx((ABOVE["zo"] or 0) / sample.MIB)
     frugal = replace(records[0], case="memory/resnet18/zo-by-8/b64")
@@ -152,7 +163,7 @@ def test_the_readme_names_the_gpu_and_shows_its_memory(tmp_path: Path) -> None:
     text = readme.results_section(tmp_path)
     assert "### Sample Processor 1, 4 cores, 8 GiB, Sample GPU 80, Sample OS 1" in text
     assert "allocated device memory above the loaded model" in text
-    assert "| ZO step | 30.0 MiB |" in text
+    assert "| ZO | 283 MiB | 30.0 MiB |" in text
 
 
 def test_a_step_of_the_cpu_among_a_gpus_is_not_set_against_them() -> None:
@@ -202,3 +213,58 @@ def test_gates_on_a_gpus_memory_are_those_of_its_meter() -> None:
         **dict.fromkeys(["baseline", "reserved", "process", "context"], Gate.NONE),
         "available_fall": Gate.NONE,
     }
+
+
+def test_the_device_memory_of_a_step_is_split_into_its_terms() -> None:
+    tensors = single(20 << 20, "byte", "dispatcher")
+    with_tensors = [replace(r, metrics={**r.metrics, "tensor_peak": tensors}) for r in on_a_gpu()]
+    table = device_tables(Results.of(with_tensors))[0]
+    row = dict(zip(table.columns, next(r for r in table.rows if r[0].text == "ZO"), strict=True))
+    amounts = {name: row[name].text for name in table.columns[2:]}
+    whole = with_tensors[4].metrics["device_process"].value or 0.0
+    assert amounts["Tensors"] == "20.0"
+    assert amounts["CUDA context"] == "440"
+    assert amounts["Whole process"] == f"{whole / sample.MIB:.0f}"
+    assert float(amounts["Workspace"]) == 0.0  # never below nothing
+    assert device_tables(Results.of(sample.memory_records())) == []
+
+
+def test_table_1_has_its_memory_rows_on_a_gpu() -> None:
+    results = Results.of([*on_a_gpu(), *sample.formula_records()])
+    rows = {row.method: row for row in table1_rows(results) if row.quantity == "memory"}
+    allocated = results.value("memory/resnet18/zo/b64", "device_allocated") or 0.0
+    assert rows["zo"].measured == pytest.approx(allocated / 1e6)
+    assert "device memory" in rows["zo"].measured_how
+
+
+def test_each_section_of_a_gpus_page_names_what_it_was_measured_on(tmp_path: Path) -> None:
+    steps = on_a_gpu()
+    others = [
+        *sample.accuracy_records(),
+        *sample.bytes_records(),
+        *sample.formula_records(),
+    ]
+    records = [*steps, *(replace(r, provenance=steps[0].provenance) for r in others)]
+    results = Results.of(records)
+    remarks = {s.group: heading_remark(results, s) for s in SECTIONS if results.group(s.group)}
+    assert remarks == {
+        "formulas": "measured on Sample GPU 80",  # its memory rows; the rest is counted
+        "memory": "measured on Sample GPU 80",
+        "bytes": "",
+        "accuracy": "measured on the CPU, 4 threads",
+    }
+    page = write_report(sample.write(tmp_path, records)).read_text()
+    assert "<h1>Zeroth-order federated training on Sample GPU 80</h1>" in page
+    assert "Accuracy <small>measured on the CPU, 4 threads</small>" in page
+    assert "Sample GPU 80 <small>80 GiB</small>" in page
+
+
+def test_a_page_of_the_cpu_names_only_threads_that_differ() -> None:
+    results = Results.of(sample.sample_records())
+    assert {heading_remark(results, section) for section in SECTIONS} == {""}
+
+
+def test_totals_stand_next_to_differences() -> None:
+    plain = headline(RESULTS)[1]
+    assert "allocated device memory above the baseline (30.0 MiB vs 458 MiB" in plain
+    assert "allocated device memory, weights included (45.1 MiB vs 686 MiB" in plain

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sample_records as sample
+from tiny_cells import training
 
 import devices
 from bench.cases import bench_frontier
@@ -59,6 +60,7 @@ def point(number: str, low_bytes: float, *moments: MeanPoint) -> Point:
         low_bytes=low_bytes,
         high_bytes=9.0,
         rounds=60,
+        seeds=1,
         moments=moments,
     )
 
@@ -195,7 +197,7 @@ def frontier_record(
 def best_by_memory(*records: Record) -> list[tuple[str, str, str]]:
     """Read the sentence's facts: memory, accuracy, method."""
     (sentence,) = frontier_sentences(Results.of(records))
-    return re.findall(r"from ([\d.]+ \w+): ([\d.]+) % [^(]*\((.+?), \d+ rounds\)", sentence)
+    return re.findall(r"from ([\d.]+ \w+): ([\d.]+) % [^(]*\((.+?), \d+ rounds, n = 1\)", sentence)
 
 
 def test_the_best_at_each_budget_is_named_and_fits_it() -> None:
@@ -218,6 +220,27 @@ def test_who_is_never_the_best_is_not_named_and_neither_is_a_draw() -> None:
         frontier_record("fedavg", "backprop", 81_920, 0.55, 2.0),
     ]
     assert [method for _, _, method in best_by_memory(*records)] == ["High-Res-Only"]
+
+
+def test_a_short_run_is_compared_with_nobody() -> None:
+    """Ten rounds of FedKSeed beside eighty of ZOWarmUp would read as if it could reach no more."""
+    records = [
+        frontier_record("zowarmup", "forwards", 40_960, 0.72, 8.0, rounds=80),
+        frontier_record("fedkseed", "forwards", 20_480, 0.29, 1.0, rounds=30),
+        frontier_record("high-res-only", "left out", 0.0, 0.55, 3.0, rounds=80),
+        frontier_record("heterofl", "backprop", 50_000, 0.6, 3.0, rounds=205),
+    ]
+    results = Results.of(records)
+    assert [method for _, _, method in best_by_memory(*records)] == ["High-Res-Only", "ZOWarmUp"]
+    compared, targets, short = frontier_tables(results)
+    assert [row[1].text for row in compared.rows] == ["High-Res-Only", "ZOWarmUp", "HeteroFL"]
+    assert compared.rows[1][1].detail == "80 rounds, n = 1"
+    assert [(row[1].text, row[1].detail) for row in short.rows] == [
+        ("FedKSeed, from scratch", "30 rounds, n = 1")
+    ]
+    assert short.folded
+    assert "not compared" in short.caption
+    assert "(No. 4)" not in {cell.detail for row in targets.rows for cell in row}
 
 
 def test_a_variant_of_the_steps_is_named_with_its_method() -> None:
@@ -395,7 +418,7 @@ def test_finished_cells_become_a_run_and_an_unfinished_variant_is_none(
                 key=cell.key,
                 config=cell.config.to_json(),
                 status="ok",
-                training={"curve": [to_json(curve_point(1, 0.5, 1, 2))]},
+                training=training(0.5),
                 made_by={},
             )
         )

@@ -10,7 +10,8 @@ from torch import nn
 
 from bench.models.load import load_model
 from bench.models.names import SUITE_SHAPES, model_label, parse_model, with_input_shape
-from bench.suite.preflight import check_model, choose_device
+from bench.suite.preflight import check_model, choose_device, problem_of
+from bench.workloads.steps import STEP_METHODS, measure_tensor_peaks
 
 OWN = """
 import torch
@@ -35,6 +36,51 @@ def classes():
 
 def frozen():
     return nn.Linear(2, 2).requires_grad_(False), (torch.zeros(3, 2), torch.zeros(3).long())
+
+class Table(nn.Module):
+    # keeps a table that its first forward makes, as rotary embeddings do
+    def __init__(self):
+        super().__init__()
+        self.linear, self.table = nn.Linear(2, 2), None
+
+    def forward(self, x):
+        if self.table is None:
+            self.table = torch.ones(2)
+        return self.linear(x) * self.table
+
+def table():
+    return Table(), (torch.ones(3, 2), torch.zeros(3).long())
+
+def lazy():
+    return nn.Sequential(nn.LazyLinear(3), nn.ReLU(), nn.LazyLinear(2))
+
+def later_label():
+    return nn.Linear(2, 2), (torch.zeros(3, 2), torch.tensor([0, 1, 2]))
+
+def later_value():
+    x = torch.zeros(3, 2)
+    x[2] = torch.nan
+    return nn.Linear(2, 2), (x, torch.zeros(3).long())
+
+def short_labels():
+    return nn.Linear(2, 2), (torch.zeros(3, 2), torch.zeros(3, dtype=torch.int32))
+
+def half():
+    return nn.Linear(2, 2).half(), (torch.zeros(3, 2).half(), torch.zeros(3).long())
+
+def per_pixel():
+    return nn.Conv2d(1, 2, 1), (torch.zeros(3, 1, 4, 4), torch.zeros(3).long())
+
+class Once(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(2, 2)
+
+    def forward(self, x):
+        return self.linear(x.numpy() if self.training else x)
+
+def trains_not():
+    return Once(), (torch.zeros(3, 2), torch.zeros(3).long())
 
 def broken():
     raise KeyError("weights.pt")
@@ -131,7 +177,11 @@ def test_an_example_batch_is_repeated_to_any_size(own: str) -> None:
         ("tiny@5", "does not take an input of shape (1, 5)"),
         ("nothing", "must return a torch module, or (module, (x, y)), got a NoneType"),
         ("lengths", "as many items"),
-        ("classes", "no cross entropy"),
+        ("classes", "labels in [0, 2), got 9 to 9"),
+        ("later_label", "labels in [0, 2), got 0 to 2"),
+        ("later_value", "must be finite, got nan in item 2"),
+        ("short_labels", "y must be int64, got torch.int32; return y.long()"),
+        ("per_pixel", "must return scores"),
         ("broken", "KeyError: 'weights.pt'"),
         ("needs", "without arguments"),
         ("missing", "no function 'missing'"),
@@ -153,6 +203,34 @@ def test_a_model_is_tried_in_a_process_of_its_own(own: str) -> None:
     with pytest.raises(ValueError, match="no trainable parameter"):
         check_model(f"{own}:frozen")
     assert own not in sys.modules
+
+
+@pytest.mark.process
+def test_a_step_of_each_method_is_tried_before_anything_is_measured(own: str) -> None:
+    with pytest.raises(ValueError, match="a step of fedavg over 3 items fails: TypeError"):
+        check_model(f"{own}:trains_not", ["inference", "zo", "fedavg"])
+    assert check_model(f"{own}:trains_not", ["inference", "zo"]) == f"{own}:trains_not"
+
+
+@pytest.mark.parametrize("name", ["table", "lazy@4"])
+def test_a_model_is_loaded_as_it_was_so_that_every_method_takes_its_step(
+    own: str, name: str
+) -> None:
+    """A layer that its first forward builds would be no part of backprop after inference mode."""
+    assert problem_of(f"{own}:{name}", STEP_METHODS) is None
+    peaks = measure_tensor_peaks(f"{own}:{name}", list(STEP_METHODS), 2)
+    assert {method for method, peak in peaks.items() if "error" not in peak} == {*STEP_METHODS}
+
+
+def test_weights_that_zeroth_order_steps_cannot_move_are_refused(own: str) -> None:
+    problem = problem_of(f"{own}:half", STEP_METHODS)
+    assert problem is not None
+    assert "float16" in problem
+
+
+@pytest.mark.parametrize("model", ["torchvision:mobilenet_v3_small@3x64x64", "lm:tiny-llama@16"])
+def test_models_of_a_library_pass_the_trial(model: str) -> None:
+    assert problem_of(model, STEP_METHODS) is None
 
 
 def test_torchvisions_names_are_known_and_an_unknown_one_lists_them() -> None:

@@ -52,7 +52,7 @@ def test_everything_is_drawn_and_fits_the_screen(
     opened.open(sample_page, width=width, dark=dark)
     opened.run("document.querySelectorAll('details').forEach(d => d.open = true)")
     assert opened.console() == []
-    assert opened.run("return document.querySelectorAll('figure img').length") == 15
+    assert opened.run("return document.querySelectorAll('figure img').length") == 14
     assert opened.run(_UNDRAWN) == []
     assert opened.run("return document.documentElement.scrollWidth") <= width
     assert opened.run(_WIDER) == []

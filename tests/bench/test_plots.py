@@ -80,7 +80,8 @@ def test_only_resnet18_has_formulas() -> None:
 
 def test_without_the_formulas_case_memory_is_drawn_alone() -> None:
     plots = memory_plots(Results.of(sample.memory_records()))
-    assert [plot.name for plot in plots] == ["memory-resnet18", "memory-vit", "memory-cnn"]
+    # CNN's steps are below the resolution of the process's meter.
+    assert [plot.name for plot in plots] == ["memory-resnet18", "memory-vit"]
     assert all("formula" not in plot.caption for plot in plots)
 
 
@@ -138,13 +139,13 @@ def test_stacked_tensors_add_up_to_their_peak() -> None:
 
 def test_a_time_bar_ends_at_the_median() -> None:
     axes = whole_plots()["time-cnn"].figure.axes[0]
-    value = WHOLE.value("time/cnn/zo/b64", "step")
+    value = 45 * (WHOLE.value("time/cnn/zo/b64", "direction") or 0.0)
     assert value in [bar.get_width() for bar in axes.patches]  # type: ignore[attr-defined]
 
 
 def test_every_colour_has_its_counterpart_in_the_dark(sample_page: Path) -> None:
     drawings = sorted((sample_page.parent / "plots").glob("*.svg"))
-    assert len(drawings) == 15
+    assert len(drawings) == 14
     for drawing in drawings:
         svg = drawing.read_text()
         drawn_part = svg[svg.index("</style>", svg.index("@media")) :]
@@ -161,7 +162,7 @@ def test_a_mean_ends_where_a_seed_diverged() -> None:
 
 
 def test_every_caption_tells_n_and_every_axis_its_unit() -> None:
-    assert len(whole_plots()) == 15
+    assert len(whole_plots()) == 14
     for plot in whole_plots().values():
         axes = plot.figure.axes[0]
         assert "n = " in plot.caption

@@ -122,7 +122,7 @@ def test_benchmark_from_an_ini_file_is_a_usage_error(tmp_path: Path, words: list
     ("words", "expected"),
     [
         (["--scale", "huge"], "smoke, default, laptop"),
-        (["-n", "2"], "leave -n out"),
+        (["-n", "2"], "leave out -n"),
         (["--benchmark-disable"], "leave out --benchmark-disable"),
     ],
 )

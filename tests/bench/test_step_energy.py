@@ -59,10 +59,11 @@ def test_the_page_has_joules_where_the_records_have(tmp_path: Path) -> None:
     records = sample.time_records(watts=5.0)
     energy = time_tables(Results.of(records))[-1]
     assert "joules" in energy.caption
-    (row,) = (r for r in energy.rows if [c.text for c in r[:2]] == ["ResNet18", "64"])
-    assert [cell.text for cell in row[2:5]] == ["6.72", "7.20", "10.9"]
+    rows = {(r[1].text, r[3].text, r[4].text) for r in energy.rows if r[2].text == "64"}
+    of_resnet18 = {("Inference", "6.72", "–"), ("ZO", "21.6", "324"), ("FedAvg", "10.9", "490")}
+    assert of_resnet18 <= rows  # a step of ZO is three directions
     page = write_report(sample.write(tmp_path, records)).read_text()
-    assert "Energy per step" in page
+    assert "Energy in joules" in page
     assert "10.9" in page
 
 
@@ -71,5 +72,5 @@ def test_the_page_says_once_what_a_counter_would_need(tmp_path: Path) -> None:
     for record in records:
         record.metrics["energy"] = unmeasured("joule", "no counter here")  # type: ignore[index]
     page = write_report(sample.write(tmp_path, records)).read_text()
-    assert "Energy per step" not in page
+    assert "Energy in joules" not in page
     assert page.count("no counter here") == 1

@@ -49,3 +49,14 @@ def test_every_operation_has_one_time_per_turn_and_the_burn_in_has_none() -> Non
     found = timing.take_turns(operations, repeats=3)
     assert called == ["a", "b"] * 4
     assert {name: len(seconds) for name, seconds in found.items()} == {"a": 3, "b": 3}
+
+
+def test_a_third_of_slow_samples_at_the_start_is_warm_up() -> None:
+    steady = [9.0, 9.2, 8.9, 9.1] * 5
+    assert timing.without_warm_up([24.0] * 10 + steady) == steady
+
+
+def test_a_slow_sample_later_on_stays_as_an_outlier() -> None:
+    samples = [9.0, 24.0, *[9.0, 9.2] * 14]
+    assert timing.without_warm_up(samples) == samples
+    assert timing.without_warm_up([3.0]) == [3.0]

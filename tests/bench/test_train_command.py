@@ -20,7 +20,18 @@ from zo_core.federation.record import TrainingRecord
 from zo_core.federation.simulation.training import Training
 
 QUICK = ["--rounds", "4", "--pivot", "2", "--clients", "10", "--warmup-cohort", "2"]
-QUICK += ["--zo-cohort", "3", "--eval-every", "2", "--high-share", "0.2", "--directions", "1"]
+QUICK += [
+    "--zo-cohort",
+    "3",
+    "--eval-every",
+    "2",
+    "--split",
+    "20/80",
+    "--directions",
+    "1",
+    "--threads",
+    "1",
+]
 QUICK += ["--forward", "contiguous"]
 
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 import sample_records as sample
 
-from bench.records.details.accuracy import CurvePoint
-from bench.records.details.train import TrainDetails
+from bench.records.details.accuracy import CurvePoint, TrainDetails
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.training_metrics import training_metrics
@@ -23,7 +22,7 @@ from bench.report.sections import SECTIONS
 from zo_core.algorithms import train_config
 
 
-def training(seed: int = 0, *, end: float = 0.875, verdict: str = "converged") -> Record:
+def training(seed: int = 0, *, end: float = 0.875, verdict: str = "finished") -> Record:
     """Make the record of a training of 10 clients with two evaluations; it ends at a share."""
     config = train_config(run_seed=seed, clients=10, rounds=40, pivot=20).to_json()
     curve = tuple(
@@ -82,7 +81,7 @@ def test_the_page_of_a_training_tells_its_accuracy_and_how_to_train_again(tmp_pa
     html = write_report(folder).read_text(encoding="utf-8")
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
     facts = r"ZOWarmUp, digits, 10/90, seed 3: 87\.5 % [^.]* 40 rounds [^.]* 2 KiB"
-    assert len(re.findall(f"{facts}[^.]*converged", text)) == 2  # in the headline, in its section
+    assert len(re.findall(f"{facts}[^.]*finished", text)) == 2  # in the headline, in its section
     assert "Test accuracy by round" in text
     assert "zobench train --out DIR" in text
     assert "pytest --benchmark" not in text
@@ -121,7 +120,7 @@ def test_a_suites_page_names_the_suite_and_each_group_at_its_scale(scale: str) -
     ("case", "scale", "command"),
     [
         ("llm/lm-opt-125m/bytes", "laptop", "zobench run --only llm --scale laptop"),
-        ("llm/instruct", "study", "zobench instruct --out DIR"),
+        ("llm/instruct", "study", "zobench train --task instruct --out DIR"),
         ("wire/mqtt/zo", "default", "zobench run --only wire --scale default"),
         ("tables/table2", "paper", "zobench run --only tables --scale paper"),
         ("fit/grid", "fit", "zobench fit --grid --out DIR"),
@@ -142,7 +141,7 @@ def test_a_folder_of_suite_and_study_names_what_made_each() -> None:
     assert lines_of(records) == [
         "pytest --benchmark --scale laptop",
         "zobench run --only bytes --scale laptop",
-        "zobench instruct --out DIR",
+        "zobench train --task instruct --out DIR",
         "zobench run --only llm --scale laptop",
         "zobench report DIR",
     ]

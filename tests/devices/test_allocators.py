@@ -7,15 +7,17 @@ libjemalloc2, libmimalloc2.0), and one of a few lines that never gives memory ba
 from __future__ import annotations
 
 import ctypes.util
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from known_sizes import ALLOWED_ERROR_BYTES, MIB
 
 from devices import detect, run_isolated
-from devices.allocator import find_allocator, without_allocators
+from devices.allocator import find_allocator, library_of, without_allocators
 from devices.peaks import high_water_mark_resets
 
 INSTALLED = ("tcmalloc_minimal", "jemalloc", "mimalloc")
@@ -141,12 +143,43 @@ def test_allocators_leave_the_preloads_and_others_stay(
     assert env.get("DEVICES_REMOVED_PRELOADS") == removed
 
 
+@pytest.mark.parametrize("python", ["/usr/bin/python3", sys.executable])
+@pytest.mark.parametrize("preload", [None, *INSTALLED])
+def test_the_replaced_allocator_is_known_where_the_executable_holds_mallocs_address(
+    python: str, preload: str | None
+) -> None:
+    """As in Debian's Python, which is not position-independent."""
+    if not Path(python).exists():
+        pytest.skip(f"{python} is not there")
+    code = "from devices.allocator import find_allocator as f, is_replaced as r; print(r(), f())"
+    command = [python, "-c", code]
+    env = {"PYTHONPATH": os.pathsep.join(sys.path), "LANG": "C.UTF-8"}
+    env |= {} if preload is None else {"LD_PRELOAD": preload_of(preload)}
+
+    ended = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        pytest.skip(f"{python} can't import the package: {ended.stderr[-200:]}")
+
+    assert ended.stdout.startswith(f"{preload is not None} ")
+    assert preload is not None or ended.stdout.split()[1] == library_of("malloc_trim")
+
+
+def test_settings_of_malloc_leave_the_tunables_and_others_stay() -> None:
+    tunables = "glibc.malloc.hugetlb=2:glibc.cpu.x86_ibt=off:glibc.malloc.arena_max=4"
+
+    assert without_allocators({"GLIBC_TUNABLES": tunables}) == {
+        "GLIBC_TUNABLES": "glibc.cpu.x86_ibt=off"
+    }
+    assert without_allocators({"GLIBC_TUNABLES": "glibc.malloc.hugetlb=2"}) == {}
+    assert without_allocators({"MALLOC_TOP_PAD_": "67108864", "HOME": "/root"}) == {"HOME": "/root"}
+
+
 def test_the_profile_names_allocator_and_preloads_and_what_measured_processes_lack(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("LD_PRELOAD", "/opt/lib/libtcmalloc.so.4:libiomp5.so")
 
-    spec = detect(tmp_path)
+    spec = detect()
 
     assert spec.allocator == find_allocator().library
     assert spec.preloads == ("libtcmalloc.so.4", "libiomp5.so")

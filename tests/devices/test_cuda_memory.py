@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from devices import Accelerator, measure_device
-from devices.cuda_driver import NotToldError, TorchDriver, driver_version, own_process_bytes
+from devices import measure_device
+from devices.accelerator import driver_version
+from devices.nvml import NotReportedError, own_process_bytes
 
 KIB, MIB = 1 << 10, 1 << 20
 GB10_AVAILABLE = 118_566_368 * KIB
@@ -37,9 +38,6 @@ class FakeDriver:
     def is_integrated(self) -> bool:
         return self._integrated
 
-    def describe(self) -> Accelerator:
-        return Accelerator(name="fake", is_integrated=self._integrated)
-
     def reset_peaks(self) -> None:
         self.allocated_peak, self.reserved_peak = self.allocated, self.reserved
 
@@ -52,7 +50,7 @@ class FakeDriver:
     def process_bytes(self) -> int:
         self.nvml_asked += 1
         if isinstance(self._process, str):
-            raise NotToldError(self._process)
+            raise NotReportedError(self._process)
         return self._process + self.reserved
 
     def available_bytes(self) -> int:
@@ -133,12 +131,12 @@ def test_the_own_process_is_picked_from_nvmls_list() -> None:
 
 
 def test_a_container_where_nvml_tells_other_process_numbers_is_recognised() -> None:
-    with pytest.raises(NotToldError, match="lists 1 processes and not this one: in a container"):
+    with pytest.raises(NotReportedError, match="lists 1 processes and not this one: in a cont"):
         own_process_bytes({os.getpid() + 1: 7 * MIB})
 
 
 def test_a_process_that_nvml_lists_without_a_figure_has_none() -> None:
-    with pytest.raises(NotToldError, match="without a figure"):
+    with pytest.raises(NotReportedError, match="without a figure"):
         own_process_bytes({os.getpid(): None})
 
 
@@ -173,4 +171,3 @@ def test_a_real_device_tells_a_known_allocation() -> None:
     assert region.allocated_above_baseline_bytes.value == 100 * MIB
     assert region.reserved_bytes.value is not None
     assert region.reserved_bytes.value >= 100 * MIB
-    assert TorchDriver(0).describe().name

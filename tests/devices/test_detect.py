@@ -19,6 +19,7 @@ from devices import (
     list_meters,
     run_isolated,
 )
+from devices.host import instruction_set
 from devices.thermal import temperature_c
 
 MEASURED = (
@@ -38,6 +39,18 @@ MEASURED = (
     "throttling",
     "allocator",
     "emulator",
+    "clock_source",
+    "l4t",
+    "jetpack",
+    "clocks_hz",
+    "clocks_locked",
+    "arch",
+    "kernel",
+    "os",
+    "python",
+    "threads",
+    "logical_cores",
+    "memory_bytes",
 )
 
 
@@ -100,7 +113,7 @@ def test_a_raspberry_pi_is_recognised(tmp_path: Path) -> None:
     assert spec.temperature_c == pytest.approx(48.199)
     assert spec.os == "Debian GNU/Linux 12 (bookworm)"
     assert spec.links_bits_per_s == {"eth0": 1e9, "wlan0": None}
-    assert spec.notes["links_bits_per_s"] == "the driver tells no rate for wlan0"
+    assert spec.notes["links_bits_per_s"] == "the driver does not report a rate for wlan0"
     assert spec.accelerator is None
 
 
@@ -232,3 +245,20 @@ def test_an_emulator_is_named_and_a_processor_has_none(tmp_path: Path) -> None:
     exe.unlink()
     exe.symlink_to("/usr/bin/python3.11")
     assert detect(tmp_path).emulator is None
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "name"),
+    [
+        ("flags\t\t: fpu avx2 avx512f avx512bw avx512cd avx512dq avx512vl\n", "AVX-512"),
+        ("flags\t\t: fpu avx2 avx512f\n", "AVX2"),
+        ("Features\t: fp asimd evtstrm crc32 cpuid\n", "NEON"),
+        ("Features\t: half thumb neon vfpv4\n", "baseline"),
+        ("", "baseline"),
+    ],
+)
+def test_the_instruction_set_of_the_kernels_is_named(
+    tmp_path: Path, cpuinfo: str, name: str
+) -> None:
+    write(tmp_path, {"proc/cpuinfo": cpuinfo})
+    assert instruction_set(tmp_path).startswith(name)

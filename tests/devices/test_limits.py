@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -218,6 +220,39 @@ def test_a_lower_limit_of_a_group_above_is_named(tmp_path: Path) -> None:
     reason = lower_limit(200 * MIB, group, [])
     assert reason is not None
     assert f"{100 * MIB} bytes by control group {tmp_path / 'user.slice'}" in reason
+
+
+def test_a_group_that_slows_down_below_the_limit_is_named(tmp_path: Path) -> None:
+    group = make_v2_group(tmp_path, "user.slice/app", {"memory.max": "max"})
+    (tmp_path / "user.slice/memory.high").write_text(f"{100 * MIB}\n")
+
+    assert lower_limit(100 * MIB, group, []) is None
+    assert "(memory.high)" in str(lower_limit(200 * MIB, group, []))
+
+
+def test_a_kill_by_the_sessions_own_group_names_that_group(tmp_path: Path) -> None:
+    """RLIMIT_DATA limits the child, and a control group around the session kills it first."""
+    group = Path("/sys/fs/cgroup/memory/zobench-test-session")
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text(str(100 * MIB))
+    except OSError as error:
+        pytest.skip(f"no control group of version 1 can be made: {error}")
+    code = (
+        "import os, devices; open(f'{group}/cgroup.procs', 'w').write(str(os.getpid())); "
+        "r = devices.run_isolated('devices_children:eat', 150 << 20, limit_bytes=400 << 20, "
+        "limit_method='RLIMIT_DATA'); print(r.status, r.error)"
+    ).replace("{group}", str(group))
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+        )
+    finally:
+        group.rmdir()
+
+    assert ended.stdout.startswith("error memory ran out, but this session is limited")
+    assert str(group) in ended.stdout
 
 
 def test_a_session_without_lower_limits_may_try() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from devices import cgroup, huge_pages, measure, memory, meter, peaks, run_isola
 from devices.files import parse_sizes
 from devices.memory import HostMemory, read_host_memory
 from devices.reading import Reading, missing
+from devices.swap import SwapWatch, has_swap
 
 MIB = 1 << 20
 
@@ -113,6 +115,35 @@ def test_a_peak_is_marked_where_swap_grew_in_the_region(
     assert region.swapped_by == grown
     assert ("swapped" in region.peak_bytes.method) == bool(grown)
     assert ("swapped" in region.peak_above_baseline_bytes.method) == bool(grown)
+    assert ("the need is at most" in region.peak_bytes.method) == ("VmSwap" in grown)
+
+
+def status(root: Path, swapped_kib: int) -> None:
+    (root / "proc/self").mkdir(parents=True, exist_ok=True)
+    (root / "proc/self/status").write_text(f"VmRSS:\t 8 kB\nVmSwap:\t {swapped_kib} kB\n")
+
+
+def test_the_largest_growth_of_swap_counts_and_not_what_is_left_at_the_end(tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text("SwapTotal:  102396 kB\n")
+    status(tmp_path, 100)
+    watch = SwapWatch(tmp_path, interval_s=0.001)
+
+    status(tmp_path, 900)
+    deadline = time.monotonic() + 10
+    while watch._largest < 900 << 10 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    status(tmp_path, 300)
+
+    assert watch.stop() == 800 << 10
+
+
+def test_without_swap_nothing_is_watched(tmp_path: Path) -> None:
+    status(tmp_path, 100)
+    assert not has_swap(tmp_path)
+    watch = SwapWatch(tmp_path)
+    status(tmp_path, 900)
+    assert watch.stop() == 0
 
 
 def test_compressed_swap_is_summed_over_the_devices(tmp_path: Path) -> None:

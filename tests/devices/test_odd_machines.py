@@ -14,13 +14,17 @@ import psutil
 import pytest
 
 from devices import cgroup, detect, energy_meter, list_meters
+from devices.accelerator import driver_version, find_accelerator
+from devices.allocator import preloads_for_all
 from devices.board import board_name, is_name
-from devices.cuda_driver import driver_version
 from devices.detect import links
+from devices.host import read_host
 from devices.huge_pages import has_huge_pages
-from devices.kernel import memory_options
+from devices.jetson import are_clocks_locked, clocks_hz, gpu_load, l4t_version
+from devices.kernel import clock_source, memory_options, page_size_bytes
 from devices.limits import CgroupLimit
 from devices.memory import huge_page_mode, read_host_memory
+from devices.pmic import read_watts
 from devices.sensors import find_rails, find_rapl_zones
 from devices.thermal import temperature_c, throttling
 from devices.traffic import _has_capabilities, count_traffic, read_counters
@@ -69,6 +73,20 @@ MACHINE = {
     "sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages": "0\n",
     "sys/kernel/mm/transparent_hugepage/enabled": "always [madvise] never\n",
     "var/lib/nvpmodel/status": "pmode:0001\n",
+    "commands/uname-a.txt": "Linux nano 4.9.253-tegra #1 SMP PREEMPT 2022 aarch64 GNU/Linux\n",
+    "commands/getconf-PAGE_SIZE.txt": "4096\n",
+    "commands/vcgencmd-get_throttled.txt": "throttled=0x0\n",
+    "commands/vcgencmd-pmic_read_adc.txt": "HDMI_A current(22)=0.5A\nHDMI_V volt(23)=5.0V\n",
+    "commands/nvpmodel-q.txt": "NV Power Mode: MAXN\n0\n",
+    "sys/class/devfreq/57000000.gpu/cur_freq": "76800000\n",
+    "sys/class/devfreq/57000000.gpu/min_freq": "76800000\n",
+    "sys/class/devfreq/57000000.gpu/max_freq": "921600000\n",
+    "sys/class/devfreq/57000000.gpu/device/of_node/name": "gpu\0",
+    "sys/devices/platform/gpu.0/load": "774\n",
+    "sys/devices/system/clocksource/clocksource0/current_clocksource": "arch_sys_counter\n",
+    "sys/kernel/debug/bpmp/debug/clk/emc/rate": "1600000000\n",
+    "sys/kernel/debug/bpmp/debug/clk/emc/max_rate": "1600000000\n",
+    "etc/nv_tegra_release": "# R32 (release), REVISION: 7.1, GCID: 29818004\n",
     "etc/ld.so.preload": "/usr/lib/libsnoopy.so\n",
     "etc/os-release": 'PRETTY_NAME="Ubuntu 18.04.6 LTS"\n',
     "sys/fs/cgroup/cgroup.controllers": "memory\n",
@@ -139,7 +157,8 @@ def groups_of(root: Path) -> object:
 READERS: list[Callable[[Path], object]] = [
     *(board_name, driver_version, links, has_huge_pages, memory_options, huge_page_mode),
     *(read_host_memory, find_rapl_zones, temperature_c, throttling),
-    *(energy_of, traffic_of, groups_of),
+    *(energy_of, traffic_of, groups_of, l4t_version, clocks_hz, are_clocks_locked, gpu_load),
+    *(clock_source, page_size_bytes, read_host, read_watts, find_accelerator, preloads_for_all),
     lambda root: read_counters("eth0", root),
     lambda root: _has_capabilities(root / "proc/self/status"),
     lambda root: [read() for read in find_rails(root).values()],
@@ -167,7 +186,11 @@ def test_the_machine_of_these_tests_has_what_every_reader_looks_for(tmp_path: Pa
     assert spec.name == "NVIDIA Jetson Nano Developer Kit"
     assert (spec.memory_bytes, spec.swap_bytes) == (4051048 * 1024, 2025520 * 1024)
     assert (spec.temperature_c, spec.huge_page_mode) == (41.0, "madvise")
-    assert "libsnoopy.so" in spec.preloads
+    assert spec.preloads == ("libsnoopy.so",)
+    assert (spec.l4t, spec.jetpack, spec.power_mode) == ("32.7.1", "4", "balanced")
+    assert spec.clocks_hz is not None
+    assert spec.clocks_hz["gpu max"] == 921_600_000
+    assert (spec.clocks_locked, gpu_load(tmp_path)) == (False, 0.774)
     assert None not in (energy_of(tmp_path), read_counters("eth0", tmp_path))
     check_profile(tmp_path)
 
@@ -231,14 +254,14 @@ def test_a_sensor_chip_without_a_name_is_passed_over(tmp_path: Path) -> None:
     build(tmp_path)
     (tmp_path / "sys/class/hwmon/hwmon1/name").unlink()
 
-    assert list(find_rails(tmp_path)) == ["VDD_IN"]
+    assert list(find_rails(tmp_path)) == ["VIN"]
 
 
 def test_a_sensor_that_stops_answering_gives_no_energy(tmp_path: Path) -> None:
     build(tmp_path)
     meter = energy_meter(tmp_path)
     meter.start()
-    (tmp_path / "sys/class/hwmon/hwmon0/curr1_input").write_text("")
+    (tmp_path / "sys/class/hwmon/hwmon3/power1_input").write_text("")
 
     reading = meter.stop()
 

@@ -14,7 +14,7 @@ PAGE = ROOT / "docs" / "architecture.md"
 BEGIN, END = "<!-- layers: {} -->", "<!-- /layers: {} -->"
 GROUND = {
     *("bench", "bench.groups", "bench.labels", "bench.step_variants"),
-    *("bench.format", "bench.paper", "bench.extras"),
+    *("bench.format", "bench.paper", "bench.extras", "bench.boards"),
 }
 
 # Every layer imports itself and the ground files or the root. A layer that is not listed here,
@@ -27,7 +27,7 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "workloads": {"records", "models"},
         "sweeps": {"records", "workloads"},
         "replication": {"records", "sweeps"},
-        "instruct": {"records"},
+        "instruct": {"records", "sweeps"},
         "fit": {"records", "models", "workloads"},
         "suite": {"records", "models", "replication", "workloads"},
         "cases": {"records", "models", "replication", "suite", "workloads"},

@@ -106,7 +106,7 @@ def test_a_config_cannot_be_changed() -> None:
 
 
 def test_an_option_of_another_algorithm_is_refused_with_those_that_take_it() -> None:
-    rule = "candidates must be left out for mezo: it is an option of fedkseed, zowarmup-fedkseed"
+    rule = "candidates must be left out for mezo: it is an option of fedkseed, fedkseed-pro"
     with pytest.raises(ValueError, match=rule):
         train_config("mezo", candidates=8)
 

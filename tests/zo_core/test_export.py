@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,7 @@ from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
 from zo_core.edge.export import ExportError, export_model
 from zo_core.edge.load import load_replica
 from zo_core.edge.manifest import GRAPH_FILE, MANIFEST_FILE, read_manifest
+from zo_core.edge.onnx_loss import BFLOAT16_OPTION
 from zo_core.federation import Replica
 from zo_core.method import ClientData, RoundContext
 
@@ -104,6 +106,22 @@ def test_the_last_layer_is_summed_in_float64(tmp_path: Path) -> None:
     export_model(module, tmp_path / "sum", example=(torch.ones(1, 6), y), name="sum")
     exact = F.cross_entropy(torch.tensor([[2.0, 0.0]], dtype=torch.float64), y)
     assert load_replica(tmp_path / "sum").mean_loss(x, y) == pytest.approx(float(exact), abs=1e-12)
+
+
+def test_a_forward_is_in_float32_whatever_the_build_would_choose(
+    exported: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen: list[str] = []
+    start = onnxruntime.InferenceSession
+
+    def spy(path: Path, options: Any, **given: Any) -> Any:
+        chosen.append(options.get_session_config_entry(BFLOAT16_OPTION))
+        return start(path, options, **given)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", spy)
+    load_replica(exported[1])
+
+    assert chosen == ["0"]
 
 
 def test_a_perturbation_reaches_every_trainable_tensor(exported: Exported) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zo_core.data.dataset import Dataset, Split
-from zo_core.data.datasets import DATASETS, load_dataset, require_dataset
+from zo_core.data.datasets import DATASETS, load_dataset, needs_files, require_dataset
 from zo_core.data.federated import FederatedData, federate
 from zo_core.data.partition import Partition, dirichlet_partition
 from zo_core.data.resources import assign_resources, parse_split
@@ -19,6 +19,7 @@ __all__ = [
     "dirichlet_partition",
     "federate",
     "load_dataset",
+    "needs_files",
     "parse_split",
     "require_dataset",
     "synthetic_blobs",

@@ -1,4 +1,4 @@
-"""What a data set is: two splits of images and labels in memory."""
+"""What a data set is: two splits of items and labels in memory."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from zo_core.loss.items import DataError, require_items, require_sequences
+
 if TYPE_CHECKING:  # who only asks which slots have resources needs no torch
     import torch
+
+    from zo_core.data.tokens import Tokenizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,10 +40,12 @@ class Scaling:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Split:
-    """Images with their labels."""
+    """Images with their labels, or sequences with their next tokens."""
 
-    x: torch.Tensor  # float32, (items, channels, height, width); uint8 where it has a scaling
-    y: torch.Tensor  # int64, (items,), in [0, num_classes)
+    # images: float32, (items, channels, height, width); uint8 where it has a scaling
+    # sequences: int64 token ids, (items, positions)
+    x: torch.Tensor
+    y: torch.Tensor  # int64, in [0, num_classes): (items,), or of sequences (items, positions)
     scaling: Scaling | None = None  # still to be done, for a data set that is large as bytes
 
     def __len__(self) -> int:
@@ -62,6 +68,20 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Texts:
+    """What the sequences of a data set say."""
+
+    tokenizer: Tokenizer
+    task_names: tuple[str, ...]
+    train_tasks: torch.Tensor  # (training items,), the number of each item's task
+    test_tasks: torch.Tensor  # (test items,)
+    test_prompts: tuple[str, ...]
+    test_answers: tuple[tuple[str, ...], ...]  # accepted ones of each test item
+    pretraining: Split  # other tasks, every token labelled
+    left_out: int  # items that are longer than the positions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Dataset:
     """A training and a test split, fixed before anything is given to clients."""
 
@@ -69,6 +89,23 @@ class Dataset:
     train: Split
     test: Split
     num_classes: int  # labels are 0 .. num_classes - 1
+    texts: Texts | None = None  # of sequences
+
+    @property
+    def groups(self) -> torch.Tensor:
+        """What clients differ in: each training item's label, or its task."""
+        return self.train.y if self.texts is None else self.texts.train_tasks
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.train.x.shape[1:])
+        for split, name in ((self.train, "training"), (self.test, "test")):
+            where = f"the {name} split of {self.name}"
+            if self.texts is None:
+                require_items(
+                    split.x, split.y, num_classes=self.num_classes, where=where, shape=shape
+                )
+            else:
+                require_sequences(split.x, split.y, num_classes=self.num_classes, where=where)
 
 
 LabelledImages = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
@@ -79,7 +116,7 @@ def standardised(
     train: LabelledImages,
     test: LabelledImages,
     *,
-    num_classes: int | None = None,
+    num_classes: int,
     keep_bytes: bool = False,
 ) -> Dataset:
     """Scale integer images to mean 0 and standard deviation 1 of each training channel.
@@ -91,15 +128,19 @@ def standardised(
         name: the data set's name.
         train: images (items, channels, height, width) and labels (items,).
         test: likewise; scaled by the training split's statistics.
-        num_classes: None for what the largest training label says.
+        num_classes: labels are 0 .. num_classes - 1.
         keep_bytes: leave the training images bytes, a quarter of the memory; they are scaled as
             they are handed out, to the same bits.
 
     Returns:
         The data set.
+
+    Raises:
+        DataError: images or labels that cannot be trained on, see :mod:`zo_core.loss.items`.
     """
     import torch
 
+    _require_contrast(name, train[0])
     scaling = channel_scaling(train[0])
     splits = [
         Split(x=torch.from_numpy(images), y=torch.from_numpy(labels), scaling=scaling)
@@ -109,8 +150,19 @@ def standardised(
         name=name,
         train=splits[0] if keep_bytes else splits[0].scaled(),
         test=splits[1].scaled(),
-        num_classes=num_classes or int(train[1].max()) + 1,
+        num_classes=num_classes,
     )
+
+
+def _require_contrast(name: str, images: npt.NDArray[np.uint8]) -> None:
+    """Refuse a channel of one grey level: to scale it would be to divide by 0."""
+    for channel in range(images.shape[1]):
+        level = images[:, channel].max(initial=0)
+        if images[:, channel].min(initial=255) >= level:
+            raise DataError(
+                f"channel {channel} of {name} is {level} in all training images: there is nothing "
+                "to learn from it, and it cannot be scaled; leave the channel out"
+            )
 
 
 def channel_scaling(images: npt.NDArray[np.uint8]) -> Scaling:

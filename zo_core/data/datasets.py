@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from zo_core.data.dataset import Dataset
 from zo_core.data.digits import digits
@@ -23,12 +23,14 @@ DATASETS: Final[dict[str, Callable[[Source], Dataset]]] = {
     "fashion-mnist": fashion_mnist,
     "cifar10": cifar10,
     "imagenet32": imagenet32,
+    "instructions": lambda source: _instruction_set().instructions(source),
     "synthetic": lambda source: synthetic_blobs(),
 }
 _OF_FILES: Final[dict[str, Callable[[Source], object]]] = {
     "fashion-mnist": prepare_fashion_mnist,
     "cifar10": prepare_cifar10,
     "imagenet32": prepare_imagenet32,
+    "instructions": lambda source: _instruction_set().require_instructions(source),
 }
 
 
@@ -57,6 +59,11 @@ def load_dataset(
     return DATASETS[name](Source(data_dir=data_dir, download=download, verify=verify))
 
 
+def needs_files(name: str) -> bool:
+    """Tell whether a data set is read from files below a data folder."""
+    return name in _OF_FILES
+
+
 def require_dataset(name: str, *, data_dir: Path | None, verify: bool = True) -> None:
     """Check that a data set's files are there, and their checksums, without reading them.
 
@@ -70,3 +77,9 @@ def require_dataset(name: str, *, data_dir: Path | None, verify: bool = True) ->
     """
     if name in _OF_FILES:
         _OF_FILES[name](Source(data_dir=data_dir, verify=verify))
+
+
+def _instruction_set() -> Any:
+    from zo_core.data import instruction_set  # which imports torch
+
+    return instruction_set

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from zo_core.data.dataset import Dataset, LabelledImages, standardised
 from zo_core.stream import Purpose, random_permutation
 
+CLASSES: Final = 10
 TEST_SHARE: Final = 0.2
 TEST_SPLIT_SEED: Final = (
     0xD161757E57  # never the run's seed: every run is tested on the same images
@@ -20,7 +21,7 @@ TEST_SPLIT_SEED: Final = (
 
 def digits() -> Dataset:
     """Load the digits as tensors; see :func:`digit_arrays`."""
-    return standardised("digits", *digit_arrays())
+    return standardised("digits", *digit_arrays(), num_classes=CLASSES)
 
 
 def digit_arrays() -> tuple[LabelledImages, LabelledImages]:

@@ -16,8 +16,9 @@ from typing import Any
 import torch
 
 from zo_core.data.dataset import Split
+from zo_core.data.files import read_text
 from zo_core.data.tokens import Tokenizer
-from zo_core.loss.module_loss import UNLABELLED
+from zo_core.loss.items import UNLABELLED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +67,7 @@ def read_task(path: Path) -> Task:
         ValueError: the file cannot be read or is no task; the message says what is wrong where.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(read_text(path))
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} is no task file (JSON): {error}") from error
     try:
@@ -99,9 +100,7 @@ def read_tasks(folder: Path, split: str) -> tuple[Task, ...]:
     listed = folder / "splits" / "default" / f"{split}_tasks.txt"
     if not listed.is_file():
         raise ValueError(f"{folder} is no folder of Natural Instructions: {listed} is missing")
-    return tuple(
-        read_task(folder / "tasks" / f"{name}.json") for name in listed.read_text().split()
-    )
+    return tuple(read_task(folder / "tasks" / f"{name}.json") for name in read_text(listed).split())
 
 
 def encode_tasks(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from zo_core.data.files import read_text
+
 _BYTES: Final = 256
 
 
@@ -130,7 +132,7 @@ def require_matching(tokenizer: Tokenizer, vocabulary: int) -> None:
 
 def _read_vocabulary(path: Path) -> dict[str, int]:
     try:
-        numbers = json.loads(path.read_text(encoding="utf-8"))
+        numbers = json.loads(read_text(path))
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} is no vocabulary (JSON, token to number): {error}") from error
     if not (isinstance(numbers, dict) and all(isinstance(n, int) for n in numbers.values())):
@@ -140,7 +142,7 @@ def _read_vocabulary(path: Path) -> dict[str, int]:
 
 def _read_merges(path: Path) -> list[tuple[str, str]]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} holds no merges: {error}") from error
     pairs = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]

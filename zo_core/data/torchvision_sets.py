@@ -17,6 +17,7 @@ from zo_core.data.batches import read_batch
 from zo_core.data.dataset import Dataset, standardised
 from zo_core.data.files import Source, check_md5, folder_of, require_files
 
+CLASSES: Final = 10  # of both
 FASHION_MNIST_MD5: Final = {  # of the unpacked files; torchvision knows those of the packed ones
     "FashionMNIST/raw/train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
     "FashionMNIST/raw/train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
@@ -42,6 +43,7 @@ def fashion_mnist(source: Source) -> Dataset:
         "fashion-mnist",
         (train.data.numpy()[:, None], train.targets.numpy()),
         (test.data.numpy()[:, None], test.targets.numpy()),
+        num_classes=CLASSES,
     )
 
 
@@ -56,7 +58,7 @@ def cifar10(source: Source) -> Dataset:
     folder = root / reader.base_folder
     *train, test = (read_batch(folder / name) for name in batches)
     images, labels = (np.concatenate(parts) for parts in zip(*train, strict=True))
-    return standardised("cifar10", (images, labels), test)
+    return standardised("cifar10", (images, labels), test, num_classes=CLASSES)
 
 
 def prepare_fashion_mnist(source: Source) -> tuple[Path, Any]:

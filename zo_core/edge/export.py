@@ -10,8 +10,6 @@ digits, most of them in that layer's sums, which no later one averages out.
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 import warnings
 from collections.abc import Mapping
 from contextlib import redirect_stdout
@@ -34,11 +32,13 @@ from zo_core.edge.manifest import (
     INPUT,
     LABELS,
     LOSS,
+    MANIFEST_FILE,
     WEIGHTS_FILE,
     Manifest,
     TensorSpec,
     file_digest,
 )
+from zo_core.edge.whole_files import replacing_files
 from zo_core.grid import Grid
 from zo_core.loss.module_loss import evaluating, mean_loss
 from zo_core.parameters import parameters as numbered_parameters
@@ -91,8 +91,7 @@ def export_model(
     still = {n: p.detach() for n, p in module.named_parameters() if not p.requires_grad}
     frozen = still | dict(module.named_buffers())
     specs = [_specs(tensors) for tensors in (parameters, frozen)]
-    with tempfile.TemporaryDirectory() as temporary, evaluating(module):
-        made = Path(temporary)
+    with replacing_files(folder, last=MANIFEST_FILE) as made, evaluating(module):
         tensors = parameters | frozen
         _write_graph(module, tensors, specs[0] + specs[1], (x, y), made / GRAPH_FILE)
         with torch.inference_mode():
@@ -114,9 +113,6 @@ def export_model(
         )
         manifest.write(made)
         _require_same_loss(module, x, y, made)
-        folder.mkdir(parents=True, exist_ok=True)
-        for path in made.iterdir():
-            shutil.move(path, folder / path.name)
     return manifest
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import mmap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +27,11 @@ from zo_core.edge.manifest import (
     ExportedModelError,
     Manifest,
 )
+from zo_core.loss.items import DataError, require_items
 from zo_core.parameters import as_numpy_if_possible
 
-_M_MMAP_THRESHOLD, _BLOCK_BYTES = -3, 1 << 16  # of mallopt
+_M_MMAP_THRESHOLD, _BLOCK_BYTES = -3, 16 * mmap.PAGESIZE  # of mallopt; rounding costs 1/16
+BFLOAT16_OPTION = "mlas.enable_gemm_fastmath_arm64_bfloat16"
 _ONLY_ERRORS = 3  # onnxruntime's severity: warnings about shapes say nothing to a user
 
 
@@ -144,18 +147,14 @@ class OnnxForward:
     ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Refuse what the graph would misread: it is given bare addresses."""
         wanted = self._manifest
-        if x.shape[1:] != wanted.input_shape or x.dtype != wanted.input_dtype or not len(x):
-            raise ValueError(
-                f"x must be {wanted.input_dtype} of shape (items, "
-                f"{', '.join(map(str, wanted.input_shape))}) with an item at least, got {x.dtype} "
-                f"of shape {x.shape}; export the model for such inputs"
+        require_items(
+            x, y, num_classes=wanted.num_classes, shape=wanted.input_shape, where="a batch"
+        )
+        if x.dtype != wanted.input_dtype:
+            raise DataError(
+                f"a batch must be {wanted.input_dtype}, got {x.dtype}; export the model for such "
+                "inputs, or convert them"
             )
-        if y.shape != (len(x),) or y.dtype != np.int64:
-            raise ValueError(
-                f"y must be int64 of shape ({len(x)},), got {y.dtype} of shape {y.shape}"
-            )
-        if y.min() < 0 or y.max() >= wanted.num_classes:
-            raise ValueError(f"y must be in [0, {wanted.num_classes}), got {y.min()} to {y.max()}")
         return np.ascontiguousarray(x), np.ascontiguousarray(y)
 
 
@@ -180,6 +179,7 @@ def _session(path: Path, settings: SessionSettings) -> Any:
     options.enable_mem_pattern = False
     options.intra_op_num_threads = settings.threads or 0
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(settings.spinning)))
+    options.add_session_config_entry(BFLOAT16_OPTION, "0")  # products in bfloat16 lose the scalars
     try:
         return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its classes have no common base but this one

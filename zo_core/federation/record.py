@@ -25,6 +25,8 @@ class Evaluation:
     down_payload_bytes: int  # cumulative, all clients, hand-over included
     item_passes: int  # cumulative, all clients; a backward counts as two forwards
     elapsed_s: float  # of training, without evaluations
+    test_loss: float | None = None  # nats per answer token; of language models
+    holdout_loss: float | None = None  # likewise, over all clients' pooled hold-outs
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,6 +39,9 @@ class TrainingRecord:
     reason: str | None = None  # why it diverged
     forward: str = "contiguous"  # the mode in use, a name in FORWARD_MODES
     forward_trial_s: dict[str, float] = field(default_factory=dict)  # a forward in each mode tried
+    threads: int | None = None  # of torch on the CPU; None: as the library has it
+    threads_trial_s: dict[str, float] = field(default_factory=dict)  # a forward, by threads
+    scalar_noise: dict[str, Any] | None = None  # a ScalarNoise; None where nothing needs scalars
     guessing: float | None = None  # accuracy over all hold-outs that guessing stays below
     rounds_done: int = 0
     curve: list[Evaluation] = field(default_factory=list)
@@ -70,8 +75,8 @@ class TrainingRecord:
         return total / self.config.clients
 
     @property
-    def verdict(self) -> Literal["converged", "did not converge", "diverged"]:
-        """Tell how the run ended: without hold-outs, one that did not diverge has converged.
+    def verdict(self) -> Literal["finished", "did not converge", "diverged"]:
+        """Report how the run ended: without hold-outs, one that did not diverge is finished.
 
         A run did not converge where its last accuracy over all hold-outs is no better than
         guessing; see :func:`zo_core.federation.simulation.evaluation.guessing_bound`.
@@ -80,7 +85,7 @@ class TrainingRecord:
             return "diverged"
         reached = self.holdout_accuracy
         if self.guessing is None or reached is None or reached > self.guessing:
-            return "converged"
+            return "finished"
         return "did not converge"
 
     @property

@@ -9,7 +9,10 @@ from zo_core.data.tokens import Tokenizer
 from zo_core.loss.module_loss import evaluating
 
 if TYPE_CHECKING:
+    from zo_core.data.dataset import Texts
     from zo_core.models.lm import LanguageModel
+
+_ANSWER_TOKENS = 48
 
 
 def generate(
@@ -93,3 +96,14 @@ def rouge_l(answers: Sequence[str], accepted: Sequence[Sequence[str]]) -> list[f
         max(float(scorer.score(target, answer)["rougeL"].fmeasure) for target in targets)
         for answer, targets in zip(answers, accepted, strict=True)
     ]
+
+
+def score_answers(model: LanguageModel, texts: Texts) -> dict[str, list[float]]:
+    """Answer the test items; return the Rouge-L of each, by task."""
+    scores = dict[str, list[float]]()
+    for number, name in enumerate(texts.task_names):
+        items = (texts.test_tasks == number).nonzero().flatten().tolist()
+        prompts = [texts.test_prompts[i] for i in items]
+        answers = generate(model, texts.tokenizer, prompts, most=_ANSWER_TOKENS)
+        scores[name] = rouge_l(answers, [texts.test_answers[i] for i in items])
+    return scores

@@ -13,7 +13,9 @@ class FitTrial:
     phase: str | None  # the last that the process reached
     error: str | None
     limit_method: str | None
-    peak_bytes: float | None
+    enforced_bytes: int  # the limit on the kernel's own counter
+    peak_bytes: float | None  # by that counter
+    resident_bytes: int | None  # high-water mark of the process
     seconds: float
 
 
@@ -22,7 +24,8 @@ class FitCell:
     """One step on one device."""
 
     device: str
-    limit_bytes: int
+    limit_bytes: int  # the device's memory, less the reserve
+    reserve_bytes: int  # for its operating system
     model: str
     method: str
     batch: int
@@ -31,9 +34,11 @@ class FitCell:
     formula_bytes: int
     how: str
     runtime_bytes: int
+    uncounted_bytes: int | None  # what a control group does not count
     trial: FitTrial | None
-    predicted_bytes: int
-    predicted_fits: bool
+    predicted_bytes: int  # resident
+    counted_bytes: int | None  # the same as a control group counts it
+    verdict: str  # "fits", "tight" or "does not fit"
     is_near: bool
     agrees: bool | None
 

@@ -8,7 +8,7 @@ from bench.records.record_index import Results
 from bench.report.section import Section
 from bench.report.table import Cell, Table, spread
 
-_COLUMNS = ("Case", "Figure", "Value", "Smallest–largest", "n", "Threshold", "Result")
+_COLUMNS = ("Case", "Figure", "Value", "Range", "n", "Threshold", "Result")
 
 
 def engine_tables(results: Results) -> list[Table]:

@@ -4,42 +4,71 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
-from bench.format import MISSING, mib, percent, size
-from bench.labels import METHODS, label
+from bench.boards import Memory
+from bench.format import MISSING, duration, mib, percent, size
+from bench.labels import METHODS, SAME_STEP_METHODS, label
+from bench.paper import BATCH
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.step_memory import HOST, step_memory
-from bench.report.costs import Figure, memory_figure
+from bench.report.costs import ROUND, whole_figure
+from bench.report.memories import against_memories, device_of, memories_of
+from bench.report.opponents import PLAIN, Opponents, opponents_of
 from bench.report.section import Section
 from bench.report.table import Cell, Table
 
-_BOARDS = {"512 MiB": 512 << 20, "1 GiB": 1 << 30, "4 GiB": 4 << 30}
+_Column = TypeVar("_Column", str, Cell)
 # Why a step has no peak, where memory is the reason or may be: its record's status -> words.
 _OUT_OF_MEMORY = {"does not fit": "does not fit", "killed": "was killed"}
 
 
 def fit_sentence(results: Results) -> str | None:
-    """Say how much memory a training step takes, by method, and the smallest board that has it."""
+    """Name the memory that a training step takes, by method, and the smallest board that has it."""
     models = results.models("memory")
     if not models:
         return None
-    parts = [words for method in ("zo", "fedavg") if (words := _peak(results, models[0], method))]
-    return (
-        f"One training step of {label(models[0])} on {_machine(results)} needs: "
-        f"{'; '.join(parts) or 'not measured'}. {step_memory(results).whole_name}."
+    model = models[0]
+    parts = [words for method in PLAIN.methods if (words := _peak(results, model, method))]
+    least = [
+        _least(results, model, opponents)
+        for opponents in opponents_of(results, model)
+        if opponents is not PLAIN
+    ]
+    return " ".join(
+        [
+            f"One training step of {label(model)} on {_machine(results)} needs:"
+            f" {'; '.join(parts) or 'not measured'}.",
+            *least,
+            f"{step_memory(results).whole_name}{_next_to(results)}.",
+        ]
     )
+
+
+def _next_to(results: Results) -> str:
+    reserve = next((memory.reserve_bytes for memory in memories_of(results)), 0)
+    return f"; {size(reserve)} of a board are left to its operating system" if reserve else ""
+
+
+def _least(results: Results, model: str, opponents: Opponents) -> str:
+    peaks = ((m, whole_figure(results).value(results, model, m, BATCH)) for m in opponents.methods)
+    words = (
+        f"{label(method)}, {size(peak)} at batch {BATCH} ({against_memories(results, peak)})"
+        for method, peak in peaks
+        if peak is not None
+    )
+    return f"With the least memory: {'; '.join(words)}."
 
 
 def _peak(results: Results, model: str, method: str) -> str:
     """Write a method's peak at the paper's batch, or why there is none and that of another."""
-    whole = _whole(results)
+    whole = whole_figure(results)
     reasons: dict[str, list[str]] = {}
     for batch in whole.batches(results, model):
         peak = whole.value(results, model, method, batch)
         if peak is not None:
-            words = f"{size(peak)} at batch {batch} ({_against_memories(results, peak)})"
+            words = f"{size(peak)} at batch {batch} ({against_memories(results, peak)})"
             return f"{label(method)} {''.join(_why(reasons))}{words}"
         case = whole.case(model, method, batch)
         if results.record(case):
@@ -55,17 +84,8 @@ def _why(reasons: Mapping[str, Sequence[str]]) -> list[str]:
     ]
 
 
-def _against_memories(results: Results, peak_bytes: float) -> str:
-    memories = _memories(results)
-    if step_memory(results) is HOST:
-        board = next((name for name, memory in memories.items() if peak_bytes < memory), None)
-        return f"fits in {board}" if board else "more than 4 GiB"
-    share = next((peak_bytes / memory for memory in memories.values()), None)
-    return "of unknown memory" if share is None else f"{percent(share)} of its memory"
-
-
 def _machine(results: Results) -> str:
-    device = _device(results)
+    device = device_of(results)
     memory, name = device.get("memory_bytes"), "this machine"
     if step_memory(results) is not HOST:
         accelerator = device.get("accelerator") or {}
@@ -78,7 +98,7 @@ def board_tables(results: Results) -> list[Table]:
 
     The first model's table is open, the others are folded.
     """
-    memories = _memories(results)
+    memories = memories_of(results)
     if not memories:
         return []
     made = (_board_table(results, model, memories) for model in results.models("memory"))
@@ -86,65 +106,73 @@ def board_tables(results: Results) -> list[Table]:
     return [replace(table, folded=table is not tables[0]) for table in tables]
 
 
-def _board_table(results: Results, model: str, memories: Mapping[str, int]) -> Table:
+def _board_table(results: Results, model: str, memories: Sequence[Memory]) -> Table:
     rows = [
         (Cell(f"{label(method)}, {batch}"), *cells)
-        for method in METHODS
+        for method in (*METHODS, *SAME_STEP_METHODS)
         for batch in results.batches("memory", model)
         if (cells := _step(results, model, method, batch, memories))
     ]
     memory = step_memory(results)
-    whose = "a board’s memory" if memory is HOST else "the accelerator’s"
     return Table(
-        caption=f"{label(model)}. {memory.whole_name}, MiB, and its share of {whose}",
-        columns=("Method, batch", "Peak", *memories),
+        caption=f"{label(model)}. {memory.whole_name}, MiB, and its share of {_whose(memories)}",
+        columns=(
+            *("Method, batch", "Peak", *_with_reserve(memories, "Smallest memory")),
+            *("Time per round", *(memory.name for memory in memories)),
+        ),
         rows=tuple(rows),
         labels=1,
     )
 
 
+def _with_reserve(memories: Sequence[Memory], column: _Column) -> tuple[_Column, ...]:
+    """Keep a column that differs from the peak only where a system needs memory too."""
+    return (column,) if memories[0].reserve_bytes else ()
+
+
+def _whose(memories: Sequence[Memory]) -> str:
+    reserve = memories[0].reserve_bytes
+    if not reserve:
+        return "the accelerator’s"
+    return f"a board’s memory, of which {size(reserve)} are left to the operating system"
+
+
 def _step(
-    results: Results, model: str, method: str, batch: int, memories: Mapping[str, int]
+    results: Results, model: str, method: str, batch: int, memories: Sequence[Memory]
 ) -> tuple[Cell, ...]:
     """Make the cells of a step; none where it was not measured.
 
     A step that did not fit here may fit a larger board, so no board is judged by it.
     """
-    whole = _whole(results)
+    whole = whole_figure(results)
     peak = whole.value(results, model, method, batch)
     if peak is not None:
-        return (Cell(mib(peak)), *(_share(peak, memory) for memory in memories.values()))
+        return (
+            Cell(mib(peak)),
+            *_with_reserve(memories, Cell(mib(peak + memories[0].reserve_bytes))),
+            Cell(_round_time(results, model, method, batch)),
+            *(_share(peak, memory) for memory in memories),
+        )
     record = results.record(whole.case(model, method, batch))
     if record is None or record.status not in _OUT_OF_MEMORY:
         return ()
     return (
         Cell(_OUT_OF_MEMORY[record.status], "on this machine"),
-        *[Cell(MISSING)] * len(memories),
+        *_with_reserve(memories, Cell(MISSING)),
+        *[Cell(MISSING)] * (1 + len(memories)),
     )
 
 
-def _share(peak_bytes: float, memory_bytes: int) -> Cell:
-    share = 100 * peak_bytes / memory_bytes
-    return Cell("yes" if share < 100 else "no", f"{share:.0f} %")
+def _round_time(results: Results, model: str, method: str, batch: int) -> str:
+    """Write the time of a round, of the paper's batch only."""
+    seconds = ROUND.value(results, model, method, batch) if batch == BATCH else None
+    return MISSING if seconds is None else duration(seconds)
 
 
-def _whole(results: Results) -> Figure:
-    """Return the figure of all memory of a step's process: libraries, weights and step."""
-    return replace(memory_figure(results), metric=step_memory(results).whole)
-
-
-def _memories(results: Results) -> Mapping[str, int]:
-    """Name the memories, in bytes, that peaks are compared with; none for an unknown device."""
-    if step_memory(results) is HOST:
-        return _BOARDS
-    accelerator = _device(results).get("accelerator") or {}
-    memory = accelerator.get("memory_bytes")
-    return {accelerator["name"]: memory} if memory else {}
-
-
-def _device(results: Results) -> Mapping[str, Any]:
-    """Return the profile of the machine that measured memory."""
-    return next(iter(results.group("memory"))).provenance.device
+def _share(peak_bytes: float, memory: Memory) -> Cell:
+    share = peak_bytes / (memory.memory_bytes - memory.reserve_bytes)
+    written = f"{100 * share:.0f} %" if share >= 0.01 else percent(share)
+    return Cell(memory.verdict(peak_bytes).value, written)
 
 
 def trial_tables(results: Results) -> list[Table]:
@@ -177,16 +205,18 @@ def _largest(cells: Sequence[dict[str, Any]]) -> Cell:
 
 def _fits(cell: dict[str, Any]) -> bool:
     trial = cell["trial"]
-    return bool(trial["status"] == "ok" if trial else cell["predicted_fits"])
+    return bool(trial["status"] == "ok" if trial else cell["verdict"] != "does not fit")
 
 
 SECTION = Section(
     group="fit",
     title="What fits",
     lead=(
-        "A step must fit next to the operating system, which also needs a share of a board’s"
-        " memory; libraries differ in size between processors. zobench fit --measure runs a step"
-        " under an OS-enforced memory limit."
+        "A step fits a board if the peak of its process is at most the board’s memory less 150 MiB"
+        " for the operating system; tight means less than 10 % of that to spare. The smallest"
+        " memory is the peak plus these 150 MiB. Libraries differ in size between processors."
+        " zobench fit predicts the same peak, and with --measure runs a step under an OS-enforced"
+        " memory limit."
     ),
     tables=(board_tables, trial_tables),
     command="zobench fit --grid --out DIR",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from bench.format import MISSING, duration, percent, significant, size
@@ -16,6 +17,7 @@ from bench.records.frontier import (
     panels_of,
     pareto,
     points_of,
+    short_runs,
     title_of,
 )
 from bench.records.record_index import Results
@@ -44,6 +46,11 @@ def name_of(point: Point) -> str:
     return method if point.way == "plain" else f"{method} ({STEP_VARIANTS[point.way]})"
 
 
+def sample_of(point: Point) -> str:
+    """Write a point's rounds and seeds."""
+    return f"{point.rounds} rounds, n = {point.seeds}"
+
+
 def frontier_sentences(results: Results) -> list[str]:
     """Name the best training under each memory budget of a low-resource client."""
     return [
@@ -61,31 +68,45 @@ def _best_by_memory(points: Sequence[Point]) -> list[str]:
             rises.append((budget, best))
     return [
         f"from {size(budget)}: {percent(best.last.accuracy)} {_BY[best.family]} ({name_of(best)},"
-        f" {best.rounds} rounds)"
+        f" {sample_of(best)})"
         for budget, best in rises
     ]
 
 
 def frontier_tables(results: Results) -> list[Table]:
     """Tabulate each split's points, and the least that each target takes."""
-    found = {panel: points_of(results, panel) for panel in panels_of(results)}
     return [
         table
-        for panel, points in found.items()
-        for table in (_points_table(panel, points), _targets_table(panel, points))
+        for panel in panels_of(results)
+        for points, short in [(points_of(results, panel), short_runs(results, panel))]
+        for table in (
+            _points_table(panel, points),
+            _targets_table(panel, points),
+            *([_short_table(panel, short)] if short else []),
+        )
     ]
 
 
 def _points_table(panel: str, points: Sequence[Point]) -> Table:
-    fronts = {name: pareto(points, costs) for name, costs in _FRONTS.items()}
+    return _table(
+        f"Every method at {title_of(panel)}, by its lowest memory; a, b, c are variants"
+        " that take the same steps. Pareto-optimal in: no other point"
+        " is at least as good in it and in accuracy",
+        points,
+        {name: pareto(points, costs) for name, costs in _FRONTS.items()},
+    )
+
+
+def _short_table(panel: str, points: Sequence[Point]) -> Table:
+    caption = f"Short runs at {title_of(panel)}, not compared: they have fewer rounds"
+    return replace(_table(caption, points, {}), folded=True)
+
+
+def _table(caption: str, points: Sequence[Point], fronts: dict[str, set[str]]) -> Table:
     return Table(
-        caption=(
-            f"Every method at {title_of(panel)}, by its lowest memory; a, b, c are variants that"
-            " take the same steps. Pareto-optimal in: no other point is at least as good in it and"
-            " in accuracy"
-        ),
+        caption=caption,
         columns=(
-            *("No.", "Method", "Low-resource client", "High-resource client", "Rounds"),
+            *("No.", "Method", "Low-resource client", "High-resource client"),
             *("Time of the run", "Bytes per client", *_energy(points, "Joules")),
             *("Accuracy", "Pareto-optimal in", "Record"),
         ),
@@ -106,10 +127,9 @@ def _point_row(
     last = point.last
     return (
         Cell(point.number),
-        Cell(name_of(point)),
+        Cell(name_of(point), sample_of(point)),
         Cell(size(point.low_bytes) if point.low_bytes else "takes no part"),
         Cell(size(point.high_bytes) if point.high_bytes else MISSING),
-        Cell(str(point.rounds)),
         Cell(duration(last.seconds)),
         Cell(size(last.bytes_a_client)),
         *_energy(points, Cell(MISSING if last.joules is None else significant(last.joules))),
@@ -158,7 +178,8 @@ SECTION = Section(
         "Every training of the accuracy section, or on a data set from files, in each variant of"
         " its steps. The budget is that of a low-resource client; the table lists what"
         " high-resource clients need. Time is that of the rounds in sequence, each as long as one"
-        " client’s work, without links. Figures are means over the seeds, without intervals."
+        " client’s work, without links. Figures are means over the n seeds, without intervals. Runs"
+        " with fewer rounds than ZOWarmUp are not compared; they have a table of their own."
     ),
     sentences=(frontier_sentences,),
     tables=(frontier_tables,),
@@ -171,4 +192,5 @@ SECTION = Section(
         )
     },
     command="zobench run --only accuracy,frontier",
+    threads=1,
 )

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bench.format import MISSING, mib, milliseconds
+from bench.format import MISSING, mib, significant
 from bench.labels import LOW_MEMORY_METHODS, METHODS, label
 from bench.paper import BATCH
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.step_memory import HOST, step_memory
-from bench.report.costs import TIME, memory_figure, step_table
+from bench.report.costs import ROUND, Figure, memory_figure, step_table
+from bench.report.device_terms import device_tables
 from bench.report.section import Section
 from bench.report.table import Cell, Table, metric_cell
 
 # Shown folded below the device memory that a step on CUDA is compared by.
 _BESIDE_DEVICE = {
-    "device_reserved": "Peak device memory reserved by torch’s allocator, MiB",
     "peak_above_baseline": "Peak host memory above the baseline, MiB",
 }
 _CATEGORIES = ("parameter", "gradient", "activation", "activation gradient")
@@ -36,14 +36,19 @@ def memory_tables(results: Results) -> list[Table]:
     figure = memory_figure(results)
     tables = [
         step_table(
-            *(results, replace(figure, metric=metric), caption),
+            *(results, _of(figure, metric), caption),
             write=mib,
             folded=metric in folded,
         )
         for metric, caption in (captions | folded).items()
         if any(metric in record.metrics for record in results.group("memory"))
     ]
-    return [*tables, *_whole_set_table(results)]
+    return [*tables, *device_tables(results), *_whole_set_table(results)]
+
+
+def _of(figure: Figure, metric: str) -> Figure:
+    """Take a different metric of a step; only the figure's own is at its meter's resolution."""
+    return figure if metric == figure.metric else replace(figure, metric=metric, resolution=0.0)
 
 
 def _whole_set_table(results: Results) -> list[Table]:
@@ -55,7 +60,7 @@ def _whole_set_table(results: Results) -> list[Table]:
             Cell(label(record.config["model"])),
             Cell(label(record.config["method"])),
             Cell(f"{record.config['images']} by {record.config['batch']}"),
-            metric_cell(results, record.case, memory.above, mib),
+            metric_cell(results, record.case, memory.above, mib, memory.resolution_bytes),
             metric_cell(results, record.case, memory.whole, mib),
         )
         for record in records
@@ -86,18 +91,21 @@ def _low_memory_table(results: Results, model: str, records: dict[str, Record]) 
     return Table(
         caption=(
             f"Steps that need less memory, {label(model)}, batch {BATCH}: tensors at the peak, MiB"
-            f" and share by category; peak {memory.name} above the baseline; time per step"
+            f" and share by category; peak {memory.name} above the baseline and whole; time per"
+            " round"
         ),
         columns=(
             *("Variant", "Made in the step", "Weights", "Gradients", "Activations"),
-            *("Activation gradients", "Other", f"{memory.column}, MiB", "Time, ms"),
+            *("Activation gradients", "Other", f"{memory.column}, MiB", "Whole process, MiB"),
+            "Round, s",
         ),
         rows=tuple(
             (
                 Cell(label(method)),
                 metric_cell(results, record.case, "tensor_peak_above_baseline", mib),
                 *_shares(record),
-                metric_cell(results, record.case, memory.above, mib),
+                metric_cell(results, record.case, memory.above, mib, memory.resolution_bytes),
+                metric_cell(results, record.case, memory.whole, mib),
                 _time(results, model, method),
             )
             for method, record in records.items()
@@ -117,8 +125,8 @@ def _shares(record: Record) -> Sequence[Cell]:
 
 
 def _time(results: Results, model: str, method: str) -> Cell:
-    value = TIME.value(results, model, method, BATCH)
-    return Cell(MISSING if value is None else milliseconds(value))
+    value = ROUND.value(results, model, method, BATCH)
+    return Cell(MISSING if value is None else significant(value))
 
 
 SECTION = Section(

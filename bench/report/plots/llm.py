@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from bench.records.case_name import CaseName
+from bench.records.details.llm import InstructDetails, LossPoint, StudyRun
 from bench.records.record_index import Results
 from bench.report.plots.style import COLORS, LINES, MARKERS, Plot, panel
 from bench.report.table import count_range
@@ -29,15 +31,15 @@ _SIZE_INCH = (4.4, 4.4)
 def instruct_plots(results: Results) -> list[Plot]:
     """Draw each variant's mean test loss, over rounds and over forwards."""
     record = results.record(_CASE)
-    runs = [r for r in record.details.get("runs", ()) if r["curve"]] if record else []
-    finished = [run for run in runs if run["outcome"] == "finished"]
+    study = record.details_as(InstructDetails) if record else None
+    finished = [run for run in study.runs if run.outcome == "finished"] if study else []
     return [_plot(finished, axis) for axis in _AXES] if finished else []
 
 
-def _plot(runs: Sequence[Mapping[str, Any]], axis: str) -> Plot:
+def _plot(runs: Sequence[StudyRun], axis: str) -> Plot:
     by_variant = {
-        variant: [run["curve"] for run in runs if run["config"]["variant"] == variant]
-        for variant in dict.fromkeys(run["config"]["variant"] for run in runs)
+        variant: [run.curve for run in runs if run.config.variant == variant]
+        for variant in dict.fromkeys(run.config.variant for run in runs)
     }
     words = ("Fine-tuning", _AXES[axis], "Test loss (nats per token)")
     with panel(*words, _SIZE_INCH) as (figure, axes):
@@ -56,11 +58,11 @@ def _plot(runs: Sequence[Mapping[str, Any]], axis: str) -> Plot:
 
 
 def _draw(
-    axes: Axes, index: int, name: str, curves: Sequence[Sequence[Mapping[str, float]]], axis: str
+    axes: Axes, index: int, name: str, curves: Sequence[Sequence[LossPoint]], axis: str
 ) -> None:
     points = list(zip(*curves, strict=True))
-    x = [point[0][axis] for point in points]
-    losses = [[one["loss"] for one in point] for point in points]
+    x = [getattr(point[0], axis) for point in points]
+    losses = [[math.nan if one.loss is None else one.loss for one in point] for point in points]
     color = COLORS[index % len(COLORS)]
     axes.plot(
         *(x, [sum(values) / len(values) for values in losses]),

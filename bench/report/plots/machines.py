@@ -8,11 +8,11 @@ from bench.labels import label
 from bench.paper import BATCH
 from bench.records.record_index import Results
 from bench.records.step_memory import HOST, step_memory
-from bench.report.costs import TIME, Figure, memory_figure
+from bench.report.costs import ROUND, Figure, memory_figure
 from bench.report.plots.style import Plot, look, panel
 
 _METHODS = ("zo", "fedavg")
-_AXES = {"memory": "Peak memory above the loaded model", "time": "Time per step"}
+_AXES = {"memory": "Peak memory above the loaded model", "time": "Time per round"}
 
 
 def machine_plots(machines: Mapping[str, Results]) -> list[Plot]:
@@ -59,7 +59,7 @@ def _plot(machines: Mapping[str, Results], group: str, words: str) -> Plot | Non
 def _figure(machine: str, results: Results, group: str) -> tuple[str, Figure]:
     """Return a machine's name, marked where its memory is a device's, and what is drawn."""
     if group == "time":
-        return machine, TIME
+        return machine, ROUND
     memory = step_memory(results)
     name = machine if memory is HOST else f"{machine}, {memory.name}"
     return name, memory_figure(results)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from bench.format import MIB, mib, size
+from bench.format import MIB, mib, significant, size
 from bench.labels import METHODS, label
+from bench.paper import BATCH
 from bench.records.case_name import CaseName
 from bench.records.record import Metric, Record
 from bench.records.record_index import Results
-from bench.records.step_memory import step_memory
+from bench.records.step_memory import HOST, step_memory
+from bench.report.costs import memory_figure
+from bench.report.opponents import PLAIN, opponents_of
 from bench.report.plots.style import Look, Plot, look, panel
 from bench.report.table import count_range
 from zo_core.cost_model import FLOAT_BYTES, resnet18_parameters
@@ -65,13 +68,15 @@ def formula_above_weights(formula_bytes: float) -> float:
 def _memory_plot(results: Results, model: str) -> Plot | None:
     measured = {method: _measured(results, model, method) for method in METHODS}
     batches = sorted({batch for series in measured.values() for batch in series})
-    if not batches:
-        return None
+    values = [metric.value or 0.0 for series in measured.values() for metric in series.values()]
+    if max(values, default=0.0) <= step_memory(results).resolution_bytes:
+        return None  # nothing, or nothing but the meter's noise
     memory = step_memory(results).name
-    height = f"Peak {memory} above baseline (MiB)"
+    height = f"Peak {memory}{' ' if step_memory(results) is HOST else chr(10)}above baseline (MiB)"
     with panel(label(model), "Batch (images)", height) as (figure, axes):
         for method, series in measured.items():
             _draw_measured(axes, method, series)
+        _draw_least(axes, results, model)
         has_formulas = model == "resnet18" and _draw_formulas(axes, results, max(batches))
         axes.set_xticks(batches)
         top = axes.get_ylim()[1]
@@ -128,6 +133,23 @@ def _draw_measured(axes: Axes, method: str, series: dict[int, Metric]) -> None:
     axes.errorbar(
         list(series), values, yerr=[below, above], fmt="none", ecolor=style.color, capsize=3
     )
+
+
+def _draw_least(axes: Axes, results: Results, model: str) -> None:
+    """Mark the most memory-efficient steps at the paper's batch."""
+    for opponents in opponents_of(results, model)[1:]:
+        for method, plain in zip(opponents.methods, PLAIN.methods, strict=True):
+            above = memory_figure(results).value(results, model, method, BATCH)
+            if above is not None and method != plain:
+                axes.plot(
+                    [BATCH],
+                    [above / MIB],
+                    label=label(method),
+                    color=look(plain).color,
+                    marker="*",
+                    markersize=11,
+                    linestyle="",
+                )
 
 
 def _draw_formulas(axes: Axes, results: Results, largest_batch: int) -> bool:
@@ -209,12 +231,16 @@ def _draw_stacks(axes: Axes, stacks: Mapping[str, Mapping[str, int]]) -> None:
         )
         for row, (method, width) in enumerate(zip(stacks, sizes, strict=True)):
             if width > _NARROW * widest:
-                _write_inside(axes, left[method] + width / 2, row, f"{width:,.0f}")
+                _write_inside(axes, left[method] + width / 2, row, _amount(width))
             left[method] += width
     axes.set_yticks(range(len(stacks)), [label(method) for method in stacks])
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     axes.legend(loc="upper center", bbox_to_anchor=(0.42, -0.2), ncols=2)
+
+
+def _amount(size_mib: float) -> str:
+    return f"{size_mib:,.0f}" if size_mib >= 10 else significant(size_mib, 2)
 
 
 def _write_inside(axes: Axes, x: float, y: float, text: str) -> None:

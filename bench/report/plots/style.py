@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -101,14 +102,27 @@ def panel(
     title: str, x: str, y: str, size_inch: tuple[float, float] = _SIZE_INCH
 ) -> Iterator[tuple[Figure, Axes]]:
     """Give a figure of one labelled panel to draw on, in the plots' style."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure  # not pyplot: no window, no global state
+    with _own_settings():
+        from matplotlib.figure import Figure  # not pyplot: no window, no global state
 
-    with mpl.rc_context(_STYLE):
         figure = Figure(figsize=size_inch, layout="constrained")
         axes = figure.add_subplot()
         axes.set(title=title, xlabel=x, ylabel=y)
         yield figure, axes
+
+
+@contextmanager
+def _own_settings() -> Iterator[None]:
+    """Draw by matplotlib's defaults and the plots' style, whatever the caller's settings are."""
+    named = os.environ.pop("MPLBACKEND", None)  # a notebook's, which may not even exist here
+    import matplotlib as mpl
+
+    if named is not None:
+        os.environ["MPLBACKEND"] = named
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
+        yield
 
 
 def logarithmic_x(axes: Axes) -> None:
@@ -138,12 +152,10 @@ def save(plot: Plot, folder: Path, endings: Sequence[str] = ("png", "svg")) -> d
     Returns:
         The files by their ending.
     """
-    import matplotlib as mpl
-
     paths = {ending: folder / f"{plot.name}.{ending}" for ending in endings}
     for ending, path in paths.items():
         metadata = {"Date": None} if ending == "svg" else {}
-        with mpl.rc_context(_STYLE), replacing(path) as temporary:
+        with _own_settings(), replacing(path) as temporary:
             plot.figure.savefig(temporary, format=ending, dpi=_DPI, metadata=metadata)
             if ending == "svg":
                 temporary.write_text(with_dark_scheme(temporary.read_text()))

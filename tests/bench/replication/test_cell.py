@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tiny import result, tiny_cell
+from tiny_cells import result, tiny_cell
 
 from bench.records.store import StoreError
 from bench.sweeps.cell import Cell, CellStore

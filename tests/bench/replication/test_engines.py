@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from optional import needs
-from tiny import InstantEngine, task, tiny_cell
+from tiny_cells import InstantEngine, task, tiny_cell
 
 from bench.sweeps.cell import CellResult, CellStore
 from bench.sweeps.engines import (
@@ -62,10 +63,10 @@ def test_a_cell_trains_and_leaves_what_a_table_needs(local_results: list[CellRes
     found = by_key(local_results)[CELLS[0].key]
     assert found.status == "ok", found.error
     assert found.training is not None
-    assert [point["rounds_done"] for point in found.training["curve"]] == [1, 2]
-    peaks = found.training["client_peak_bytes"]
-    assert 0 < peaks["low"] < peaks["high"]  # forwards alone against backprop
-    assert len(found.training["handover_blake2b"]) == 32
+    assert [point.rounds_done for point in found.training.curve] == [1, 2]
+    peaks = found.training.client_peak_bytes or {}
+    assert 0 < (peaks["low"] or 0) < (peaks["high"] or 0)  # forwards alone against backprop
+    assert len(found.training.handover_blake2b or "") == 32
     assert found.config == CELLS[0].config.to_json()
 
 
@@ -74,7 +75,7 @@ def test_a_client_of_high_res_only_asks_nothing_of_low_resource_clients(
 ) -> None:
     found = by_key(local_results)[CELLS[1].key]
     assert found.training is not None
-    assert found.training["client_peak_bytes"]["low"] is None
+    assert (found.training.client_peak_bytes or {})["low"] is None
 
 
 def test_a_cell_that_fails_says_why_and_the_others_go_on(local_results: list[CellResult]) -> None:
@@ -149,6 +150,5 @@ def numbers(found: CellResult) -> object:
     """All that a run gives, its times aside."""
     if found.training is None:
         return None
-    training = {k: v for k, v in found.training.items() if k != "seconds_by_method"}
-    training["curve"] = [{**point, "elapsed_s": None} for point in training["curve"]]
-    return training
+    curve = tuple(replace(point, elapsed_s=0.0) for point in found.training.curve)
+    return replace(found.training, seconds_by_method={}, curve=curve)

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from tiny_cells import training
 
 from bench.replication.scales import RUNGS
 from bench.replication.search import FIRST_SEED, SEARCHES, budget_rounds, holdout_accuracy
@@ -49,13 +52,11 @@ def test_every_method_may_train_the_same_number_of_rounds(scale: str) -> None:
 
 
 def test_the_search_looks_at_hold_outs_alone() -> None:
-    last = {"test_accuracy": 0.9, "high_accuracy": 0.4, "low_accuracy": 0.8}
-    other = last | {"test_accuracy": 0.1}
-    scores = [
-        holdout_accuracy({"outcome": "finished", "curve": [point]}, 0.25) for point in (last, other)
-    ]
-    assert scores == pytest.approx([0.7, 0.7])
-    assert holdout_accuracy({"outcome": "diverged", "curve": [last]}, 0.25) is None
+    done = training(0.8)  # and half of that over the low-resource clients' hold-outs
+    other = replace(done, curve=(replace(done.last, test_accuracy=0.1),))
+    scores = [holdout_accuracy(each, 0.25) for each in (done, other)]
+    assert scores == pytest.approx([0.5, 0.5])
+    assert holdout_accuracy(training(0.8, outcome="diverged"), 0.25) is None
 
 
 def test_the_search_uses_seeds_that_no_table_uses() -> None:

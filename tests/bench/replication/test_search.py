@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tiny import InstantEngine
+from tiny_cells import InstantEngine
 
 from bench.replication.scales import TABLE_SCALES
 from bench.replication.search import SEARCHES, StageTrace, UnfinishedError, run_search

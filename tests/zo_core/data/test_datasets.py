@@ -98,7 +98,7 @@ def test_scaling_is_exact_on_known_images() -> None:
 
     images = np.array([[0, 200], [100, 100]], dtype=np.uint8).reshape(2, 2, 1, 1)
     labels = np.array([0, 1])
-    data = standardised("known", (images, labels), (images, labels))
+    data = standardised("known", (images, labels), (images, labels), num_classes=2)
     assert data.train.x.flatten(1).tolist() == [[-1.0, 1.0], [1.0, -1.0]]
     assert data.num_classes == 2
 

@@ -379,7 +379,7 @@ def test_clients_that_were_there_before_the_server_join_at_its_roll_call(tmp_pat
     network.join_all()  # nobody hears their Hello
     network.fault = lambda packet: (packet,)
     network.restart_server()
-    for _ in range(100):  # without a second going by
+    for _ in range(200):  # without a second going by
         if network.queue:
             network.deliver(network.queue.popleft())
     assert network.server.next_round > 2

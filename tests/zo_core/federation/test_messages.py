@@ -18,7 +18,8 @@ from zo_core.federation.protocol.messages import (
     Resync,
     Welcome,
 )
-from zo_core.federation.protocol.transfer import Assembly, Chunk, Purpose, check_of, cut
+from zo_core.federation.protocol.pull import Assembly
+from zo_core.federation.protocol.transfer import Body, Chunk, Purpose, Request, check_of
 from zo_core.payloads.core import Payload, PayloadError, ScalarUpdate
 
 RUN = {"run_id": (1 << 64) - 1, "round_index": 7}
@@ -40,6 +41,7 @@ MESSAGES = [
     Resync(digest=b"abcdefgh", reason=Reason.BEHIND, total=1 << 40, **RUN),
     Refusal(reason=Reason.ROSTER_FULL, **RUN),
     CHUNK,
+    Request(slot=3, purpose=Purpose.MODEL, check=bytes(8), pieces=np.arange(3, dtype="u4"), **RUN),
 ]
 
 
@@ -76,7 +78,7 @@ def altered(message: Payload, at: int, value: bytes) -> bytes:
         (altered(MESSAGES[0], -1, b"\x04"), "Hello.flags: must be at most 3, got 4"),
         (
             altered(MESSAGES[4], 4 + 20, b"\x00"),
-            r"Resync.reason: must be one of \[1, 2, .*, 16\], got 0",
+            r"Resync.reason: must be one of \[1, 2, .*, 19\], got 0",
         ),
         (altered(CHUNK, 4 + 16, b"\x09"), r"Chunk.purpose: must be one of \[1, 2, 3\], got 9"),
         (altered(CHUNK, 4 + 33, (63).to_bytes(4, "little")), "a chunk has 64 to 1048576 bytes"),
@@ -98,10 +100,15 @@ def test_a_digest_field_holds_eight_bytes(digest: bytes) -> None:
         Announce(digest=digest, left_ms=0, **RUN).encode()
 
 
+def pieces(data: bytes, purpose: Purpose) -> list[Chunk]:
+    body = Body(data=data, purpose=purpose, slot=1, chunk_bytes=64, **RUN)
+    return [body.piece(index) for index in range(body.num_pieces)]
+
+
 @pytest.mark.parametrize("size", [1, 63, 64, 65, 1000])
 def test_a_body_is_put_together_from_chunks_in_any_order(tmp_path: Path, size: int) -> None:
     body = np.random.default_rng(size).bytes(size)
-    chunks = list(cut(body, Purpose.CATCH_UP, slot=1, chunk_bytes=64, **RUN))
+    chunks = pieces(body, Purpose.CATCH_UP)
     assembly = Assembly(chunks[-1], tmp_path / "part")
     for chunk in reversed(chunks):
         assert not assembly.done
@@ -115,7 +122,7 @@ def test_a_body_is_put_together_from_chunks_in_any_order(tmp_path: Path, size: i
 
 
 def test_a_body_that_was_altered_is_refused(tmp_path: Path) -> None:
-    (chunk,) = cut(b"x" * 60, Purpose.MODEL, slot=1, chunk_bytes=64, **RUN)
+    (chunk,) = pieces(b"x" * 60, Purpose.MODEL)
     assembly = Assembly(chunk, tmp_path / "part")
     assembly.add(chunk)
     (tmp_path / "part").write_bytes(b"y" * 60)

@@ -19,12 +19,12 @@ except ImportError as error:
     raise ImportError('flwr is not installed: pip install -e ".[flower]"') from error
 
 from zo_core.federation.protocol import catch_up
-from zo_core.federation.protocol.actions import Action, Compute, Stop, Stream
+from zo_core.federation.protocol.actions import Action, Ask, Compute, Offer, Stop
 from zo_core.federation.protocol.client import Client
 from zo_core.federation.protocol.compute_update import compute_update
 from zo_core.federation.protocol.messages import Welcome
 from zo_core.federation.protocol.server import Server
-from zo_core.federation.protocol.transfer import MAX_CHUNK_BYTES, SERVER_SLOT, Purpose
+from zo_core.federation.protocol.transfer import MAX_CHUNK_BYTES, SERVER_SLOT, Body, Purpose
 from zo_core.payloads.core import Payload, PayloadError
 
 RECORD = "zo"  # of a message's content and of a client's state
@@ -99,7 +99,7 @@ class Exchange:
         for action in actions:
             if isinstance(action, Stop | Compute):
                 continue
-            for body in action.bodies():
+            for body in _whole(action):
                 for node, mail in self._mail.items():
                     if action.to in (None, name_of(node)):
                         mail.append(body)
@@ -129,8 +129,8 @@ def answer(message: Message, context: Context, client: Client) -> Message:
         for action in actions:
             if isinstance(action, Compute):
                 act(compute_update(client, action))
-            elif not isinstance(action, Stop):
-                said.extend(action.bodies())
+            else:
+                said.extend(_whole(action))
 
     now, kept, came = time.monotonic(), _bodies(context.state), _bodies(message.content)
     for body in kept:
@@ -155,15 +155,21 @@ def _remembered(client: Client, bodies: Iterable[bytes]) -> list[bytes]:
         return welcome
     run = {"run_id": client.plan.run_id, "round_index": client.next_round}
     snapshot = client.replica.snapshot(**run)
-    stream = Stream(
-        to=None,
-        body=catch_up.pack([snapshot.encode()]),
+    body = Body(
+        data=catch_up.pack([snapshot.encode()]),
         purpose=Purpose.CATCH_UP,
         slot=SERVER_SLOT,
         chunk_bytes=MAX_CHUNK_BYTES,
         **run,
     )
-    return [*welcome, *stream.bodies()]
+    return [*welcome, *body.pieces()]
+
+
+def _whole(action: Action) -> Iterable[bytes]:
+    """Return an action's messages; a long body goes whole, since Flower loses none of it."""
+    if isinstance(action, Stop | Compute | Ask):
+        return ()
+    return action.body.pieces() if isinstance(action, Offer) else action.bodies()
 
 
 def _is_welcome(body: bytes) -> bool:

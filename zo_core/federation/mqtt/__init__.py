@@ -1,1 +1,1 @@
-"""The protocol over MQTT: link, broker, security, loops."""
+"""The protocol over MQTT: connection, broker, security, loops."""

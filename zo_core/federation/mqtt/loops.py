@@ -6,8 +6,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from zo_core.federation.mqtt.link import Event, Link, Topics
-from zo_core.federation.protocol.actions import Action, Compute, Stop
+from zo_core.federation.mqtt.connection import Event, Link, Topics
+from zo_core.federation.protocol.actions import Action, Compute, Offer, Pieces, Send, Stop
 from zo_core.federation.protocol.client import Client
 from zo_core.federation.protocol.compute_update import compute_update
 from zo_core.federation.protocol.server import Server
@@ -37,9 +37,8 @@ def serve(
     def act(actions: Iterable[Action]) -> None:
         for action in actions:
             if not isinstance(action, Stop | Compute):
-                link.send(
-                    topics.everyone if action.to is None else topics.down(action.to),
-                    action.bodies(),
+                _send(
+                    link, topics.everyone if action.to is None else topics.down(action.to), action
                 )
 
     def handle(event: Event | None) -> None:
@@ -52,6 +51,7 @@ def serve(
                 else:
                     act(server.receive(identity, event.body, now))
             case Event(kind="connected"):
+                link.leave(topics.everyone, b"")  # of an earlier run
                 act(server.reconnected(now))
             case Event(kind="lost"):
                 server.cut_off(now)
@@ -69,7 +69,16 @@ def serve(
         if not server.online and link.idle:
             break
         handle(link.next_event(min(TICK_S, linger_s)))
+    _bid_farewell(server, link, topics)
     return server.over
+
+
+def _bid_farewell(server: Server, link: Link, topics: Topics) -> None:
+    """Leave word with the broker that the run is over, for clients that come later."""
+    link.leave(topics.everyone, server.farewell().body)
+    ends_s = time.monotonic() + TICK_S
+    while not link.idle and time.monotonic() < ends_s:
+        link.next_event(TICK_S / 10)
 
 
 def join(client: Client, link: Link, topics: Topics) -> Stop:
@@ -89,14 +98,14 @@ def join(client: Client, link: Link, topics: Topics) -> Stop:
             if isinstance(action, Compute):
                 todo.extend(compute_update(client, action))
             elif not isinstance(action, Stop):
-                link.send(up, action.bodies())
+                _send(link, up, action)
 
     while client.over is None:
         event = link.next_event(TICK_S)
         now = time.monotonic()
         match event:
-            case Event(kind="message"):
-                act(client.receive(event.body, now))
+            case Event(kind="message", body=body) if body:
+                act(client.receive(body, now))
             case Event(kind="connected"):
                 act(client.connected(now))
             case _ if not link.idle:
@@ -108,6 +117,11 @@ def join(client: Client, link: Link, topics: Topics) -> Stop:
     while not link.idle and time.monotonic() < ends_s:
         link.next_event(TICK_S)
     return client.over
+
+
+def _send(link: Link, topic: str, action: Send | Offer | Pieces) -> None:
+    send = link.send_pieces if isinstance(action, Pieces) else link.send
+    send(topic, action.bodies())
 
 
 def server_link(topics: Topics, identity: str) -> Link:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from zo_core.federation.protocol.transfer import Purpose, cut
+from zo_core.federation.protocol.transfer import Body, Purpose, Request
 from zo_core.method import RoundContext
 from zo_core.payloads.core import DenseWeights, Payload
 
@@ -25,43 +25,58 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stream:
-    """Send a long body in chunks, one at a time."""
+class Ask(Send):
+    """Ask for pieces of a body; a transport that sends all pieces at once ignores it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """Offer a long body by its first piece; the receiver asks for the others."""
 
     to: str | None
-    body: bytes
-    purpose: Purpose
-    run_id: int
-    round_index: int
-    slot: int
-    chunk_bytes: int
+    body: Body
+
+    def bodies(self) -> Iterator[bytes]:
+        """Return the one message."""
+        return self.body.pieces([0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pieces:
+    """Send pieces that were asked for, after everything that is shorter."""
+
+    to: str | None
+    body: Body
+    indices: tuple[int, ...]
 
     def bodies(self) -> Iterator[bytes]:
         """Return the messages one by one; each is made when it is asked for."""
-        for chunk in cut(
-            self.body,
-            self.purpose,
-            run_id=self.run_id,
-            round_index=self.round_index,
-            slot=self.slot,
-            chunk_bytes=self.chunk_bytes,
-        ):
-            yield chunk.encode()
+        return self.body.pieces(self.indices)
 
 
-def reply(update: Payload, chunk_bytes: int) -> Send | Stream:
+def ask(request: Request | None, *, to: str | None = None) -> list[Action]:
+    """Wrap a request of pieces, if there is one."""
+    return [] if request is None else [Ask(to=to, body=request.encode())]
+
+
+def hand_out(body: Body, request: Request, *, to: str | None = None) -> list[Action]:
+    """Answer a request for pieces of a body."""
+    return [Pieces(to=to, body=body, indices=tuple(map(int, request.pieces)))]
+
+
+def reply(update: Payload, chunk_bytes: int) -> Send | Offer:
     """Say how a client's update is sent: scalars in one message, a model in chunks."""
     if not isinstance(update, DenseWeights):
         return Send(to=None, body=update.encode())
-    return Stream(
-        to=None,
-        body=update.encode(),
+    body = Body(
+        data=update.encode(),
         purpose=Purpose.UPDATE,
         run_id=update.run_id,
         round_index=update.round_index,
         slot=update.slot,
         chunk_bytes=chunk_bytes,
     )
+    return Offer(to=None, body=body)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +93,7 @@ class Stop:
     reason: str | None  # None: all rounds are done
 
 
-Action = Send | Stream | Compute | Stop
+Action = Send | Offer | Pieces | Compute | Stop
 
 
 class Stopwatch:

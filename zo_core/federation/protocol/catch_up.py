@@ -12,7 +12,7 @@ from typing import cast
 from zo_core.federation.log import RoundLog
 from zo_core.federation.protocol.messages import NO_DIGEST
 from zo_core.federation.protocol.plan import Plan
-from zo_core.payloads.core import Payload, PayloadError, RoundResult, Snapshot
+from zo_core.payloads.core import DenseWeights, Payload, PayloadError, RoundResult, Snapshot
 from zo_core.replica import ForkError, Replica
 
 _LENGTH = struct.Struct("<Q")
@@ -39,18 +39,16 @@ def unpack(blob: bytes) -> Iterator[Payload]:
         at = end + length
 
 
-def choose(log: RoundLog, *, from_round: int | None, snapshot: bytes) -> bytes:
-    """Pack what a client needs: the log's tail or a snapshot, whichever is fewer bytes.
+def prefers_tail(log: RoundLog, *, from_round: int | None, snapshot_bytes: int) -> bool:
+    """Whether the log's tail brings a client up to date in no more bytes than a snapshot.
 
     Args:
         log: the run's.
-        from_round: the client's next round, before which it holds the run's weights; None where it
-            does not, so that no replay can mend them.
-        snapshot: encoded, of the state before the log's next round.
+        from_round: the client's next round, before which it has the run's weights; None where it
+            does not, so that no replay can repair them.
+        snapshot_bytes: of a packed snapshot of the state before the log's next round.
     """
-    if from_round is None or log.tail_bytes(from_round) > len(snapshot):
-        return pack([snapshot])
-    return pack(log.tail(from_round))
+    return from_round is not None and log.tail_bytes(from_round) + _LENGTH.size <= snapshot_bytes
 
 
 def agrees(log: RoundLog, *, base: bytes, from_round: int, digest: bytes) -> bool | None:
@@ -95,7 +93,7 @@ def apply_(replica: Replica, blob: bytes, plan: Plan, *, next_round: int) -> int
         if payload.round_index < next_round and isinstance(payload, RoundResult):
             continue  # it came on its own meanwhile
         if isinstance(payload, Snapshot):
-            restore_checked_(replica, payload)
+            restore_checked_(replica, payload, plan)
             next_round = payload.round_index
         elif isinstance(payload, RoundResult) and payload.round_index == next_round < plan.rounds:
             apply_result_(replica, payload, plan)
@@ -105,13 +103,15 @@ def apply_(replica: Replica, blob: bytes, plan: Plan, *, next_round: int) -> int
     return next_round
 
 
-def restore_checked_(replica: Replica, snapshot: Snapshot) -> None:
+def restore_checked_(replica: Replica, snapshot: Snapshot, plan: Plan) -> None:
     """Take over a snapshot.
 
     Raises:
-        PayloadError: it is of another model; nothing has changed.
+        PayloadError: it is of another model or method; nothing has changed.
     """
     tensors = len(replica.params.arrays)
+    if 4 * snapshot.state.size not in (0, plan.state_bytes(replica)):
+        raise PayloadError("a snapshot has the state of another method than this run's")
     if snapshot.values.size != replica.num_values or snapshot.exponents.size != tensors:
         raise PayloadError("a snapshot is of another model than this client's")
     replica.restore_(snapshot)
@@ -126,10 +126,24 @@ def apply_result_(replica: Replica, result: RoundResult, plan: Plan) -> None:
     """
     context = plan.context_of(result.round_index)
     participants = int(result.participates.sum())
-    expected = (len(context.cohort), (participants, plan.scalars))
-    if (result.participates.size, result.differences.shape) != expected:
-        raise PayloadError("a result is of another cohort or number of directions")
+    expected = (len(context.cohort), (participants, plan.scalars), plan.encoding)
+    if (result.participates.size, result.differences.shape, result.encoding) != expected:
+        raise PayloadError("a result is of another cohort, encoding or number of directions")
     try:
         plan.method_at(result.round_index).apply_(replica, result, context)
     except ArithmeticError as error:  # the step leaves the grid: these are not the server's weights
         raise ForkError(str(error)) from error
+
+
+def checked_model(body: bytes, plan: Plan) -> DenseWeights:
+    """Decode the weights that a FedAvg round begins with.
+
+    Raises:
+        PayloadError: they are no weights of such a round of this run.
+    """
+    weights = Payload.decode(body)
+    if not isinstance(weights, DenseWeights) or weights.run_id != plan.run_id:
+        raise PayloadError("a model must be dense weights of this run")
+    if weights.round_index >= plan.rounds or not plan.is_dense(weights.round_index):
+        raise PayloadError(f"round {weights.round_index} is no FedAvg round")
+    return weights

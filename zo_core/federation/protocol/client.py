@@ -9,41 +9,33 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Protocol
 
 from zo_core.federation.protocol import catch_up
-from zo_core.federation.protocol.actions import Action, Compute, Send, Stop, Stopwatch, reply
+from zo_core.federation.protocol.actions import Action, Compute, Send, Stop, Stopwatch
+from zo_core.federation.protocol.answer import Answer
+from zo_core.federation.protocol.download import Download
 from zo_core.federation.protocol.messages import (
     ANY_SLOT,
     FRESH,
     HIGH,
     NO_DIGEST,
+    REFUSALS,
     Announce,
     Hello,
+    Reason,
     Refusal,
     Resync,
     Welcome,
 )
+from zo_core.federation.protocol.patience import Patience
 from zo_core.federation.protocol.plan import Plan, PlanError
-from zo_core.federation.protocol.transfer import SERVER_SLOT, Assembly, Chunk, Purpose
-from zo_core.method import RoundContext
+from zo_core.federation.protocol.trainer import Trainer
+from zo_core.federation.protocol.transfer import SERVER_SLOT, Chunk, Purpose, Request, key_of
 from zo_core.payloads.core import DenseWeights, Payload, PayloadError, RoundResult
 from zo_core.replica import ForkError, Replica
 
 MAX_AHEAD = 256  # results kept while the client catches up
-ASK_EVERY_S = 1.0  # Hellos at most
 _HEADS_BYTES = 256  # of a snapshot and what it is packed in
-SILENCE_S = (10.0, 60.0)  # after which the client asks; doubled up to the second, unanswered
-
-
-class Trainer(Protocol):
-    """The client's half that knows model and data."""
-
-    def join(self, plan: Plan, slot: int) -> Replica:
-        """Build the model of a run and get the slot's data."""
-
-    def update(self, context: RoundContext) -> Payload:
-        """Compute what is sent of a round; the replica ends as it was."""
 
 
 class Client:
@@ -54,60 +46,63 @@ class Client:
         high: it can do backprop.
         slot: the slot to ask for.
         spool: folder for bodies on their way; it exists.
+        instance: drawn by each program that connects by a name of its own choice, else 0.
     """
 
-    def __init__(self, trainer: Trainer, *, high: bool, slot: int = ANY_SLOT, spool: Path) -> None:
-        self.trainer, self.high, self.slot = trainer, high, slot
+    def __init__(
+        self, trainer: Trainer, *, high: bool, spool: Path, slot: int = ANY_SLOT, instance: int = 0
+    ) -> None:
+        self.trainer, self.high, self.slot, self.instance = trainer, high, slot, instance
         self.plan: Plan | None = None
         self.replica: Replica | None = None
         self.next_round = 0
         self.over: Stop | None = None
         self.events: Counter[str] = Counter()  # what was ignored or asked for, by name
-        self._spool = spool
         self.holds_weights = False  # of the run, before next_round
         self._watch = Stopwatch()
-        self._asked_s: float | None = None
-        self._heard_s = 0.0
-        self._patience_s = SILENCE_S[0]
-        self._assembly: Assembly | None = None
+        self._patience = Patience()
+        self._download = Download(spool)
         self._ahead: dict[int, RoundResult] = {}
-        self._announced_round = self._silences = 0  # silences since the last chunk
-        self._answer: tuple[int, list[Action]] | None = None  # round and what was sent
+        self._announced_round = 0
+        self._answer = Answer()
 
     def connected(self, now_s: float) -> list[Action]:
         """Say hello: the transport has just connected."""
         self._watch.advance(now_s)
-        self._asked_s = None
-        return self._hello(fresh=True)
+        self._patience.reset()
+        self._answer.lose()
+        return [*self._hello(fresh=True), *self._download.ask_again(self._watch.elapsed_s)]
 
     def tick(self, now_s: float) -> list[Action]:
         """Let time pass; to be called at least every ``MAX_STEP_S`` seconds."""
         self._watch.advance(now_s)
-        silent_s = self._watch.elapsed_s - self._heard_s
-        if self.over is not None or silent_s < self._patience_s:
+        now = self._watch.elapsed_s
+        if self._download.stalled(now):
+            self.events["stall"] += 1
+            fresh = not self._download.catching_up
+            return [*self._hello(fresh=fresh), *self._download.ask_again(now)]
+        answered = self.holds_weights or self._answer.round_index >= self._announced_round
+        lost = self._patience.silences > 0 and not answered  # the model of a FedAvg round, perhaps
+        if self.over is not None or not self._patience.runs_out(now):
             return []
-        self._heard_s = self._watch.elapsed_s
-        lost = self._silences > 0 and self._may_lack_model()
-        self._silences += 1
-        self._patience_s = min(2 * self._patience_s, SILENCE_S[1])
         self.events["silence"] += 1
         return self._hello(fresh=lost)
 
     def busy(self, now_s: float) -> None:
         """Note that what was said is still on its way: meanwhile no silence counts."""
         self._watch.advance(now_s)
-        self._heard_s = self._watch.elapsed_s
+        self._patience.busy(self._watch.elapsed_s)
 
     def receive(self, body: bytes, now_s: float) -> list[Action]:
         """Take a message of the server."""
         self._watch.advance(now_s)
-        self._heard_s, self._patience_s = self._watch.elapsed_s, SILENCE_S[0]
+        self._patience.heard(self._watch.elapsed_s)
         if self.over is not None:
             return []
         try:
             message = Payload.decode(body)
             if isinstance(message, Refusal):
-                return self._stop(f"the server refuses this client: {message.reason.name}")
+                return self._refused(message)
             if self.plan is None:
                 return self._unknown(message)
             if message.run_id == self.plan.run_id:
@@ -122,8 +117,7 @@ class Client:
         if update is None or self.plan is None:
             self.events["no update"] += 1
             return []
-        self._answer = update.round_index, [reply(update, self.plan.chunk_bytes)]
-        return self._answer[1]
+        return self._answer.give(update, self.plan.chunk_bytes)
 
     # --- messages --------------------------------------------------------------------------------
 
@@ -136,12 +130,20 @@ class Client:
         self.plan, self.slot = plan, welcome.slot
         return []
 
+    def _refused(self, refusal: Refusal) -> list[Action]:
+        ours = self.plan is None or refusal.run_id == self.plan.run_id
+        earlier = refusal.reason == Reason.RUN_OVER and not ours  # run, by the same broker
+        if earlier or refusal.instance not in (0, self.instance):
+            return []  # it is not for this client
+        why = REFUSALS.get(refusal.reason, "see the server's counts")
+        return self._stop(f"the server refuses this client: {refusal.reason.name} ({why})")
+
     def _unknown(self, message: Payload) -> list[Action]:
         """Join by a Welcome; answer a server that has come since the last Hello."""
         if isinstance(message, Welcome):
             return self._welcomed(message)
         if isinstance(message, Announce):
-            self._asked_s = None
+            self._patience.reset()
             return self._hello()
         return []
 
@@ -153,24 +155,29 @@ class Client:
                 return self._announced(message, plan)
             case Chunk() if message.slot == SERVER_SLOT:
                 return self._chunk(message, plan)
+            case Request():
+                return self._answer.pieces(message)
             case Resync():
                 self.events[f"resync: {message.reason.name}"] += 1
-                return []
-            case Welcome():  # again
-                return []
-        self.events["malformed"] += 1
+                self.holds_weights &= message.reason != Reason.WRONG_DIGEST
+            case _ if not isinstance(message, Welcome):  # which may come again
+                self.events["malformed"] += 1
         return []
 
     def _announced(self, announce: Announce, plan: Plan) -> list[Action]:
         round_index = announce.round_index
         if round_index < plan.rounds and announce.left_ms == 0:
-            self._asked_s = None  # a roll call is answered at once
+            self._answer.lose()
+            self._patience.reset()  # a roll call is answered at once
             return self._hello()
         self._announced_round = round_index
+        self._download.drop_model_before(round_index)
         if plan.is_dense(round_index):  # the model that follows tells what to do
-            return self._stop(None) if round_index >= plan.rounds else []
+            if round_index >= plan.rounds:
+                return self._stop(None)
+            return self._answer.if_unheard(round_index)
         if not self.holds_weights or self.next_round != round_index:
-            return self._hello()
+            return self._ask_where()
         self._model().invalidate_digest()  # take the digest of what is in memory now
         if self._model().digest_prefix() != announce.digest:
             return self._forked()
@@ -181,7 +188,7 @@ class Client:
         if not self.holds_weights or result.round_index != self.next_round:
             if result.round_index >= self.next_round and len(self._ahead) < MAX_AHEAD:
                 self._ahead[result.round_index] = result
-                return self._hello()
+                return self._ask_where()
             return []
         try:
             catch_up.apply_result_(self._model(), result, plan)
@@ -204,40 +211,41 @@ class Client:
         context = plan.context_of(self.next_round)
         if self.slot not in context.cohort:
             return []
-        if self._answer is not None and self._answer[0] == self.next_round:
-            return self._answer[1]
-        return [Compute(context=context)]
+        return self._answer.again(self.next_round) or [Compute(context=context)]
 
     def _chunk(self, chunk: Chunk, plan: Plan) -> list[Action]:
         """Put together a model or a catch-up."""
-        model, self._silences = self._model(), 0
+        model, self._patience.silences = self._model(), 0
         most = 4 * (model.num_values + len(model.params.arrays)) + _HEADS_BYTES
+        most += plan.state_bytes(model)
         if chunk.purpose == Purpose.UPDATE or chunk.total > most:
             raise PayloadError("no client needs this body")
-        if self._assembly is None or not self._assembly.is_of(chunk):
-            self._drop_assembly()
-            self._assembly = Assembly(chunk, self._spool / f"{chunk.purpose.name.lower()}.part")
-        self._assembly.add(chunk)
-        if not self._assembly.done:
-            return []
-        try:
-            body = self._assembly.body()
-        finally:
-            self._drop_assembly()
-        if chunk.purpose == Purpose.MODEL:
-            return self._warm_up(Payload.decode(body), plan)
-        return self._apply_catch_up(body, plan)
+        model_comes = chunk.purpose == Purpose.MODEL
+        if model_comes and key_of(chunk) == self._download.last:
+            return self._had(chunk, plan)
+        if not model_comes and self.holds_weights and chunk.round_index <= self.next_round:
+            return []  # results came meanwhile
+        taken = self._download.take(chunk, self._watch.elapsed_s)
+        if isinstance(taken, list):
+            return taken
+        if model_comes:
+            return self._warm_up(catch_up.checked_model(taken, plan), plan)
+        actions = self._apply_catch_up(taken, plan)
+        if actions or chunk.total <= chunk.chunk_bytes:
+            return actions
+        self._patience.reset()  # what was announced meanwhile went by
+        return self._hello()
 
-    def _warm_up(self, weights: Payload, plan: Plan) -> list[Action]:
+    def _had(self, chunk: Chunk, plan: Plan) -> list[Action]:
+        """Take a model that is offered again: the server lacks the answer."""
+        again = chunk.index == 0 and chunk.round_index == self.next_round
+        return self._take_part(plan) if again else []
+
+    def _warm_up(self, weights: DenseWeights, plan: Plan) -> list[Action]:
         """Take over a FedAvg round's weights and train."""
-        round_index = weights.round_index
-        if not isinstance(weights, DenseWeights) or weights.run_id != plan.run_id:
-            raise PayloadError("a model must be dense weights of this run")
-        if round_index >= plan.rounds or not plan.is_dense(round_index):
-            raise PayloadError(f"round {round_index} is no FedAvg round")
         if not self.high:
             return []
-        self.next_round = round_index
+        self.next_round = weights.round_index
         self._model().load_(weights.values)
         return self._take_part(plan)
 
@@ -249,7 +257,8 @@ class Client:
             self.next_round = catch_up.apply_(self._model(), blob, plan, next_round=self.next_round)
         except ForkError:
             return self._forked()
-        self.holds_weights, self._answer = True, None
+        self.holds_weights = True
+        self._answer.forget()
         self.events["caught up"] += 1
         self._ahead = {r: result for r, result in self._ahead.items() if r >= self.next_round}
         if self.next_round in self._ahead or self.next_round >= plan.rounds:
@@ -259,27 +268,25 @@ class Client:
     # --- what it says ----------------------------------------------------------------------------
 
     def _hello(self, *, fresh: bool = False) -> list[Action]:
-        now = self._watch.elapsed_s
-        if self._asked_s is not None and now - self._asked_s < ASK_EVERY_S:
+        if not self._patience.may_ask(self._watch.elapsed_s):
             return []
-        self._asked_s = now
         hello = Hello(
             run_id=0 if self.plan is None else self.plan.run_id,
             round_index=self.next_round,
             digest=self._model().digest_prefix() if self.holds_weights else NO_DIGEST,
             slot=self.slot,
+            instance=self.instance,
             flags=HIGH * self.high | FRESH * fresh,
         )
         return [Send(to=None, body=hello.encode())]
 
-    def _may_lack_model(self) -> bool:
-        """Whether a FedAvg round's model may have been lost on its way here."""
-        answered = self._answer is not None and self._answer[0] >= self._announced_round
-        return not (self.holds_weights or answered)
+    def _ask_where(self) -> list[Action]:
+        """Say Hello, unless what the client lacks is on its way."""
+        return [] if self._download.catching_up else self._hello()
 
     def _forked(self) -> list[Action]:
         self.events["fork"] += 1
-        self._asked_s = None
+        self._patience.reset()
         actions = self._hello()  # with the digest that is not the run's
         self.holds_weights = False
         return actions
@@ -291,8 +298,3 @@ class Client:
     def _model(self) -> Replica:
         assert self.replica is not None  # joined
         return self.replica
-
-    def _drop_assembly(self) -> None:
-        if self._assembly is not None:
-            self._assembly.close()
-            self._assembly = None

@@ -9,7 +9,8 @@ from typing import Protocol
 import numpy as np
 
 from zo_core.federation.protocol.messages import Reason
-from zo_core.federation.protocol.transfer import Assembly, Chunk, Purpose
+from zo_core.federation.protocol.pull import Pull
+from zo_core.federation.protocol.transfer import Chunk, Purpose, Request
 from zo_core.method import RoundContext
 from zo_core.payloads.core import (
     DenseWeights,
@@ -18,6 +19,9 @@ from zo_core.payloads.core import (
     PayloadError,
     ScalarUpdate,
 )
+from zo_core.payloads.scalars import ScalarEncoding
+
+MAX_ON_WAY = 64  # pieces of all uploads of a round that have been asked for and have not come
 
 
 class Refused(ValueError):  # noqa: N818 - it is no error of the program
@@ -51,12 +55,18 @@ class Inbox(Protocol):
     def arrived(self) -> Set[int]:
         """Slots whose update is complete, a view."""
 
-    def add(self, slot: int, message: Payload) -> None:
+    def add(self, slot: int, message: Payload, now_s: float) -> Request | None:
         """Take a message of a slot that is in the cohort, or refuse it.
+
+        Returns:
+            What to ask that client for next.
 
         Raises:
             Refused: it does not count; nothing has changed.
         """
+
+    def stalled(self, now_s: float) -> list[tuple[int, Request]]:
+        """Ask slots again whose pieces have not come for long."""
 
     def updates(self) -> Iterator[Payload]:
         """Give the complete updates in ascending slot order, one at a time."""
@@ -71,10 +81,11 @@ class ScalarInbox:
     Args:
         directions: S.
         clip: largest |dL| that is believed.
+        encoding: of the scalars.
     """
 
-    def __init__(self, *, directions: int, clip: float) -> None:
-        self._directions, self._clip = directions, clip
+    def __init__(self, *, directions: int, clip: float, encoding: ScalarEncoding) -> None:
+        self._directions, self._clip, self._encoding = directions, clip, encoding
         self._updates: dict[int, ScalarUpdate] = {}
 
     @property
@@ -82,9 +93,9 @@ class ScalarInbox:
         """Slots whose update is complete, a view."""
         return self._updates.keys()
 
-    def add(self, slot: int, message: Payload) -> None:
+    def add(self, slot: int, message: Payload, now_s: float) -> None:
         """Take a client's scalars, or refuse them."""
-        if not isinstance(message, ScalarUpdate):
+        if not isinstance(message, ScalarUpdate) or message.encoding != self._encoding:
             raise Refused(Reason.MALFORMED)
         if slot in self._updates:
             raise Refused(Reason.DUPLICATE)
@@ -93,6 +104,10 @@ class ScalarInbox:
         if np.abs(message.differences).max() > self._clip:
             raise Refused(Reason.OVER_CLIP)
         self._updates[slot] = message
+
+    def stalled(self, now_s: float) -> list[tuple[int, Request]]:
+        """Ask nobody: scalars come in one message."""
+        return []
 
     def updates(self) -> Iterator[Payload]:
         """Give the updates in ascending slot order."""
@@ -107,6 +122,9 @@ class ScalarInbox:
 class DenseInbox:
     """A whole model from each client, spooled to disk as it comes.
 
+    All uploads together have about ``MAX_ON_WAY`` pieces on their way, so that they fit into a
+    broker's queue for the server.
+
     Args:
         context: the round.
         count: values of a model.
@@ -120,7 +138,7 @@ class DenseInbox:
         self._total = DenseWeights(
             run_id=0, round_index=0, slot=0, samples=0, values=np.empty(0, np.float32)
         ).num_bytes + (4 * count)
-        self._parts: dict[int, Assembly] = {}
+        self._pulls: dict[int, Pull] = {}
         self._complete: set[int] = set()
 
     @property
@@ -128,43 +146,67 @@ class DenseInbox:
         """Slots whose update is complete, a view."""
         return self._complete
 
-    def add(self, slot: int, message: Payload) -> None:
-        """Take a piece of a client's model, or refuse it."""
+    def add(self, slot: int, message: Payload, now_s: float) -> Request | None:
+        """Take a piece of a client's model, or refuse it; ask for more."""
         if not isinstance(message, Chunk) or message.purpose != Purpose.UPDATE:
             raise Refused(Reason.MALFORMED)
         if slot in self._complete:
             raise Refused(Reason.DUPLICATE)
         if message.total != self._total:
             raise Refused(Reason.WRONG_COUNT)
-        part = self._parts.get(slot)
-        if part is None or not part.is_of(message):  # the first, or sent anew after a restart
-            part = self._parts[slot] = Assembly(message, self._path(slot))
-        if not part.add(message):
-            raise Refused(Reason.DUPLICATE)
-        if part.done:
-            self._check(slot, part)
-            self._complete.add(slot)
+        pull, window = self._pull_of(slot, message, now_s), self._window()
+        if not pull.add(message, now_s):
+            if message.index > 0:
+                raise Refused(Reason.DUPLICATE)
+            return pull.offered_again(now_s, window)
+        if not pull.assembly.done:
+            return pull.ask(window)
+        self._check(slot, pull)
+        self._complete.add(slot)
+        return None
+
+    def stalled(self, now_s: float) -> list[tuple[int, Request]]:
+        """Ask slots again whose pieces have not come for long."""
+        waiting = [slot for slot in self._pulls if slot not in self._complete]
+        stalled = [slot for slot in waiting if self._pulls[slot].is_stalled(now_s)]
+        asked = ((slot, self._pulls[slot].ask_again(now_s, self._window())) for slot in stalled)
+        return [(slot, request) for slot, request in asked if request is not None]
 
     def updates(self) -> Iterator[Payload]:
         """Give the models in ascending slot order, one in memory at a time."""
         for slot in sorted(self._complete):
-            yield Payload.decode(self._parts[slot].body())
+            yield Payload.decode(self._pulls[slot].assembly.body())
 
     def close(self) -> None:
         """Remove the files."""
-        for part in self._parts.values():
-            part.close()
-        self._parts.clear()
+        for pull in self._pulls.values():
+            pull.assembly.close()
+        self._pulls.clear()
         self._complete.clear()
 
-    def _check(self, slot: int, part: Assembly) -> None:
+    def _pull_of(self, slot: int, chunk: Chunk, now_s: float) -> Pull:
+        """Return the slot's upload; an offer of another body begins a new one."""
+        pull = self._pulls.get(slot)
+        if pull is not None and pull.assembly.is_of(chunk):
+            return pull
+        if chunk.index > 0:
+            raise Refused(Reason.NOT_OFFERED)
+        self._pulls[slot] = Pull(chunk, self._path(slot), now_s)
+        return self._pulls[slot]
+
+    def _window(self) -> int:
+        """Count the pieces that may be on their way of each upload."""
+        uploads = len(self._pulls) - len(self._complete)
+        return max(MAX_ON_WAY // max(uploads, 1), 1)
+
+    def _check(self, slot: int, pull: Pull) -> None:
         """Read the whole model once; one that must not count is forgotten and may come anew.
 
         Raises:
             Refused: it is not this client's model of this round.
         """
         try:
-            update = Payload.decode(part.body())
+            update = Payload.decode(pull.assembly.body())
             if not isinstance(update, DenseWeights) or update.values.size != self._count:
                 raise Refused(Reason.MALFORMED)
             if (update.run_id, update.slot) != (self._context.run_id, slot):
@@ -174,7 +216,7 @@ class DenseInbox:
             if update.samples != self._samples[slot]:
                 raise Refused(Reason.WRONG_COUNT)
         except (Refused, PayloadError) as error:
-            self._parts.pop(slot).close()
+            self._pulls.pop(slot).assembly.close()
             if isinstance(error, Refused):
                 raise
             kind = Reason.NOT_FINITE if isinstance(error, NotFiniteError) else Reason.MALFORMED

@@ -39,16 +39,34 @@ class Reason(IntEnum):
     TOO_OFTEN = 14  # asked for the model again at once
     BEHIND = 15  # a Resync's reason: rounds were missed
     HAND_OVER = 16  # a Resync's reason: phase two begins
+    NOT_OFFERED = 17  # a piece of a body that nobody offered, or a request for one
+    NAME_TAKEN = 18  # another client of the same name is in the run
+    RUN_OVER = 19  # the client comes after the run's end
 
 
-@payload(kind=32)
+REFUSALS = {  # what a client's user reads
+    Reason.ROSTER_FULL: "no slot is left, or not the one asked for with --slot",
+    Reason.WRONG_RUN: "the server has a different run: start the client again",
+    Reason.NAME_TAKEN: "another client of the same name is in the run: give each its own --name",
+    Reason.RUN_OVER: "the run is over: start the next run's server before its clients",
+}
+
+
+@payload(kind=32, without="instance")
+@payload(kind=39)
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Hello(Payload):
     """A client reports who it is to the run, and its next round."""
 
     digest: DigestPrefix = NO_DIGEST  # of the weights before round_index
     slot: U32 = ANY_SLOT  # the one wanted, or the one had
+    instance: U32 = 0  # drawn by each program, so that two of one name differ; 0: not drawn
     flags: Annotated[int, Field("B", at_most=HIGH | FRESH)]
+
+    @property
+    def kind(self) -> int:
+        """39, or 32 of a client whose transport gives each program a name of its own."""
+        return 39 if self.instance else 32
 
     @property
     def holds_weights(self) -> bool:
@@ -96,9 +114,16 @@ class Resync(Payload):
     total: U64  # bytes of the catch-up that follows in chunks
 
 
-@payload(kind=36)
+@payload(kind=36, without="instance")
+@payload(kind=40)
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Refusal(Payload):
     """The server refuses a client's part in the run."""
 
     reason: Annotated[Reason, Choice(Reason)]
+    instance: U32 = 0  # of the client's Hello; 0: all
+
+    @property
+    def kind(self) -> int:
+        """40, or 36 where it is for every program of the name."""
+        return 40 if self.instance else 36

@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterable, Set
 from pathlib import Path
 
 from zo_core.federation.log import RoundLog
-from zo_core.federation.protocol import catch_up
-from zo_core.federation.protocol.actions import Action, Send, Stop, Stopwatch
+from zo_core.federation.protocol.actions import Action, Send, Stop, Stopwatch, ask
 from zo_core.federation.protocol.inbox import Refused, decode
 from zo_core.federation.protocol.messages import Hello, Reason
 from zo_core.federation.protocol.open_round import OpenRound, RoundSummary, open_flight
 from zo_core.federation.protocol.outbox import Outbox
 from zo_core.federation.protocol.plan import Plan, Rules
-from zo_core.federation.protocol.roster import IDENTITY, free_slot
-from zo_core.federation.protocol.transfer import Chunk
+from zo_core.federation.protocol.roster import IDENTITY, Names, free_slot
+from zo_core.federation.protocol.supply import Supply
+from zo_core.federation.protocol.transfer import Chunk, Request
 from zo_core.grid import GridError
 from zo_core.payloads.core import DenseWeights, Payload, ScalarUpdate
 from zo_core.replica import Replica
@@ -54,13 +54,16 @@ class Server:
         self.online: set[str] = set()
         self.refused: Counter[Reason] = Counter()
         self.over: Stop | None = None
-        self._base, self._spool, self._on_round = base, spool, on_round
+        self._spool, self._on_round = spool, on_round
         self._flight: OpenRound | None = None
         self._started = False  # enough clients have been online since the start
         self._watch = Stopwatch()
+        self._names = Names()
         self._say = Outbox(plan, log, replica)
         self._most_bytes = max(plan.chunk_bytes, 4 * plan.scalars) + _HEAD_BYTES
-        self._streamed_s: dict[str, float] = {}  # when a client last got a model at its own request
+        self._supply = Supply(
+            self._say, log, base, every_s=rules.resync_every_s, refused=self.refused
+        )
 
     @property
     def next_round(self) -> int:
@@ -102,7 +105,7 @@ class Server:
     def tick(self, now_s: float) -> list[Action]:
         """Let time pass; to be called at least every ``MAX_STEP_S`` seconds."""
         self._watch.advance(now_s)
-        return self._commit_if_due()
+        return [*self._ask_again(), *self._commit_if_due()]
 
     def cut_off(self, now_s: float) -> None:
         """Note that the transport is down: deadlines stand still."""
@@ -114,6 +117,10 @@ class Server:
         self._watch.paused = False
         return self.start(now_s)
 
+    def farewell(self) -> Send:
+        """Tell clients that come later that the run is over."""
+        return self._say.refusal(None, Reason.RUN_OVER)
+
     def left_s(self) -> float | None:
         """Seconds until the open round's deadline; None where no round is open."""
         return None if self._flight is None else self._flight.deadline_s - self._watch.elapsed_s
@@ -121,56 +128,36 @@ class Server:
     # --- messages --------------------------------------------------------------------------------
 
     def _hello(self, sender: str, hello: Hello) -> list[Action]:
-        if hello.run_id not in (0, self.plan.run_id):
-            return self._reject(sender, Reason.WRONG_RUN)
-        if sender not in self.log.roster:
-            slot = free_slot(self.plan, self.log.roster, hello)
-            if slot is None:
-                return self._reject(sender, Reason.ROSTER_FULL)
-            self.log.enrol(sender, slot)
+        try:
+            self._admit(sender, hello)
+        except Refused as refused:
+            self.refused[refused.reason] += 1
+            return [self._say.refusal(sender, refused.reason, hello.instance)]
         self.online.add(sender)
         actions: list[Action] = [] if hello.run_id else [self._say.welcome(sender)]
         if not self.plan.is_dense(self.next_round):
-            actions += self._send_catch_up(sender, hello)
+            actions += self._supply.catch_up(sender, hello, self._watch.elapsed_s)
         if self._flight is not None or self.over is not None:
             return [*actions, *self._invite(sender, fresh=hello.fresh)]
         return [*actions, *self._open_if_due()]
 
-    def _reject(self, sender: str, reason: Reason) -> list[Action]:
-        self.refused[reason] += 1
-        return [self._say.refusal(sender, reason)]
+    def _admit(self, sender: str, hello: Hello) -> None:
+        """Give a client a slot, unless it has one.
 
-    def _send_catch_up(self, sender: str, hello: Hello) -> list[Action]:
-        """Send what a client lacks, if anything."""
-        from_round = hello.round_index
-        agrees = catch_up.agrees(
-            self.log, base=self._base, from_round=from_round, digest=hello.digest
-        )
-        if agrees and from_round == self.next_round:
-            return []
-        if agrees is False:
-            return self._refork(sender)
-        return self._resync(sender, Reason.BEHIND, from_round if agrees else None)
-
-    def _refork(self, sender: str) -> list[Action]:
-        """Refuse what a client computed on other weights, and give it the run's."""
-        self.refused[Reason.WRONG_DIGEST] += 1
-        return self._resync(sender, Reason.WRONG_DIGEST, None)
-
-    def _resync(self, to: str, reason: Reason, from_round: int | None) -> list[Action]:
-        """Bring a client up to date, unless it was just served."""
-        if not self._may_stream(to):
-            return []
-        return self._say.catch_up(to, reason, from_round=from_round)
-
-    def _may_stream(self, to: str) -> bool:
-        """Whether a client may have a long body at its own request; counts those that may not."""
-        now, last = self._watch.elapsed_s, self._streamed_s.get(to)
-        if last is not None and now - last < self.rules.resync_every_s:
-            self.refused[Reason.TOO_OFTEN] += 1
-            return False
-        self._streamed_s[to] = now
-        return True
+        Raises:
+            Refused: it must not take part.
+        """
+        if hello.run_id not in (0, self.plan.run_id):
+            raise Refused(Reason.WRONG_RUN)
+        if sender not in self.log.roster:
+            if self.over is not None:
+                raise Refused(Reason.RUN_OVER)
+            slot = free_slot(self.plan, self.log.roster, hello)
+            if slot is None:
+                raise Refused(Reason.ROSTER_FULL)
+            self.log.enrol(sender, slot)
+        if self._names.displaces(sender, hello.instance):
+            self.refused[Reason.NAME_TAKEN] += 1
 
     def _invite(self, sender: str, *, fresh: bool = False) -> list[Action]:
         """Tell one client of the end, or of the open round where that waits for it."""
@@ -186,18 +173,21 @@ class Server:
         flight, served = self._flight, self._flight.served
         waited = (name for name in names if flight.lacks(self.log.roster[name]))
         lacking = [name for name in waited if fresh or name not in served]
-        lacking = [name for name in lacking if name not in served or self._may_stream(name)]
+        now_s = self._watch.elapsed_s
+        lacking = [n for n in lacking if n not in served or self._supply.may_send(n, now_s)]
         served.update(lacking)
-        return [self._say.model(name) for name in lacking]
+        return self._supply.models(lacking)
 
     def _update(self, sender: str, message: Payload) -> list[Action]:
         """Take a client's scalars or a piece of its model."""
         if sender not in self.log.roster:
             raise Refused(Reason.UNKNOWN_CLIENT)
-        if not isinstance(message, ScalarUpdate | Chunk):
+        if not isinstance(message, ScalarUpdate | Chunk | Request):
             raise Refused(Reason.MALFORMED)
         if message.run_id != self.plan.run_id:
             raise Refused(Reason.WRONG_RUN)
+        if isinstance(message, Request):
+            return self._supply.pieces(sender, message)
         slot = self.log.roster[sender]
         if message.slot != slot:
             raise Refused(Reason.WRONG_SLOT)
@@ -208,10 +198,19 @@ class Server:
         if slot not in self._flight.cohort:
             raise Refused(Reason.NOT_IN_COHORT)
         if isinstance(message, ScalarUpdate) and message.digest != self.replica.digest_prefix():
-            resync = self._refork(sender)
+            resync = self._supply.refork(sender, self._watch.elapsed_s)
             return [*resync, *self._invite(sender)] if resync else []
-        self._flight.inbox.add(slot, message)
+        request = self._flight.inbox.add(slot, message, self._watch.elapsed_s)
+        if request is not None:
+            return ask(request, to=sender)
+        self._supply.done(sender)
         return self._commit_if_due()
+
+    def _ask_again(self) -> list[Action]:
+        """Ask for pieces of models that have not come for long."""
+        stalled = self._flight.inbox.stalled(self._watch.elapsed_s) if self._flight else ()
+        names = {slot: name for name, slot in self.log.roster.items()} if stalled else {}
+        return [action for slot, request in stalled for action in ask(request, to=names[slot])]
 
     # --- rounds ----------------------------------------------------------------------------------
 
@@ -285,14 +284,14 @@ class Server:
             self.log.append(result)
             if self.log.outweighs_snapshots and not self.rules.keep_rounds:
                 self.log.compact_(self.replica.snapshot(run_id=self.plan.run_id, round_index=after))
-                self._base = self.replica.digest_prefix()
+                self._supply.base = self.replica.digest_prefix()
             return [Send(to=None, body=result.encode())]
         if after == self.plan.rounds or self.plan.is_dense(after):
             self.log.rebase_(self.replica.snapshot(run_id=self.plan.run_id, round_index=after))
             return []
         self.log.rebase_(self.replica.hand_over_(run_id=self.plan.run_id, round_index=after))
-        self._base = self.replica.digest_prefix()
-        return self._say.catch_up(None, Reason.HAND_OVER)
+        self._supply.base = self.replica.digest_prefix()
+        return self._supply.hand_over(self.online)
 
     def _finish(self) -> list[Action]:
         self.over = Stop(reason=None)

@@ -22,7 +22,14 @@ def fresh_id() -> int:
 
 
 def begin(
-    plan: Plan, rules: Rules, replica: Replica, store: Store, spool: Path, **options: Any
+    plan: Plan,
+    rules: Rules,
+    replica: Replica,
+    store: Store,
+    spool: Path,
+    *,
+    threads: int | None = None,
+    **options: Any,
 ) -> Server:
     """Begin a run.
 
@@ -32,6 +39,7 @@ def begin(
         replica: the initial model.
         store: empty, or to be replaced.
         spool: folder for models on their way; what it holds is removed.
+        threads: CPU threads that the server computes on, kept in the log; None: the library's.
         options: see :class:`zo_core.federation.protocol.server.Server`.
     """
     if plan.is_dense(0):
@@ -39,7 +47,7 @@ def begin(
         replica.restore_(snapshot)
     else:
         snapshot = replica.hand_over_(run_id=plan.run_id, round_index=0)
-    log = RoundLog(snapshot, plan.context_of, store=store, meta=_meta(plan))
+    log = RoundLog(snapshot, plan.context_of, store=store, meta=_meta(plan, threads))
     return Server(
         plan=plan,
         rules=rules,
@@ -112,8 +120,15 @@ def plan_of(store: Store) -> Plan:
     return Plan.from_json(plan, run_id=run_id, run_seed=run_seed)
 
 
-def _meta(plan: Plan) -> bytes:
+def threads_of(store: Store) -> int | None:
+    """Return the number of CPU threads that the run in a store computes on; None: the library's."""
+    threads: int | None = json.loads(meta_of(store)).get("threads")
+    return threads
+
+
+def _meta(plan: Plan, threads: int | None) -> bytes:
     fields = {
+        "threads": threads,
         "run_id": f"{plan.run_id:016x}",
         "run_seed": f"{plan.config.run_seed:016x}",
         "plan": plan.to_json().decode(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,12 +12,22 @@ import numpy as np
 import numpy.typing as npt
 
 from zo_core.federation.protocol.plan import Plan
+from zo_core.loss.items import DataError, as_items, as_labels, require_items
 from zo_core.method import ClientData, RoundContext
 from zo_core.payloads.core import Payload
 from zo_core.replica import Replica
+from zo_core.threads import (
+    TRIAL_ITEMS,
+    Threads,
+    candidates,
+    choose_threads,
+    fewest_of,
+    mean_seconds,
+)
 
 Backend = Literal["torch", "onnx"]
 Shard = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
+_TRIAL_S = 0.1  # of forwards on each number of threads
 HIGH_MEMORY_MIB = 2048  # from here on a device is trusted with backprop, unless told otherwise
 
 
@@ -26,13 +37,20 @@ class TorchTrainer:
     Args:
         data_dir: folder of data sets that are files.
         device: a torch device.
+        threads: CPU threads; "auto" for the best of a trial, None for as torch has it.
         own: this device's own data in the place of the slot's shard.
     """
 
     def __init__(
-        self, *, data_dir: Path | None = None, device: str = "cpu", own: Shard | None = None
+        self,
+        *,
+        data_dir: Path | None = None,
+        device: str = "cpu",
+        threads: Threads = None,
+        own: Shard | None = None,
     ) -> None:
         self._data_dir, self._device, self._own = data_dir, device, own
+        self.threads = threads
 
     def join(self, plan: Plan, slot: int) -> Replica:
         """Build the model of a run and get the slot's data."""
@@ -51,8 +69,10 @@ class TorchTrainer:
         if self._own is not None:
             import torch
 
+            _require_fit(self._own, tuple(shard.x.shape[1:]), dataset.num_classes)
             x, y = (torch.from_numpy(part).to(self._device) for part in self._own)
             shard = Split(x=x, y=y)
+        self.threads, _ = choose_threads(self.threads, self.replica.module, shard.x)
         mode, _ = choose_forward(plan.config, self.replica.module, shard.x)
         self._mode = FORWARD_MODES[mode]
         shard = laid_out(shard, self._mode)
@@ -61,8 +81,15 @@ class TorchTrainer:
 
     def update(self, context: RoundContext) -> Payload:
         """Compute what is sent of a round; the replica ends as it was."""
+        from zo_core.loss.precision import computing_in
+
         method = self._plan.method_at(context.round_index)
-        with self._mode.active():
+        computing = computing_in(
+            self._plan.config.precision,
+            self._client.x.device.type,
+            forwards_only=not method.trains_locally,
+        )
+        with computing, self._mode.active():
             return method.client_update(self.replica, self._client, context)
 
 
@@ -72,7 +99,7 @@ class OnnxTrainer:
     Args:
         folder: the exported model; its weights are replaced by the run's.
         mode: "memory" or "speed".
-        threads: within an operator; None for one a core.
+        threads: within an operator; "auto" for the best of a trial, None for one a core.
         own: this device's own data in the place of the slot's shard.
     """
 
@@ -81,21 +108,44 @@ class OnnxTrainer:
         folder: Path,
         *,
         mode: str = "memory",
-        threads: int | None = None,
+        threads: Threads = None,
         own: Shard | None = None,
     ) -> None:
-        self._folder, self._mode, self._threads, self._own = folder, mode, threads, own
+        self._folder, self._mode, self.threads, self._own = folder, mode, threads, own
 
     def join(self, plan: Plan, slot: int) -> Replica:
         """Load the model and get the slot's data."""
+        from zo_core.edge.manifest import read_manifest
+
+        if plan.config.to_json().get("balanced"):
+            raise ValueError(
+                "balanced must be False for a client without torch, whose exported model has the "
+                "cross entropy in its graph; run this client with torch"
+            )
+        manifest = read_manifest(self._folder)
+        x, y = self._own or shard_arrays(plan, slot)
+        _require_fit((x, y), manifest.input_shape, manifest.num_classes)
+        if self.threads == "auto":
+            self.threads = self._fewest_threads(x[:TRIAL_ITEMS], y[:TRIAL_ITEMS])
+        self._plan, self.replica = plan, self._load(self.threads)
+        self._client = ClientData(slot=slot, x=x, y=y)
+        return self.replica
+
+    def _fewest_threads(self, x: Any, y: Any) -> int:
+        """Time a forward on each number of threads, one session after the other."""
+        return fewest_of({str(number): self._mean_s(number, x, y) for number in candidates()})
+
+    def _mean_s(self, threads: int, x: Any, y: Any) -> float:
+        replica = self._load(threads)
+        replica.mean_loss(x, y)  # builds what later forwards find built
+        return mean_seconds(lambda: replica.mean_loss(x, y), _TRIAL_S)
+
+    def _load(self, threads: int | None) -> Replica:
         from zo_core.edge.load import load_replica
         from zo_core.edge.onnx_loss import session_settings
 
-        settings = replace(session_settings(self._mode), threads=self._threads)
-        self._plan, self.replica = plan, load_replica(self._folder, mode=settings)
-        x, y = self._own or shard_arrays(plan, slot)
-        self._client = ClientData(slot=slot, x=x, y=y)
-        return self.replica
+        settings = replace(session_settings(self._mode), threads=threads)
+        return load_replica(self._folder, mode=settings)
 
     def update(self, context: RoundContext) -> Payload:
         """Compute what is sent of a round; the replica ends as it was."""
@@ -170,17 +220,23 @@ def load_shard(path: Path) -> Shard:
     """Read a device's own data: arrays ``x`` (items, ...) and ``y`` (items,) of an .npz file.
 
     Raises:
-        ValueError: the file has no such arrays, or none of its items.
+        DataError: the file has no such arrays, or they are no items with labels; what depends on
+            the run's model is checked when the run is known.
         OSError: it cannot be read.
     """
-    with np.load(path, allow_pickle=False) as arrays:
-        names: list[Any] = list(arrays.files)
-        if "x" not in names or "y" not in names:
-            raise ValueError(f"{path} must hold arrays x and y, got {', '.join(names) or 'none'}")
-        x, y = arrays["x"].astype(np.float32), arrays["y"].astype(np.int64)
-    if len(x) == 0 or y.shape != (len(x),) or not np.isfinite(x).all():
-        raise ValueError(
-            f"{path} must hold finite items x and one label y for each, got shapes {x.shape} and "
-            f"{y.shape}"
-        )
-    return x, y
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            x, y = arrays["x"], arrays["y"]
+    except (KeyError, TypeError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise DataError(
+            f"{path} must be an .npz file with arrays x and y: {error}; write it by "
+            "numpy.savez(FILE, x=x, y=y)"
+        ) from error
+    items, labels = as_items(x, str(path)), as_labels(y, str(path))
+    any_class = int(labels.max(initial=0)) + 1
+    require_items(items, labels, num_classes=any_class, where=str(path))
+    return items, labels
+
+
+def _require_fit(own: Shard, shape: tuple[int, ...], num_classes: int) -> None:
+    require_items(*own, num_classes=num_classes, shape=shape, where="this device's data")

@@ -1,23 +1,30 @@
-"""Bodies too long for one message: cut into chunks, put together again on disk."""
+"""Bodies too long for one message: cut into chunks that the receiver asks for.
+
+The sender offers a body by its first chunk, which tells how long the body is.  The receiver asks
+for the rest, a window of chunks at a time (:mod:`zo_core.federation.protocol.pull`), so that no
+more waits in a broker than the receiver is ready to take.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from pathlib import Path
+from functools import cached_property
 from typing import Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from zo_core.payloads.encoding import Payload, payload
-from zo_core.payloads.fields import U32, U64, Blob, Choice, DigestPrefix
+from zo_core.payloads.fields import U32, U64, Array, Blob, Choice, DigestPrefix
 from zo_core.payloads.reader import PayloadError
 
 SERVER_SLOT = 0xFFFFFFFF  # the sender of what comes from the server
 MIN_CHUNK_BYTES, MAX_CHUNK_BYTES = 1 << 6, 1 << 20
 CHECK_BYTES = 8
+MAX_PIECES = 64  # that one request may ask for
 
 
 class Purpose(IntEnum):
@@ -52,88 +59,83 @@ class Chunk(Payload):
     data: Annotated[bytes, Blob(_piece_bytes)]
 
 
+@payload(kind=38)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Request(Payload):
+    """The receiver of a body asks for some of its pieces; the first five fields name the body."""
+
+    slot: U32  # of the body's sender
+    purpose: Annotated[Purpose, Choice(Purpose)]
+    check: DigestPrefix
+    pieces: Annotated[npt.NDArray[np.uint32], Array(np.uint32, "H")]  # their indices
+
+    def require_consistent(self) -> None:
+        """Check that the request asks for some pieces, and not for too many."""
+        if not 1 <= self.pieces.size <= MAX_PIECES:
+            raise PayloadError(
+                f"a request must ask for 1 to {MAX_PIECES} pieces, got {self.pieces.size}"
+            )
+
+
 def check_of(body: bytes) -> bytes:
-    """Compute what a transfer's chunks are known by and checked against."""
+    """Compute the check by which a transfer's chunks are known and verified."""
     return hashlib.blake2b(body, digest_size=CHECK_BYTES).digest()
 
 
-def cut(
-    body: bytes, purpose: Purpose, *, run_id: int, round_index: int, slot: int, chunk_bytes: int
-) -> Iterator[Chunk]:
-    """Cut a body into chunks, one at a time."""
-    check = check_of(body)
-    for index, start in enumerate(range(0, len(body), chunk_bytes)):
-        yield Chunk(
-            run_id=run_id,
-            round_index=round_index,
-            slot=slot,
-            purpose=purpose,
-            check=check,
-            total=len(body),
-            chunk_bytes=chunk_bytes,
-            index=index,
-            data=body[start : start + chunk_bytes],
-        )
+Key = tuple[int, int, int, bytes]  # round, sender's slot, purpose, check
 
 
-class Assembly:
-    """One body on its way, in a file: chunks may come in any order and more than once.
+def key_of(message: Chunk | Request) -> Key:
+    """Return what names the body that a message belongs to."""
+    return message.round_index, message.slot, message.purpose, message.check
 
-    Args:
-        first: any chunk of it; whoever calls has checked that its total may be.
-        path: a file that is made, or overwritten.
-    """
 
-    def __init__(self, first: Chunk, path: Path) -> None:
-        self.path = path
-        self._head = _transfer(first)
-        self._total = first.total
-        self._check = first.check
-        self._missing = np.ones(-(-first.total // first.chunk_bytes), dtype=np.bool_)
-        path.write_bytes(b"")
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Body:
+    """What a sender keeps of a long body until its receivers have it."""
 
-    def is_of(self, chunk: Chunk) -> bool:
-        """Tell whether a chunk is a piece of this body."""
-        return _transfer(chunk) == self._head
+    data: bytes
+    purpose: Purpose
+    run_id: int
+    round_index: int
+    slot: int
+    chunk_bytes: int
+
+    @cached_property
+    def check(self) -> bytes:
+        """The whole body's check."""
+        return check_of(self.data)
 
     @property
-    def done(self) -> bool:
-        """Whether nothing is missing."""
-        return not self._missing.any()
+    def key(self) -> Key:
+        """What names the body."""
+        return self.round_index, self.slot, self.purpose, self.check
 
-    def add(self, chunk: Chunk) -> bool:
-        """Write a piece where it belongs; False for one that was there."""
-        if not self._missing[chunk.index]:
-            return False
-        with self.path.open("r+b") as file:
-            file.seek(chunk.index * chunk.chunk_bytes)
-            file.write(chunk.data)
-        self._missing[chunk.index] = False
-        return True
+    @property
+    def num_pieces(self) -> int:
+        """The number of chunks."""
+        return -(-len(self.data) // self.chunk_bytes)
 
-    def body(self) -> bytes:
-        """Return the whole body.
+    def piece(self, index: int) -> Chunk:
+        """Cut one chunk."""
+        start = index * self.chunk_bytes
+        return Chunk(
+            run_id=self.run_id,
+            round_index=self.round_index,
+            slot=self.slot,
+            purpose=self.purpose,
+            check=self.check,
+            total=len(self.data),
+            chunk_bytes=self.chunk_bytes,
+            index=index,
+            data=self.data[start : start + self.chunk_bytes],
+        )
 
-        Raises:
-            PayloadError: it is not what its sender cut.
+    def pieces(self, indices: Iterable[int] | None = None) -> Iterator[bytes]:
+        """Encode chunks one at a time, each when it is asked for; None for all.
+
+        Indices beyond the body's end are skipped.
         """
-        body = self.path.read_bytes()
-        if len(body) != self._total or check_of(body) != self._check:
-            raise PayloadError("a body put together from chunks does not have their check")
-        return body
-
-    def close(self) -> None:
-        """Remove the file."""
-        self.path.unlink(missing_ok=True)
-
-
-def _transfer(chunk: Chunk) -> tuple[int, int, int, int, int, bytes]:
-    """What all chunks of one transfer share."""
-    return (
-        chunk.round_index,
-        chunk.slot,
-        chunk.purpose,
-        chunk.total,
-        chunk.chunk_bytes,
-        chunk.check,
-    )
+        for index in range(self.num_pieces) if indices is None else indices:
+            if index < self.num_pieces:
+                yield self.piece(int(index)).encode()

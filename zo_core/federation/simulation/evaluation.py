@@ -1,4 +1,4 @@
-"""How accurate a model is: over the test split, and over what each group of clients held out."""
+"""How good a model is: over the test split, and over what each group of clients held out."""
 
 from __future__ import annotations
 
@@ -11,16 +11,22 @@ import numpy.typing as npt
 
 from zo_core.data import FederatedData, Split
 from zo_core.loss.module_loss import correct_items
+from zo_core.loss.sequences import sequence_scores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
-    """Shares of items whose largest output is at their label; None where there are no items."""
+    """Shares of items whose largest output is at their label; None where there are no items.
+
+    Of sequences: the mean share of an answer's tokens that have the largest score.
+    """
 
     test: float
     high: float | None  # over the pooled hold-outs of high-resource clients
     low: float | None  # over those of low-resource clients
     worst_decile: float | None  # mean over the tenth of the clients that fare worst
+    test_loss: float | None  # nats per answer token; of sequences, where it is finite
+    holdout_loss: float | None  # likewise, over all clients' pooled hold-outs
 
 
 class Evaluator:
@@ -35,28 +41,41 @@ class Evaluator:
         self._test = data.test
         self._held_out = data.holdout(range(data.clients))
         self._is_high = np.isin(np.arange(data.clients), high)
+        self._is_text = data.test.y.ndim > 1
 
     def guessing(self) -> float | None:
-        """Return the accuracy over all hold-outs that guessing stays below; None without any."""
-        return guessing_bound(self._held_out.y.cpu().numpy()) if len(self._held_out) else None
+        """Return the accuracy over all hold-outs that guessing stays below.
+
+        None without hold-outs, and for sequences.
+        """
+        if self._is_text or len(self._held_out) == 0:
+            return None
+        return guessing_bound(self._held_out.y.cpu().numpy())
 
     def measure(self, module: Any) -> Accuracy:
         """Measure a module as it stands."""
-        test = self._hits(module, self._test).mean()
-        if len(self._held_out) == 0:
-            return Accuracy(test=float(test), high=None, low=None, worst_decile=None)
+        hits, test_loss = self._scores(module, self._test)
+        held_out, holdout_loss = self._scores(module, self._held_out)
         # hold-outs are of one size, so a pooled share is a mean over clients
-        own = self._hits(module, self._held_out).reshape(len(self._is_high), -1).mean(axis=1)
+        own = held_out.reshape(len(self._is_high), -1).mean(axis=1) if len(held_out) else held_out
+        is_high = self._is_high[: len(own)]
         return Accuracy(
-            test=float(test),
-            high=_mean(own[self._is_high]),
-            low=_mean(own[~self._is_high]),
-            worst_decile=worst_decile(own),
+            test=float(hits.mean()),
+            high=_mean(own[is_high]),
+            low=_mean(own[~is_high]),
+            worst_decile=worst_decile(own) if len(own) else None,
+            test_loss=test_loss,
+            holdout_loss=holdout_loss,
         )
 
-    def _hits(self, module: Any, split: Split) -> npt.NDArray[np.float64]:
-        hits: npt.NDArray[np.float64] = correct_items(module, split.x, split.y).double().numpy()
-        return hits
+    def _scores(self, module: Any, split: Split) -> tuple[npt.NDArray[np.float64], float | None]:
+        """Score each item, and of sequences all of them by their mean loss."""
+        if len(split) == 0:
+            return np.empty(0), None
+        if not self._is_text:
+            return correct_items(module, split.x, split.y).double().numpy(), None
+        shares, loss = sequence_scores(module, split.x, split.y)
+        return shares.numpy(), loss if math.isfinite(loss) else None
 
 
 def guessing_bound(labels: npt.NDArray[np.int64]) -> float:

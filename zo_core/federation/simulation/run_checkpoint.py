@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
+from safetensors import SafetensorError
 
 from zo_core.federation.log import RoundLog
 from zo_core.federation.record import Evaluation, TrainingRecord
@@ -24,11 +25,13 @@ from zo_core.loss.passes import Passes
 from zo_core.payloads.core import Payload, Snapshot
 from zo_core.replica import gather
 from zo_core.state import MethodState, RestoredState
+from zo_core.threads import choose_threads
 
 if TYPE_CHECKING:
     from zo_core.federation.simulation.training import Training
 
-CHECKPOINT_VERSION = 6
+CHECKPOINT_VERSION = 7
+_BLOCK = 1 << 20  # bytes read at once, so that a hash needs no memory of the file's size
 _INDEX = "checkpoint.json"
 
 
@@ -42,7 +45,25 @@ def save(training: Training, folder: Path) -> None:
     Args:
         training: between two rounds.
         folder: made where it is missing.
+
+    Raises:
+        OSError: it cannot be written; the checkpoint before it is whole.
     """
+    try:
+        _write(training, folder)
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        done = training.record.rounds_done
+        raise OSError(
+            f"the checkpoint of round {done} cannot be written to {folder} ({reason}); the one "
+            "before is whole: make room, and continue with --resume"
+        ) from error
+    finally:
+        for part in folder.glob("*.part"):
+            part.unlink()
+
+
+def _write(training: Training, folder: Path) -> None:
     from safetensors.numpy import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -92,7 +113,14 @@ def resume_(training: Training, folder: Path) -> bool:
         raise CheckpointError(
             f"the checkpoint in {folder} is damaged ({error}); delete the folder to begin anew"
         ) from error
+    chosen, trial_s = training.record.threads, training.record.threads_trial_s
+    if chosen is not None and not trial_s and chosen != record["threads"]:
+        raise CheckpointError(
+            f"the checkpoint is of a run with threads {record['threads']}, got {chosen}; leave "
+            "--threads out to continue with those"
+        )
     _restore_record(training.record, record)
+    choose_threads(training.record.threads, training.replica.module, training.data.items.x)
     training.set_forward(training.record.forward, training.record.forward_trial_s)
     training.replica.restore_(snapshot)
     training.replica.server_state = RestoredState(np.array(server)) if server.size else None
@@ -187,9 +215,8 @@ def _put(part: Path, path: Path) -> None:
 
 
 def _hash(path: Path) -> str:
+    state = hashlib.blake2b(digest_size=32)
     with path.open("rb") as file:
-        return hashlib.file_digest(file, _blake2b).hexdigest()
-
-
-def _blake2b() -> Any:
-    return hashlib.blake2b(digest_size=32)
+        while block := file.read(_BLOCK):
+            state.update(block)
+    return state.hexdigest()

@@ -1,0 +1,102 @@
+"""The memory that a step has to fit in: of a device of the catalogue, or a size."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import devices
+from bench.format import MIB
+
+_UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]I?B)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A device to fit in."""
+
+    name: str
+    memory_bytes: int  # all of its memory
+    reserve_bytes: int = 0  # kept for the operating system
+
+    def __post_init__(self) -> None:
+        """Refuse a reserve that leaves nothing."""
+        if self.limit_bytes <= 0:
+            raise ValueError(
+                f"--reserve must be less than the device's memory, {self.memory_bytes / MIB:.0f}"
+                f" MiB, got {self.reserve_bytes / MIB:.0f} MiB"
+            )
+
+    @property
+    def limit_bytes(self) -> int:
+        """What the step's process may use."""
+        return self.memory_bytes - self.reserve_bytes
+
+
+def find_target(text: str, reserve_bytes: int | None = None) -> Target:
+    """Find a device of the catalogue, or take a size of memory.
+
+    Args:
+        text: a name of the catalogue, or a size with its unit.
+        reserve_bytes: memory of the operating system; by default the catalogue's estimate for a
+            device, and 0 for a size.
+
+    Raises:
+        ValueError: neither, a device whose memory is not known, or a reserve that is too large.
+
+    >>> find_target("pi-zero-2").limit_bytes >> 20, find_target("512MiB").limit_bytes >> 20
+    (362, 512)
+    """
+    if text not in devices.CATALOG:
+        return Target(name=text, memory_bytes=_memory(text), reserve_bytes=reserve_bytes or 0)
+    device = devices.find_device(text)
+    if device.memory_bytes is None:
+        raise ValueError(f"the catalogue has no memory for {text}; give a size, e.g. 1GiB")
+    reserve = devices.system_bytes(device) if reserve_bytes is None else reserve_bytes
+    return Target(name=text, memory_bytes=device.memory_bytes, reserve_bytes=reserve)
+
+
+def parse_size(text: str, option: str) -> int:
+    """Read a size of memory, in bytes.
+
+    Args:
+        text: a number and its unit.
+        option: whose value it is, for the message.
+
+    Raises:
+        ValueError: it has no unit, or is not a size.
+
+    >>> parse_size("1.5 GB", "--reserve"), parse_size("512MiB", "--reserve") >> 20
+    (1500000000, 512)
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{option} must be a size with a unit, such as 150MiB, got {text!r}")
+    return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+def decimal_remark(text: str) -> str | None:
+    """Say how many MiB a size in KB, MB or GB is; None for any other text.
+
+    >>> decimal_remark("512MB"), decimal_remark("512MiB")
+    ('512MB is 488 MiB', None)
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None or "I" in match[2].upper():
+        return None
+    return f"{text} is {parse_size(text, '--device') / MIB:.0f} MiB"
+
+
+def _memory(text: str) -> int:
+    try:
+        size = parse_size(text, "--device")
+    except ValueError:
+        size = 0
+    if size > 0:
+        return size
+    unit = f"; a size needs a unit: {text}MiB" if text.strip().isdecimal() else ""
+    known = ", ".join(devices.CATALOG)
+    raise ValueError(
+        f"--device must be one of {known}, or a size such as 512MiB, got {text!r}{unit}"
+    )

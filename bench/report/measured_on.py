@@ -1,0 +1,47 @@
+"""What each section was measured on, where that is not what the page's title names."""
+
+from __future__ import annotations
+
+from bench.records.record import Record
+from bench.records.record_index import Results
+from bench.report.section import Section
+
+_JOINED = {"fit": "memory", "formulas": "memory"}  # sections that show another group's figures
+_COUNTED = ("bytes", "wire")  # lengths of messages, which no processor changes
+
+
+def page_device(results: Results) -> str | None:
+    """Return the accelerator that a page's steps ran on; None for a page of the CPU."""
+    names = {_accelerator(r) for r in results.by_case.values() if _is_on_device(r)}
+    return ", ".join(sorted(names)) or None
+
+
+def heading_remark(results: Results, section: Section) -> str:
+    """Name a section's device and threads, where they differ from the title's; else nothing.
+
+    On a page of the CPU only threads can differ. On a GPU's page every measured section is named.
+    """
+    records = results.group(_JOINED.get(section.group, section.group))
+    threads = _threads(records, section)
+    if not records or section.group in _COUNTED:
+        return ""
+    if page_device(results) is None:
+        return f"measured with {threads}" if section.threads is not None else ""
+    on_device = sorted({_accelerator(r) for r in records if _is_on_device(r)})
+    on_cpu = not all(map(_is_on_device, records))
+    return f"measured on {' and '.join([*on_device, *([f'the CPU, {threads}'] * on_cpu)])}"
+
+
+def _threads(records: list[Record], section: Section) -> str:
+    found = {section.threads or record.provenance.device.get("threads") for record in records}
+    numbers = " or ".join(sorted(str(n) for n in found if n is not None))
+    return f"{numbers or 'an unknown number of'} thread{'' if numbers == '1' else 's'}"
+
+
+def _is_on_device(record: Record) -> bool:
+    return record.config.get("device") == "cuda"
+
+
+def _accelerator(record: Record) -> str:
+    accelerator = record.provenance.device.get("accelerator") or {}
+    return str(accelerator.get("name", "the accelerator"))

@@ -1,0 +1,107 @@
+"""Run a ZO round of ResNet18 in a Raspberry Pi Zero 2 W's memory, and compare with the predictions.
+
+The client without torch gets 160 MiB, torch in micro-batches 362 MiB: the board's 512 MiB less 150
+for its system. Limits are the kernel's. No time is of the board: this machine's core is faster.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import devices
+from bench.fit.cells import Target, predict_cells, try_cell
+from bench.workloads.edge import exported
+from bench.workloads.steps import RETURN_BLOCKS
+
+MIB = 1 << 20
+EDGE_LIMIT_BYTES, TORCH_LIMIT_BYTES = 160 * MIB, 362 * MIB
+DIRECTIONS, MICRO_BATCH = 3, 8
+ALLOWED_ERROR = 0.05  # of fit's prediction
+PAYLOAD_BYTES = 42  # of an update with three scalars
+MODEL = "resnet18"
+SKIPPED = 77
+
+
+def edge_round(folder: str, images: int) -> dict[str, Any]:
+    """Run one whole round of the client without torch; return its bytes and its digest."""
+    from pathlib import Path
+
+    import numpy as np
+
+    from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
+    from zo_core.edge.load import load_replica
+    from zo_core.edge.manifest import read_manifest
+    from zo_core.method import ClientData, RoundContext
+
+    replica, manifest = load_replica(Path(folder)), read_manifest(Path(folder))
+    rng = np.random.default_rng(7)
+    x = rng.standard_normal((images, *manifest.input_shape), dtype=np.float32)
+    method = ZerothOrderStep(
+        directions=DIRECTIONS, epsilon=1e-3, tau=0.75, lr=1e-4, micro_batch=MICRO_BATCH
+    )
+    context = RoundContext(run_seed=5, run_id=5, round_index=0, cohort=(0,), samples=(images,))
+    y = rng.integers(0, manifest.num_classes, images)
+    update = method.client_update(replica, ClientData(slot=0, x=x, y=y), context)
+    method.server_result(replica, [update], context)
+    return {
+        "payload_bytes": len(update.encode()),
+        "digest": replica.digest().hex(),
+        "torch": "torch" in sys.modules,
+    }
+
+
+def main(images: int, folder: str | None = None) -> int:
+    """Run both clients, or with an exported folder the one without torch; return the exit code."""
+    if reason := devices.why_no_limit(EDGE_LIMIT_BYTES):
+        print(f"skipped: {reason}")
+        return SKIPPED
+    if folder is not None:
+        return 0 if _edge(folder, images) else 1
+    return 0 if all([_edge(exported(MODEL), images), _torch(images)]) else 1
+
+
+def _edge(folder: str, images: int) -> bool:
+    free = _run_edge(folder, images, None)
+    limited = _run_edge(folder, images, EDGE_LIMIT_BYTES)
+    print(
+        f"without torch, {images} images under {EDGE_LIMIT_BYTES / MIB:.0f} MiB: {limited.status}, "
+        f"{_mib(limited.limit_peak_bytes.value)} counted by {limited.limit_method}, "
+        f"{limited.seconds:.0f} s"
+    )
+    if limited.status != "ok" or free.status != "ok":
+        print(limited.error or free.error)
+        return False
+    same = limited.value == free.value
+    print(f"  {limited.value['payload_bytes']} bytes up, digest {limited.value['digest'][:16]}...")
+    print(f"  the same without the limit: {'yes' if same else free.value}")
+    is_light = not limited.value["torch"]
+    return same and is_light and limited.value["payload_bytes"] == PAYLOAD_BYTES
+
+
+def _run_edge(folder: str, images: int, limit_bytes: int | None) -> devices.IsolatedResult:
+    return devices.run_isolated(
+        "pi_zero_2:edge_round", folder, images, limit_bytes=limit_bytes, env=RETURN_BLOCKS
+    )
+
+
+def _torch(images: int) -> bool:
+    target = Target(name="pi-zero-2 less its system", limit_bytes=TORCH_LIMIT_BYTES)
+    (cell,) = predict_cells([target], MODEL, ["zo"], [MICRO_BATCH], images)
+    trial = try_cell(cell)
+    counted = trial.peak_bytes or 0.0
+    error = counted / cell.predicted_bytes - 1
+    print(
+        f"torch, {images} images by {MICRO_BATCH} under {TORCH_LIMIT_BYTES / MIB:.0f} MiB: "
+        f"{trial.status}, {_mib(counted)} counted by {trial.limit_method}, {trial.seconds:.0f} s\n"
+        f"  predicted {_mib(cell.predicted_bytes)}: {error:+.1%}"
+    )
+    return trial.status == "ok" and abs(error) <= ALLOWED_ERROR
+
+
+def _mib(size_bytes: float | None) -> str:
+    return "nothing" if size_bytes is None else f"{size_bytes / MIB:.1f} MiB"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(int(sys.argv[1]), *sys.argv[2:]))
