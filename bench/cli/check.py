@@ -25,10 +25,10 @@ def register(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check, explain; a gate fails where a record is not valid."""
-    from bench.records.validate import check
+    from bench.records.store import check_records
 
     with user_errors():
-        found = [checked for path in arguments.path for checked in check(path)]
+        found = [checked for path in arguments.path for checked in check_records(path)]
     wrong = [checked for checked in found if checked.problems]
     if arguments.json:
         print_json([checked.to_json() for checked in found])

@@ -53,9 +53,7 @@ def register(commands: Any) -> None:
         choices=("instruct",),
         help="run this study, with several methods and seeds, instead of one training",
     )
-    parser.add_argument(
-        "--seeds", type=int, default=3, help="runs per method of --task; default: 3"
-    )
+    parser.add_argument("--seeds", type=int, help="runs per method of --task; default: 3")
     parser.add_argument("--data-dir", type=Path, help="folder of data sets that are files")
     parser.add_argument("--download", action="store_true", help="fetch a missing data set")
     parser.add_argument(
@@ -90,6 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.task is not None:
         return run_instruct(arguments)
     with user_errors():
+        refuse_unused(arguments, ["seeds"], "without --task: a training has one, --run-seed")
         training = _training(arguments)
         _prepare_checkpoints(training, arguments)
         folder = _folder(arguments.out, _case(training.config.to_json()))

@@ -38,7 +38,7 @@ def _refuse_others(arguments: argparse.Namespace) -> None:
     if given:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise ValueError(f"{names} must be left out with --task instruct: the study chooses it")
-    if arguments.seeds < 1:
+    if arguments.seeds is not None and arguments.seeds < 1:
         raise ValueError(f"--seeds must be >= 1, got {arguments.seeds}")
 
 
@@ -50,7 +50,8 @@ def _prepared(arguments: argparse.Namespace) -> Callable[[Callable[[str], None]]
 
     dataset = load_dataset("instructions", data_dir=arguments.data_dir)
     rounds = {} if arguments.rounds is None else {"rounds": arguments.rounds}
-    config = StudyConfig(seeds=arguments.seeds, **rounds)
+    seeds = {} if arguments.seeds is None else {"seeds": arguments.seeds}
+    config = StudyConfig(**seeds, **rounds)
     folder = open_store(arguments.out or _FOLDER)
 
     data_dir: Path = arguments.data_dir

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.records.case_name import CaseName
 from bench.records.record import Record
+from bench.records.validate import Checked, check_file
 
 RECORDS = "records"
 
@@ -73,6 +74,20 @@ def read_records(folder: Path) -> list[Record]:
     return [_read(path) for path in paths]
 
 
+def check_records(path: Path) -> list[Checked]:
+    """Check a record, or all records below a folder.
+
+    Raises:
+        StoreError: there is nothing to check.
+    """
+    if path.is_file():
+        return [check_file(path)]
+    files = sorted(path.glob(f"**/{RECORDS}/*.json"))
+    if not files:
+        raise StoreError(f"{path} holds no records: give a file, or a folder above {RECORDS}/")
+    return [check_file(file) for file in files]
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside path, and put it in path's place when the context ends well."""
@@ -95,8 +110,6 @@ def _remove_left_overs(folder: Path) -> None:
 
 
 def _read(path: Path) -> Record:
-    from bench.records.validate import check_file
-
     if problems := check_file(path).problems:
         raise StoreError(f"{path} is not a valid record: {problems[0]}; see `zobench check {path}`")
     try:

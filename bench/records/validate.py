@@ -15,7 +15,6 @@ from bench.records.case_name import CaseName
 from bench.records.details.schema import DETAILS_SCHEMA_FILE
 from bench.records.record import Record, config_hash, require_schema
 from bench.records.step_memory import implausible_peak, unexplained_peak
-from bench.records.store import RECORDS, StoreError
 
 SCHEMA_FILE = Path(__file__).with_name("record.schema.json")
 _STATISTICS: Mapping[str, Callable[[Sequence[float]], float]] = {
@@ -38,20 +37,6 @@ class Checked:
         """Return the findings as plain JSON data."""
         found = {"problems": list(self.problems), "remarks": list(self.remarks)}
         return {"path": str(self.path), "valid": not self.problems} | found
-
-
-def check(path: Path) -> list[Checked]:
-    """Check a record, or all records below a folder.
-
-    Raises:
-        StoreError: there is nothing to check.
-    """
-    if path.is_file():
-        return [check_file(path)]
-    files = sorted(path.glob(f"**/{RECORDS}/*.json"))
-    if not files:
-        raise StoreError(f"{path} holds no records: give a file, or a folder above {RECORDS}/")
-    return [check_file(file) for file in files]
 
 
 def check_file(path: Path) -> Checked:

@@ -166,8 +166,8 @@ def _accuracy_lines(results: Results) -> Iterator[str]:
         rows.append(f"| {split.replace('-', '/')} | {' | '.join(cells)} |")
     if rows:
         yield (
-            f"Test accuracy on the digits, 50 clients, Dirichlet 0.1, {count_range(rounds)} rounds "
-            "for both methods:"
+            f"Test accuracy on the digits (known writers), 50 clients, Dirichlet 0.1, "
+            f"{count_range(rounds)} rounds for both methods:"
         )
         yield ""
         yield "| high/low | High-Res-Only | ZOWarmUp |"

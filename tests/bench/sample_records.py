@@ -21,7 +21,7 @@ _MEMORY = {
     "fedavg": {"resnet18": (48.0, 6.4), "vit": (75.0, 5.1), "cnn": (0.2, 0.02)},
 }
 _SECONDS_AN_IMAGE = {"inference": 0.021, "zo": 0.0225, "fedavg": 0.034}
-_DEVICE: dict[str, Any] = {
+DEVICE: dict[str, Any] = {
     "name": "sample device",
     "kind": "host",
     "soc": "Sample Processor 1",
@@ -34,9 +34,12 @@ _DEVICE: dict[str, Any] = {
     "python": "3.11.0",
     "versions": {"numpy": "2.0.0", "torch": "2.6.0"},
     "governor": None,
+    "power_mode": None,
+    "emulator": None,
     "swap_bytes": 0,
     "threads": 4,
-    "notes": {"accelerator": "a sample has none", "governor": "a sample has none"},
+    "notes": {"accelerator": "a sample has none", "governor": "a sample has none"}
+    | dict.fromkeys(("power_mode", "emulator"), "a sample has none"),
 }
 
 
@@ -55,7 +58,7 @@ def record(
         dirty=dirty,
         scale="default",
         created="2025-01-01T00:00:00+00:00",
-        device=_DEVICE,
+        device=DEVICE,
     )
     return Record(
         case=case,

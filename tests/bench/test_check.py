@@ -15,8 +15,8 @@ from optional import needs_results
 import devices
 from bench.__main__ import main
 from bench.records.record import SCHEMA, Record, mean, median, provenance, single, unmeasured
-from bench.records.store import StoreError, write_record
-from bench.records.validate import SCHEMA_FILE, check, check_file
+from bench.records.store import StoreError, check_records, write_record
+from bench.records.validate import SCHEMA_FILE, check_file
 from bench.suite.emulation import mask_emulated, once
 from bench.suite.scales import scale_named
 
@@ -67,7 +67,7 @@ def test_a_record_of_this_machine_is_valid(tmp_path: Path) -> None:
 
 @needs_results
 def test_every_committed_record_is_valid() -> None:
-    found = check(REPOSITORY / "results")
+    found = check_records(REPOSITORY / "results")
     assert len(found) > 50
     assert {str(c.path): c.problems for c in found if c.problems} == {}
 
@@ -170,7 +170,7 @@ def test_what_a_reader_must_know_of_a_valid_record_is_remarked(
 
 def test_nothing_to_check_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="holds no records"):
-        check(tmp_path)
+        check_records(tmp_path)
 
 
 def test_the_command_ends_with_1_where_a_record_is_wrong(
@@ -192,7 +192,7 @@ def test_the_suites_own_records_are_valid(tmp_path: Path) -> None:
     for each in sample.sample_records():
         data = each.to_json() | {"provenance": VALID["provenance"]}
         write_record(tmp_path, Record.from_json(data))
-    assert [c for c in check(tmp_path) if c.problems] == []
+    assert [c for c in check_records(tmp_path) if c.problems] == []
 
 
 def test_an_emulated_machine_gives_bytes_and_accuracy_but_no_time_and_no_memory() -> None:

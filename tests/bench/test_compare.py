@@ -46,7 +46,10 @@ def records(
         "tensor_peak_above_baseline": single(6_291_464 * tensor, "byte", TENSOR),
         "peak": median(memory, "byte", VMHWM),
     }
-    curves = {"seeds": list(seeds)}
+    each: dict[str, list[object]] = {
+        name: [] for name in ("curves", "outcomes", "reasons", "digests")
+    }
+    curves = {"seeds": list(seeds), **each}
     config = {"algorithm": "zowarmup", "run_seed": list(seeds)}
     return [
         sample.record("memory/resnet18/zo/b8", {"batch": 8}, metrics),

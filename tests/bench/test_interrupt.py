@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.records.validate import check
+from bench.records.store import check_records
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
@@ -39,7 +39,7 @@ def test_ctrl_c_leaves_valid_partial_results_and_a_report(tmp_path: Path) -> Non
     os.killpg(running.pid, signal.SIGINT)
     told, _ = running.communicate(timeout=120)
     assert running.returncode == 130, told
-    found = check(out)
+    found = check_records(out)
     assert found
     assert [checked for checked in found if checked.problems] == []
     assert (out / "report.html").is_file()

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from sample_records import DEVICE
 
 from bench.records.record import Metric, Provenance, Record, mean, median, single, unmeasured
 from bench.records.store import StoreError, open_store, read_records, replacing, write_record
@@ -26,7 +27,7 @@ def make_record(case: str = "memory/cnn/zo/b1") -> Record:
             dirty=None,
             scale="smoke",
             created="2026-01-01T00:00:00+00:00",
-            device={"name": "sample device"},
+            device=DEVICE,
         ),
     )
 
@@ -102,14 +103,14 @@ def test_an_output_folder_that_is_a_file_is_refused_with_a_way_out(tmp_path: Pat
 def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
     open_store(tmp_path)
     (tmp_path / "records" / "bad.json").write_text(text)
-    with pytest.raises(StoreError, match=r"bad\.json is no record"):
+    with pytest.raises(StoreError, match=r"bad\.json is not a valid record"):
         read_records(tmp_path)
 
 
 def test_metrics_that_are_no_object_are_named_with_their_file(tmp_path: Path) -> None:
     path = write_record(open_store(tmp_path), make_record())
     path.write_text(json.dumps(json.loads(path.read_text()) | {"metrics": []}))
-    with pytest.raises(StoreError, match=f"{path.name} is no record"):
+    with pytest.raises(StoreError, match=f"{path.name} is not a valid record"):
         read_records(tmp_path)
 
 

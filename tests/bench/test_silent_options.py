@@ -20,6 +20,7 @@ from bench.suite.suite import Suite
         (["train", "--dataset", "synthetic", "--download"], "--download has no effect on synth"),
         (["train", "--no-verify"], "--no-verify has no effect on digits"),
         (["train", "--checkpoint-every", "5"], "--checkpoint-every has no effect without"),
+        (["train", "--seeds", "5"], "--seeds has no effect without --task"),
         (["train", "--split", "10/90", "--high-share", "0.3"], "--split sets --high-share"),
         (["fit", "--grid", "--batches", "1"], "--batches has no effect beside --grid"),
         (["fit", "--grid", "--images", "9"], "--images has no effect beside --grid"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from zo_core.data.dataset import Dataset
-from zo_core.data.digits import digits
+from zo_core.data.digits import digits, digits_writers
 from zo_core.data.files import Source
 from zo_core.data.imagenet32 import imagenet32, prepare_imagenet32
 from zo_core.data.synthetic import synthetic_blobs
@@ -20,6 +20,7 @@ from zo_core.data.torchvision_sets import (
 
 DATASETS: Final[dict[str, Callable[[Source], Dataset]]] = {
     "digits": lambda source: digits(),
+    "digits-writers": lambda source: digits_writers(),
     "fashion-mnist": fashion_mnist,
     "cifar10": cifar10,
     "imagenet32": imagenet32,

@@ -24,8 +24,15 @@ def digits() -> Dataset:
     return standardised("digits", *digit_arrays(), num_classes=CLASSES)
 
 
+def digits_writers() -> Dataset:
+    """Load the digits with unseen writers in the test split; see :func:`writer_arrays`."""
+    return standardised("digits-writers", *writer_arrays(), num_classes=CLASSES)
+
+
 def digit_arrays() -> tuple[LabelledImages, LabelledImages]:
     """Load the digits with a fixed test split: 20 % of every class, by a constant seed.
+
+    Each writer's digits are in both splits.
 
     Returns:
         Training and test split, grey levels 0 .. 16 of shape (items, 1, 8, 8); no torch is needed.
@@ -33,10 +40,32 @@ def digit_arrays() -> tuple[LabelledImages, LabelledImages]:
     Raises:
         ImportError: scikit-learn is not installed; the message names the extra that brings it.
     """
+    labels = _images_in_order()[1]
+    return _split(stratified_mask(labels, TEST_SHARE, TEST_SPLIT_SEED))
+
+
+def writer_arrays() -> tuple[LabelledImages, LabelledImages]:
+    """Load the digits with the file's last 20 % as test split: one block, so other writers' digits.
+
+    The file has the digits writer by writer, without saying where one ends, so the writer at the
+    border may be in both splits.  Result and errors as in :func:`digit_arrays`.
+    """
+    items = len(_images_in_order()[1])
+    return _split(np.arange(items) >= items - round(TEST_SHARE * items))
+
+
+# Loaders that need no torch, by data set.
+DIGIT_ARRAYS: Final = {"digits": digit_arrays, "digits-writers": writer_arrays}
+
+
+def _images_in_order() -> LabelledImages:
     rows = np.loadtxt(_digits_file(), delimiter=",", dtype=np.float64)
     images = rows[:, :-1].astype(np.uint8).reshape(-1, 1, 8, 8)  # grey levels 0 .. 16
-    labels = rows[:, -1].astype(np.int64)
-    is_test = stratified_mask(labels, TEST_SHARE, TEST_SPLIT_SEED)
+    return images, rows[:, -1].astype(np.int64)
+
+
+def _split(is_test: npt.NDArray[np.bool_]) -> tuple[LabelledImages, LabelledImages]:
+    images, labels = _images_in_order()
     return (images[~is_test], labels[~is_test]), (images[is_test], labels[is_test])
 
 

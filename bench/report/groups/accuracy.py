@@ -136,7 +136,9 @@ SECTION = Section(
         "Accuracy": (
             "The share of the test split that is classified correctly after the last round. High"
             " and low hold-outs are the 10 % of its data that each client keeps back, pooled by"
-            " group. Each seed is a run with its own partition, initial weights and cohorts."
+            " group. Each seed is a run with its own partition, initial weights and cohorts. On"
+            " the digits, each writer’s images are in both splits: these are accuracies for known"
+            " writers. The data set digits-writers tests on unseen ones (docs/data.md)."
         ),
         "Intervals": "Student’s t on the seeds’ paired differences, 95 %.",
     },

@@ -42,6 +42,31 @@ def test_digits_splits_are_the_data_and_share_no_item() -> None:
     assert rows == sorted(map(tuple, raw.data.astype(int).tolist()))
 
 
+def test_unseen_writers_are_the_files_last_block() -> None:
+    """scikit-learn has the digits writer by writer; the split must not mix them."""
+    from sklearn.datasets import load_digits
+
+    from zo_core.data.digits import writer_arrays
+
+    images, labels = load_digits(return_X_y=True)
+    (train_x, train_y), (test_x, test_y) = writer_arrays()
+    assert (len(train_y), len(test_y)) == (1438, 359)
+    assert np.array_equal(np.concatenate([train_x, test_x]).reshape(1797, 64), images)
+    assert np.array_equal(np.concatenate([train_y, test_y]), labels)
+    assert set(test_y.tolist()) == set(range(10))
+
+
+def test_unseen_writers_are_harder_than_known_ones() -> None:
+    def accuracy(name: str) -> float:
+        data = load_dataset(name)
+        train, test = data.train.x.flatten(1), data.test.x.flatten(1)
+        targets = torch.nn.functional.one_hot(data.train.y, 10).float()
+        scores = test @ torch.linalg.lstsq(train, targets, driver="gelsd").solution
+        return float((scores.argmax(dim=1) == data.test.y).float().mean())
+
+    assert accuracy("digits-writers") < accuracy("digits") - 0.02
+
+
 def test_digits_are_scaled_by_the_training_splits_statistics() -> None:
     digits = load_dataset("digits")
     assert digits.train.x.mean().item() == pytest.approx(0.0, abs=1e-5)

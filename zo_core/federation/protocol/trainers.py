@@ -196,15 +196,15 @@ def shard_arrays(plan: Plan, slot: int) -> Shard:
         ValueError: the data set can be had with torch alone.
     """
     from zo_core.data.dataset import channel_scaling
-    from zo_core.data.digits import digit_arrays
+    from zo_core.data.digits import DIGIT_ARRAYS
     from zo_core.data.partition import dirichlet_partition
 
-    if plan.config.dataset != "digits":
+    if plan.config.dataset not in DIGIT_ARRAYS:
         raise ValueError(
-            f"without torch the data set can be digits alone, got {plan.config.dataset!r}; give "
-            "this device's own data (--data FILE.npz)"
+            f"without torch the data set must be one of {', '.join(DIGIT_ARRAYS)}, got "
+            f"{plan.config.dataset!r}; give this device's own data (--data FILE.npz)"
         )
-    (images, labels), _ = digit_arrays()
+    (images, labels), _ = DIGIT_ARRAYS[plan.config.dataset]()
     partition = dirichlet_partition(
         labels,
         clients=plan.config.clients,
