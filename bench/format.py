@@ -96,11 +96,6 @@ def split_of(high_share: float) -> str:
     return f"{high:g}/{100 - high:g}"
 
 
-def place_key(row: str, split: str) -> str:
-    """Begin the names of a table's metrics at one row and split."""
-    return f"{row}/{split.replace('/', '-')}"
-
-
 def format_comparison(ours: float, theirs: float, less: str = "lower", more: str = "higher") -> str:
     """Write by how much one amount is lower or higher than another.
 

@@ -21,6 +21,7 @@ from devices.reading import to_plain
 
 _REMOVED = "DEVICES_REMOVED_PRELOADS"
 _PRELOAD = "LD_PRELOAD"
+_SETTINGS = "MALLOC_"  # of mallopt(3), e.g. MALLOC_TOP_PAD_
 _TUNABLES, _OF_MALLOC = "GLIBC_TUNABLES", "glibc.malloc."
 _FOR_ALL = "etc/ld.so.preload"
 _TRIES = 3  # other threads take and free memory meanwhile
@@ -77,17 +78,17 @@ def preloads_for_all(root: Path = Path("/")) -> tuple[str, ...]:
 
 
 def without_allocators(env: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment that preloads no allocator and tunes none; it names those left out.
+    """Return an environment that preloads and tunes no allocator; it names those left out.
 
     Args:
-        env: Environment variables; other preloaded libraries and tunables stay.
+        env: Environment variables; all that is not of malloc stays.
 
     >>> without_allocators({"LD_PRELOAD": "/usr/lib/libjemalloc.so.2:libiomp5.so"})
     {'LD_PRELOAD': 'libiomp5.so', 'DEVICES_REMOVED_PRELOADS': 'libjemalloc.so.2'}
     """
     kept, removed = split_preloads(_entries(env.get(_PRELOAD, "")))
     names = [Path(entry).name for entry in removed]
-    changed = dict(env)
+    changed = {name: value for name, value in env.items() if not name.startswith(_SETTINGS)}
     if removed:
         changed = _set(changed, _PRELOAD, kept) | {_REMOVED: ":".join(names)}
     tunables = _entries(env.get(_TUNABLES, ""))

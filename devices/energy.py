@@ -145,7 +145,8 @@ def _why_none(root: Path) -> str:
     return (
         "no counter here: RAPL is not shown (virtual machines hide it), there is no power sensor of"
         " a Jetson or a Raspberry Pi 5, and counters of AMD's chips need Zeus (pip install zeus);"
-        " an external meter's log can be given (--energy-csv FILE)"
+        " NVML's counter serves steps that run on an NVIDIA GPU, and an external meter's log can be"
+        " given (--energy-csv FILE)"
     )
 
 

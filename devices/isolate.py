@@ -47,8 +47,8 @@ def run_isolated(
         limit_bytes: Memory limit that the kernel enforces; None for no limit.
         limit_method: "cgroup" or "RLIMIT_DATA" to insist on one; None for the best that works.
         env: Environment variables added to this process's. MALLOC_ARENA_MAX is 1 unless set
-            here, so that `measure` can trim the child's whole heap. Allocators that this process's
-            LD_PRELOAD names, and malloc's GLIBC_TUNABLES, are left out, unless they are here.
+            here, so that `measure` can trim the child's whole heap. This process's settings of
+            malloc (MALLOC_*, GLIBC_TUNABLES) and preloaded allocators are not passed on.
         kwargs: JSON data.
 
     Returns:

@@ -1,10 +1,11 @@
 """Peak of live tensor storage in a region: what the formulas of training memory talk about.
 
-The count is independent of the allocator and of the device (meta tensors count too, so a peak
-can be had without the memory). It sees each storage that passes torch's dispatcher: in-place
-operations and views count once, a storage lives until its last tensor is gone. It does not see
-workspaces inside a kernel, NumPy arrays, or storages made without an operator (`copy.deepcopy`,
-`pickle`). Imports torch.
+The count is independent of the allocator and of the device (meta and fake tensors count too, so a
+peak is known without the memory). It sees each storage that passes torch's dispatcher, composite
+operators in parts, whatever the grad mode: in-place operations and views count once, a storage
+lives until its last tensor is gone. It does not see NumPy arrays, what a kernel takes for itself
+(`devices.kernel_buffers` knows the large ones), or storages made without an operator
+(`copy.deepcopy`, `pickle`). Imports torch.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from devices.kernel_buffers import kernel_bytes
 from devices.reading import to_plain
 
 CATEGORIES = (
@@ -45,6 +47,8 @@ class TensorPeak:
     Args:
         baseline_bytes: Storage given as existing at the region's start.
         peak_bytes: Largest sum of live storage in the region, the baseline included.
+        with_buffers_bytes: Largest sum of live storage and the buffers that CPU kernels take while
+            they run; what a process should need above its libraries.
         by_category: What the peak consisted of, by name of CATEGORIES; sums to peak_bytes.
         ignored_bytes: Storage that was used in the region, existed before it and was not
             given, so that it is in none of the other figures.
@@ -52,6 +56,7 @@ class TensorPeak:
 
     baseline_bytes: int
     peak_bytes: int
+    with_buffers_bytes: int
     by_category: Mapping[str, int]
     ignored_bytes: int
 
@@ -91,6 +96,7 @@ class TensorTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._ignored: dict[int, _Storage] = {}
         self._ignored_bytes = 0
         self._now_bytes = self._peak_bytes = self._baseline_bytes = 0
+        self._peak_with_buffers_bytes = 0
         self._at_peak: list[tuple[_Storage, int]] = []
         self._category: str | None = None
         # A finalizer may run in the middle of anything, also in autograd's device threads.
@@ -121,6 +127,7 @@ class TensorTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return TensorPeak(
             baseline_bytes=self._baseline_bytes,
             peak_bytes=self._peak_bytes,
+            with_buffers_bytes=max(self._peak_bytes, self._peak_with_buffers_bytes),
             by_category=by_category,
             ignored_bytes=self._ignored_bytes,
         )
@@ -160,6 +167,7 @@ class TensorTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         category = self._category or _natural_category()
         for tensor in _tensors(result):
             self._see(tensor, category)
+        self._pass_by(kernel_bytes(func, args, result))
         return result
 
     def _see(self, tensor: torch.Tensor, category: str) -> None:
@@ -178,6 +186,12 @@ class TensorTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if self._now_bytes > self._peak_bytes:
                 self._peak_bytes = self._now_bytes
                 self._at_peak = [(each, each.size_bytes) for each in self._live.values()]
+
+    def _pass_by(self, buffer_bytes: int) -> None:
+        """Note buffers that were there while an operator ran, next to what is alive now."""
+        with self._lock:
+            with_buffers = self._now_bytes + buffer_bytes
+            self._peak_with_buffers_bytes = max(self._peak_with_buffers_bytes, with_buffers)
 
     def _forget(self, key: int, _: weakref.ref[Any]) -> None:
         with self._lock:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from zo_core.options import Options, choice, count, declared, rate, require, share, text
+from zo_core.options import Options, choice, count, declared, flag, rate, require, share, text
 
+PRECISIONS = ("fp32", "tf32", "fp16", "bf16")  # see zo_core.loss.precision
 FORWARDS = ("contiguous", "channels_last", "native", "native-channels_last", "auto")
 
 
@@ -54,6 +55,10 @@ class TrainConfig(Options):
     eval_every: int = count(20, "rounds between evaluations")
     # see zo_core.loss.forward_mode; auto: a measured trial
     forward: str = choice("contiguous", FORWARDS, "how forwards run")
+    precision: str = choice(
+        "fp32", PRECISIONS, "compute dtype of forwards; backprop runs in fp32 or tf32"
+    )
+    force: bool = flag(False, "train although the measured scalar noise exceeds 10 %")
 
     def check(self) -> None:
         """Check what depends on the number of rounds and of clients."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from zo_core.grid import Grid
-from zo_core.parameters import Params, is_module, parameters
+from zo_core.buffers import is_module
+from zo_core.grid import Grid, check_grid_size
+from zo_core.parameters import Params, parameters
 
 if TYPE_CHECKING:
     import torch
@@ -29,8 +30,10 @@ def digest(params: Params, grid: Grid | None = None, *, frozen: Iterable[Any] = 
     Returns:
         32 bytes; equal on every replica of a run, whatever its device.
     """
+    numbered = parameters(params)
+    check_grid_size(numbered, grid)
     state = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    for index, array in enumerate(parameters(params).arrays):
+    for index, array in enumerate(numbered.arrays):
         if grid is not None:
             state.update(int(grid.exponents[index]).to_bytes(4, "little", signed=True))
         state.update(row_major_bytes(array))

@@ -7,23 +7,29 @@ and are never recomputed from them.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from zo_core import kernels
-from zo_core.kernels.journal import uninterrupted
-from zo_core.parameters import Parameters, Params, parameters
+from zo_core.kernels.journal import chunks_of, uninterrupted
+from zo_core.parameters import Parameters, Params, Span, parameters, size_of
 
 GRID_VERSION = "zo-grid/1"
 MAX_K = 1 << 23  # between rounds
 MAX_K_IN_ROUND = 1 << 24  # what fp32 holds exactly
 _BEYOND_GRID = 2.0**126  # from here on |k| = 2^24 is no fp32 number
 _BEYOND_FLOAT32 = 2.0**200
+_SAMPLED_PIECES = 4
+_FLOAT32_BYTES = 4
+_REPORTED_LOSS = 0.1  # share of a tensor's weights that snap_ rounds to zero
+_log = logging.getLogger("zo_core.grid")
 
 
 class GridError(ArithmeticError):
@@ -80,7 +86,7 @@ def snap_(params: Params) -> Grid:
     """Put fp32 weights on the grid in place, each tensor with its own exponent (rule 2).
 
     The server does this once, at hand-over.  An exponent is never below -26, so that small tensors
-    can still grow.
+    can still grow.  Where that rounds many of a tensor's weights to zero, a warning is logged.
 
     Args:
         params: a module, or an ordered list of fp32 buffers.
@@ -103,34 +109,26 @@ def snap_(params: Params) -> Grid:
                 "warm up again"
             )
     exponents = [max(math.frexp(m)[1] if m > 0 else -3, -3) - 23 for m in largest]
+    _report_lost(numbered, exponents)
     uninterrupted(partial(_round, numbered, dict(enumerate(exponents))))
     return Grid(np.array(exponents, dtype=np.int32))
-
-
-def widen_(params: Parameters, grid: Grid, largest_k: Sequence[int]) -> list[str]:
-    """Halve the resolution of tensors that outgrew |k| <= 2^23, in place (rule 9).
-
-    Args:
-        params: weights with |k| <= 2^24.
-        grid: their exponents; raised by one for each tensor widened.
-        largest_k: largest |k| of each tensor.
-
-    Returns:
-        Names of the tensors widened.
-    """
-    return uninterrupted(partial(widen_from_, params, grid, grid.exponents.copy(), largest_k))
 
 
 def widen_from_(
     params: Parameters, grid: Grid, before: npt.NDArray[np.int32], largest_k: Sequence[int]
 ) -> list[str]:
-    """Widen as :func:`widen_` does; calling it again finishes it, or changes nothing.
+    """Halve the resolution of tensors that outgrew |k| <= 2^23, in place (rule 9).
+
+    Calling it again finishes what an interrupt cut, or changes nothing.
 
     Args:
-        params: as in :func:`widen_`.
-        grid: as in :func:`widen_`.
+        params: weights with |k| <= 2^24.
+        grid: their exponents; raised by one for each tensor widened.
         before: the exponents before the first call; a copy.
-        largest_k: as in :func:`widen_`.
+        largest_k: largest |k| of each tensor.
+
+    Returns:
+        Names of the tensors widened.
     """
     wide = [index for index, k in enumerate(largest_k) if k > MAX_K]
     exponents = before.copy()
@@ -140,10 +138,78 @@ def widen_from_(
     return [params.names[index] for index in wide]
 
 
+def check_grid_size(params: Parameters, grid: Grid | None) -> None:
+    """Check that a grid has an exponent for each tensor.
+
+    Raises:
+        ValueError: it has not.
+    """
+    if grid is not None and len(grid.exponents) != len(params.arrays):
+        raise ValueError(
+            f"grid has {len(grid.exponents)} exponents, but params has {len(params.arrays)} "
+            "tensors; pass the grid that snap_ returned for this model"
+        )
+
+
+def check_grid(params: Parameters, grid: Grid | None) -> None:
+    """Check that a grid is of these weights, as far as a look at a few of them can show.
+
+    Raises:
+        ValueError: it has another number of tensors, or the weights are not on it.
+    """
+    check_grid_size(params, grid)
+    if grid is None:
+        return
+    exponents = grid.exponents.tolist()
+    for piece in _samples(params):
+        e = exponents[piece.tensor_index]
+        if not _is_on_grid(piece.array, e):
+            raise ValueError(
+                f"parameter {params.names[piece.tensor_index]!r} holds a weight that is not a "
+                f"multiple of 2^{e} below 2^{e + 24} in float32; pass the grid that snap_ returned "
+                "for this model, and let only the engine write to the weights after that"
+            )
+
+
+def _samples(params: Parameters) -> Sequence[Span]:
+    """Choose the pieces to look at, the largest ones: biases are often all zero."""
+    if "samples" not in params.tables:
+        by_size = sorted(params.pieces, key=lambda piece: size_of(piece.array))
+        params.tables["samples"] = by_size[-_SAMPLED_PIECES:]
+    samples: Sequence[Span] = params.tables["samples"]
+    return samples
+
+
+def _is_on_grid(array: Any, e: int) -> bool:
+    """Look at a piece's dtype and, in host memory, at one weight."""
+    if array.itemsize != _FLOAT32_BYTES or not isinstance(array, np.ndarray):
+        return bool(array.itemsize == _FLOAT32_BYTES)
+    k = array.item(0) * 2.0**-e
+    return bool(k % 1.0 == 0.0 and abs(k) <= MAX_K_IN_ROUND)
+
+
 def check_positive(name: str, value: float) -> None:
     """Raise a ValueError unless value is a finite number above zero."""
     if not (value > 0 and math.isfinite(value)):
         raise ValueError(f"{name} must be > 0 and finite, got {value}")
+
+
+def _report_lost(params: Parameters, exponents: Sequence[int]) -> None:
+    """Log the tensors of which many weights will become zero."""
+    lost, nonzero = [0] * len(exponents), [0] * len(exponents)
+    for part, _, index, _ in chunks_of(params.pieces):
+        sizes = abs(part)
+        nonzero[index] += int((sizes > 0).sum())
+        lost[index] += int(((sizes > 0) & (sizes <= math.ldexp(0.5, exponents[index]))).sum())
+    for name, e, zeros, count in zip(params.names, exponents, lost, nonzero, strict=True):
+        if zeros > _REPORTED_LOSS * count:
+            _log.warning(
+                "snap_ rounds %.0f %% of the non-zero weights of parameter %r to zero: they are "
+                "below half of its quantum 2^%d; scale that tensor up, or use plain mode",
+                100 * zeros / count,
+                name,
+                e,
+            )
 
 
 def _round(params: Parameters, exponents: dict[int, int]) -> None:

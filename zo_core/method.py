@@ -130,6 +130,19 @@ class Algorithm:
     # items a batch of the training data, from which batch norm's statistics are collected before
     # each evaluation; None where training keeps them
     statistics_batch: int | None = None
+    least_items: int = 1  # training items that every client must have
+
+    def require_items(self, items: int) -> None:
+        """Check that clients have enough training items.
+
+        Raises:
+            ValueError: they have too few.
+        """
+        if items < self.least_items:
+            raise ValueError(
+                f"a client must have at least {self.least_items} training items, one for each of "
+                f"its parts, got {items}; lower splits or the number of clients"
+            )
 
     @property
     def rounds(self) -> int:

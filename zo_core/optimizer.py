@@ -7,19 +7,24 @@ order, chunking, threads or device.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from zo_core import kernels
 from zo_core.estimators import LossFn
 from zo_core.fixed_point import FixedPointUpdate, coefficients, fixed_point
-from zo_core.grid import MAX_K, MAX_K_IN_ROUND, Grid, GridError, widen_from_
-from zo_core.kernels.journal import ReplayStats, uninterrupted
+from zo_core.grid import MAX_K, MAX_K_IN_ROUND, Grid, GridError, check_grid, widen_from_
+from zo_core.kernels.journal import Pass, ReplayStats, uninterrupted
 from zo_core.kernels.numpy_ref import OFF_GRID
 from zo_core.parameters import Parameters, Params, parameters
-from zo_core.perturbation import perturb_many_
+from zo_core.perturbation import perturb_pass
+from zo_core.plain_mode import check_step
 from zo_core.spsa import check_distribution, loss_differences, radius
-from zo_core.stream import derive_seeds
+from zo_core.stream import check_seed, derive_seeds
+
+_BEYOND_FLOAT32 = 512  # an exponent f of which no step fits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,60 +71,108 @@ def apply_updates_(
         ValueError: a scalar, seed or hyper-parameter out of range, or a grid with another
             distribution.
         GridError: a weight would leave the grid (the run has diverged); no weight has changed.
+        NonFiniteWeightsError: without a grid, the step does not fit the weights' dtype; likewise.
+    """
+    return uninterrupted(
+        update_pass(
+            parameters(params),
+            updates,
+            lr,
+            epsilon=epsilon,
+            tau=tau,
+            tau_squared=tau_squared,
+            omegas=omegas,
+            grid=grid,
+            distribution=distribution,
+        )
+    )
+
+
+def update_pass(
+    params: Parameters,
+    updates: Sequence[tuple[int, float]],
+    lr: float,
+    *,
+    epsilon: float,
+    tau: float = 1.0,
+    tau_squared: bool = True,
+    omegas: Sequence[float] | None = None,
+    grid: Grid | None = None,
+    distribution: str = "rademacher",
+) -> Pass[ReplayReport]:
+    """Prepare :func:`apply_updates_`; calling the result again finishes an interrupted step.
+
+    Raises:
+        ValueError: as in :func:`apply_updates_`.
+        GridError: likewise; no step is taken then.
     """
     if not updates:
         raise ValueError("updates is empty; a round without participants changes nothing, skip it")
     check_distribution(distribution, grid)
-    rho = radius(epsilon, tau, grid)
     c = coefficients(
         [difference for _, difference in updates],
         lr=lr,
-        rho=rho,
+        rho=radius(epsilon, tau, grid),
         tau=tau,
         tau_squared=tau_squared,
         omegas=omegas,
     )
-    seeds = [seed for seed, _ in updates]
-    if distribution != "rademacher":
-        perturb_many_(params, list(zip(seeds, c, strict=True)), distribution=distribution)
+    seeds = [check_seed(seed) for seed, _ in updates]
+    if distribution == "rademacher":
+        return list_pass(params, fixed_point(seeds, c), grid)
+    check_step(params, math.fsum(map(abs, c)))
+    run = perturb_pass(params, list(zip(seeds, c, strict=True)), distribution=distribution)
+
+    def step() -> ReplayReport:
+        run()
         return ReplayReport(zero_share=None, widened=())
-    return replay_(params, fixed_point(seeds, c), grid)
+
+    return step
 
 
-def replay_(
-    params: Params, update: FixedPointUpdate, grid: Grid | None, *, widen: bool = True
-) -> ReplayReport:
-    """Apply one list of integer updates in place (zo-grid/1, rules 8 and 9).
+def replay_(params: Params, update: FixedPointUpdate, grid: Grid | None) -> ReplayReport:
+    """Take the step of one list of integer updates in place; see :func:`list_pass`.
 
     An interrupt that comes meanwhile is raised after the step.
+    """
+    return uninterrupted(list_pass(parameters(params), update, grid))
+
+
+def list_pass(
+    params: Parameters, update: FixedPointUpdate, grid: Grid | None, *, widen: bool = True
+) -> Pass[ReplayReport]:
+    """Prepare the step of one list of integer updates (zo-grid/1, rules 8 and 9).
 
     Args:
-        params: as in :func:`apply_updates_`.
+        params: the weights.
         update: the list; ``update.negated()`` undoes it where nothing was widened.
         grid: the weights' exponents; None for plain mode.
-        widen: False within a client's local steps, which end before the round's result is applied.
+        widen: False where another step follows before the round ends.
+
+    Returns:
+        The step; calling it again finishes it where an interrupt cut it.
 
     Raises:
-        GridError: a weight would leave the grid; no weight has changed.
+        GridError: a weight would leave the grid; no step is taken then.
     """
-    numbered = parameters(params)
     if grid is None:
-        stats = kernels.replay(numbered, update, None)
-        return ReplayReport(zero_share=_zero_share(stats, numbered), widened=())
-    check_room(numbered, update, grid, MAX_K if widen else MAX_K_IN_ROUND)
+        check_step(params, _reach(update))
+        plain = kernels.replay_pass(params, update, None)
+        return lambda: ReplayReport(zero_share=_zero_share(plain(), params), widened=())
+    check_grid(params, grid)
+    check_room(params, update, grid, MAX_K if widen else MAX_K_IN_ROUND)
     before = grid.exponents.copy()
-    run = kernels.replay_pass(numbered, update, before)
+    run = kernels.replay_pass(params, update, before)
 
-    def step() -> tuple[list[ReplayStats], list[str]]:
+    def step() -> ReplayReport:
         """Both halves: an interrupt between them would leave the weights beyond their grid."""
         stats = run()
+        check_range(params, stats)
         largest = [s.max_abs_k for s in stats]
-        fits_wider = MAX_K < max(largest) <= MAX_K_IN_ROUND
-        return stats, widen_from_(numbered, grid, before, largest) if widen and fits_wider else []
+        widened = widen_from_(params, grid, before, largest) if widen else []
+        return ReplayReport(zero_share=_zero_share(stats, params), widened=tuple(widened))
 
-    stats, widened = uninterrupted(step)
-    check_range(numbered, stats)
-    return ReplayReport(zero_share=_zero_share(stats, numbered), widened=tuple(widened))
+    return step
 
 
 def check_room(params: Parameters, update: FixedPointUpdate, grid: Grid, start: int) -> None:
@@ -141,8 +194,13 @@ def check_room(params: Parameters, update: FixedPointUpdate, grid: Grid, start: 
 
 def _may_overflow(update: FixedPointUpdate, exponents: Sequence[int], start: int) -> bool:
     """Tell whether a weight at |k| <= start could pass 2^24; if not, the dry run is saved."""
+    return _reach(update) * 2.0 ** -min(exponents) + 1 > MAX_K_IN_ROUND - start
+
+
+def _reach(update: FixedPointUpdate) -> float:
+    """Return the most that a list can move a weight, sum |a_j| 2^f."""
     longest = int(abs(update.a.astype("int64")).sum())
-    return longest * 2.0 ** (update.f - min(exponents)) + 1 > MAX_K_IN_ROUND - start
+    return math.inf if update.f > _BEYOND_FLOAT32 else math.ldexp(longest, update.f)
 
 
 def check_range(params: Parameters, stats: Sequence[ReplayStats]) -> None:
@@ -209,8 +267,18 @@ class ZOSGD:
             loss_fn, self.params, seeds, epsilon=self.epsilon, tau=self.tau, grid=self.grid
         )
         updates = list(zip(seeds, map(float, differences), strict=True))
-        apply_updates_(
-            self.params, updates, self.lr, epsilon=self.epsilon, tau=self.tau, grid=self.grid
+        apply = update_pass(
+            parameters(self.params),
+            updates,
+            self.lr,
+            epsilon=self.epsilon,
+            tau=self.tau,
+            grid=self.grid,
         )
-        self.steps_taken += 1
+        uninterrupted(partial(self._advance, apply, self.steps_taken + 1))
         return updates
+
+    def _advance(self, apply: Pass[ReplayReport], steps_taken: int) -> None:
+        """Change weights and count together: a step that is not counted would be taken again."""
+        apply()
+        self.steps_taken = steps_taken

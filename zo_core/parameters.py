@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from zo_core.buffers import check_list, check_trainable, detached, is_module
+from zo_core.parameter_source import Source
 from zo_core.shared_memory import first_names
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Parameters:
 
     names: tuple[str, ...]
     arrays: tuple[Any, ...]  # torch tensors (detached) or NumPy arrays, any shape
+    source: Source | None = field(default=None, compare=False, repr=False)  # to see it change
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -78,23 +80,33 @@ def parameters(params: Params) -> Parameters:
         The buffers themselves, not copies: writing to them changes the model.
 
     Raises:
-        ValueError: nothing to train, a buffer that is not of a floating dtype or not writable, or
-            buffers that share memory without being tied.
+        ValueError: nothing to train, something that is not a list of buffers, a buffer that cannot
+            be perturbed in place, buffers that share memory without being tied, or the model of an
+            earlier call has changed since.
     """
     if isinstance(params, Parameters):
+        if params.source is not None:
+            params.source.check()
         return params
-    tensors = dict(_named(params))
-    trained = {name: array for name, (array, is_trained) in tensors.items() if is_trained}
-    if not trained:
-        raise ValueError(
-            "params has no trainable parameter; zeroth-order training needs at least one "
-            "(set requires_grad=True on the parameters to train)"
-        )
-    for name, array in trained.items():
-        _check_trainable(name, array)
-    firsts = first_names({name: array for name, (array, _) in tensors.items()}, trained)
+    named = _named(params)
+    trained, firsts = _trained(named, of_module=is_module(params))
     names = tuple(name for name in trained if firsts[name] == name)
-    return Parameters(names=names, arrays=tuple(trained[name] for name in names))
+    return Parameters(
+        names=names,
+        arrays=tuple(trained[name] for name in names),
+        source=Source(named, params if is_module(params) else None),
+    )
+
+
+def tensor_numbers(module: torch.nn.Module) -> dict[str, int]:
+    """Map the name of each trainable parameter to its tensor's number; tied ones have the same.
+
+    Raises:
+        ValueError: as in :func:`parameters`.
+    """
+    trained, firsts = _trained(_named(module), of_module=True)
+    numbers = {name: i for i, name in enumerate(n for n in trained if firsts[n] == n)}
+    return {name: numbers[firsts[name]] for name in trained}
 
 
 def as_numpy_if_possible(array: Any) -> Any:
@@ -106,12 +118,6 @@ def as_numpy_if_possible(array: Any) -> Any:
     ):
         return array
     return array.numpy()
-
-
-def is_module(params: object) -> bool:
-    """Tell whether params is a torch module, without importing torch."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(params, torch.nn.Module)
 
 
 def size_of(array: Any) -> int:
@@ -126,30 +132,26 @@ def is_contiguous(array: Any) -> bool:
     return bool(array.is_contiguous())
 
 
-def _named(params: Any) -> Iterator[tuple[str, tuple[Any, bool]]]:
-    """Give each tensor's name, the tensor, and whether it is trained."""
+def _named(params: Any) -> dict[str, Any]:
+    """Give each parameter or buffer its name; tied objects of a module have their first one."""
     if is_module(params):
-        module = cast("torch.nn.Module", params)
-        for name, parameter in module.named_parameters():
-            yield name, (parameter.detach(), parameter.requires_grad)
-        return
-    for index, given in enumerate(params):
-        array = given if isinstance(given, np.ndarray) else given.detach()
-        yield str(index), (array, True)
+        return dict(cast("torch.nn.Module", params).named_parameters())
+    check_list(params)
+    return {str(index): given for index, given in enumerate(params)}
 
 
-def _check_trainable(name: str, array: Any) -> None:
-    if isinstance(array, np.ndarray):
-        floating, writable = array.dtype.kind == "f", array.flags.writeable
-    else:
-        floating, writable = array.is_floating_point(), True
-    if not floating:
+def _trained(named: dict[str, Any], *, of_module: bool) -> tuple[dict[str, Any], dict[str, str]]:
+    """Detach what is trained, all of a list; map each name to the first one of its memory."""
+    frozen = {n: t.detach() for n, t in named.items() if of_module and not t.requires_grad}
+    trained = {n: detached(n, t) for n, t in named.items() if n not in frozen}
+    if not trained:
         raise ValueError(
-            f"parameter {name!r} has dtype {array.dtype}; only floating dtypes can be perturbed "
-            "(freeze it with requires_grad=False, or leave it out of the list)"
+            "params has no trainable parameter; zeroth-order training needs at least one "
+            "(set requires_grad=True on the parameters to train)"
         )
-    if not writable:
-        raise ValueError(f"parameter {name!r} is a read-only array; pass a writable copy")
+    for name, array in trained.items():
+        check_trainable(name, array)
+    return trained, first_names({n: trained.get(n, frozen.get(n)) for n in named}, trained)
 
 
 def _pieces(array: Any, tensor_index: int, start: int) -> Iterator[Span]:

@@ -6,7 +6,7 @@ import math
 
 from zo_core import kernels
 from zo_core.kernels.journal import Pass, uninterrupted
-from zo_core.parameters import Params, parameters
+from zo_core.parameters import Parameters, Params, parameters
 from zo_core.stream import check_seed
 
 
@@ -65,11 +65,13 @@ def perturb_many_(
     Raises:
         ValueError: as in :func:`perturb_`.
     """
-    uninterrupted(perturb_pass(params, terms, distribution=distribution, threads=threads))
+    uninterrupted(
+        perturb_pass(parameters(params), terms, distribution=distribution, threads=threads)
+    )
 
 
 def perturb_pass(
-    params: Params,
+    params: Parameters,
     terms: list[tuple[int, float]],
     *,
     distribution: str = "rademacher",
@@ -80,8 +82,8 @@ def perturb_pass(
     Raises:
         ValueError: as in :func:`perturb_`; no pass is made then.
     """
-    for seed, scale in terms:
-        check_seed(seed)
+    checked = [(check_seed(seed), float(scale)) for seed, scale in terms]
+    for _, scale in checked:
         if not math.isfinite(scale):
             raise ValueError(f"scale must be finite, got {scale}")
-    return kernels.perturb_pass(parameters(params), terms, distribution, threads)
+    return kernels.perturb_pass(params, checked, distribution, threads)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from zo_core.buffers import is_module
 from zo_core.digest import digest, frozen_state
 from zo_core.grid import Grid, snap_
+from zo_core.kernels.journal import uninterrupted
 from zo_core.parameters import (
     Parameters,
     Params,
     as_numpy_if_possible,
-    is_module,
     parameters,
     size_of,
 )
@@ -86,7 +88,7 @@ class Replica:
     def digest(self) -> bytes:
         """Hash the exact state, 32 bytes; see :func:`zo_core.digest.digest`.
 
-        The hash is kept until :meth:`changed`; perturbing and restoring is no change.
+        The hash is kept until :meth:`invalidate_digest`; perturbing and restoring is no change.
         """
         if self._digest is None:
             self._digest = digest(self.params, self.grid, frozen=[*self._frozen, *self._shared()])
@@ -122,13 +124,13 @@ class Replica:
             )
 
     def invalidate_digest(self) -> None:
-        """Forget the digest; called after each write to the state."""
+        """Forget the digest; called before each write to the state, whatever may cut it short."""
         self._digest = None
 
     def snap_(self) -> None:
         """Put the weights on the grid (hand-over)."""
-        self.grid = snap_(self.params)
         self.invalidate_digest()
+        self.grid = snap_(self.params)
 
     def hand_over_(self, *, run_id: int, round_index: int, grid: bool = True) -> Snapshot:
         """Freeze the model as the origin of all replicas; every one begins from what is returned.
@@ -161,8 +163,16 @@ class Replica:
         Raises:
             ValueError: values has another length than this model's state.
         """
-        scatter_(self.trained_state(), values)
+        self.overwrite_(self.trained_state(), values)
+
+    def overwrite_(self, arrays: Sequence[Any], values: npt.NDArray[np.float32]) -> None:
+        """Write values into some of the state's arrays; an interrupt is raised after that.
+
+        Raises:
+            ValueError: values has another length than the arrays together.
+        """
         self.invalidate_digest()
+        uninterrupted(partial(scatter_, arrays, values))
 
     def snapshot(self, *, run_id: int, round_index: int) -> Snapshot:
         """Pack the state as it is before round_index: weights, exponents, what is frozen or shared.
@@ -185,11 +195,16 @@ class Replica:
         Raises:
             ValueError: the snapshot is of another model.
         """
-        scatter_([*self.params.arrays, *self._frozen], snapshot.values)
+        arrays = [*self.params.arrays, *self._frozen]
         restored = RestoredState(values=self.beside_weights(snapshot.state))
-        self.shared_state = restored if snapshot.state.size else None
-        self.grid = Grid(snapshot.exponents) if snapshot.exponents.size else None
+
+        def restore() -> None:
+            scatter_(arrays, snapshot.values)
+            self.shared_state = restored if snapshot.state.size else None
+            self.grid = Grid(snapshot.exponents) if snapshot.exponents.size else None
+
         self.invalidate_digest()
+        uninterrupted(restore)
 
     def beside_weights(self, values: npt.NDArray[np.float32]) -> Any:
         """Copy values, (n,), to the device of the weights, for a method's shared state."""
@@ -203,9 +218,13 @@ class Replica:
         return () if self.shared_state is None else self.shared_state.arrays()
 
     def trained_state(self) -> list[Any]:
-        """List what training changes: weights, then buffers."""
+        """List what training changes: weights, then buffers.
+
+        Raises:
+            ValueError: the module has other parameters than when the replica was made.
+        """
         buffers = [] if self.module is None else list(self.module.buffers())
-        return [*self.params.arrays, *buffers]
+        return [*parameters(self.params).arrays, *buffers]
 
 
 def gather(arrays: Sequence[Any]) -> npt.NDArray[np.float32]:

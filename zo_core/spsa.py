@@ -16,10 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from zo_core.estimators import LossFn, estimator_named
-from zo_core.grid import Grid, check_positive
+from zo_core.grid import Grid, check_grid, check_positive
 from zo_core.kernels.journal import Pass, finish
 from zo_core.parameters import Parameters, Params, parameters
 from zo_core.perturbation import perturb_pass
+from zo_core.plain_mode import check_perturbation
+from zo_core.stream import check_seed
 
 PhaseObserver = Callable[[str], None]  # told the name of each phase as it ends
 
@@ -98,11 +100,17 @@ def loss_differences(
         ValueError: as :func:`projected_gradient`, a grid with another distribution, or an estimator
             that is unknown or needs more directions.
         NonFiniteLossError: a loss was not finite.
+        NonFiniteWeightsError: without a grid, a weight was not finite at the first call.
     """
-    rho = radius(epsilon, tau, grid)
+    numbered = parameters(params)
+    check_grid(numbered, grid)
     check_distribution(distribution, grid)
+    seeds = [check_seed(seed) for seed in seeds]
+    rho = radius(epsilon, tau, grid)
+    if grid is None:
+        check_perturbation(numbered, rho)
     estimate = estimator_named(estimator, directions=len(seeds))
-    walk = _Walk(parameters(params), distribution, observe or _ignore)
+    walk = _Walk(numbered, distribution, observe or _ignore)
     differences = np.empty(len(seeds), dtype=np.float32)
     try:
         for index, difference in enumerate(estimate(walk, loss_fn, seeds, rho)):

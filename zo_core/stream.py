@@ -113,14 +113,10 @@ def derive_seeds(
 
     Arguments, range and errors are those of :func:`derive_seed`.
     """
+    numbers = range(step * directions, (step + 1) * directions)
     return [
-        derive_seed(
-            run_seed,
-            round_index=round_index,
-            client_id=client_id,
-            direction=step * directions + s,
-        )
-        for s in range(directions)
+        derive_seed(run_seed, round_index=round_index, client_id=client_id, direction=number)
+        for number in numbers
     ]
 
 
@@ -154,8 +150,8 @@ def gaussian(seed: int, tensor_index: int, n: int, start: int = 0) -> npt.NDArra
 
     Arguments, range and errors are those of :func:`rademacher`; the result is float64.
     """
-    m = gaussian_integers(seed, tensor_index, n, start)
-    return np.multiply(m, GAUSSIAN_QUANTUM, dtype=np.float64)
+    integers = gaussian_integers(seed, tensor_index, n, start)
+    return np.multiply(integers, GAUSSIAN_QUANTUM, dtype=np.float64)
 
 
 def gaussian_integers(
@@ -164,8 +160,11 @@ def gaussian_integers(
     """Draw the integers m of which the Gaussian direction is ``m * 2^-16``."""
     first, skip = divmod(_in_range("start", start, 63), 4)
     last = (start + _in_range("n", n, 63) + 3) // 4
-    m = box_muller(_block_words(seed, tensor_index, first, last, kind=1))
-    return m[skip : skip + n]
+    m = np.empty((last - first, 4), dtype=np.int64)
+    for at in range(first, last, _BLOCKS_AT_ONCE):
+        words = _block_words(seed, tensor_index, at, min(at + _BLOCKS_AT_ONCE, last), kind=1)
+        m[at - first :][: len(words[0])] = box_muller(words).reshape(-1, 4)
+    return m.reshape(-1)[skip : skip + n]
 
 
 def box_muller(words: Sequence[Words]) -> npt.NDArray[np.int64]:

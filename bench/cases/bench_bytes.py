@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from bench.models.names import model_label
@@ -15,7 +17,7 @@ from bench.workloads.steps import build
 from zo_core.payloads.core import DenseWeights, Payload, RoundResult, ScalarUpdate
 from zo_core.replica import Replica
 
-_RUN = {"run_id": 1, "round_index": 0}
+_RUN: dict[str, Any] = {"run_id": 1, "round_index": 0}
 
 
 def _cases(scale: Scale) -> list[tuple[str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import devices
@@ -10,12 +12,20 @@ from bench.format import MIB
 from bench.models.names import model_label
 from bench.paper import CLIENT_IMAGES, DIRECTIONS
 from bench.records.case_name import CaseName
+from bench.records.details.accuracy import TrainDetails
+from bench.records.details.edge import (
+    LimitDetails,
+    PrecisionDetails,
+    RoundDetails,
+    ScalarErrors,
+    TrainingDetails,
+)
 from bench.records.record import Metric, mean, median, single, unmeasured
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
-from bench.workloads.child import CASE_TIMEOUT_S
-from bench.workloads.edge import make_plan
+from bench.workloads.child import CASE_TIMEOUT_S, value_of
+from bench.workloads.edge import EdgeTraining, RoundMemory, make_plan
 from bench.workloads.edge_limit import completes, smallest_limit
 from bench.workloads.steps import ONE_THREAD, RETURN_BLOCKS
 
@@ -25,6 +35,7 @@ _WARM_UPS = {"cnn": (300, 0.1), "resnet18": (40, 0.05), "vit": (60, 0.02)}  # st
 _PRECISION_IMAGES, _PRECISION_SEEDS = {"cnn": 64, "resnet18": 64, "vit": 16}, 20
 _LIMIT_ITEMS = 16  # computed over in a trial of a limit; all images are held
 _LOW_BYTES, _HIGH_BYTES = 48 << 20, 640 << 20
+_LIMITS = {"onnx_error": 0.01, "onnx_over_torch": 2.0}
 _SCALARS = "dL along the same directions at the same weights, less that of a float64 forward"
 
 
@@ -47,10 +58,11 @@ def test_round(suite: Suite, model: str, client: str, size: Size) -> None:
     memory = _run("measure_round_memory", plan)
     timed = None if whole_set else _run("time_round", plan, suite.scale.time_repeats)
     failed = next((run for run in (memory, timed) if run and run.status != "ok"), None)
+    measured = value_of(memory, RoundMemory)
     metrics = {}
-    if not failed:
-        seconds = _batch_seconds(timed.value) if timed else _set_seconds(memory.value, plan)
-        metrics = _peaks(memory.value) | {"round": seconds}
+    if measured and not failed:
+        seconds = _batch_seconds(timed.value) if timed else _set_seconds(measured, plan)
+        metrics = _peaks(measured) | {"round": seconds}
     suite.record(
         case=CaseName.edge(model_label(model), client, micro_batch, images if whole_set else None),
         config={
@@ -60,7 +72,7 @@ def test_round(suite: Suite, model: str, client: str, size: Size) -> None:
             "environment": RETURN_BLOCKS,
         },
         metrics=metrics,
-        details={"measurement": memory.value},
+        details=measured.details() if measured else RoundDetails(measurement=None),
         status=failed.status if failed else "ok",
         error=failed.error if failed else None,
         headline="" if failed else _round_words(metrics),
@@ -82,20 +94,13 @@ def test_precision(suite: Suite, model: str) -> None:
     run = devices.run_isolated(
         "bench.workloads.edge_precision:measure_precision", **config, timeout_s=CASE_TIMEOUT_S
     )
-    metrics = {}
-    if run.status == "ok":
-        errors = run.value["error_rms"]
-        for name, error in errors.items():
-            metrics[f"{name}_error"] = single(error / run.value["rms"], "share", _SCALARS)
-        for name, correlation in run.value["correlation"].items():
-            metrics[f"{name}_correlation"] = single(correlation, "ratio", "of dL with float64's")
-        ratio = errors["onnx"] / errors["torch"]
-        metrics["onnx_over_torch"] = single(ratio, "ratio", "RMS errors")
+    found = value_of(run, ScalarErrors)
+    metrics = _error_metrics(found) if found else {}
     suite.record(
         case=CaseName.of("edge", model_label(model), "precision"),
         config=config,
         metrics=metrics,
-        details=dict(run.value or {}) | {"limits": {"onnx_error": 0.01, "onnx_over_torch": 2.0}},
+        details=PrecisionDetails(**asdict(found), limits=_LIMITS) if found else {},
         status=run.status,
         error=run.error,
         headline=", ".join(f"{name} {m.value:.2e}" for name, m in metrics.items()),
@@ -123,6 +128,7 @@ def test_limit(suite: Suite, model: str) -> None:
         return
     limit = found["torch"].fails_bytes
     whole = completes(plans["onnx-memory"], limit)
+    there = value_of(whole, RoundMemory)
     how = f"{found['torch'].method}, swap included; found to 2 MiB"
     suite.record(
         case=CaseName.of("edge", model_label(model), "limit"),
@@ -135,19 +141,17 @@ def test_limit(suite: Suite, model: str) -> None:
             "torch_fails": single(limit, "byte", how),
             "torch_completes": single(found["torch"].completes_bytes, "byte", how),
             "onnx_completes": single(found["onnx-memory"].completes_bytes, "byte", how),
-            "onnx_peak_there": _bytes(
-                whole.value["process_peak_bytes"] if whole.value else None, "VmHWM"
-            ),
+            "onnx_peak_there": _bytes(there.process_peak_bytes if there else None, "VmHWM"),
         },
-        details={
-            "tried": {client: list(one.tried) for client, one in found.items()},
-            "whole_round_without_torch": whole.status,
-            "notes": [
+        details=LimitDetails(
+            tried={client: tuple(one.tried) for client, one in found.items()},
+            whole_round_without_torch=whole.status,
+            notes=(
                 "A control group is charged with file pages that it reads first: libraries that "
                 "another process holds in the page cache count for nobody here, so on a machine "
-                "of that size each client needs its libraries' resident pages on top."
-            ],
-        },
+                "of that size each client needs its libraries' resident pages on top.",
+            ),
+        ),
         status=whole.status,
         error=whole.error,
         headline=f"torch is killed at {limit / MIB:.0f} MiB, where the other completes; the "
@@ -172,12 +176,15 @@ def test_training(suite: Suite, seeds: int) -> None:
     )
     sides = [[_train(name, config | {"run_seed": s}) for s in range(seeds)] for name in functions]
     failed = next((run for side in sides for run in side if run.status != "ok"), None)
-    metrics = {} if failed else _training_metrics(*sides)
+    edge = [found for run in sides[0] if (found := value_of(run, EdgeTraining))]
+    torch = [trained for run in sides[1] if (trained := value_of(run, TrainDetails))]
+    metrics = {} if failed else _training_metrics(edge, torch)
+    digests = tuple(tuple(str(run.digest) for run in side) for side in (edge, torch))
     suite.record(
         case=CaseName.of("edge", "cnn", "training"),
         config=config | {"run_seed": list(range(seeds))},
         metrics=metrics,
-        details={} if failed else {"digests": [[r.value["digest"] for r in s] for s in sides]},
+        details={} if failed else TrainingDetails(digests=digests),
         status=failed.status if failed else "ok",
         error=failed.error if failed else None,
         headline=", ".join(f"{name} {m.value:.3f}" for name, m in metrics.items()),
@@ -210,12 +217,11 @@ def _train(function: str, config: dict[str, Any]) -> devices.IsolatedResult:
     return devices.run_isolated(function, config, timeout_s=CASE_TIMEOUT_S, env=ONE_THREAD)
 
 
-def _peaks(memory: dict[str, Any]) -> dict[str, Metric]:
-    peak, above = memory["process_peak_bytes"], memory["peak_above_baseline_bytes"]
-    how = memory["peak_bytes"]["method"]
+def _peaks(memory: RoundMemory) -> dict[str, Metric]:
+    above, how = memory.region.peak_above_baseline_bytes.value, memory.region.peak_bytes.method
     return {
-        "process_peak": _bytes(peak, f"{how}, since the process began"),
-        "peak_above_baseline": _bytes(above["value"], f"{how}, in the round"),
+        "process_peak": _bytes(memory.process_peak_bytes, f"{how}, since the process began"),
+        "peak_above_baseline": _bytes(above, f"{how}, in the round"),
     }
 
 
@@ -223,11 +229,12 @@ def _batch_seconds(seconds: list[float]) -> Metric:
     return median(seconds, "second", "wall time in another process, after a round")
 
 
-def _set_seconds(memory: dict[str, Any], plan: dict[str, Any]) -> Metric:
+def _set_seconds(memory: RoundMemory, plan: dict[str, Any]) -> Metric:
     """Take the measured round's own time: against minutes the meter's work is nothing."""
     images, items = plan["images"], plan["items"] or plan["images"]
     part = "" if items == images else f" over {items} images, times {images} / {items}"
-    return single(memory["seconds"]["value"] * images / items, "second", f"wall time{part}")
+    seconds = memory.region.seconds.value or 0.0
+    return single(seconds * images / items, "second", f"wall time{part}")
 
 
 def _bytes(value: float | None, method: str) -> Metric:
@@ -243,16 +250,25 @@ def _round_words(metrics: dict[str, Metric]) -> str:
     return f"{memory}{more}, {metrics['round'].value:.3f} s"
 
 
+def _error_metrics(found: ScalarErrors) -> dict[str, Metric]:
+    metrics = {}
+    for name, error in found.error_rms.items():
+        metrics[f"{name}_error"] = single(error / found.rms, "share", _SCALARS)
+    for name, correlation in found.correlation.items():
+        metrics[f"{name}_correlation"] = single(correlation, "ratio", "of dL with float64's")
+    ratio = found.error_rms["onnx"] / found.error_rms["torch"]
+    return metrics | {"onnx_over_torch": single(ratio, "ratio", "RMS errors")}
+
+
 def _training_metrics(
-    edge: list[devices.IsolatedResult], torch: list[devices.IsolatedResult]
+    edge: Sequence[EdgeTraining], torch: Sequence[TrainDetails]
 ) -> dict[str, Metric]:
     how = "argmax on the fixed test split"
-    accuracies = [[r.value["curve"][-1]["test_accuracy"] for r in side] for side in (edge, torch)]
-    equal = [float(r.value["digest"] == r.value["edge_digest"]) for r in edge]
-    checked = [float(r.value["rounds_checked"]) for r in edge]
+    equal = [float(run.digest == run.edge_digest) for run in edge]
+    checked = [float(run.rounds_checked) for run in edge]
     return {
-        "onnx_test_accuracy": mean(accuracies[0], "share", how),
-        "torch_test_accuracy": mean(accuracies[1], "share", how),
+        "onnx_test_accuracy": mean([run.test_accuracy for run in edge], "share", how),
+        "torch_test_accuracy": mean([run.curve[-1].test_accuracy for run in torch], "share", how),
         "one_digest": mean(equal, "share", "runs whose replicas ended with one digest"),
         "rounds_checked": mean(checked, "count", "results after which digests were compared"),
     }

@@ -9,11 +9,12 @@ import devices
 from bench.format import MIB
 from bench.records.case_name import CaseName, size_part
 from bench.records.details.engine import EngineDetails
-from bench.records.record import Metric, median, single, unmeasured
+from bench.records.record import Metric, median, single
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
-from bench.workloads.child import CASE_TIMEOUT_S
+from bench.workloads.child import CASE_TIMEOUT_S, reading_metric, value_of
+from bench.workloads.engine import GridRestore, PlainRestore
 
 _HOW = (
     "perf_counter, operations turn by turn in one fresh process, adds and perturbations the fastest"
@@ -126,15 +127,8 @@ def test_extra_memory(suite: Suite) -> None:
     """Measure what the passes need beside the weights."""
     parameters = suite.scale.engine_parameters[-1]
     run = _run("measure_extra_memory", parameters)
-    metrics = {}
-    if run.status == "ok":
-        for name, region in run.value.items():
-            reading = region["peak_above_baseline_bytes"]
-            metrics[name] = (
-                unmeasured("byte", reading["reason"])
-                if reading["value"] is None
-                else single(reading["value"], "byte", reading["method"])
-            )
+    regions = value_of(run, dict[str, devices.Measurement]) or {}
+    metrics = {n: reading_metric(r.peak_above_baseline_bytes) for n, r in regions.items()}
     _record(
         suite,
         CaseName.of("engine", "extra-memory"),
@@ -155,8 +149,8 @@ def test_exact_restore(suite: Suite, model: str) -> None:
     """Count the weights that perturb and restore changed on the grid: none; keep a digest."""
     cycles = suite.scale.restore_cycles
     run = _run("count_changed_bits", model, cycles)
-    changed = run.value["changed"] if run.status == "ok" else None
-    metrics = {} if changed is None else {"changed": single(changed, "count", "bits compared")}
+    found = value_of(run, GridRestore)
+    metrics = {"changed": single(found.changed, "count", "bits compared")} if found else {}
     _record(
         suite,
         CaseName.of("engine", "exact-restore", model),
@@ -164,8 +158,8 @@ def test_exact_restore(suite: Suite, model: str) -> None:
         run,
         metrics,
         limits={"changed": 0.0},
-        digest=None if changed is None else run.value["digest"],
-        headline=f"{changed} weights changed after {cycles} cycles on the grid",
+        digest=found.digest if found else None,
+        headline=f"{found.changed} weights changed after {cycles} cycles" if found else "",
     )
 
 
@@ -175,9 +169,10 @@ def test_plain_restore(suite: Suite, dtype: str) -> None:
     config = {"dtype": dtype, "cycles": 50, "parameters": 300_000}
     run = _run("plain_restore_error", *config.values())
     units = {"changed": "share", "relative_l2": "ratio", "effect": "share"}
+    found = value_of(run, PlainRestore)
     metrics = {}
-    if run.status == "ok":
-        metrics = {n: single(run.value[n], u, "against the origin") for n, u in units.items()}
+    if found:
+        metrics = {n: single(getattr(found, n), u, "against the origin") for n, u in units.items()}
     _record(
         suite,
         CaseName.of("engine", "plain-restore", dtype),
@@ -186,9 +181,9 @@ def test_plain_restore(suite: Suite, dtype: str) -> None:
         metrics,
         limits={},
         headline=""
-        if not metrics
-        else f"{100 * run.value['changed']:.0f} % of weights differ "
-        f"after 50 cycles, one perturbation reaches {100 * run.value['effect']:.0f} %",
+        if found is None
+        else f"{100 * found.changed:.0f} % of weights differ "
+        f"after 50 cycles, one perturbation reaches {100 * found.effect:.0f} %",
     )
 
 

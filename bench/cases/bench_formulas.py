@@ -11,12 +11,14 @@ from bench import paper
 from bench.cases.bench_bytes import round_payloads
 from bench.cases.bench_memory import processes_at_once
 from bench.cases.residual import Evidence, residual_terms
+from bench.models.load import load_model
 from bench.models.names import SUITE_SHAPES
 from bench.paper import BATCH, COHORT, DIRECTIONS
 from bench.records.case_name import CaseName
 from bench.records.details.formulas import (
     Count,
     CountsDetails,
+    Listing,
     NoResidual,
     Prediction,
     ResidualTerms,
@@ -25,6 +27,7 @@ from bench.records.details.formulas import (
 )
 from bench.records.record import single
 from bench.suite.suite import Suite
+from bench.workloads.layer_counts import count_by_torchinfo, count_layers
 from bench.workloads.steps import BESIDE_OTHERS, build
 from zo_core import cost_model
 from zo_core.models import count_parameters
@@ -33,12 +36,14 @@ from zo_core.models import count_parameters
 def test_counts(suite: Suite) -> None:
     """Hold closed forms, torchinfo's counts and the paper's figures against each other."""
     rows = [*_resnet18_rows(), *_vit_rows()]
+    listings = [listing for model in SUITE_SHAPES for listing in _listings(model)]
     wrong = [row for row in rows if not math.isclose(row.expected, row.found, rel_tol=1e-3)]
     suite.record(
         case=CaseName.of("formulas", "counts"),
         config={"models": ["resnet18", "vit"]},
         metrics={"disagreements": single(len(wrong), "count", "rows that differ by > 0.1 %")},
-        details=CountsDetails(rows=tuple(rows)),
+        details=CountsDetails(rows=tuple(rows), listings=tuple(listings)),
+        case_version=2,
         headline=f"{len(rows) - len(wrong)} of {len(rows)} counts agree",
     )
     assert not wrong
@@ -74,6 +79,7 @@ def test_table1(suite: Suite) -> None:
     )
 
 
+_FIGURE_8 = "the paper, figure 8"
 _NOTES = (
     paper.TRANSPOSED,
     "533.2 MB is (2P + 64 · A) · 4 bytes with A = 1,733,632 floats an image: the rows of a "
@@ -187,16 +193,34 @@ def _predictions(parameters: int) -> list[Prediction]:
 
 def _resnet18_rows() -> list[Count]:
     module = build("resnet18")
-    outputs, parameters = _torchinfo_counts("resnet18", module)
+    listed = count_by_torchinfo(module, SUITE_SHAPES["resnet18"])
+    outputs = sum(listed.outputs)
     once = cost_model.resnet18_activations()
+    closed_form = "closed form of the architecture, zo_core.cost_model"
     return [
-        _count("ResNet18 parameters, paper", paper.RESNET18_PARAMETERS, count_parameters(module)),
-        _count("ResNet18 parameters, closed form", cost_model.resnet18_parameters(), parameters),
-        _count("ResNet18 layer outputs, floats an image", once.total, outputs),
-        _count(
-            "ResNet18 forward and backward, MB (figure 8)",
-            paper.RESNET18_FORWARD_BACKWARD_MB,
-            outputs * 8 / paper.MB,
+        Count(
+            quantity="ResNet18 parameters, paper",
+            expected=paper.RESNET18_PARAMETERS,
+            found=count_parameters(module),
+            source=_FIGURE_8,
+        ),
+        Count(
+            quantity="ResNet18 parameters, closed form",
+            expected=cost_model.resnet18_parameters(),
+            found=listed.parameters,
+            source=closed_form,
+        ),
+        Count(
+            quantity="ResNet18 layer outputs, floats an image",
+            expected=once.total,
+            found=outputs,
+            source=closed_form,
+        ),
+        Count(
+            quantity="ResNet18 forward and backward, MB (figure 8)",
+            expected=paper.RESNET18_FORWARD_BACKWARD_MB,
+            found=outputs * 8 / paper.MB,
+            source=_FIGURE_8,
         ),
     ]
 
@@ -209,17 +233,27 @@ def _vit_rows() -> list[Count]:
         for name, parameter in module.named_parameters()
         if not name.removeprefix("encoder.").startswith(outside)
     )
-    return [_count("ViT parameters as listed, paper", paper.VIT_PARAMETERS, listed)]
+    return [
+        Count(
+            quantity="ViT parameters as listed, paper",
+            expected=paper.VIT_PARAMETERS,
+            found=listed,
+            source="the paper, figure 9",
+        )
+    ]
 
 
-def _torchinfo_counts(model: str, module: Any) -> tuple[int, int]:
-    """Count layer outputs (floats an image) and parameters as torchinfo does."""
-    import torchinfo
-
-    summary: Any = torchinfo.summary  # untyped there
-    found = summary(module, input_size=(1, *SUITE_SHAPES[model]), verbose=0, device="cpu")
-    return found.total_output_bytes // 8, found.total_params  # forward and backward, 4 bytes each
-
-
-def _count(quantity: str, expected: float, found: float) -> Count:
-    return Count(quantity=quantity, expected=expected, found=found, source="torchinfo")
+def _listings(model: str) -> list[Listing]:
+    """Set torchinfo's counts of a model next to ours, which see tokens and functional calls."""
+    loaded = load_model(model)
+    ours = count_layers(loaded.module, loaded.batch(1)[0])
+    listed = count_by_torchinfo(loaded.module, SUITE_SHAPES[model])
+    pairs = {
+        "layer outputs, floats per item": (sum(listed.outputs), sum(ours.outputs)),
+        "multiply-adds per item": (listed.mult_adds, ours.mult_adds),
+        "parameters": (listed.parameters, ours.parameters),
+    }
+    return [
+        Listing(model=model, quantity=quantity, torchinfo=theirs, counted=own)
+        for quantity, (theirs, own) in pairs.items()
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -13,20 +13,22 @@ from bench.format import MIB
 from bench.models.names import model_label
 from bench.paper import COHORT, DIRECTIONS
 from bench.records.case_name import CaseName, size_part
+from bench.records.details.llm import FitsDetails, PredictedStep, StepDetails
 from bench.records.record import Metric, median, single
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
-from bench.workloads.child import CASE_TIMEOUT_S
-from bench.workloads.llm_precision import EPSILON
+from bench.workloads.child import CASE_TIMEOUT_S, reading_metric, value_of
+from bench.workloads.llm import LMStep
+from bench.workloads.llm_precision import EPSILON, PrecisionRun
 from bench.workloads.steps import RETURN_BLOCKS
 from zo_core.payloads.core import DenseWeights, Payload, RoundResult, ScalarUpdate, SeedPool
 
 CANDIDATES = 1024  # K of FedKSeed's authors for their language models
 STEPS = 200  # theirs a round, each along another candidate at worst
-_ANY = {"run_id": 1, "round_index": 0}
+_ANY: dict[str, Any] = {"run_id": 1, "round_index": 0}
 _TENSORS = "sum of live tensor storage, seen at torch's dispatcher"
-_META = "the same, on meta tensors; weights included"
+_META = "the same, on fake tensors; weights included"
 
 
 def _step_cases(scale: Scale) -> list[tuple[str, str, int, int | None]]:
@@ -46,7 +48,7 @@ def test_step(suite: Suite, model: str, method: str, batch: int, limit: int | No
         timeout_s=CASE_TIMEOUT_S,
         limit_bytes=limit,
     )
-    found = run.value or {}
+    found = value_of(run, LMStep)
     metrics = _step_metrics(found) if found else {}
     suite.record(
         case=CaseName.of("llm", model_label(model), method, size_part(batch)),
@@ -59,39 +61,34 @@ def test_step(suite: Suite, model: str, method: str, batch: int, limit: int | No
             "environment": RETURN_BLOCKS,
         },
         metrics=metrics,
-        details={
-            "region": found.get("region"),
-            "tensor_by_category": found.get("tensors", {}).get("by_category"),
-            "limits": {"perturb / add": 1.3} if "perturb / add" in metrics else {},
-            "phase": run.phase,
-            "limit_method": run.limit_method,
-            "limit_peak_bytes": run.limit_peak_bytes.value,
-        },
+        details=StepDetails(
+            region=found.region.to_json() if found else None,
+            tensor_by_category=found.tensor_by_category if found else None,
+            limits={"perturb / add": 1.3} if "perturb / add" in metrics else {},
+            phase=run.phase,
+            limit_method=run.limit_method,
+            limit_peak_bytes=run.limit_peak_bytes.value,
+        ),
         status=run.status,
         error=run.error,
+        case_version=2,
         headline=_headline(metrics) if metrics else "",
     )
 
 
-def _step_metrics(found: Mapping[str, Any]) -> dict[str, Metric]:
-    region, tensors = found["region"], found["tensors"]
+def _step_metrics(found: LMStep) -> dict[str, Metric]:
+    region = found.region
     metrics = {
-        "tensor_peak": single(tensors["peak_bytes"], "byte", f"{_TENSORS}; weights too"),
-        "parameters": single(found["parameters"], "count", "trainable elements, tied ones once"),
-        "step": single(region["seconds"]["value"], "second", "wall time of the measured step"),
+        "tensor_peak": single(found.tensor_peak_bytes, "byte", f"{_TENSORS}; weights too"),
+        "parameters": single(found.parameters, "count", "trainable elements, tied ones once"),
+        "step": replace(reading_metric(region.seconds), method="wall time of the measured step"),
+        "peak": reading_metric(region.peak_bytes),
+        "baseline": reading_metric(region.baseline_bytes),
+        "peak_above_baseline": reading_metric(region.peak_above_baseline_bytes),
     }
-    for name in ("peak", "baseline", "peak_above_baseline"):
-        reading = region[f"{name}_bytes"]
-        metrics[name] = Metric(
-            value=reading["value"],
-            unit="byte",
-            method=reading["method"],
-            samples=() if reading["value"] is None else (reading["value"],),
-            reason=reading["reason"],
-        )
-    if "perturb_per_add" in found:
+    if found.perturb_per_add:
         how = "perf_counter, turn by turn over the model's own tensors"
-        metrics["perturb / add"] = median(found["perturb_per_add"], "ratio", how)
+        metrics["perturb / add"] = median(found.perturb_per_add, "ratio", how)
     return metrics
 
 
@@ -111,20 +108,20 @@ def test_precision(suite: Suite) -> None:
         *(config[name] for name in ("cycles", "steps", "lr")),
         timeout_s=CASE_TIMEOUT_S,
     )
-    found = run.value or {}
+    found = value_of(run, dict[str, PrecisionRun]) or {}
     how = "mean loss of a small model that counts; a run a mode"
     suite.record(
         case=CaseName.of("llm", "precision"),
         config={"model": "lm-tiny-llama", **config},
         metrics={
             f"{mode}: {name}": single(value, "share" if name == "changed" else "nat", how)
-            for mode, values in found.items()
-            for name, value in values.items()
+            for mode, figures in found.items()
+            for name, value in asdict(figures).items()
         },
         status=run.status,
         error=run.error,
         headline=", ".join(
-            f"{mode} {v['before']:.4f} to {v['after_steps']:.4f}" for mode, v in found.items()
+            f"{mode} {one.before:.4f} to {one.after_steps:.4f}" for mode, one in found.items()
         ),
     )
 
@@ -136,22 +133,21 @@ def test_fits(suite: Suite, model: str) -> None:
     run = devices.run_isolated(
         *("bench.workloads.llm:predict_lm_tensors", model, batches), timeout_s=CASE_TIMEOUT_S
     )
-    steps = run.value or []
-    metrics = {f"{s['way']}, b{s['batch']}": single(s["bytes"], "byte", _META) for s in steps}
+    steps = value_of(run, tuple[PredictedStep, ...]) or ()
+    metrics = {f"{s.way}, b{s.batch}": single(s.bytes, "byte", _META) for s in steps}
     suite.record(
         case=CaseName.of("llm", model_label(model), "fits"),
         config={"model": model_label(model), "source": model, "batches": list(batches)},
         metrics=metrics,
-        details={
-            "steps": steps,
-            "fits": {name: _fitting(steps, memory) for name, memory in _memories().items()},
-            "memory_bytes": _memories(),
-        },
+        details=FitsDetails(
+            steps=steps,
+            fits={name: _fitting(steps, memory) for name, memory in _memories().items()},
+            memory_bytes=_memories(),
+        ),
         status=run.status,
         error=run.error,
-        headline=", ".join(
-            f"{s['way']} {s['bytes'] / MIB:,.0f} MiB" for s in steps if s["batch"] == 1
-        ),
+        case_version=2,
+        headline=", ".join(f"{s.way} {s.bytes / MIB:,.0f} MiB" for s in steps if s.batch == 1),
     )
 
 
@@ -161,9 +157,9 @@ def _memories() -> dict[str, int]:
     return {name: memory for name, memory in known.items() if memory is not None}
 
 
-def _fitting(steps: Sequence[Mapping[str, Any]], memory_bytes: int) -> list[str]:
+def _fitting(steps: Sequence[PredictedStep], memory_bytes: int) -> tuple[str, ...]:
     """List the steps whose tensors alone fit; a runtime and a system come to them."""
-    return [f"{s['way']}, b{s['batch']}" for s in steps if s["bytes"] <= memory_bytes]
+    return tuple(f"{s.way}, b{s.batch}" for s in steps if s.bytes <= memory_bytes)
 
 
 @with_parameters("model", lambda scale: scale.lm_models)

@@ -20,7 +20,13 @@ from bench.paper import BATCH, CLIENT_IMAGES
 from bench.records.case_name import CaseName
 from bench.records.details.memory import MemoryDetails
 from bench.records.record import Metric, median, single
-from bench.records.step_memory import HOST, StepMemory, implausible_peak, memory_of
+from bench.records.step_memory import (
+    HOST,
+    WITH_BUFFERS,
+    StepMemory,
+    implausible_peak,
+    memory_of,
+)
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
@@ -141,7 +147,7 @@ def _record(
         ),
         status=failed.status if failed else "error" if implausible else "ok",
         error=failed.error if failed else implausible,
-        case_version=2,
+        case_version=3,
         headline="" if not metrics else _headline(metrics, memory_of(suite.device_type, metrics)),
     )
 
@@ -187,9 +193,11 @@ def _median(measurements: Sequence[Mapping[str, Any]], field: str) -> Metric:
 
 def _tensor_metrics(peak: dict[str, Any]) -> dict[str, Metric]:
     above = peak["peak_bytes"] - peak["baseline_bytes"]
+    with_buffers = peak["with_buffers_bytes"] - peak["baseline_bytes"]
     return {
         "tensor_peak": single(peak["peak_bytes"], "byte", f"{_TENSORS}; weights and inputs too"),
         "tensor_peak_above_baseline": single(above, "byte", f"{_TENSORS}; made in the step"),
+        WITH_BUFFERS: single(with_buffers, "byte", f"{_TENSORS}, and CPU kernels' buffers"),
     }
 
 

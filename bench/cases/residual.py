@@ -1,7 +1,7 @@
 """Table 1's memory, from formula to measurement: each difference a term of its own.
 
 Every term is measured or computed by itself.  The report joins them with the memory cases and shows
-what they leave over, see :mod:`bench.records.formulas`.
+what they leave over, see :mod:`bench.report.groups.formulas`.
 """
 
 from __future__ import annotations

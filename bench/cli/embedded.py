@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from bench.cli.link_options import port_of, security_of
+from zo_core.federation.mqtt.broker import EmbeddedBroker
 from zo_core.federation.mqtt.connection import Topics
 from zo_core.federation.mqtt.security import Security
 
@@ -52,10 +53,9 @@ def start_embedded(
 
     Raises:
         LinkError: it cannot listen.
-        ImportError: amqtt is not installed; the message names the extra.
+        ValueError: the password file is malformed.
+        OSError: it, or the certificate, cannot be read.
     """
-    from zo_core.federation.mqtt.broker import EmbeddedBroker
-
     broker = EmbeddedBroker(
         arguments.listen,
         port_of(arguments),

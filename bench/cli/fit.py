@@ -120,8 +120,8 @@ def _chosen(arguments: argparse.Namespace) -> tuple[list[Target], list[str], lis
     if arguments.images is not None and arguments.images < 1:
         raise ValueError(f"--images must be >= 1, got {arguments.images}")
     reserve = None if arguments.reserve is None else parse_size(arguments.reserve, "--reserve")
-    batches = _BATCHES if arguments.batches is None else arguments.batches
-    return [find_target(arguments.device, reserve)], models, _parse_batches(batches)
+    batches = _parse_batches(_BATCHES if arguments.batches is None else arguments.batches)
+    return [find_target(arguments.device, reserve)], models, batches
 
 
 def _parse_batches(text: str) -> list[int]:
@@ -174,11 +174,11 @@ def _show(console: Console, cells: Sequence[Cell]) -> None:
         chosen = [cell for cell in cells if (cell.device, cell.model) == (device, model)]
         console.print(_table(chosen, is_tried))
     console.print(
-        "Resident: the predicted high-water mark of the process, runtime + tensors, which the\n"
-        "verdict compares with the limit. Tight: less than 10 % to spare. Cgroup: that process as\n"
-        "a control group counts it here, without library pages that others read first.\n"
-        "Processes run with "
-        f"{' '.join(f'{k}={v}' for k, v in RETURN_BLOCKS.items())}; set it on the device too."
+        "Resident: the predicted high-water mark of the process, runtime + tensors, which the"
+        " verdict compares with the limit. Tight: less than 10 % to spare. Cgroup: that process as"
+        " a control group counts it here, without library pages that others read first. Processes"
+        f" run with {' '.join(f'{k}={v}' for k, v in RETURN_BLOCKS.items())}; set it on the device"
+        " too."
     )
     if is_tried:
         console.print(_agreement_words(agreement(cells)))

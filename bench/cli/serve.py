@@ -57,7 +57,7 @@ def register(commands: Any) -> None:
         help=f"of that one: where clients reach it; default: {_LISTEN}",
     )
     parser.add_argument(
-        "--passwords", type=Path, metavar="FILE", help="of that one: amqtt's password file"
+        "--passwords", type=Path, metavar="FILE", help="of that one: a file of mosquitto_passwd"
     )
     add_link_options(parser)
     rules = parser.add_argument_group("rounds")

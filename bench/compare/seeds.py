@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.format import place_key
+from bench.records.case_name import place_key
 from bench.records.record import Record
 
 Seed = int | str  # a run's seed; of a sample made from other runs, what names them

@@ -136,3 +136,12 @@ def split_part(split: str) -> str:
     '10-90'
     """
     return split.replace(_SEPARATOR, "-")
+
+
+def place_key(row: str, split: str) -> str:
+    """Begin the names of a table's metrics at one row and split.
+
+    >>> place_key("zowarmup", "10/90")
+    'zowarmup/10-90'
+    """
+    return f"{row}{_SEPARATOR}{split_part(split)}"

@@ -47,7 +47,7 @@ RULES = (
     Rule(gate=Gate.EXACT, unit="byte", method="*encoded payload*"),
     Rule(gate=Gate.TENSOR, name="*tensor*", unit="byte"),
     Rule(gate=Gate.TENSOR, unit="byte", method="*live tensors*"),
-    Rule(gate=Gate.TENSOR, unit="byte", method="*meta *"),
+    Rule(gate=Gate.TENSOR, unit="byte", method="*fake tensors*"),
     Rule(gate=Gate.TENSOR, unit="byte", method="*tensor storage*"),
     Rule(gate=Gate.PROCESS, unit="byte", method="*VmHWM*"),
     Rule(gate=Gate.PROCESS, unit="byte", method="*ru_maxrss*"),

@@ -55,8 +55,11 @@ ALLOCATOR = replace(
 )
 
 _TENSORS = "tensor_peak_above_baseline"
+WITH_BUFFERS = "tensor_and_buffer_peak_above_baseline"
 # The committed records of steps above 10 MiB agree within 0.5 %.
 _LEAST_SHARE = 0.95
+# By how much a process may need more than its tensors and its kernels' buffers.
+_MOST_SHARE, _SMALL_BYTES = 1.05, 8 << 20
 
 
 def memory_of(device: str, metrics: Mapping[str, Metric]) -> StepMemory:
@@ -96,6 +99,24 @@ def implausible_peak(device: str, metrics: Mapping[str, Metric]) -> str | None:
     )
 
 
+def unexplained_peak(device: str, metrics: Mapping[str, Metric]) -> str | None:
+    """Return what is not explained of a CPU step's peak: it exceeds tensors and kernels' buffers.
+
+    Args:
+        device: "cpu" or "cuda", where the step ran.
+        metrics: of the record; one that lacks a figure is not judged by it.
+    """
+    above, counted = (_value(metrics, name) for name in (HOST.above, WITH_BUFFERS))
+    if device != "cpu" or above is None or counted is None:
+        return None
+    if above <= _MOST_SHARE * counted + _SMALL_BYTES:
+        return None
+    return (
+        f"{HOST.above} is {above:g} bytes, tensors and kernels' buffers are {counted:g}: "
+        "the rest is neither (a library's own memory, or the C heap's overhead)"
+    )
+
+
 def step_memory(results: Results) -> StepMemory:
     """Return the one kind of memory that a folder's steps are compared by.
 
@@ -104,3 +125,7 @@ def step_memory(results: Results) -> StepMemory:
     """
     kinds = [memory_of(r.config.get("device", "cpu"), r.metrics) for r in results.group("memory")]
     return next((kind for kind in (ALLOCATOR, DEVICE) if kind in kinds), HOST)
+
+
+def _value(metrics: Mapping[str, Metric], name: str) -> float | None:
+    return metrics[name].value if name in metrics else None

@@ -14,7 +14,7 @@ from typing import Any
 from bench.records.case_name import CaseName
 from bench.records.details.schema import DETAILS_SCHEMA_FILE
 from bench.records.record import Record, config_hash, require_schema
-from bench.records.step_memory import implausible_peak
+from bench.records.step_memory import implausible_peak, unexplained_peak
 
 SCHEMA_FILE = Path(__file__).with_name("record.schema.json")
 _STATISTICS: Mapping[str, Callable[[Sequence[float]], float]] = {
@@ -143,5 +143,8 @@ def _remarks(data: Mapping[str, Any]) -> Iterator[str]:
         yield "open division: not one of the suite's fixed cases"
     if origin.device["emulator"]:
         yield f"emulated by {origin.device['emulator']}: it has no time and no memory"
+    unexplained = unexplained_peak(record.config.get("device", "cpu"), record.metrics)
+    if unexplained is not None:
+        yield unexplained
     if record.status != "ok":
         yield f"{record.status}: {record.error}"

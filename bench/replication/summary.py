@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.format import place_key
+from bench.records.case_name import place_key
 from bench.records.details.accuracy import CurvePoint
 from bench.records.record import Metric, mean, unmeasured
 from bench.replication.spec import PaperTable, Row, TableScale, splits_of

@@ -6,6 +6,7 @@ from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.report.section import Section
 
+_JOINED = {"fit": "memory", "formulas": "memory"}  # sections that show another group's figures
 _COUNTED = ("bytes", "wire")  # lengths of messages, which no processor changes
 
 
@@ -20,7 +21,7 @@ def heading_remark(results: Results, section: Section) -> str:
 
     On a page of the CPU only threads can differ. On a GPU's page every measured section is named.
     """
-    records = results.group(section.group)
+    records = results.group(_JOINED.get(section.group, section.group))
     threads = _threads(records, section)
     if not records or section.group in _COUNTED:
         return ""

@@ -12,7 +12,7 @@ from bench.records.paired import PairedDifference
 from bench.records.record import Record
 from bench.records.store import RECORDS, read_records, replacing
 from bench.report.paper_claims import CLAIMS, Claim, Comparison
-from bench.report.places import difference, label_of, metric_of, place_of
+from bench.report.places import ReplicatedTable
 from bench.report.table import interval_text
 
 PAGE = Path("docs") / "paper-results.md"
@@ -63,12 +63,12 @@ def results_page(repository: Path) -> str:
         parts.append(f"## `{where}`\n\n{_SCALES.get(scale, scale)}\n")
         origins = {r.config["rates_origin"] for r in records.values() if "rows" in r.config}
         parts += [f"Learning rates: {origin}.\n" for origin in sorted(origins)]
-        answers = [(claim, _record_of(claim, records)) for claim in CLAIMS]
-        run = [(claim, record) for claim, record in answers if record is not None]
+        answers = [(claim, _table_of(claim, records)) for claim in CLAIMS]
+        run = [(claim, table) for claim, table in answers if table is not None]
         parts.append("\n".join(_summary(run)) + "\n")
-        if missing := "; ".join(claim.title for claim, record in answers if record is None):
+        if missing := "; ".join(claim.title for claim, table in answers if table is None):
             parts.append(f"Not run: {missing}.\n")
-        parts += ["\n".join(_claim(claim, record)) + "\n" for claim, record in run]
+        parts += ["\n".join(_claim(claim, table)) + "\n" for claim, table in run]
     return "\n".join(parts)
 
 
@@ -117,41 +117,41 @@ def verdict(claim: Claim, found: Sequence[PairedDifference | None]) -> str:
     )
 
 
-def _record_of(claim: Claim, records: dict[str, Record]) -> Record | None:
+def _table_of(claim: Claim, records: dict[str, Record]) -> ReplicatedTable | None:
     found = (records.get(str(CaseName.of("tables", table))) for table in claim.tables)
-    return next((record for record in found if record is not None), None)
+    return next((ReplicatedTable.of(record) for record in found if record is not None), None)
 
 
-def _summary(run: Sequence[tuple[Claim, Record]]) -> Iterator[str]:
+def _summary(run: Sequence[tuple[Claim, ReplicatedTable]]) -> Iterator[str]:
     yield from ("| claim | result |", "|---|---|")
-    for claim, record in run:
-        yield f"| {claim.title} | {_verdict(claim, record)} |"
+    for claim, table in run:
+        yield f"| {claim.title} | {_verdict(claim, table)} |"
 
 
-def _claim(claim: Claim, record: Record) -> Iterator[str]:
+def _claim(claim: Claim, table: ReplicatedTable) -> Iterator[str]:
     yield from (f"### {claim.title}", "", f"The paper: {claim.paper}", "")
-    found = _differences(claim, record)
-    yield f"**Result: {_verdict(claim, record)}.**"
+    found = _differences(claim, table)
+    yield f"**Result: {_verdict(claim, table)}.**"
     yield from ("", "| high/low | comparison | difference | 95 % interval | n |")
     yield "|---|---|---|---|---|"
     for comparison, split, diff in found:
-        yield _row(record, comparison, split, diff)
-    if ended := _diverged(record, found):
+        yield _row(table, comparison, split, diff)
+    if ended := _diverged(table, found):
         yield from ("", f"Diverged, so the last good model counts: {ended}.")
     if claim.spread:
-        yield from ("", *_spread(claim, record))
+        yield from ("", *_spread(claim, table))
     if claim.remark:
         yield from ("", claim.remark)
 
 
-def _verdict(claim: Claim, record: Record) -> str:
+def _verdict(claim: Claim, table: ReplicatedTable) -> str:
     """Judge by the comparisons in which most runs of both methods finished."""
-    found = _differences(claim, record)
+    found = _differences(claim, table)
     trained = [
         diff
         for comparison, split, diff in found
         if not any(
-            _mostly_diverged(record, row, split) for row in (comparison.row, comparison.other)
+            _mostly_diverged(table, row, split) for row in (comparison.row, comparison.other)
         )
     ]
     words = verdict(claim, trained) if trained else "inconclusive"
@@ -163,62 +163,63 @@ def _verdict(claim: Claim, record: Record) -> str:
     )
 
 
-def _mostly_diverged(record: Record, row: str, split: str) -> bool:
-    outcomes = (place_of(record, row, split) or {}).get("outcomes", ())
-    return 2 * list(outcomes).count("diverged") > len(outcomes)
+def _mostly_diverged(table: ReplicatedTable, row: str, split: str) -> bool:
+    place = table.place(row, split)
+    return place is not None and 2 * place.outcomes.count("diverged") > len(place.outcomes)
 
 
 def _diverged(
-    record: Record, found: Sequence[tuple[Comparison, str, PairedDifference | None]]
+    table: ReplicatedTable, found: Sequence[tuple[Comparison, str, PairedDifference | None]]
 ) -> str:
     """List where runs diverged, and how many."""
     places = dict.fromkeys((c.row, split) for c, split, _ in found)
     diverged = []
     for row, split in places:
-        place = place_of(record, row, split)
-        outcomes = place["outcomes"] if place else []
+        place = table.place(row, split)
+        outcomes = place.outcomes if place else ()
         if count := outcomes.count("diverged"):
-            diverged.append(f"{label_of(record, row)} at {split} ({count} of {len(outcomes)} runs)")
+            diverged.append(f"{table.label(row)} at {split} ({count} of {len(outcomes)} runs)")
     return "; ".join(diverged)
 
 
 def _differences(
-    claim: Claim, record: Record
+    claim: Claim, table: ReplicatedTable
 ) -> list[tuple[Comparison, str, PairedDifference | None]]:
     return [
-        (comparison, split, _difference(record, comparison, split))
+        (comparison, split, _difference(table, comparison, split))
         for comparison in claim.comparisons
         for split in comparison.splits
-        if split in record.config["splits"]
+        if split in table.record.config["splits"]
     ]
 
 
-def _difference(record: Record, comparison: Comparison, split: str) -> PairedDifference | None:
-    place = place_of(record, comparison.row, split)
-    if place is None:
-        return None
-    other = place_of(record, comparison.other, split)
-    return difference(record, place, other, comparison.quantity)
+def _difference(
+    table: ReplicatedTable, comparison: Comparison, split: str
+) -> PairedDifference | None:
+    place, other = (table.place(row, split) for row in (comparison.row, comparison.other))
+    return table.difference(place, other, comparison.quantity)
 
 
-def _row(record: Record, comparison: Comparison, split: str, found: PairedDifference | None) -> str:
-    ours, theirs = (label_of(record, row) for row in (comparison.row, comparison.other))
+def _row(
+    table: ReplicatedTable, comparison: Comparison, split: str, found: PairedDifference | None
+) -> str:
+    ours, theirs = (table.label(row) for row in (comparison.row, comparison.other))
     words = f"{ours} − {theirs}, {_QUANTITIES[comparison.quantity]}"
     if found is None:
         return f"| {split} | {words} | {MISSING} | not run | 0 |"
     return f"| {split} | {words} | {points(found.mean)} | {interval_text(found)} | {found.n} |"
 
 
-def _spread(claim: Claim, record: Record) -> Iterator[str]:
+def _spread(claim: Claim, table: ReplicatedTable) -> Iterator[str]:
     """Write the standard deviations that the claim orders, and the interval of their ratio."""
     (split,) = {split for comparison in claim.comparisons for split in comparison.splits}
     samples = {}
     for row in claim.spread:
-        place = place_of(record, row, split)
-        metric = place and metric_of(record, place, record.details["quantity"])
+        place = table.place(row, split)
+        metric = place and table.metric(place, table.details.quantity)
         samples[row] = metric.samples if metric else ()
     found = "; ".join(
-        f"{label_of(record, row)}: {100 * statistics.stdev(values):.1f} (n = {len(values)})"
+        f"{table.label(row)}: {100 * statistics.stdev(values):.1f} (n = {len(values)})"
         for row, values in samples.items()
         if len(values) > 1
     )

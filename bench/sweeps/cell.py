@@ -66,9 +66,10 @@ class CellTraining:
     handover_blake2b: str | None  # of the warm-up's model
     client_peak_bytes: Mapping[str, int | None] | None  # by group; None: it diverged
     parameters: int
-    threads: int | None = None  # of torch on the CPU; None: as the library has it
-    threads_trial_s: Mapping[str, float] = field(default_factory=dict)
     rouge_by_task: Mapping[str, tuple[float, ...]] | None = None  # of a language model's answers
+    threads: int | None = None  # of torch on the CPU; None: as the library has it
+    threads_trial_s: Mapping[str, float] = field(default_factory=dict)  # a forward, by threads
+    scalar_noise: Mapping[str, Any] | None = None  # zo_core's ScalarNoise
 
     @property
     def last(self) -> CurvePoint:

@@ -52,7 +52,7 @@ def execute(task: Task) -> list[CellResult]:
     if run.status != "ok":
         return failed(task, run.status, run.error or "no reason was given")
     return [
-        _result(cell, around.device, status="ok", training=training, seconds=_share(run, task))
+        result_of(cell, around.device, status="ok", training=training, seconds=_share(run, task))
         for cell, training in zip(
             task.cells, from_json(tuple[CellTraining, ...], run.value), strict=True
         )
@@ -62,14 +62,15 @@ def execute(task: Task) -> list[CellResult]:
 def failed(task: Task, status: str, error: str) -> list[CellResult]:
     """Make the results of a task that gave none."""
     device = task.surroundings.device
-    return [_result(cell, device, status=status, error=error) for cell in task.cells]
+    return [result_of(cell, device, status=status, error=error) for cell in task.cells]
 
 
 def _share(run: devices.IsolatedResult, task: Task) -> float:
     return run.seconds / len(task.cells)
 
 
-def _result(cell: Cell, device: str, **fields: Any) -> CellResult:
+def result_of(cell: Cell, device: str, **fields: Any) -> CellResult:
+    """Make a cell's result, with what made it."""
     commit, dirty = source_commit()
     made_by = {
         "commit": commit,

@@ -49,11 +49,11 @@ def run_cells(
     for index, config in enumerate(chosen):
         training = Training(config, dataset, device=device, base=_snapshot(base))
         _train(training, None if checkpoints is None else Path(checkpoints) / keys[index])
-        found.append(_summary(training, dataset))
+        found.append(summary(training, dataset))
     return found
 
 
-def _summary(training: Training, dataset: Dataset) -> dict[str, Any]:
+def summary(training: Training, dataset: Dataset) -> dict[str, Any]:
     """Return a finished run's record, small, with the hand-over's hash and a client's peaks."""
     from zo_core.models.answers import score_answers
 

@@ -18,6 +18,8 @@ import numpy as np
 
 import devices
 from bench.paper import LOCAL_EPOCHS
+from bench.records.details.edge import RoundDetails
+from bench.records.typed_json import to_json
 from bench.workloads.child import TRIAL_TIMEOUT_S
 from bench.workloads.steps import EPSILON, LR, STEADY_LOSSES, TAU, bind_step
 from bench.workloads.timing import take_turns, time_once
@@ -39,6 +41,29 @@ class Plan:
     micro_batch: int  # images a forward, or a step of FedAvg
     directions: int  # S; FedAvg has none
     items: int | None = None  # compute over the first so many alone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundMemory:
+    """The peak memory of a client's round."""
+
+    region: devices.Measurement  # of the round
+    process_peak_bytes: int | None  # since the process began
+
+    def details(self) -> RoundDetails:
+        """Describe it for the record."""
+        peak = {"process_peak_bytes": self.process_peak_bytes}
+        return RoundDetails(measurement=self.region.to_json() | peak)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeTraining:
+    """What came of a training whose low-resource clients ran on ONNX Runtime."""
+
+    test_accuracy: float  # share, at the end
+    digest: str | None  # hex, of the server's final state
+    edge_digest: str  # hex, of the replica without torch
+    rounds_checked: int  # results after which both back ends held one digest
 
 
 def make_plan(model: str, client: str, size: tuple[int, int, int]) -> dict[str, Any]:
@@ -86,7 +111,7 @@ def export(model: str, folder: str) -> None:
     export_model(loaded.module, Path(folder), example=loaded.batch(2), name=model, grid=grid)
 
 
-def measure_round_memory(plan: dict[str, Any]) -> dict[str, Any]:
+def measure_round_memory(plan: dict[str, Any]) -> Any:
     """Measure the peak memory of a client's round in this process.
 
     Loading the model and an unmeasured round over one micro-batch come first; the process's own
@@ -96,7 +121,7 @@ def measure_round_memory(plan: dict[str, Any]) -> dict[str, Any]:
         plan: fields of :class:`Plan`.
 
     Returns:
-        devices.Measurement as JSON, with "process_peak_bytes", the peak since the process began.
+        JSON of :class:`RoundMemory`.
     """
     devices.phase("set-up")
     chosen = Plan(**plan)
@@ -110,7 +135,7 @@ def measure_round_memory(plan: dict[str, Any]) -> dict[str, Any]:
     whole = None
     if first_peak is not None and region.peak_bytes.value is not None:
         whole = max(first_peak, int(region.peak_bytes.value))
-    return region.to_json() | {"process_peak_bytes": whole}
+    return to_json(RoundMemory(region=region, process_peak_bytes=whole))
 
 
 def time_round(plan: dict[str, Any], repeats: int) -> list[float]:

@@ -20,6 +20,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from bench.models.load import load_model
+from bench.records.details.edge import ScalarErrors
+from bench.records.typed_json import to_json
 from bench.workloads.steps import EPSILON, TAU
 from zo_core import derive_seed, loss_differences, snap_
 from zo_core.data import load_dataset
@@ -43,7 +45,7 @@ def measure_precision(
     steps: int,
     lr: float,
     micro_batch: int,
-) -> dict[str, Any]:
+) -> Any:
     """Compare dL of both back ends with float64's, at warmed-up weights.
 
     Args:
@@ -55,8 +57,7 @@ def measure_precision(
         micro_batch: items a forward.
 
     Returns:
-        Losses before and after the warm-up, and by back end its dL, its error's RMS and the
-        correlation of its dL with float64's: "torch" and "onnx".
+        JSON of :class:`bench.records.details.edge.ScalarErrors`.
     """
     loaded = load_model(model)
     x, y = enlarged_digits(loaded.input_shape)
@@ -79,16 +80,16 @@ def measure_precision(
         "onnx": _along(onnx_loss, onnx.params, grid, directions),
     }
     exact = found["float64"]
-    return {
-        "loss_before": before,
-        "loss": mean_loss(module, x, y, micro_batch=micro_batch),
-        "rms": _rms(exact),
-        "error_rms": {name: _rms(d - exact) for name, d in found.items() if d is not exact},
-        "correlation": {
-            name: float(np.corrcoef(d, exact)[0, 1]) for name, d in found.items() if d is not exact
-        },
-        "differences": {name: list(map(float, d)) for name, d in found.items()},
-    }
+    others = {name: differences for name, differences in found.items() if name != "float64"}
+    errors = ScalarErrors(
+        loss_before=before,
+        loss=mean_loss(module, x, y, micro_batch=micro_batch),
+        rms=_rms(exact),
+        error_rms={name: _rms(d - exact) for name, d in others.items()},
+        correlation={name: float(np.corrcoef(d, exact)[0, 1]) for name, d in others.items()},
+        differences={name: tuple(map(float, d)) for name, d in found.items()},
+    )
+    return to_json(errors)
 
 
 def enlarged_digits(shape: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bench.records.typed_json import to_json
 from bench.workloads.timing import take_turns
 
 if TYPE_CHECKING:
@@ -19,6 +21,24 @@ _SEED, _SCALE = 0x5EED, 1e-4
 _REPLAYED = (30, 150)  # directions: S = 3 with 10 and with 50 clients
 # One pass takes milliseconds, which another process can double: of these calls the fastest counts.
 _CALLS = dict.fromkeys(("add", "perturb", "restore_perturb"), 5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridRestore:
+    """What perturbing and restoring on the grid left."""
+
+    changed: int  # weights whose bits differ
+    same_digest: bool  # as the origin's
+    digest: str  # hex, after one more update of 30 fixed scalars
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlainRestore:
+    """How far plain weights drift."""
+
+    changed: float  # share of weights that differ
+    relative_l2: float  # drift relative to their norm
+    effect: float  # share of weights that one perturbation changes at all
 
 
 def time_passes(parameters: int, threads: int, repeats: int) -> dict[str, list[float]]:
@@ -145,13 +165,12 @@ def measure_extra_memory(parameters: int) -> dict[str, dict[str, Any]]:
     return readings
 
 
-def count_changed_bits(model: str, cycles: int) -> dict[str, Any]:
+def count_changed_bits(model: str, cycles: int) -> Any:
     """Perturb and restore a model many times on the grid; count the weights whose bits changed.
 
     Returns:
-        "changed": that count; "same_digest": whether the digest is the origin's; "digest": in hex,
-        after one more update of 30 fixed scalars. Initial weights, signs and update come from
-        integers and IEEE operations, so every machine must reach that digest.
+        JSON of :class:`GridRestore`. Initial weights, signs and update come from integers and IEEE
+        operations, so every machine must reach its digest.
     """
     from bench.workloads.steps import build
     from zo_core import apply_updates_, derive_seed, digest, perturb_, snap_
@@ -172,15 +191,16 @@ def count_changed_bits(model: str, cycles: int) -> dict[str, Any]:
     same = digest(numbered, grid) == before
     fixed = [(_SEED + j, (-1) ** j * 2.0**-20 * (j + 1)) for j in range(_REPLAYED[0])]
     apply_updates_(numbered, fixed, 1e-3, epsilon=1e-4, grid=grid)
-    return {"changed": changed, "same_digest": same, "digest": digest(numbered, grid).hex()}
+    return to_json(
+        GridRestore(changed=changed, same_digest=same, digest=digest(numbered, grid).hex())
+    )
 
 
-def plain_restore_error(dtype: str, cycles: int, parameters: int) -> dict[str, float]:
+def plain_restore_error(dtype: str, cycles: int, parameters: int) -> Any:
     """Perturb and restore plain weights of N(0, 0.02) many times; say how far they drift.
 
     Returns:
-        "changed": share of weights that differ; "relative_l2": drift relative to their norm;
-        "effect": share of weights that one perturbation changes at all.
+        JSON of :class:`PlainRestore`.
     """
     import torch
 
@@ -198,7 +218,7 @@ def plain_restore_error(dtype: str, cycles: int, parameters: int) -> dict[str, f
             perturb_([weights], seed, scale)
     drift = (weights.double() - origin.double()).norm() / origin.double().norm()
     changed = float((weights != origin).double().mean())
-    return {"changed": changed, "relative_l2": float(drift), "effect": effect}
+    return to_json(PlainRestore(changed=changed, relative_l2=float(drift), effect=effect))
 
 
 def _replay(numbered: Any, n: int) -> Callable[[], object]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import devices
-from bench.workloads.steps import RETURN_BLOCKS, bind_step
+from bench.records.details.llm import PredictedStep
+from bench.records.typed_json import to_json
+from bench.workloads.steps import LR, RETURN_BLOCKS, bind_step
 from bench.workloads.timing import take_turns
 
 BACKPROP_WAYS = ("plain", "checkpointed", "layerwise")
@@ -16,7 +19,18 @@ _TURNS = 5
 _M_MMAP_THRESHOLD = -3  # glibc's malloc.h
 
 
-def measure_lm_step(model: str, method: str, batch: int) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LMStep:
+    """One step of a language model."""
+
+    region: devices.Measurement
+    tensor_peak_bytes: int
+    tensor_by_category: Mapping[str, int]  # bytes at the peak
+    parameters: int
+    perturb_per_add: tuple[float, ...]  # of a ZO step: a pass over a scalar add, turn by turn
+
+
+def measure_lm_step(model: str, method: str, batch: int) -> Any:
     """Measure one step's tensors, then another's resident memory and time, in this process.
 
     The first step, under the tracker, also loads what a library loads once; the tracker is gone
@@ -28,8 +42,7 @@ def measure_lm_step(model: str, method: str, batch: int) -> dict[str, Any]:
         batch: sequences a forward.
 
     Returns:
-        "region" (devices.Measurement), "tensors" (TensorPeak), "parameters", and of a ZO step
-        "perturb_per_add", the time of a pass over that of an in-place scalar add, turn by turn.
+        JSON of :class:`LMStep`.
     """
     devices.phase("set-up")
     from bench.models.load import load_model
@@ -44,20 +57,21 @@ def measure_lm_step(model: str, method: str, batch: int) -> dict[str, Any]:
     existing = [*loaded.module.buffers(), x, y]
     with track_tensors(parameters=loaded.module.parameters(), existing=existing) as tracker:
         step()
-    tensors = tracker.result().to_json()
+    tensors = tracker.result()
     del tracker
     devices.phase("measured step")
     with devices.measure() as region:
         step()
-    result = {
-        "region": region.to_json(),
-        "tensors": tensors,
-        "parameters": count_parameters(loaded.module),
-    }
     if method == "zo":
         devices.phase("passes")
-        result["perturb_per_add"] = _perturb_per_add(loaded.module)
-    return result
+    found = LMStep(
+        region=region,
+        tensor_peak_bytes=tensors.peak_bytes,
+        tensor_by_category=tensors.by_category,
+        parameters=count_parameters(loaded.module),
+        perturb_per_add=_perturb_per_add(loaded.module) if method == "zo" else (),
+    )
+    return to_json(found)
 
 
 def _return_blocks() -> None:
@@ -70,7 +84,7 @@ def _return_blocks() -> None:
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, threshold_bytes)
 
 
-def _perturb_per_add(module: Any) -> list[float]:
+def _perturb_per_add(module: Any) -> tuple[float, ...]:
     """Time a perturbation against a scalar add over the same weights, turn by turn."""
     from zo_core import parameters, perturb_
 
@@ -82,46 +96,44 @@ def _perturb_per_add(module: Any) -> list[float]:
         },
         _TURNS,
     )
-    return [b / a for a, b in zip(seconds["add"], seconds["perturb"], strict=True)]
+    return tuple(b / a for a, b in zip(seconds["add"], seconds["perturb"], strict=True))
 
 
-def predict_lm_tensors(model: str, batches: Sequence[int]) -> list[dict[str, Any]]:
-    """Count the tensors of steps at their peak on the meta device, weights included.
+def predict_lm_tensors(model: str, batches: Sequence[int]) -> Any:
+    """Count the tensors of steps at their peak without their memory, weights included.
 
-    A ZO step holds what its forward holds; backprop is counted in each of BACKPROP_WAYS, by SGD.
+    A ZO step needs what its forward needs; backprop is counted in each of BACKPROP_WAYS, by SGD.
 
     Returns:
-        One dict a step: "way" ("forward" or of BACKPROP_WAYS), "batch", "bytes", "weights_bytes".
+        JSON of a list of :class:`bench.records.details.llm.PredictedStep`.
     """
+    return to_json(
+        [_predict_lm(model, way, batch) for batch in batches for way in ("forward", *BACKPROP_WAYS)]
+    )
+
+
+def _predict_lm(model: str, way: str, batch: int) -> PredictedStep:
     from bench.models.load import outline_model
-    from devices.tensor_memory import track_tensors
+    from bench.workloads.tensors_without_memory import count_without_memory, forward_only
     from zo_core.first_order.memory_efficient_backprop import backprop_step
 
-    found = []
-    for batch in batches:
-        for way in ("forward", *BACKPROP_WAYS):
-            loaded = outline_model(model)
-            module = loaded.module
-            x, y = (part.to("meta") for part in loaded.batch(batch))
-            existing = [*module.buffers(), x, y]
-            with track_tensors(parameters=module.parameters(), existing=existing) as tracker:
-                if way == "forward":
-                    _forward(module, x, y)
-                else:
-                    module.train()
-                    backprop_step(way)(module, x, y, lr=1e-3)
-            peak = tracker.result()
-            weights = sum(p.numel() * p.element_size() for p in module.parameters())
-            found.append(
-                {
-                    "way": way,
-                    "batch": batch,
-                    "bytes": peak.peak_bytes,
-                    "weights_bytes": weights,
-                    "by_category": dict(peak.by_category),
-                }
-            )
-    return found
+    loaded = outline_model(model)
+    module = loaded.module
+
+    def step(x: Any, y: Any) -> None:
+        if way == "forward":
+            return forward_only(module, x, y)
+        module.train()
+        return backprop_step(way)(module, x, y, lr=LR)
+
+    peak = count_without_memory(module, loaded.batch(batch), step)
+    return PredictedStep(
+        way=way,
+        batch=batch,
+        bytes=peak.peak_bytes,
+        weights_bytes=sum(p.numel() * p.element_size() for p in module.parameters()),
+        by_category=dict(peak.by_category),
+    )
 
 
 def count_parameters_of(model: str) -> int:
@@ -130,13 +142,3 @@ def count_parameters_of(model: str) -> int:
     from zo_core.models import count_parameters
 
     return count_parameters(outline_model(model).module)
-
-
-def _forward(module: Any, x: Any, y: Any) -> None:
-    """Take the forward of :func:`mean_loss` without reading the loss, which meta has not."""
-    import torch
-
-    from zo_core.loss.module_loss import cross_entropy, evaluating
-
-    with torch.inference_mode(), evaluating(module):
-        cross_entropy(module(x), y).sum(dtype=torch.float64)

@@ -7,7 +7,10 @@ perturbed and restored along fresh directions, or trained on by zeroth-order ste
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any
+
+from bench.records.typed_json import to_json
 
 MODES = ("float32-grid", "float32", "bfloat16")
 EPSILON = 1e-3  # MeZO's
@@ -16,7 +19,17 @@ _TOKENS, _ITEMS = 8, 8
 _SEED = 11
 
 
-def compare_precisions(cycles: int, steps: int, lr: float) -> dict[str, dict[str, float]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrecisionRun:
+    """What came of a mode: mean losses."""
+
+    before: float
+    after_cycles: float  # without a step
+    after_steps: float  # from the start
+    changed: float  # share of weights that the cycles changed
+
+
+def compare_precisions(cycles: int, steps: int, lr: float) -> Any:
     """Say what the loss is before, after cycles without a step, and after steps from the start.
 
     Args:
@@ -25,15 +38,14 @@ def compare_precisions(cycles: int, steps: int, lr: float) -> dict[str, dict[str
         lr: of these steps.
 
     Returns:
-        For each of MODES "before", "after_cycles", "after_steps", mean losses, and "changed", the
-        share of weights that the cycles changed.
+        JSON of a :class:`PrecisionRun` for each of MODES.
     """
     x, y = _counting()
     learnt = _learnt(x, y)
-    return {mode: _of_mode(mode, deepcopy(learnt), cycles, steps, lr) for mode in MODES}
+    return to_json({mode: _of_mode(mode, deepcopy(learnt), cycles, steps, lr) for mode in MODES})
 
 
-def _of_mode(mode: str, learnt: Any, cycles: int, steps: int, lr: float) -> dict[str, float]:
+def _of_mode(mode: str, learnt: Any, cycles: int, steps: int, lr: float) -> PrecisionRun:
     import torch
 
     from zo_core import ZOSGD, perturb_, snap_
@@ -55,12 +67,12 @@ def _of_mode(mode: str, learnt: Any, cycles: int, steps: int, lr: float) -> dict
     optimizer = ZOSGD(learnt, lr=lr, epsilon=EPSILON, run_seed=_SEED, grid=grid)
     for _ in range(steps):
         optimizer.step(lambda: mean_loss(learnt, x, y))
-    return {
-        "before": before,
-        "after_cycles": after_cycles,
-        "after_steps": mean_loss(learnt, x, y),
-        "changed": changed / sum(p.numel() for p in learnt.parameters()),
-    }
+    return PrecisionRun(
+        before=before,
+        after_cycles=after_cycles,
+        after_steps=mean_loss(learnt, x, y),
+        changed=changed / sum(p.numel() for p in learnt.parameters()),
+    )
 
 
 def _counting() -> tuple[Any, Any]:

@@ -34,12 +34,13 @@ def tensors_alive_at_peak(model: str, method: str, batch: int) -> dict[str, Any]
     """
     from bench.models.load import load_model
     from bench.workloads.steps import bind_step
+    from devices.torch_allocator import peak_by_events
 
     loaded = load_model(model)
     x, y = loaded.batch(batch)
     step = bind_step(loaded.module, x, y, method, micro_batch=batch)
     census = _census(loaded.module, x, y, step)
-    return census | {"allocator_above_baseline": _allocator_peak(step)}
+    return census | {"allocator_above_baseline": peak_by_events(step)}
 
 
 class _Watch:
@@ -129,21 +130,6 @@ def _watching_saved(watch: _Watch) -> Any:
         return tensor
 
     return torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
-
-
-def _allocator_peak(step: Callable[[], object]) -> int:
-    """Follow the allocator's own events through a step; return the largest sum above its start."""
-    from torch.profiler import ProfilerActivity, profile
-
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        step()
-    results: Any = profiler.profiler
-    events = [event for event in results.kineto_results.events() if event.name() == "[memory]"]
-    now = peak = 0
-    for event in sorted(events, key=lambda event: int(event.start_ns())):
-        now += event.nbytes()
-        peak = max(peak, now)
-    return peak
 
 
 def _key(tensor: torch.Tensor) -> int:

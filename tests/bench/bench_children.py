@@ -25,3 +25,35 @@ def heavy_imports_of_a_training() -> list[str]:
     few = {"clients": 4, "warmup_cohort": 1, "high_share": 0.25}
     run_cells([{"dataset": "digits", "rounds": 2, "pivot": 1, "eval_every": 1, **few}])
     return [name for name in HEAVY if name in sys.modules]
+
+
+def counts_of_steps(model: str, methods: list[str], batch: int) -> dict[str, dict[str, float]]:
+    """Take each method's step; return its peaks above the loaded model, in bytes.
+
+    "process" is the system's, "tracked" counts tensors and kernels' buffers, "predicted" the same
+    without the memory, where there is a prediction.
+    """
+    import devices
+    from bench.fit.prediction import predict_tensors
+    from bench.models.load import load_model
+    from bench.workloads.steps import STEP_METHODS, bind_step, measure_tensor_peaks
+
+    loaded = load_model(model)
+    found = {}
+    for method in methods:
+        step = bind_step(loaded.module, *loaded.batch(batch), method, micro_batch=batch)
+        step()
+        with devices.measure() as region:
+            step()
+        tracked = measure_tensor_peaks(model, [method], batch)[method]
+        found[method] = {
+            "process": region.peak_above_baseline_bytes.value or 0.0,
+            "tracked": tracked["with_buffers_bytes"] - tracked["baseline_bytes"],
+        }
+    held = [*loaded.module.parameters(), *loaded.module.buffers(), *loaded.batch(batch)]
+    held_bytes = sum(tensor.numel() * tensor.element_size() for tensor in held)
+    predictable = [method for method in methods if method in STEP_METHODS]
+    for step_found in predict_tensors(model, predictable, [batch], None):
+        assert step_found["how"] == "fake tensors"
+        found[step_found["method"]]["predicted"] = step_found["bytes"] - held_bytes
+    return found

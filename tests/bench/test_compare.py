@@ -372,7 +372,7 @@ def test_few_or_equal_samples_have_a_plain_answer() -> None:
             *(single(1, "byte", "encoded payloads, hand-over too"), Gate.EXACT),
         ),
         ("llm", "fedavg, up", single(1, "byte", "length of the encoded payload"), Gate.EXACT),
-        ("llm", "fits", single(1, "byte", "the same, on meta tensors; weights"), Gate.TENSOR),
+        ("llm", "fits", single(1, "byte", "the same, on fake tensors; weights"), Gate.TENSOR),
         ("tables", "zowarmup/10-90/test_accuracy", single(1, "share", "argmax"), Gate.ACCURACY),
     ],
 )

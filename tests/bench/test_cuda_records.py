@@ -14,7 +14,6 @@ from rich.console import Console
 
 from bench.cases.bench_memory import _headline as progress_line
 from bench.cases.bench_memory import _metrics
-from bench.records.formulas import table1_rows
 from bench.records.gates import Gate, gate_of
 from bench.records.record import Metric, Record, single, unmeasured
 from bench.records.record_index import Results
@@ -23,6 +22,7 @@ from bench.report import readme
 from bench.report.costs import memory_figure, pairs, scaled
 from bench.report.device_terms import device_tables
 from bench.report.groups.fit import board_tables
+from bench.report.groups.formulas import table1_rows
 from bench.report.groups.memory import low_memory_tables, memory_tables
 from bench.report.headline import headline
 from bench.report.machines import Machine, figure_tables
@@ -239,11 +239,16 @@ def test_table_1_has_its_memory_rows_on_a_gpu() -> None:
 
 def test_each_section_of_a_gpus_page_names_what_it_was_measured_on(tmp_path: Path) -> None:
     steps = on_a_gpu()
-    others = [*sample.accuracy_records(), *sample.bytes_records()]
+    others = [
+        *sample.accuracy_records(),
+        *sample.bytes_records(),
+        *sample.formula_records(),
+    ]
     records = [*steps, *(replace(r, provenance=steps[0].provenance) for r in others)]
     results = Results.of(records)
     remarks = {s.group: heading_remark(results, s) for s in SECTIONS if results.group(s.group)}
     assert remarks == {
+        "formulas": "measured on Sample GPU 80",  # its memory rows; the rest is counted
         "memory": "measured on Sample GPU 80",
         "bytes": "",
         "accuracy": "measured on the CPU, 4 threads",

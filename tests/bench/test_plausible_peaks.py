@@ -14,7 +14,7 @@ import devices
 from bench.cases.bench_memory import _record
 from bench.records.record import Metric, Record, median, provenance, single, unmeasured
 from bench.records.record import why_no_commit as reason_in
-from bench.records.step_memory import implausible_peak
+from bench.records.step_memory import implausible_peak, unexplained_peak
 from bench.records.validate import check_file
 
 MIB = 2**20
@@ -62,6 +62,23 @@ def test_a_peak_that_is_null_or_of_another_memory_is_not_judged() -> None:
     assert implausible_peak("cuda", on_gpu) is None
 
 
+# What OPT-125M at batch 8 read before composite operators were counted, and after; GRU; ResNet18.
+@pytest.mark.parametrize(
+    ("peak_mib", "counted_mib", "is_explained"),
+    [(393, 199, False), (393, 392.8, True), (123.5, 80, False), (317.5, 317, True), (8, 0, True)],
+)
+def test_a_peak_far_above_tensors_and_buffers_is_remarked(
+    peak_mib: float, counted_mib: float, is_explained: bool
+) -> None:
+    metrics = metrics_of(peak_mib, tensors_mib=counted_mib)
+    counted = single(counted_mib * MIB, "byte", "storages and buffers")
+    found = unexplained_peak("cpu", {**metrics, "tensor_and_buffer_peak_above_baseline": counted})
+
+    assert (found is None) is is_explained
+    assert unexplained_peak("cpu", metrics) is None
+    assert unexplained_peak("cuda", metrics) is None
+
+
 def test_check_refuses_such_a_record(tmp_path: Path) -> None:
     record = Record(
         case="memory/cnn/fedavg/b64",
@@ -105,7 +122,8 @@ def recorded(*above: int | None) -> dict[str, Any]:
     """What the suite records of processes with these peaks, for a step of 317 MiB of tensors."""
     seen: dict[str, Any] = {}
     suite = SimpleNamespace(device_type="cpu", record=lambda **fields: seen.update(fields))
-    tensors = {"peak_bytes": 360 * MIB, "baseline_bytes": 43 * MIB, "by_category": {}}
+    tensors = dict.fromkeys(("peak_bytes", "with_buffers_bytes"), 360 * MIB)
+    tensors |= {"baseline_bytes": 43 * MIB, "by_category": {}}
     runs = [
         ended(
             {

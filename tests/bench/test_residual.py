@@ -7,10 +7,10 @@ import sample_records as sample
 
 from bench.cases.residual import Evidence, residual_terms
 from bench.records.details.formulas import Table1Details, Table1Row
-from bench.records.formulas import Residual, residuals, table1_rows
 from bench.records.record import single
 from bench.records.record_index import Results
 from bench.records.typed_json import to_json
+from bench.report.groups.formulas import Residual, residuals, table1_rows
 from zo_core.cost_model import ActivationCounts, resnet18_parameters
 
 PARAMETERS, BATCH = 1000, 8

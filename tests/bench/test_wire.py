@@ -10,7 +10,7 @@ from bench.workloads.wire_scale import lost_messages, measure_fleet
 from bench.workloads.wire_stub import stub_plan
 
 
-@needs("paho", "mosquitto")
+@needs("mosquitto")
 def test_a_zo_round_takes_less_than_a_kilobyte_up_and_down() -> None:
     if reason := why_no_wire():
         pytest.skip(reason)
@@ -40,7 +40,7 @@ def test_a_stub_plan_draws_all_of_a_small_fleet() -> None:
 
 @pytest.mark.network
 @pytest.mark.process
-@needs("paho", "mosquitto")
+@needs("mosquitto")
 def test_a_fleet_in_one_thread_loses_no_message() -> None:
     done = measure_fleet(12, rounds=5, burn_in=1)
     assert done["counted"] == [12] * 6

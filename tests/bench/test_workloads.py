@@ -96,6 +96,7 @@ def test_a_step_of_the_suite_needs_no_more_tensors_by_zo_than_by_inference() -> 
     assert peaks["fedavg"] > 1.5 * peaks["zo"]
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:torch.profiler")  # torch 2.11 warns of itself
 def test_the_census_accounts_for_all_activations_at_the_peak() -> None:
     statistics = 2 * 4 * 8 * 8  # a group norm's means and deviations, 8 groups of 8 items
     for method, uncounted in (("zo", statistics), ("fedavg", 16)):  # backprop saves them

@@ -51,16 +51,17 @@ def edge_round(folder: str, images: int) -> dict[str, Any]:
     }
 
 
-def main(images: int) -> int:
-    """Run both clients and print a row for each; return the exit code."""
+def main(images: int, folder: str | None = None) -> int:
+    """Run both clients, or with an exported folder the one without torch; return the exit code."""
     if reason := devices.why_no_limit(EDGE_LIMIT_BYTES):
         print(f"skipped: {reason}")
         return SKIPPED
-    return 0 if all([_edge(images), _torch(images)]) else 1
+    if folder is not None:
+        return 0 if _edge(folder, images) else 1
+    return 0 if all([_edge(exported(MODEL), images), _torch(images)]) else 1
 
 
-def _edge(images: int) -> bool:
-    folder = exported(MODEL)
+def _edge(folder: str, images: int) -> bool:
     free = _run_edge(folder, images, None)
     limited = _run_edge(folder, images, EDGE_LIMIT_BYTES)
     print(
@@ -103,4 +104,4 @@ def _mib(size_bytes: float | None) -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(int(sys.argv[1])))
+    raise SystemExit(main(int(sys.argv[1]), *sys.argv[2:]))

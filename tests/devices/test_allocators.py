@@ -171,6 +171,7 @@ def test_settings_of_malloc_leave_the_tunables_and_others_stay() -> None:
         "GLIBC_TUNABLES": "glibc.cpu.x86_ibt=off"
     }
     assert without_allocators({"GLIBC_TUNABLES": "glibc.malloc.hugetlb=2"}) == {}
+    assert without_allocators({"MALLOC_TOP_PAD_": "67108864", "HOME": "/root"}) == {"HOME": "/root"}
 
 
 def test_the_profile_names_allocator_and_preloads_and_what_measured_processes_lack(

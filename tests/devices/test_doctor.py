@@ -287,6 +287,17 @@ def test_the_command_shows_findings_and_fails_on_a_problem(
     assert "what to do" in capsys.readouterr().out
 
 
+def test_brackets_in_a_remedy_are_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """rich takes [bench] for markup, and would print `pip install "zobench"`."""
+    listed = [("torch", False, 'pip install "zobench[bench]"')]
+    monkeypatch.setattr("zo_core.kernels.list_kernels", lambda: listed)
+
+    assert main(["devices"]) == 0
+    assert "zobench[bench]" in capsys.readouterr().out
+
+
 def test_this_machine_is_checked(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["devices", "--check"]) in (0, 1)
     shown = capsys.readouterr().out

@@ -18,7 +18,7 @@ from zo_core.federation import ForkError, Replica
 from zo_core.fixed_point import fixed_point
 from zo_core.grid import GridError
 from zo_core.method import ClientData, RoundContext
-from zo_core.optimizer import replay_
+from zo_core.optimizer import list_pass
 from zo_core.payloads.core import Payload, PayloadError, SeedPool, Snapshot
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -279,6 +279,6 @@ def test_a_replay_without_widening_is_the_exact_inverse_of_its_negation() -> Non
     replica = on_grid()
     before = replica.values().tobytes()
     update = fixed_point(list(range(7)), np.linspace(-0.1, 0.13, 7).tolist())
-    replay_(replica.params, update, replica.grid, widen=False)
-    replay_(replica.params, update.negated(), replica.grid, widen=False)
+    list_pass(replica.params, update, replica.grid, widen=False)()
+    list_pass(replica.params, update.negated(), replica.grid, widen=False)()
     assert replica.values().tobytes() == before

@@ -12,7 +12,6 @@ from torch import nn
 
 from zo_core.algorithms import build_algorithm, train_config
 from zo_core.algorithms.baselines.heterofl import HeteroFL, mask_absent
-from zo_core.algorithms.steps.averaging import NonFiniteWeightsError
 from zo_core.data import Dataset
 from zo_core.data.synthetic import synthetic_blobs
 from zo_core.federation import Replica, run_round
@@ -21,6 +20,7 @@ from zo_core.loss.module_loss import cross_entropy
 from zo_core.method import ClientData, RoundContext
 from zo_core.models import build_model, count_parameters
 from zo_core.payloads.core import DenseWeights, Payload, SubModel
+from zo_core.plain_mode import NonFiniteWeightsError
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

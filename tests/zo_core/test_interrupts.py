@@ -16,12 +16,15 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import interrupted_replica
 import interrupted_step
 import numpy as np
 import pytest
+from interrupted_replica import REPLICA_KINDS, ReplicaKind
 from interrupted_step import KINDS, LARGE, Kind, raising_at, state
 
 from zo_core import Grid, kernels, loss_differences, perturb_, snap_
@@ -44,6 +47,20 @@ def interrupt_by_signal() -> None:
 
 def exit_by_handler() -> None:
     raise SystemExit(143)
+
+
+def interrupted_replicas(kind: ReplicaKind, stride: int) -> set[bool]:
+    """Interrupt a replica's step at every stride-th bytecode; tell whether it is as it may be."""
+    allowed, found = kind.allowed(), set[bool]()
+    for bytecode in range(0, sys.maxsize, stride):
+        subject = kind.start()
+        try:
+            with raising_at(bytecode, interrupt):
+                kind.step(subject)
+            return found
+        except KeyboardInterrupt:
+            found.add(subject.state() in allowed)
+    raise AssertionError
 
 
 def interrupted_states(kind: Kind, cause: Callable[[], None], start: int, stride: int) -> set[bool]:
@@ -71,6 +88,23 @@ def test_an_interrupt_at_a_bytecode_leaves_old_or_new_weights(name: str) -> None
         pytest.skip(reason)
     stride = STRIDES.get(name, 197)
     assert interrupted_states(KINDS[name], interrupt, 0, stride) == {True}
+
+
+@pytest.mark.parametrize("name", REPLICA_KINDS)
+def test_an_interrupt_leaves_the_whole_state_before_or_after_a_methods_step(name: str) -> None:
+    assert interrupted_replicas(REPLICA_KINDS[name], 3) == {True}
+
+
+def test_the_methods_steps_change_refuse_and_widen() -> None:
+    """Check the cases themselves."""
+    for name, kind in REPLICA_KINDS.items():
+        subject = kind.start()
+        before, exponents = subject.state(), subject.replica.grid.exponents.tolist()
+        kind.step(subject)
+        stays = "refused" in name or name == "trained copy"
+        assert (subject.state() == before) == stays, name
+        widened = subject.replica.grid.exponents.tolist() != exponents
+        assert widened or "widened" not in name, name
 
 
 @pytest.mark.parametrize("cause", [interrupt_by_signal, exit_by_handler])
@@ -101,6 +135,15 @@ def test_a_signal_at_a_random_instant_leaves_old_or_new_weights(name: str) -> No
     )
     assert done.returncode == 0, done.stderr
     interrupted, wrong = map(int, done.stdout.split())
+    assert interrupted >= 3
+    assert wrong == 0
+
+
+@pytest.mark.parametrize("name", ["mixed, widened", "adam, second", "pool, widened"])
+def test_a_signal_at_a_random_instant_leaves_a_replicas_old_or_new_state(name: str) -> None:
+    rng = random.Random(4)
+    kind = replace(REPLICA_KINDS[name], size=20_000)
+    interrupted, wrong = interrupted_replica.by_random_signals(kind, 12, rng)
     assert interrupted >= 3
     assert wrong == 0
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from zo_core import ZOSGD, Grid, GridError, apply_updates_, kernels, perturb_, snap_
 from zo_core.fixed_point import coefficients, fixed_point
-from zo_core.optimizer import replay_
+from zo_core.optimizer import list_pass
+from zo_core.parameters import parameters
 
 Array = npt.NDArray[np.float32]
 Updates = Sequence[tuple[int, float]]
@@ -143,9 +144,9 @@ def test_the_negated_list_undoes_a_list(seed: int, n: int, lr: float) -> None:
     updates = some_updates(n, seed)
     c = coefficients([d for _, d in updates], lr=lr, rho=grid.radius(1e-3))
     update = fixed_point([s for s, _ in updates], c)
-    replay_(tensors, update, grid, widen=False)
+    list_pass(parameters(tensors), update, grid, widen=False)()
     assert bits(tensors) != before or max(map(abs, c)) < 2.0 ** max(exponents)
-    replay_(tensors, update.negated(), grid, widen=False)
+    list_pass(parameters(tensors), update.negated(), grid, widen=False)()
     assert bits(tensors) == before
     assert grid.exponents.tolist() == exponents
 
@@ -155,10 +156,10 @@ def test_without_widening_weights_may_pass_2_to_the_23_and_come_back() -> None:
     grid = snap_([weights])
     before = weights.tobytes()
     update = fixed_point([1], [0.5])
-    replay_([weights], update, grid, widen=False)
+    list_pass(parameters([weights]), update, grid, widen=False)()
     assert abs(weights).max() > 1.0
     assert grid.exponents.tolist() == [-23]
-    replay_([weights], update.negated(), grid, widen=False)
+    list_pass(parameters([weights]), update.negated(), grid, widen=False)()
     assert weights.tobytes() == before
 
 

@@ -98,7 +98,7 @@ def test_a_parameter_of_no_floating_dtype_is_an_error_that_names_it(dtype: torch
     model.fine = nn.Parameter(torch.zeros(2))
     model.register_parameter("odd", nn.Parameter(torch.zeros(2, dtype=dtype), requires_grad=False))
     assert parameters(model).names == ("fine",)  # frozen, it does no harm
-    with pytest.raises(ValueError, match=r"parameter '1' has dtype.*only floating"):
+    with pytest.raises(ValueError, match=r"parameter '1' has dtype.*use one of float16"):
         parameters([model.fine, model.odd])
 
 
@@ -111,7 +111,7 @@ def test_integer_and_complex_arrays_are_errors() -> None:
 def test_a_read_only_array_is_an_error() -> None:
     array = np.zeros(3, np.float32)
     array.flags.writeable = False
-    with pytest.raises(ValueError, match="parameter '1' is a read-only array; pass a writable"):
+    with pytest.raises(ValueError, match=r"'1' is a read-only array and.*pass a writable"):
         parameters([np.zeros(1, np.float32), array])
 
 

@@ -13,7 +13,7 @@ from parabola import config, problem, start
 from torch import nn
 
 from zo_core.algorithms import ALGORITHMS, build_algorithm, taken_by
-from zo_core.algorithms.steps.zo_client import ZerothOrderOptions
+from zo_core.algorithms.steps.zo_client import LocalStepOptions
 from zo_core.federation import Replica
 from zo_core.method import ClientData, RoundContext
 from zo_core.options import declared, option_of
@@ -21,7 +21,7 @@ from zo_core.payloads.core import Payload
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
-ZEROTH_ORDER = [n for n, row in ALGORITHMS.items() if issubclass(row.options, ZerothOrderOptions)]
+ZEROTH_ORDER = [n for n, row in ALGORITHMS.items() if issubclass(row.options, LocalStepOptions)]
 # values of a switch, with what else they need
 SWITCHED: list[dict[str, Any]] = [
     {"distribution": "gaussian", "grid": False},
@@ -39,6 +39,14 @@ SWITCHED: list[dict[str, Any]] = [
     {"uplink": "8-bit"},
     {"uplink": "1-bit"},
     {"trained": "last-2"},
+    {"splits": 2},
+    {"scalars": "float16"},
+    {"scalars": "sign"},
+    {"zo_schedule": "linear"},
+    {"zo_schedule": "cosine"},
+    {"second_moment": 0.9},
+    {"clip_quantile": 0.5},
+    {"tail": 3},
 ]
 
 
@@ -64,6 +72,8 @@ def another(field: Field[Any]) -> Any:
         return not field.default
     if isinstance(field.default, str):
         return {"last-1": "last-2"}[field.default]
+    if field.name == "tail":
+        return 3
     return 0.5 if field.default is None else 2 * field.default
 
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from zo_core import apply_updates_, digest, parameters, perturb_, rademacher, snap_
 from zo_core.federation import Replica
+from zo_core.first_order.trainable_part import freeze_others, trained_tensors
 from zo_core.models import count_parameters
 from zo_core.shared_memory import first_names
 
@@ -227,3 +228,52 @@ def test_an_overlapping_model_is_not_exported(tmp_path: Path) -> None:
             name="pair",
         )
     assert not (tmp_path / "made").exists()
+
+
+# --- the part that is trained, and what a step will need -----------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("part", "names"),
+    [
+        ("last-1", {"scores.weight", "scores.bias"}),
+        ("last-2", {"encode.weight", "decode.bias", "scores.weight", "scores.bias"}),
+        ("bias-norm", {"encode.bias", "decode.bias", "scores.bias"}),
+    ],
+)
+def test_a_part_is_numbered_as_the_stream_numbers_it(part: str, names: set[str]) -> None:
+    model = TiedHead()
+    numbered = parameters(model)
+    found = trained_tensors(model, part)
+    assert {numbered.names[number] for number in found} == names
+    with freeze_others(model, found):
+        trained = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert trained - {"decode.weight"} == names  # tied to encode.weight, which is trained with it
+    assert ("decode.weight" in trained) == ("encode.weight" in names)
+
+
+@pytest.mark.parametrize("tied", ["memory", "object", "not"])
+def test_a_prediction_counts_tied_weights_once(tied: str) -> None:
+    from bench.fit import prediction
+
+    def head() -> TiedHead:
+        model = TiedHead()
+        if tied == "not":
+            model.decode.weight = nn.Parameter(model.decode.weight.detach().clone())
+        if tied == "object":
+            model.decode = nn.Linear(4, 6)
+            model.encode = nn.Linear(4, 6)  # of the decoder's shape, so that one object serves both
+            model.encode.weight = model.decode.weight
+        return model
+
+    model = head()
+    count = parameters(model).num_elements
+    firsts = prediction._first_names(model)
+    named = dict(model.named_parameters())
+    assert sum(p.numel() for name, p in named.items() if firsts[name] == name) == count
+    assert prediction._bytes_of(list(model.parameters())) == 4 * count
+    prediction._make_fake(model)
+    storages = {
+        p.untyped_storage()._cdata: p.untyped_storage().nbytes() for p in model.parameters()
+    }
+    assert sum(storages.values()) == 4 * count

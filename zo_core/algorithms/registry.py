@@ -14,7 +14,7 @@ from zo_core.algorithms.baselines.fedkseed import (
     zowarmup_fedkseed,
 )
 from zo_core.algorithms.baselines.fedkseed_pro import fedkseed_pro
-from zo_core.algorithms.baselines.fedzo import fedzo
+from zo_core.algorithms.baselines.fedzo import FedZOOptions, fedzo
 from zo_core.algorithms.baselines.fjord import fjord
 from zo_core.algorithms.baselines.heterofl import heterofl
 from zo_core.algorithms.baselines.mezo import MeZOOptions, SingleMeZOOptions, mezo, mezo_single
@@ -33,7 +33,7 @@ from zo_core.algorithms.methods.fedavg import (
 )
 from zo_core.algorithms.methods.hi_lo import HiLoOptions, zowarmup_hi_lo
 from zo_core.algorithms.methods.zowarmup import ZOWarmUpOptions, zowarmup
-from zo_core.algorithms.steps.zo_client import ServerRateOptions
+from zo_core.algorithms.methods.zowarmup_split import ZOWarmUpSplitOptions, zowarmup_split
 from zo_core.config import TrainConfig
 from zo_core.method import Algorithm
 from zo_core.options import Options
@@ -56,6 +56,13 @@ ALGORITHMS: dict[str, Row] = {
     "high-res-only": Row("High-Res-Only", CompressedOptions, high_res_only, network=True),
     "heterofl": Row("HeteroFL", FedAvgOptions, heterofl),
     "zowarmup": Row("ZOWarmUp", ZOWarmUpOptions, zowarmup, baseline=False, network=True),
+    "zowarmup-split": Row(
+        "ZOWarmUp, split directions",
+        ZOWarmUpSplitOptions,
+        zowarmup_split,
+        baseline=False,
+        network=True,
+    ),
     "mezo": Row("MeZO, from scratch", MeZOOptions, mezo, network=True),
     "mezo-single": Row("MeZO on one client, from scratch", SingleMeZOOptions, mezo_single),
     "high-res-only-fedadam": Row("High-Res-Only, FedAdam", FedAdamOptions, high_res_only_fedadam),
@@ -67,7 +74,7 @@ ALGORITHMS: dict[str, Row] = {
     "zowarmup-fedkseed": Row(
         "ZOWarmUp + FedKSeed", ZOWarmUpFedKSeedOptions, zowarmup_fedkseed, baseline=False
     ),
-    "fedzo": Row("FedZO, from scratch", ServerRateOptions, fedzo),
+    "fedzo": Row("FedZO, from scratch", FedZOOptions, fedzo),
     "zowarmup-hi-lo": Row("ZOWarmUp hi + lo", HiLoOptions, zowarmup_hi_lo, baseline=False),
     "zowarmup-elastic": Row("ZOWarmUp + ElasticZO", ElasticOptions, zowarmup_elastic),
     "warmup-partial": Row("Warm-up, then the last layer", PartialOptions, warmup_partial),

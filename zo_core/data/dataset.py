@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.loss.items import DataError, require_items
+from zo_core.loss.items import DataError, require_items, require_sequences
 
 if TYPE_CHECKING:  # who only asks which slots have resources needs no torch
     import torch
@@ -97,15 +97,15 @@ class Dataset:
         return self.train.y if self.texts is None else self.texts.train_tasks
 
     def __post_init__(self) -> None:
-        if self.texts is not None:  # made of tokens, each a label of the one before
-            return
+        shape = tuple(self.train.x.shape[1:])
         for split, name in ((self.train, "training"), (self.test, "test")):
-            require_items(
-                *(split.x, split.y),
-                num_classes=self.num_classes,
-                where=f"the {name} split of {self.name}",
-                shape=tuple(self.train.x.shape[1:]),
-            )
+            where = f"the {name} split of {self.name}"
+            if self.texts is None:
+                require_items(
+                    split.x, split.y, num_classes=self.num_classes, where=where, shape=shape
+                )
+            else:
+                require_sequences(split.x, split.y, num_classes=self.num_classes, where=where)
 
 
 LabelledImages = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]

@@ -17,7 +17,7 @@ from zo_core.data.dataset import Dataset, Split, Texts
 from zo_core.data.files import Source, folder_of, require_files
 from zo_core.data.instructions import EncodedTasks, encode_tasks, read_tasks
 from zo_core.data.tokens import gpt2_tokenizer
-from zo_core.loss.module_loss import UNLABELLED
+from zo_core.loss.items import UNLABELLED
 from zo_core.stream import Purpose, random_permutation
 
 NAME = "instructions"

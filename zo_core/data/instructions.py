@@ -18,7 +18,7 @@ import torch
 from zo_core.data.dataset import Split
 from zo_core.data.files import read_text
 from zo_core.data.tokens import Tokenizer
-from zo_core.loss.module_loss import UNLABELLED
+from zo_core.loss.items import UNLABELLED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

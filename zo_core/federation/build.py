@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
+from zo_core.algorithms.steps.zo_client import ZerothOrderOptions
 from zo_core.config import TrainConfig
 from zo_core.data import Dataset, FederatedData, Split, dirichlet_partition, federate
 from zo_core.data.dataset import Texts
 from zo_core.loss.forward_mode import ForwardMode, fastest_mode, try_forward_modes
+from zo_core.loss.scalar_noise import ScalarNoise, measure_scalar_noise
 from zo_core.models import build_model
 from zo_core.models.lm import build_lm
 from zo_core.models.lora import add_lora_
 from zo_core.payloads.core import Snapshot
 from zo_core.replica import Replica
+
+_ITEMS_OF_FP32 = 16
 
 
 def federated_data(config: TrainConfig, dataset: Dataset, device: str) -> FederatedData:
@@ -95,6 +99,33 @@ def choose_forward(
         return config.forward, {}
     seconds = try_forward_modes(module, x)
     return fastest_mode(seconds), seconds
+
+
+def checked_noise(config: TrainConfig, module: Any, items: Split) -> ScalarNoise:
+    """Measure what a config's precision adds to its scalars.
+
+    Args:
+        config: of an algorithm with zeroth-order rounds.
+        module: at its initial weights.
+        items: of a client.
+
+    Raises:
+        PrecisionError: too much, and the config does not force it.
+    """
+    options = cast(ZerothOrderOptions, config.options)
+    few = config.precision == "fp32"  # where there is nothing to refuse
+    count = _ITEMS_OF_FP32 if few else len(items.x)
+    noise = measure_scalar_noise(
+        module,
+        items.x[:count],
+        items.y[:count],
+        precision=config.precision,
+        epsilon=options.epsilon,
+        tau=options.tau,
+        directions=2 if few else 8,
+    )
+    noise.check(force=config.force)
+    return noise
 
 
 def laid_out(split: Split, mode: ForwardMode) -> Split:

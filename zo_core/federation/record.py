@@ -41,6 +41,7 @@ class TrainingRecord:
     forward_trial_s: dict[str, float] = field(default_factory=dict)  # a forward in each mode tried
     threads: int | None = None  # of torch on the CPU; None: as the library has it
     threads_trial_s: dict[str, float] = field(default_factory=dict)  # a forward, by threads
+    scalar_noise: dict[str, Any] | None = None  # a ScalarNoise; None where nothing needs scalars
     guessing: float | None = None  # accuracy over all hold-outs that guessing stays below
     rounds_done: int = 0
     curve: list[Evaluation] = field(default_factory=list)

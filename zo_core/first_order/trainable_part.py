@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from zo_core.grid import Grid
-from zo_core.parameters import Parameters
+from zo_core.parameters import Parameters, tensor_numbers
 
 if TYPE_CHECKING:
     from torch import nn
@@ -55,11 +55,16 @@ def trained_tensors(module: nn.Module, name: str) -> tuple[int, ...]:
     check_trained(name)
     last = _LAST.fullmatch(name)
     chosen = _ids_of_last(module, int(last[1])) if last else _ids_of_vectors(module)
-    trainable = [p for p in module.parameters() if p.requires_grad]
-    found = tuple(index for index, p in enumerate(trainable) if id(p) in chosen)
+    found = sorted({number for p, number in _numbered(module) if id(p) in chosen})
     if not found:
         raise ValueError(f"{type(module).__name__} has nothing to train by trained={name!r}")
-    return found
+    return tuple(found)
+
+
+def _numbered(module: nn.Module) -> list[tuple[nn.Parameter, int]]:
+    """Pair each trainable parameter with its tensor's number; tied ones have the same."""
+    named = dict(module.named_parameters())
+    return [(named[name], number) for name, number in tensor_numbers(module).items()]
 
 
 def _ids_of_last(module: nn.Module, count: int) -> set[int]:
@@ -84,8 +89,7 @@ def _own(part: nn.Module) -> Iterator[nn.Parameter]:
 @contextmanager
 def freeze_others(module: nn.Module, tensors: Sequence[int]) -> Iterator[None]:
     """Within this context, let gradients be made for some of the trainable tensors alone."""
-    trainable = [p for p in module.parameters() if p.requires_grad]
-    frozen = [p for index, p in enumerate(trainable) if index not in tensors]
+    frozen = [p for p, number in _numbered(module) if number not in tensors]
     for parameter in frozen:
         parameter.requires_grad_(False)
     try:

@@ -8,13 +8,14 @@ pass again finishes it, to the bits of a pass that nobody interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice, starmap
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from zo_core.parameters import CHUNK, Span, size_of
 
 T = TypeVar("T")
+R = TypeVar("R")
 # The first call runs a pass, a later call finishes what an interrupt cut, the rest do nothing.
 Pass: TypeAlias = Callable[[], T]
 _ATTEMPTS = 10  # to finish a pass while further interrupts come
@@ -50,8 +51,8 @@ class Journal:
 
     def __init__(self) -> None:
         self._results: list[Any] = []  # of the one call
-        # chunks written, and the new content of the next one with its piece's statistics
-        self._state: tuple[int, tuple[Any, ReplayStats] | None] = (0, None)
+        # items written, and what was computed of the next one: at most one element
+        self._state: tuple[int, tuple[Any, ...]] = (0, ())
         self._stats: dict[int, ReplayStats] = {}  # by piece
 
     def once(self, call: Callable[..., T], *args: Any) -> T:
@@ -77,17 +78,36 @@ class Journal:
         Returns:
             The statistics of each piece.
         """
-        for chunk in islice(chunks_of(pieces), self._state[0], None):
-            done, pending = self._state
-            if pending is None:
-                values, found = compute(chunk)
-                pending = values, self._stats.get(chunk.piece, NO_STATS).merge(found)
-                self._state = done, pending  # from here on the old content is not needed
-            values, self._stats[chunk.piece] = pending
+
+        def computed(chunk: Chunk) -> tuple[Any, ReplayStats]:
+            values, found = compute(chunk)
+            return values, self._stats.get(chunk.piece, NO_STATS).merge(found)
+
+        def write(chunk: Chunk, new: tuple[Any, ReplayStats]) -> None:
+            values, self._stats[chunk.piece] = new
             if values is not None:
                 chunk.part[...] = values
-            self._state = done + 1, None
+
+        self.each(chunks_of(pieces), computed, write)
         return [self._stats.get(index, NO_STATS) for index in range(len(pieces))]
+
+    def each(
+        self, items: Iterable[T], compute: Callable[[T], R], write: Callable[[T, R], None]
+    ) -> None:
+        """Compute and write items one after the other, from where an earlier attempt stopped.
+
+        Args:
+            items: the same ones in each attempt.
+            compute: reads the old content and gives what to write; changes nothing.
+            write: replaces the old content; can be repeated.
+        """
+        for item in islice(items, self._state[0], None):
+            done, computed = self._state
+            if not computed:
+                computed = (compute(item),)
+                self._state = done, computed  # from here on the old content is not needed
+            write(item, computed[0])
+            self._state = done + 1, ()
 
 
 def chunks_of(pieces: Sequence[Span]) -> Iterator[Chunk]:

@@ -172,7 +172,8 @@ def _module(name: str) -> Any:
 
 
 def _is_host_float32(piece: Span) -> bool:
-    return isinstance(piece.array, np.ndarray) and piece.array.dtype == np.dtype("=f4")
+    array = piece.array
+    return isinstance(array, np.ndarray) and array.dtype == np.dtype("=f4") and array.flags.aligned
 
 
 def _is_for_triton(piece: Span) -> bool:

@@ -31,7 +31,8 @@ from zo_core.kernels.numpy_ref import Direction, plain_factor
 from zo_core.parameters import Span
 from zo_core.stream import BLOCK, split_seed
 
-BLOCKS = 16  # stream blocks a tile: 2,048 elements
+SPAN = 32  # stream blocks of a tile of a replay: 4,096 elements
+PERTURB_BLOCKS = 8  # of a tile of a perturbation, which keeps fewer numbers per element
 MAX_PROGRAMS = 1 << 16  # a program takes more tiles where a model has more; bounds the table
 _NUMBERS = itertools.count(1)  # of launches
 
@@ -46,7 +47,8 @@ class Table:
     rows: torch.Tensor  # int64 (rows, 5): address, size, start, tensor, first program
     row_of: torch.Tensor  # int32 (programs,)
     finished: torch.Tensor  # int64 (programs,): number of the last launch
-    tiles: int  # a program
+    tiles: int  # of a program, SPAN blocks each
+    aligned: bool  # whether all pieces allow wide loads
 
 
 def unavailable() -> str:
@@ -88,7 +90,8 @@ def perturb(
             with _on(table):
                 triton_kernels.perturb[(table.row_of.numel(),)](
                     table.row_of, table.rows, table.finished, number, *arguments, table.tiles,
-                    TERMS=len(pair), BLOCKS=BLOCKS,
+                    TERMS=len(pair), BLOCKS=PERTURB_BLOCKS, SPAN=SPAN, ALIGNED=table.aligned,
+                    num_warps=4,
                 )  # fmt: skip
 
 
@@ -113,7 +116,8 @@ def replay(
                 torch.from_numpy(keys).to(device),
                 torch.from_numpy(np.array(update.a, dtype=np.int32)).to(device), len(update.a),
                 _scales(table, update.f, exponents), found, table.tiles,
-                GRID=exponents is not None, WRITE=write, BLOCKS=BLOCKS,
+                GRID=exponents is not None, WRITE=write, SPAN=SPAN, ALIGNED=table.aligned,
+                num_warps=4,
             )  # fmt: skip
         rows = [ReplayStats(*row) for row in found.tolist()]
         stats.update(zip(table.members, rows, strict=True))
@@ -150,12 +154,18 @@ def _table(device: torch.device, group: Sequence[tuple[int, Span, torch.Tensor]]
         row_of=torch.from_numpy(row_of).to(device),
         finished=torch.zeros(len(row_of), dtype=torch.int64, device=device),
         tiles=per_program,
+        aligned=all(_is_aligned(piece.start, tensor) for _, piece, tensor in group),
     )
 
 
 def _tiles(start: int, size: int) -> int:
     """Count the tiles that cover a piece, the first one starting at a stream block."""
-    return math.ceil((start % BLOCK + size) / (BLOCK * BLOCKS))
+    return math.ceil((start % BLOCK + size) / (BLOCK * SPAN))
+
+
+def _is_aligned(start: int, tensor: torch.Tensor) -> bool:
+    """Tell whether a piece consists of whole groups of 16 elements at multiples of 16 bytes."""
+    return tensor.data_ptr() % 16 == 0 and tensor.numel() % 16 == 0 and start % BLOCK == 0
 
 
 def _term(seed: int, scale: float) -> tuple[int, int, float]:

@@ -1,7 +1,8 @@
 """What every loader and every back end requires of items and their labels, in one place.
 
 An item is finite numbers of the model's shape; it has one label, a whole number in
-[0, num_classes).  Needs NumPy alone; torch tensors are checked as they are.
+[0, num_classes).  A sequence of tokens has one at each position.  Needs NumPy alone; torch tensors
+are checked as they are.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+UNLABELLED = -100  # the label of a position that is not part of the loss
 
 
 class DataError(ValueError):
@@ -86,6 +89,27 @@ def require_items(
         raise DataError(
             f"{where} must be finite, got {_first_bad(x)}; remove or replace NaN and infinities"
         )
+
+
+def require_sequences(x: Any, y: Any, *, num_classes: int, where: str) -> None:
+    """Check sequences of tokens, in which each position has a label or none.
+
+    Args:
+        x: (sequences, positions), the numbers of tokens.
+        y: of the same shape, int64; UNLABELLED where a position is not part of the loss.
+        num_classes: tokens of the vocabulary.
+        where: names the data in the message.
+
+    Raises:
+        DataError: no sequences, another shape, no label at all, or one out of range.
+    """
+    labelled = y[y != UNLABELLED]
+    if tuple(y.shape) != tuple(x.shape) or len(labelled) == 0:
+        raise DataError(
+            f"{where} must have a label or {UNLABELLED} at each position, and at least one label, "
+            f"got {tuple(x.shape)} tokens and labels of shape {tuple(y.shape)}"
+        )
+    _require_labels(labelled, num_classes, where)
 
 
 def _require_labels(y: Any, num_classes: int, where: str) -> None:

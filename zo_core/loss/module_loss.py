@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import reduce
 from typing import TYPE_CHECKING, TypeAlias
 
+from zo_core.loss.items import UNLABELLED
 from zo_core.loss.passes import count_passes
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 # (outputs, y) -> (items,)
 Criterion: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]"
 
-UNLABELLED = -100  # the target of a position that is not part of the loss
+_LEAST_CLASSES = 2
 
 
 def cross_entropy(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -33,15 +34,39 @@ def cross_entropy(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
     Returns:
         (items,); of a sequence the mean over its labelled positions.
+
+    Raises:
+        ValueError: outputs or targets of another kind, which this loss would misread.
     """
     import torch.nn.functional as F
 
+    _check_kind(outputs, y)
     if y.ndim == 1:
         return F.cross_entropy(outputs, y, reduction="none")
     y = y[:, : outputs.shape[1]]
     scores = outputs.reshape(-1, outputs.shape[-1]).float()  # bfloat16 would round the loss to 2^-8
     losses = F.cross_entropy(scores, y.reshape(-1), ignore_index=UNLABELLED, reduction="none")
     return losses.view_as(y).sum(dim=1) / (y != UNLABELLED).sum(dim=1)
+
+
+def _check_kind(outputs: torch.Tensor, y: torch.Tensor) -> None:
+    """Raise a ValueError unless outputs are scores of classes, for items or their positions."""
+    expected = "a tensor of scores (items, classes), or (items, positions, classes) of a sequence"
+    remedy = "return such scores from forward, or pass a criterion of your own"
+    shape = getattr(outputs, "shape", None)
+    if shape is None:
+        raise ValueError(f"outputs must be {expected}, got {type(outputs).__name__}; {remedy}")
+    whole = not y.is_floating_point() and not y.is_complex()
+    if y.ndim not in {1, 2} or len(shape) != y.ndim + 1 or shape[0] != len(y) or not whole:
+        raise ValueError(
+            f"outputs must be {expected} and y whole class numbers, one per item or position, got "
+            f"outputs of shape {tuple(shape)} and {y.dtype} y of shape {tuple(y.shape)}; {remedy}"
+        )
+    if shape[-1] < _LEAST_CLASSES:
+        raise ValueError(
+            f"outputs must have scores of two classes or more, got shape {tuple(shape)}, of which "
+            f"cross entropy is always 0; {remedy}"
+        )
 
 
 def mean_loss(

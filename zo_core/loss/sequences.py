@@ -9,7 +9,8 @@ import operator
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from zo_core.loss.module_loss import UNLABELLED, cross_entropy, evaluating
+from zo_core.loss.items import UNLABELLED
+from zo_core.loss.module_loss import cross_entropy, evaluating
 
 if TYPE_CHECKING:
     import torch

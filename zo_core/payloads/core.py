@@ -14,6 +14,7 @@ from zo_core.payloads.fields import (
     DIGEST_PREFIX_BYTES,
     U32,
     Array,
+    Choice,
     DigestPrefix,
     Floats,
     SizedArray,
@@ -26,6 +27,7 @@ from zo_core.payloads.methods import (
     SubModel,
 )
 from zo_core.payloads.reader import NotFiniteError, PayloadError
+from zo_core.payloads.scalars import ScalarEncoding, Scalars
 
 __all__ = [
     "DIGEST_PREFIX_BYTES",
@@ -58,21 +60,32 @@ class DenseWeights(Payload):
     values: Annotated[Floats, Array(np.float32, "Q", counted=True)]
 
 
-@payload(kind=2)
+Encoding = Annotated[ScalarEncoding, Choice(ScalarEncoding)]
+
+
+@payload(kind=2, without="encoding")
+@payload(kind=12)
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ScalarUpdate(Payload):
     """UPDATE: a client's S scalars, bound to the weights that they were computed on."""
 
     slot: U32  # client slot
     digest: DigestPrefix  # of the weights perturbed
-    differences: Annotated[Floats, Array(np.float32, "H", counted=True)]  # (S,): dL of each z
+    encoding: Encoding = ScalarEncoding.FLOAT32
+    differences: Annotated[Floats, Scalars("H")]  # (S,): dL of each z
+
+    @property
+    def kind(self) -> int:
+        """2, or 12 with an encoding of fewer bytes, for which float32 has no byte."""
+        return 12 if self.encoding else 2
 
 
 def _participants(known: Any) -> int:
     return int(known.participates.sum())
 
 
-@payload(kind=3)
+@payload(kind=3, without="encoding")
+@payload(kind=13)
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RoundResult(Payload):
     """RESULT: which clients of the derived cohort count, and their scalars: all of the step."""
@@ -80,8 +93,14 @@ class RoundResult(Payload):
     digest: DigestPrefix  # of the resulting weights
     # (cohort,), in ascending slot order
     participates: Annotated[npt.NDArray[np.bool_], Array(np.bool_, "I")]
+    encoding: Encoding = ScalarEncoding.FLOAT32
     # (participants, S), in ascending slot order
-    differences: Annotated[Floats, Array(np.float32, _participants, "H", counted=True)]
+    differences: Annotated[Floats, Scalars(_participants, "H")]
+
+    @property
+    def kind(self) -> int:
+        """3, or 13 with an encoding of fewer bytes."""
+        return 13 if self.encoding else 3
 
 
 @payload(kind=4, without="state")

@@ -119,8 +119,12 @@ class Array(Field):
 
     def decode(self, numbers: Iterator[int], reader: Reader, known: Any) -> npt.NDArray[Any]:
         """Return the array, a view of the body where it can be."""
-        shape = [next(numbers) if isinstance(axis, str) else axis(known) for axis in self._axes]
+        shape = self.shape(numbers, known)
         return reader.array(math.prod(shape), self._dtype).reshape(shape)
+
+    def shape(self, numbers: Iterator[int], known: Any) -> list[int]:
+        """Return the size of each axis, from the header or from the fields before."""
+        return [next(numbers) if isinstance(axis, str) else axis(known) for axis in self._axes]
 
 
 class SizedArray(Field):

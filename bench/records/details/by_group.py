@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bench.records.details.accuracy import AccuracyDetails
+from bench.records.details.accuracy import AccuracyDetails, TrainDetails
 from bench.records.details.edge import EdgeDetails
 from bench.records.details.engine import EngineDetails
 from bench.records.details.fit import FitDetails
@@ -14,7 +14,6 @@ from bench.records.details.frontier import FrontierDetails
 from bench.records.details.llm import LlmDetails
 from bench.records.details.memory import MemoryDetails
 from bench.records.details.tables import TablesDetails
-from bench.records.details.train import TrainDetails
 from bench.records.details.wire import WireDetails
 
 

@@ -15,7 +15,7 @@ class RoundDetails:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PrecisionDetails:
+class ScalarErrors:
     """Scalars of each back end next to those of a float64 forward."""
 
     loss_before: float  # of the weights before the warm-up
@@ -24,6 +24,12 @@ class PrecisionDetails:
     error_rms: Mapping[str, float]  # by back end
     correlation: Mapping[str, float]  # by back end
     differences: Mapping[str, tuple[float, ...]]  # the scalars, by back end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrecisionDetails(ScalarErrors):
+    """The scalars of both back ends, with the limits of the metrics."""
+
     limits: Mapping[str, float]  # a metric must be at most this
 
 

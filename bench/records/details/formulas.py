@@ -13,7 +13,17 @@ class Count:
     quantity: str
     expected: float
     found: float
-    source: str
+    source: str  # of the expected figure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What torchinfo counts of a model, and what torch's dispatcher saw."""
+
+    model: str
+    quantity: str
+    torchinfo: int
+    counted: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +31,7 @@ class CountsDetails:
     """The counts that the formulas rest on."""
 
     rows: tuple[Count, ...]
+    listings: tuple[Listing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from bench.format import MISSING, megabytes, significant
 from bench.labels import label
+from bench.paper import BATCH, MB
 from bench.records.case_name import CaseName
-from bench.records.details.formulas import Table1Row
-from bench.records.formulas import Residual, residuals, table1_rows
+from bench.records.details.formulas import ResidualTerms, Table1Details, Table1Row, Term
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.report.section import Section
 from bench.report.table import Cell, Table
+from zo_core import cost_model
 
-_CLOSED_FORM = "closed form of the architecture, zo_core.cost_model"
-# Where the expected value of each count comes from. What it is compared with is counted here.
-_SOURCES = {
-    "ResNet18 parameters, paper": "the paper, figure 8",
-    "ResNet18 parameters, closed form": _CLOSED_FORM,
-    "ResNet18 layer outputs, floats an image": _CLOSED_FORM,
-    "ResNet18 forward and backward, MB (figure 8)": "the paper, figure 8",
-    "ViT parameters as listed, paper": "the paper, figure 9",
-}
+TABLE_1 = CaseName.of("formulas", "table1")
+_HOW = "VmHWM above the loaded model, plus the 4P bytes of the loaded weights"
+_HOW_ON_DEVICE = "peak of device memory allocated by torch, weights and inputs included"
 
 
 def formula_tables(results: Results) -> list[Table]:
     """Tabulate Table 1, the terms between formula and measurement, and the counts."""
-    table1 = results.record(CaseName.of("formulas", "table1"))
+    table1 = results.record(TABLE_1)
     counts = results.record(CaseName.of("formulas", "counts"))
     tables = []
     if table1 and table1.details.get("rows"):
@@ -35,6 +31,8 @@ def formula_tables(results: Results) -> list[Table]:
         tables += [_residual(method, found) for method, found in residuals(results).items()]
     if counts and counts.details.get("rows"):
         tables.append(_counts(counts))
+        if counts.details.get("listings"):
+            tables.append(_listings(counts))
     return tables
 
 
@@ -103,7 +101,7 @@ def _counts(record: Record) -> Table:
             Cell(row["quantity"]),
             *(Cell(_number(row[key])) for key in ("expected", "found")),
             Cell(_deviation(row["expected"], row["found"])),
-            Cell(_SOURCES.get(row["quantity"], MISSING)),
+            Cell(row["source"]),
         )
         for row in record.details["rows"]
     ]
@@ -117,6 +115,30 @@ def _counts(record: Record) -> Table:
     )
 
 
+def _listings(record: Record) -> Table:
+    """Tabulate torchinfo's counts next to ours, which the suite uses for every other model."""
+    rows = [
+        (
+            Cell(label(row["model"])),
+            Cell(row["quantity"]),
+            *(Cell(_number(row[key])) for key in ("torchinfo", "counted")),
+            Cell(_deviation(row["counted"], row["torchinfo"])),
+        )
+        for row in record.details["listings"]
+    ]
+    return Table(
+        caption=(
+            "torchinfo’s counts next to ours, at torch’s dispatcher: torchinfo leaves out tokens,"
+            " attention and functional calls"
+        ),
+        folded=True,
+        columns=("Model", "Quantity", "torchinfo", "Counted here", "torchinfo’s difference"),
+        rows=tuple(rows),
+        labels=2,
+        prose=True,
+    )
+
+
 def _number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else significant(value, 4)
 
@@ -125,6 +147,82 @@ def _deviation(expected: float, found: float) -> str:
     if expected == found:
         return "none"
     return f"{100 * (found - expected) / expected:+.3f} %".replace("-", "−")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Residual:
+    """The difference between a formula and the measured process, term by term."""
+
+    formula_bytes: float
+    measured_bytes: float  # the process above its baseline, and the weights
+    terms: tuple[Term, ...]
+    default_bytes: tuple[float, ...]  # processes in which the C library may keep freed blocks
+
+    @property
+    def unexplained_bytes(self) -> float:
+        """What the terms leave over."""
+        explained = sum(term.bytes for term in self.terms)
+        return self.measured_bytes - self.formula_bytes - explained
+
+    @property
+    def unexplained_share(self) -> float:
+        """The same as a share of the measurement."""
+        return self.unexplained_bytes / self.measured_bytes
+
+
+def table1_rows(results: Results) -> tuple[Table1Row, ...]:
+    """Return Table 1's rows, those of memory with the memory cases' measurements."""
+    details = _details(results)
+    return tuple(_with_memory(results, row) for row in details.rows) if details else ()
+
+
+def residuals(results: Results) -> Mapping[str, Residual]:
+    """Join each method's terms with its measured memory; a method that lacks either is left out."""
+    details = _details(results)
+    found = {}
+    for method, terms in details.residual.items() if details else ():
+        measured = measured_bytes(results, method)
+        if isinstance(terms, ResidualTerms) and measured is not None:
+            found[method] = Residual(
+                formula_bytes=terms.formula_bytes,
+                measured_bytes=measured,
+                terms=terms.terms,
+                default_bytes=terms.default_bytes,
+            )
+    return found
+
+
+def measured_bytes(results: Results, method: str) -> float | None:
+    """Return the memory of a step of ResNet18, the weights included; None where not measured.
+
+    The formulas count the weights, which the measured baseline holds.
+    """
+    case = CaseName.memory("resnet18", method, BATCH)
+    record = results.record(case)
+    if record is None or record.status != "ok" or record.config.get("device") != "cpu":
+        return None
+    above = results.value(case, "peak_above_baseline")
+    weights = cost_model.FLOAT_BYTES * cost_model.resnet18_parameters()
+    return None if above is None else above + weights
+
+
+def _details(results: Results) -> Table1Details | None:
+    record = results.record(TABLE_1)
+    return record.details_as(Table1Details) if record else None
+
+
+def _with_memory(results: Results, row: Table1Row) -> Table1Row:
+    if row.quantity != "memory":
+        return row
+    measured, how = measured_bytes(results, row.method), _HOW
+    if measured is None:
+        measured, how = _on_device(results, row.method), _HOW_ON_DEVICE
+    return row if measured is None else replace(row, measured=measured / MB, measured_how=how)
+
+
+def _on_device(results: Results, method: str) -> float | None:
+    """Return the device memory of a step of ResNet18; None where it did not run on one."""
+    return results.value(CaseName.memory("resnet18", method, BATCH), "device_allocated")
 
 
 SECTION = Section(

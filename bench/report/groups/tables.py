@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from bench.format import MISSING, duration, percent, points, size
-from bench.records.record import Record
+from bench.records.details.tables import PlaceDetails, SearchDetails
 from bench.records.record_index import Results
-from bench.report.places import Place, difference, label_of, metric_of, place_of
+from bench.report.places import ReplicatedTable
 from bench.report.section import Section
 from bench.report.table import Cell, Table, interval_text
 
@@ -16,45 +16,45 @@ def replication_tables(results: Results) -> list[Table]:
     """Tabulate every table's accuracies and costs, and the search's winners."""
     tables = []
     for record in results.group("tables"):
-        if record.details.get("places"):
-            tables += [accuracy_table(record), cost_table(record)]
-        elif record.details.get("methods"):
-            tables.append(search_table(record))
+        if table := ReplicatedTable.of(record):
+            tables += [accuracy_table(table), cost_table(table)]
+        elif search := record.details_as(SearchDetails):
+            tables.append(search_table(search))
     return tables
 
 
-def accuracy_table(record: Record) -> Table:
-    """Tabulate a record's accuracies, with paired differences and the paper's values."""
-    quantity = "Gain over the warm-up" if _is_gain(record) else "Test accuracy"
-    baseline = label_of(record, record.details["baseline"])
+def accuracy_table(table: ReplicatedTable) -> Table:
+    """Tabulate the accuracies, with paired differences and the paper's values."""
+    quantity = "Gain over the warm-up" if table.details.quantity == "gain" else "Test accuracy"
+    baseline = table.label(table.details.baseline)
     return Table(
-        caption=f"{record.details['title']}: mean ± standard deviation over n seeds",
+        caption=f"{table.details.title}: mean ± standard deviation over n seeds",
         columns=(
             *("High/low", "Row", quantity, "n", "The paper"),
             *(f"Minus {baseline}", "95 % interval", "The paper’s difference"),
             *("Low hold-outs", "Worst decile", "Diverged"),
         ),
-        rows=tuple(_accuracy_row(record, place) for place in record.details["places"]),
+        rows=tuple(_accuracy_row(table, place) for place in table.places),
     )
 
 
-def cost_table(record: Record) -> Table:
-    """Tabulate what a record's accuracies cost."""
+def cost_table(table: ReplicatedTable) -> Table:
+    """Tabulate what the accuracies cost."""
     return Table(
-        caption=f"{record.details['title']}: cost, means over the seeds",
+        caption=f"{table.details.title}: cost, means over the seeds",
         columns=(
             *("High/low", "Row", "Rounds", "Bytes per client", "Item passes per client"),
             "Time, one thread",
             *("Peak, low-resource client", "Peak, high-resource client"),
         ),
-        rows=tuple(_cost_row(record, place) for place in record.details["places"]),
+        rows=tuple(_cost_row(table, place) for place in table.places),
     )
 
 
-def search_table(record: Record) -> Table:
+def search_table(search: SearchDetails) -> Table:
     """Tabulate what the search chose, and the hold-out accuracy that decided."""
     rows = []
-    for method, stages in record.details["methods"].items():
+    for method, stages in search.methods.items():
         for stage in stages:
             best = next(t for t in stage["trials"] if t["rounds"] == stage["trials"][-1]["rounds"])
             rows.append(
@@ -65,7 +65,7 @@ def search_table(record: Record) -> Table:
                     Cell(percent(best["score"])),
                     Cell(str(len(stage["trials"]))),
                     Cell(str(stage["stage"]["seeds"])),
-                    Cell(f"{record.details['budget_rounds'][method]:,}"),
+                    Cell(f"{search.budget_rounds[method]:,}"),
                 )
             )
     return Table(
@@ -79,35 +79,35 @@ def search_table(record: Record) -> Table:
     )
 
 
-def _accuracy_row(record: Record, place: Place) -> tuple[Cell, ...]:
-    quantity = record.details["quantity"]
-    baseline = place_of(record, record.details["baseline"], place["split"])
-    is_baseline = place["row"] == record.details["baseline"]
-    found = None if is_baseline else difference(record, place, baseline, quantity)
+def _accuracy_row(table: ReplicatedTable, place: PlaceDetails) -> tuple[Cell, ...]:
+    quantity = table.details.quantity
+    baseline = table.place(table.details.baseline, place.split)
+    is_baseline = place.row == table.details.baseline
+    found = None if is_baseline else table.difference(place, baseline, quantity)
     return (
-        Cell(place["split"]),
-        Cell(place["label"]),
-        _mean_cell(record, place, quantity),
-        Cell(f"{len(place['seeds'])} of {place['asked']}"),
+        Cell(place.split),
+        Cell(place.label),
+        _mean_cell(table, place, quantity),
+        Cell(f"{len(place.seeds)} of {place.asked}"),
         Cell(_printed(place)),
         Cell(MISSING if found is None else points(found.mean)),
         Cell(MISSING if found is None else interval_text(found)),
         Cell(MISSING if is_baseline else _printed_difference(place, baseline)),
-        _mean_cell(record, place, "low_accuracy"),
-        _mean_cell(record, place, "worst_decile_accuracy"),
-        Cell(str(place["outcomes"].count("diverged"))),
+        _mean_cell(table, place, "low_accuracy"),
+        _mean_cell(table, place, "worst_decile_accuracy"),
+        Cell(str(place.outcomes.count("diverged"))),
     )
 
 
-def _cost_row(record: Record, place: Place) -> tuple[Cell, ...]:
+def _cost_row(table: ReplicatedTable, place: PlaceDetails) -> tuple[Cell, ...]:
     def write(name: str, words: Any) -> Cell:
-        metric = metric_of(record, place, name)
+        metric = table.metric(place, name)
         return Cell(MISSING if metric is None or metric.value is None else words(metric.value))
 
-    rounds = place["curve"][-1]["rounds"] if place["curve"] else None
+    rounds = place.curve[-1].rounds if place.curve else None
     return (
-        Cell(place["split"]),
-        Cell(place["label"]),
+        Cell(place.split),
+        Cell(place.label),
         Cell(MISSING if rounds is None else f"{rounds:,.0f}"),
         write("link_bytes_per_client", size),
         write("item_passes_per_client", lambda count: f"{count:,.0f}"),
@@ -117,29 +117,25 @@ def _cost_row(record: Record, place: Place) -> tuple[Cell, ...]:
     )
 
 
-def _mean_cell(record: Record, place: Place, name: str) -> Cell:
-    metric = metric_of(record, place, name)
+def _mean_cell(table: ReplicatedTable, place: PlaceDetails, name: str) -> Cell:
+    metric = table.metric(place, name)
     if metric is None or metric.value is None:
         return Cell(MISSING)
     text = points(metric.value) if name == "gain" else percent(metric.value)
     return Cell(text, "" if metric.std is None else f"± {100 * metric.std:.1f}")
 
 
-def _printed(place: Place) -> str:
-    printed = place["printed"]
+def _printed(place: PlaceDetails) -> str:
+    printed = place.printed
     if printed is None:
         return MISSING
-    return f"{printed['mean']:.1f}" + (f" ± {printed['std']:.1f}" if printed["std"] else "")
+    return f"{printed.mean:.1f}" + (f" ± {printed.std:.1f}" if printed.std else "")
 
 
-def _printed_difference(place: Place, baseline: Place | None) -> str:
-    if baseline is None or place["printed"] is None or baseline["printed"] is None:
+def _printed_difference(place: PlaceDetails, baseline: PlaceDetails | None) -> str:
+    if baseline is None or place.printed is None or baseline.printed is None:
         return MISSING
-    return points((place["printed"]["mean"] - baseline["printed"]["mean"]) / 100)
-
-
-def _is_gain(record: Record) -> bool:
-    return bool(record.details["quantity"] == "gain")
+    return points((place.printed.mean - baseline.printed.mean) / 100)
 
 
 SECTION = Section(

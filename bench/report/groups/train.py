@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from bench.format import MISSING, duration, percent, size, split_of
 from bench.labels import label
+from bench.records.details.accuracy import TrainDetails
 from bench.records.record import Record
 from bench.records.record_index import Results
+from bench.records.typed_json import from_json
 from bench.report.section import Section
 from bench.report.table import Cell, Table
 
@@ -16,8 +18,8 @@ def train_sentences(results: Results) -> list[str]:
     """Summarize each training: accuracy, rounds and bytes."""
     return [
         f"{_name(record)}: {percent(accuracy)} test accuracy after"
-        f" {record.details['rounds_done']} rounds and {_link_bytes(results, record)} per client"
-        f" ({record.details['verdict']})."
+        f" {_details(record).rounds_done} rounds and {_link_bytes(results, record)} per client"
+        f" ({_details(record).verdict})."
         for record in results.group("train")
         if (accuracy := results.value(record.case, "test_accuracy")) is not None
     ]
@@ -38,11 +40,11 @@ def _ends(results: Results, records: list[Record]) -> Table:
             (
                 Cell(_name(record)),
                 Cell(label(record.config["model"])),
-                Cell(str(record.details["rounds_done"])),
+                Cell(str(_details(record).rounds_done)),
                 *(_share(results.value(record.case, name)) for name in _SHARES),
                 Cell(_link_bytes(results, record)),
                 Cell(duration(results.value(record.case, "elapsed_s") or 0.0)),
-                Cell(record.details["verdict"]),
+                Cell(_details(record).verdict),
             )
             for record in records
         ),
@@ -52,7 +54,7 @@ def _ends(results: Results, records: list[Record]) -> Table:
 
 def _curves(records: list[Record]) -> Table:
     curves = [
-        {point["rounds_done"]: point["test_accuracy"] for point in record.details["curve"]}
+        {point.rounds_done: point.test_accuracy for point in _details(record).curve}
         for record in records
     ]
     rounds = sorted({done for curve in curves for done in curve})
@@ -68,7 +70,7 @@ def _curves(records: list[Record]) -> Table:
 
 def _name(record: Record) -> str:
     config = record.config
-    algorithm = record.details.get("label") or label(config["algorithm"])
+    algorithm = _details(record).label or label(config["algorithm"])
     return (
         f"{algorithm}, {config['dataset']}, {split_of(config['high_share'])},"
         f" seed {config['run_seed']}"
@@ -78,6 +80,10 @@ def _name(record: Record) -> str:
 def _link_bytes(results: Results, record: Record) -> str:
     ways = [results.value(record.case, f"{way}_payload_bytes") for way in ("up", "down")]
     return size(sum(way or 0.0 for way in ways) / record.config["clients"])
+
+
+def _details(record: Record) -> TrainDetails:
+    return from_json(TrainDetails, record.details)
 
 
 def _share(value: float | None) -> Cell:

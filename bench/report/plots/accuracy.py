@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from bench.format import MIB
 from bench.labels import FURTHER_ALGORITHMS, label
 from bench.records.budget import is_compared
 from bench.records.case_name import CaseName
+from bench.records.details.accuracy import AccuracyDetails, CurvePoint
 from bench.records.record import Record
 from bench.records.record_index import Results
+from bench.records.typed_json import from_json
 from bench.report.plots.style import Plot, logarithmic_x, look, panel
 from bench.report.table import count_range
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Point = Mapping[str, Any]  # one evaluation of a run, as its record has it
-Abscissa = Callable[[Point], float]
+Abscissa = Callable[[CurvePoint], float]
 
 
 def accuracy_plots(results: Results) -> list[Plot]:
@@ -41,7 +42,7 @@ def _accuracy_plot(results: Results, split: str) -> Plot | None:
     pivot = records["zowarmup"].config["pivot"] if "zowarmup" in records else None
     with panel(_title(split), "Rounds", "Test accuracy (%)") as (figure, axes):
         for algorithm, record in records.items():
-            _draw_curves(axes, algorithm, record, lambda point: float(point["rounds_done"]))
+            _draw_curves(axes, algorithm, record, lambda point: float(point.rounds_done))
         axes.set_xlim(left=0)
         _finish(axes)
         if pivot:
@@ -92,12 +93,12 @@ def _with_curves(results: Results, split: str) -> dict[str, Record]:
 
 def _draw_curves(axes: Axes, algorithm: str, record: Record, x_of: Abscissa) -> None:
     """Draw mean and band as far as all seeds go; a seed that diverged ends in a cross."""
-    style, curves = look(algorithm), record.details["curves"]
+    style, details = look(algorithm), _details(record)
     columns = list(
-        zip(*curves, strict=False)
+        zip(*details.curves, strict=False)
     )  # one evaluation of all seeds; ends with the shortest
     x = [statistics.fmean(map(x_of, column)) for column in columns]
-    shares = [[100 * point["test_accuracy"] for point in column] for column in columns]
+    shares = [[100 * point.test_accuracy for point in column] for column in columns]
     axes.plot(
         x,
         [statistics.fmean(column) for column in shares],
@@ -110,15 +111,15 @@ def _draw_curves(axes: Axes, algorithm: str, record: Record, x_of: Abscissa) -> 
     )
     low, high = [min(column) for column in shares], [max(column) for column in shares]
     axes.fill_between(x, low, high, color=style.color, alpha=0.18, linewidth=0)
-    for curve, outcome in zip(curves, record.details["outcomes"], strict=True):
+    for curve, outcome in zip(details.curves, details.outcomes, strict=True):
         if outcome == "diverged":
             last = curve[-1]
-            axes.plot(x_of(last), 100 * last["test_accuracy"], "X", color=style.color, ms=9)
+            axes.plot(x_of(last), 100 * last.test_accuracy, "X", color=style.color, ms=9)
 
 
 def _mib_a_client(clients: int) -> Abscissa:
-    def mib_a_client(point: Point) -> float:
-        return float(point["up_payload_bytes"] + point["down_payload_bytes"]) / clients / MIB
+    def mib_a_client(point: CurvePoint) -> float:
+        return (point.up_payload_bytes + point.down_payload_bytes) / clients / MIB
 
     return mib_a_client
 
@@ -126,6 +127,10 @@ def _mib_a_client(clients: int) -> Abscissa:
 def _mark_pivot(axes: Axes, pivot: int) -> None:
     axes.axvline(pivot, color="#555555", linestyle=":", linewidth=1.2)
     axes.annotate("pivot", (pivot, 0), xytext=(4, 3), textcoords="offset points", color="#555555")
+
+
+def _details(record: Record) -> AccuracyDetails:
+    return from_json(AccuracyDetails, record.details)
 
 
 def _finish(axes: Axes) -> None:
@@ -139,14 +144,14 @@ def _title(split: str) -> str:
 
 
 def _sample(records: Mapping[str, Record]) -> str:
-    n = count_range(len(record.details["curves"]) for record in records.values())
+    n = count_range(len(_details(record).curves) for record in records.values())
     if n == "1":
         return "One seed (n = 1)."
     return f"Mean over n = {n} seeds, band from the smallest to the largest."
 
 
 def _diverged(records: Mapping[str, Record]) -> str:
-    outcomes: Sequence[str] = [o for r in records.values() for o in r.details["outcomes"]]
+    outcomes = [o for record in records.values() for o in _details(record).outcomes]
     if "diverged" not in outcomes:
         return ""
     return " A cross marks where a seed diverged; mean and band end with the first that did."

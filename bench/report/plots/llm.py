@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from bench.records.case_name import CaseName
 from bench.records.details.llm import InstructDetails, LossPoint, StudyRun
 from bench.records.record_index import Results
-from bench.records.typed_json import from_json
 from bench.report.plots.style import COLORS, LINES, MARKERS, Plot, panel
 from bench.report.table import count_range
 
@@ -32,10 +31,8 @@ _SIZE_INCH = (4.4, 4.4)
 def instruct_plots(results: Results) -> list[Plot]:
     """Draw each variant's mean test loss, over rounds and over forwards."""
     record = results.record(_CASE)
-    if record is None or not record.details:
-        return []
-    study = from_json(InstructDetails, record.details)
-    finished = [run for run in study.runs if run.outcome == "finished"]
+    study = record.details_as(InstructDetails) if record else None
+    finished = [run for run in study.runs if run.outcome == "finished"] if study else []
     return [_plot(finished, axis) for axis in _AXES] if finished else []
 
 

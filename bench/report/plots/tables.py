@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.format import MIB
-from bench.records.record import Record
+from bench.records.details.tables import MeanPoint, PlaceDetails
 from bench.records.record_index import Results
-from bench.report.places import metric_of
+from bench.report.places import ReplicatedTable
 from bench.report.plots.style import COLORS, LINES, MARKERS, Plot, logarithmic_x, panel
 from bench.report.table import count_range
 
@@ -16,64 +16,66 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _CURVES = ("table2", "table4", "table5", "fig3")  # records whose rows are drawn as curves
-_ABSCISSAE: Mapping[str, tuple[str, Callable[[Mapping[str, float]], float]]] = {
-    "rounds": ("Rounds", lambda point: point["rounds"]),
+_ABSCISSAE: Mapping[str, tuple[str, Callable[[MeanPoint], float]]] = {
+    "rounds": ("Rounds", lambda point: point.rounds),
     "bytes": (
         "MiB up and down, mean of all clients (logarithmic)",
-        lambda point: point["link_bytes_per_client"] / MIB,
+        lambda point: point.link_bytes_per_client / MIB,
     ),
     "passes": (
         "Items through the model, mean of all clients; a backward as two forwards",
-        lambda point: point["item_passes_per_client"],
+        lambda point: point.item_passes_per_client or 0.0,
     ),
-    "seconds": ("Seconds of training on one thread", lambda point: point["elapsed_s"]),
+    "seconds": ("Seconds of training on one thread", lambda point: point.elapsed_s),
 }
 
 
 def replication_plots(results: Results) -> list[Plot]:
     """Draw every record's curves, or its rows over their places on an axis."""
-    return [plot for record in results.group("tables") for plot in _plots(record)]
+    tables = filter(None, map(ReplicatedTable.of, results.group("tables")))
+    return [plot for table in tables for plot in _plots(table)]
 
 
-def _plots(record: Record) -> Iterator[Plot]:
-    if not any(place["seeds"] for place in record.details.get("places", ())):
+def _plots(table: ReplicatedTable) -> Iterator[Plot]:
+    config = table.record.config
+    if not any(place.seeds for place in table.places):
         return  # nothing is run yet
-    if record.details.get("x_label"):
-        yield _places_plot(record)
-    elif record.config.get("table") in _CURVES:
-        done = {place["split"] for place in record.details["places"] if place["curve"]}
-        for split in filter(done.__contains__, record.config["splits"]):
-            for name in _ABSCISSAE if record.config["table"] == "fig3" else ("rounds",):
-                if name != "passes" or _has_passes(record, split):
-                    yield _curves_plot(record, split, name)
+    if table.details.x_label:
+        yield _places_plot(table)
+    elif config.get("table") in _CURVES:
+        done = {place.split for place in table.places if place.curve}
+        for split in filter(done.__contains__, config["splits"]):
+            for name in _ABSCISSAE if config["table"] == "fig3" else ("rounds",):
+                if name != "passes" or _has_passes(table, split):
+                    yield _curves_plot(table, split, name)
 
 
-def _has_passes(record: Record, split: str) -> bool:
+def _has_passes(table: ReplicatedTable, split: str) -> bool:
     """Tell whether all of a split's curves count passes; runs of older versions do not."""
-    places = (p for p in record.details["places"] if p["split"] == split)
-    return all("item_passes_per_client" in point for p in places for point in p["curve"])
+    points = (point for p in table.places if p.split == split for point in p.curve)
+    return all(point.item_passes_per_client is not None for point in points)
 
 
-def _curves_plot(record: Record, split: str, abscissa: str) -> Plot:
+def _curves_plot(table: ReplicatedTable, split: str, abscissa: str) -> Plot:
     words, x_of = _ABSCISSAE[abscissa]
-    places = [p for p in record.details["places"] if p["split"] == split and p["curve"]]
-    number = record.details["title"].partition(":")[0]
+    places = [p for p in table.places if p.split == split and p.curve]
+    number = table.details.title.partition(":")[0]
     with panel(f"{number}, {split}", words, "Test accuracy (%)") as (fig, axes):
         for place in places:
-            index = _rank(record, place)
-            x = [x_of(point) for point in place["curve"]]
-            _line(axes, index, x, place["curve"], place["label"])
+            index = _rank(table, place)
+            x = [x_of(point) for point in place.curve]
+            _line(axes, index, x, place.curve, place.label)
         if abscissa == "bytes":
             logarithmic_x(axes)
         if abscissa == "rounds":
-            axes.axvline(_pivot(record), color="#555555", linestyle=":", linewidth=1.2)
+            axes.axvline(_pivot(table), color="#555555", linestyle=":", linewidth=1.2)
         axes.set_ylim(0, 100)
         axes.legend(loc="lower right")
-    n = count_range(len(place["seeds"]) for place in places)
+    n = count_range(len(place.seeds) for place in places)
     return Plot(
-        name=f"tables-{record.config['table']}-{split.replace('/', '-')}-{abscissa}",
+        name=f"tables-{table.record.config['table']}-{split.replace('/', '-')}-{abscissa}",
         caption=(
-            f"{record.details['title']}, {split}: mean over n = {n} seeds, band from the smallest"
+            f"{table.details.title}, {split}: mean over n = {n} seeds, band from the smallest"
             f" to the largest.{' Dotted: the pivot.' if abscissa == 'rounds' else ''}"
         ),
         alt=f"Test accuracy over {words.lower()} at {split}, by method",
@@ -82,12 +84,12 @@ def _curves_plot(record: Record, split: str, abscissa: str) -> Plot:
 
 
 def _line(
-    axes: Axes, index: int, x: Sequence[float], curve: Sequence[Mapping[str, float]], label: str
+    axes: Axes, index: int, x: Sequence[float], curve: Sequence[MeanPoint], label: str
 ) -> None:
     color = COLORS[index % len(COLORS)]
     axes.plot(
         x,
-        [100 * point["mean"] for point in curve],
+        [100 * point.mean for point in curve],
         label=label,
         color=color,
         marker=MARKERS[index % len(MARKERS)],
@@ -95,55 +97,55 @@ def _line(
         linestyle=LINES[index % len(LINES)],
         linewidth=1.6,
     )
-    low, high = ([100 * point[end] for point in curve] for end in ("low", "high"))
+    low, high = [100 * point.low for point in curve], [100 * point.high for point in curve]
     axes.fill_between(x, low, high, color=color, alpha=0.12, linewidth=0)
 
 
-def _places_plot(record: Record) -> Plot:
+def _places_plot(table: ReplicatedTable) -> Plot:
     """Draw a figure's rows over their places, ours with spread and the paper's hollow."""
-    quantity = record.details["quantity"]
+    quantity = table.details.quantity
     words = "Gain over the warm-up (points)" if quantity == "gain" else "Test accuracy (%)"
-    series = _series(record)
-    with panel(record.details["title"], record.details["x_label"], words) as (figure, axes):
+    series = _series(table)
+    with panel(table.details.title, table.details.x_label or "", words) as (figure, axes):
         for index, (name, places) in enumerate(series.items()):
-            _draw_series(axes, index, record, name, places)
+            _draw_series(axes, index, table, name, places)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
-    n = count_range(len(place["seeds"]) for place in record.details["places"])
+    n = count_range(len(place.seeds) for place in table.places)
     return Plot(
-        name=f"tables-{record.config['table']}",
+        name=f"tables-{table.record.config['table']}",
         caption=(
-            f"{record.details['title']}: mean over n = {n} seeds, bars of one standard deviation."
+            f"{table.details.title}: mean over n = {n} seeds, bars of one standard deviation."
             " Hollow and dotted: the paper’s values, where it has them; other data, so compare"
             " shapes, not heights."
         ),
-        alt=f"{words} over {record.details['x_label']}",
+        alt=f"{words} over {table.details.x_label}",
         figure=figure,
     )
 
 
-def _series(record: Record) -> dict[str, list[Mapping[str, Any]]]:
+def _series(table: ReplicatedTable) -> dict[str, list[PlaceDetails]]:
     """Group places into lines: by the words before the last comma of the label, and by split."""
-    lines: dict[str, list[Mapping[str, Any]]] = {}
-    several = len(record.config["splits"]) > 1
-    for place in record.details["places"]:
-        form = place["label"].rsplit(", ", 1)[0] if ", tau" in place["label"] else ""
-        name = ", ".join(filter(None, (form, place["split"] if several or not form else "")))
+    lines: dict[str, list[PlaceDetails]] = {}
+    several = len(table.record.config["splits"]) > 1
+    for place in table.places:
+        form = place.label.rsplit(", ", 1)[0] if ", tau" in place.label else ""
+        name = ", ".join(filter(None, (form, place.split if several or not form else "")))
         lines.setdefault(name, []).append(place)
     return lines
 
 
 def _draw_series(
-    axes: Axes, index: int, record: Record, name: str, places: Sequence[Mapping[str, Any]]
+    axes: Axes, index: int, table: ReplicatedTable, name: str, places: Sequence[PlaceDetails]
 ) -> None:
     color, marker = COLORS[index % len(COLORS)], MARKERS[index % len(MARKERS)]
-    found = [(p["x"], metric_of(record, p, record.details["quantity"])) for p in places]
+    found = [(p.x, table.metric(p, table.details.quantity)) for p in places]
     ours = [(x, 100 * (m.value or 0.0), 100 * (m.std or 0.0)) for x, m in found if m is not None]
     if ours:
         x, y, bars = zip(*ours, strict=True)
         axes.errorbar(
             *(x, y), yerr=bars, color=color, marker=marker, ms=5, capsize=3, lw=1.6, label=name
         )
-    printed = [(p["x"], p["printed"]["mean"]) for p in places if p["printed"]]
+    printed = [(p.x, p.printed.mean) for p in places if p.printed]
     if printed:
         axes.plot(
             *zip(*printed, strict=True),
@@ -156,10 +158,10 @@ def _draw_series(
         )
 
 
-def _rank(record: Record, place: Mapping[str, Any]) -> int:
-    return list(record.config["rows"]).index(place["row"])
+def _rank(table: ReplicatedTable, place: PlaceDetails) -> int:
+    return list(table.record.config["rows"]).index(place.row)
 
 
-def _pivot(record: Record) -> float:
-    base = record.config["base"]
+def _pivot(table: ReplicatedTable) -> float:
+    base = table.record.config["base"]
     return float(round(base["pivot_share"] * base["rounds"]))

@@ -21,7 +21,7 @@ from bench.replication.table_run import Options, TableRun
 from bench.report.groups.tables import accuracy_table, cost_table
 from bench.report.paper_claims import CLAIMS
 from bench.report.paper_results import PAGE, results_page, verdict
-from bench.report.places import difference, place_of
+from bench.report.places import ReplicatedTable
 from bench.report.plots.tables import replication_plots
 
 REPOSITORY = Path(__file__).parents[3]
@@ -49,23 +49,29 @@ def record_of(folder: Path, table: str, *, runs: int, skipped: int = 0) -> Recor
     )
 
 
+def read(record: Record) -> ReplicatedTable:
+    table = ReplicatedTable.of(record)
+    assert table is not None
+    return table
+
+
 def test_a_place_has_a_sample_a_seed_and_its_difference_is_paired(tmp_path: Path) -> None:
     record = record_of(tmp_path, "table2", runs=3)
     metric = record.metrics["zowarmup/10-90/test_accuracy"]
     assert metric.samples == pytest.approx((0.80, 0.81, 0.82))
-    places = [place_of(record, row, "10/90") for row in ("zowarmup", "high-res-only")]
-    assert places[0] is not None
-    found = difference(record, places[0], places[1], "test_accuracy")
+    table = read(record)
+    places = [table.place(row, "10/90") for row in ("zowarmup", "high-res-only")]
+    found = table.difference(places[0], places[1], "test_accuracy")
     assert found is not None
     assert (found.n, found.mean) == (3, pytest.approx(0.1))
 
 
 def test_a_part_of_a_table_is_told_with_its_n(tmp_path: Path) -> None:
-    record = record_of(tmp_path, "fig3", runs=2, skipped=1)
-    place = place_of(record, "high-res-only", "10/90")
+    replicated = read(record_of(tmp_path, "fig3", runs=2, skipped=1))
+    place = replicated.place("high-res-only", "10/90")
     assert place is not None
-    assert (place["seeds"], place["asked"]) == ([1], 2)
-    table = accuracy_table(record)
+    assert (place.seeds, place.asked) == ((1,), 2)
+    table = accuracy_table(replicated)
     column = table.columns.index("n")
     assert [row[column].text for row in table.rows] == ["1 of 2", *["2 of 2"] * 5]
 
@@ -73,15 +79,15 @@ def test_a_part_of_a_table_is_told_with_its_n(tmp_path: Path) -> None:
 def test_a_place_without_runs_says_so_and_breaks_nothing(tmp_path: Path) -> None:
     record = record_of(tmp_path, "fig3", runs=1, skipped=9)
     assert record.metrics["zowarmup/10-90/test_accuracy"].reason is not None
-    assert accuracy_table(record).rows
-    assert cost_table(record).rows
+    assert accuracy_table(read(record)).rows
+    assert cost_table(read(record)).rows
     assert replication_plots(Results.of([record])) == []
 
 
 @pytest.mark.parametrize("table", ["table2", "fig4", "fig6", "fig7"])
 def test_every_kind_of_record_is_tabled_and_drawn(tmp_path: Path, table: str) -> None:
     record = record_of(tmp_path, table, runs=2)
-    assert len(accuracy_table(record).rows) == len(record.details["places"])
+    assert len(accuracy_table(read(record)).rows) == len(record.details["places"])
     assert replication_plots(Results.of([record]))
 
 

@@ -14,7 +14,7 @@ from zo_core.data.tokens import (
     gpt2_tokenizer,
     require_matching,
 )
-from zo_core.loss.module_loss import UNLABELLED
+from zo_core.loss.items import UNLABELLED
 
 BYTES = ByteTokenizer()
 TASK = Task(

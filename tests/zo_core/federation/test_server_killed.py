@@ -23,7 +23,7 @@ from zo_core.federation.mqtt.security import Security
 from zo_core.federation.protocol.client import Client
 
 pytestmark = [
-    needs("paho", "mosquitto"),
+    needs("mosquitto"),
     pytest.mark.usefixtures("one_torch_thread"),
     pytest.mark.network,
     pytest.mark.process,

@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 
 _PIECE = 4096  # bytes carried at once
-_BUFFER = 16384  # of the system, on each socket: little waits outside the broker
+_BUFFER = 1 << 18  # of the system, on each socket; loopback stalls with less than a segment
 
 
 class Throttle:
@@ -26,6 +26,8 @@ class Throttle:
         self._target, self._rates = port, (up_rate, down_rate)
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self.carried = [0, 0]  # bytes up and down
+        self.cut_at: int | None = None  # bytes carried one way, at which all connections break
+        self.cuts = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()
@@ -51,6 +53,7 @@ class Throttle:
                 for end in (near, far):
                     end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
                     end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._pairs.append((near, far))
                 for way, ends in enumerate(((near, far), (far, near))):
                     threading.Thread(target=self._carry, args=(way, *ends), daemon=True).start()
@@ -64,6 +67,9 @@ class Throttle:
                     time.sleep(max(0.0, due_s - time.monotonic()))
                 sink.sendall(data)
                 self.carried[way] += len(data)
+                if self.cut_at is not None and self.carried[way] >= self.cut_at:
+                    self.cut_at, self.cuts = None, self.cuts + 1
+                    self.cut()
         for end in (source, sink):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)

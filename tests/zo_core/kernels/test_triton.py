@@ -107,3 +107,54 @@ def test_triton_equals_the_reference_to_the_bit():
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+COMPILED = """
+import re, sys
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from zo_core.kernels import triton_kernels
+
+TABLE = {"row_of": "*i32", "rows": "*i64", "finished": "*i64", "number": "i32", "tiles": "i32"}
+TERMS = {"k0": "i32", "k1": "i32", "scale": "fp32", "m0": "i32", "m1": "i32", "second": "fp32"}
+LIST = {"keys": "*i32", "a": "*i32", "n": "i32", "scales": "*fp64", "stats": "*i64"}
+
+def ptx(kernel, types, constants):
+    names = kernel.arg_names
+    source = ASTSource(
+        fn=kernel,
+        signature={name: types.get(name, "constexpr") for name in names},
+        constexprs={(names.index(name),): value for name, value in constants.items()},
+    )
+    compiled = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 4})
+    return compiled.asm["ptx"]
+
+def products(text):
+    return len(re.findall(r"mul\\.(?:wide|hi)", text))
+
+for terms in (1, 2):
+    constants = {"TERMS": terms, "BLOCKS": 8, "SPAN": 32, "ALIGNED": True}
+    text = ptx(triton_kernels.perturb, TABLE | TERMS, constants)
+    assert products(text) <= 22 * terms, products(text)  # ten rounds of two
+    assert "ld.global.v4" in text and "st.global.v4" in text
+    assert "fma." not in text
+for grid in (True, False):
+    constants = {"GRID": grid, "WRITE": True, "SPAN": 32, "ALIGNED": True}
+    text = ptx(triton_kernels.replay, TABLE | LIST, constants)
+    assert products(text) <= 24, products(text)
+    assert "fma." not in text
+"""
+
+
+@needs("triton")
+def test_a_lane_computes_one_block_loads_four_elements_and_contracts_nothing(tmp_path):
+    """Triton compiles for a GPU that is not there; its code shows what the lanes compute."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", COMPILED],
+        env=os.environ | {"TRITON_CACHE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

@@ -9,7 +9,8 @@ import torch
 from optional import needs
 
 from zo_core import parameters, perturb_
-from zo_core.loss.module_loss import UNLABELLED, cross_entropy, mean_loss
+from zo_core.loss.items import UNLABELLED
+from zo_core.loss.module_loss import cross_entropy, mean_loss
 from zo_core.models.counts import count_parameters
 from zo_core.models.lm import (
     LM_SHAPES,

@@ -21,9 +21,10 @@ from zo_core.algorithms.baselines.seed_pool import PoolState, pool_of, rebuild_
 from zo_core.algorithms.methods.fedavg import FedAvgOptions, fedavg_method
 from zo_core.algorithms.steps.phases import from_scratch, two_phases
 from zo_core.algorithms.steps.zo_client import (
+    LocalStepOptions,
     ServerRateOptions,
     ZerothOrderClient,
-    zo_client_fields,
+    local_step_fields,
 )
 from zo_core.config import TrainConfig
 from zo_core.cost_model import FLOAT_BYTES
@@ -148,10 +149,15 @@ class FedKSeed(ZerothOrderClient):
     ) -> ApplyReport:
         if np.array_equal(pool, self.pool(replica)):
             return ApplyReport()
-        report = rebuild_(
-            replica, pool, partial(self.update_of, context), history_size=self.history_size
-        )
+        history = self.history_after(replica, pool)
+        report = rebuild_(replica, pool, partial(self.update_of, context), history=history)
         return ApplyReport(zero_share=report.zero_share, widened=report.widened)
+
+    def history_after(
+        self, replica: Replica, pool: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
+        """Compute what is kept with a new pool, (history_size,)."""
+        return np.empty(0, np.float32)
 
     def update_of(self, context: RoundContext, pool: npt.NDArray[np.float32]) -> FixedPointUpdate:
         """Turn a pool into the list that leads from w0 to its weights."""
@@ -176,7 +182,7 @@ def _candidate_seeds(run_seed: int, candidates: int) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FedKSeedOptions(ServerRateOptions):
+class FedKSeedOptions(LocalStepOptions, ServerRateOptions):
     """FedKSeed"""
 
     # its authors' LLM runs
@@ -190,7 +196,7 @@ class ZOWarmUpFedKSeedOptions(FedAvgOptions, FedKSeedOptions):
 
 def fedkseed_method(config: TrainConfig, options: FedKSeedOptions) -> FedKSeed:
     """Build the method that a config describes."""
-    return FedKSeed(**zo_client_fields(config, options), candidates=options.candidates)
+    return FedKSeed(**local_step_fields(config, options), candidates=options.candidates)
 
 
 def fedkseed(config: TrainConfig, options: FedKSeedOptions, high: tuple[int, ...]) -> Algorithm:

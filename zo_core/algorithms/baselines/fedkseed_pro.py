@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from zo_core.algorithms.baselines.fedkseed import FedKSeed, FedKSeedOptions
 from zo_core.algorithms.steps.phases import from_scratch
-from zo_core.algorithms.steps.zo_client import zo_client_fields
+from zo_core.algorithms.steps.zo_client import local_step_fields
 from zo_core.config import TrainConfig
-from zo_core.method import Algorithm, ApplyReport, RoundContext
-from zo_core.replica import Replica, gather, write_
+from zo_core.method import Algorithm, RoundContext
+from zo_core.replica import Replica, gather
 from zo_core.stream import Purpose, random_uniform
 
 
@@ -57,18 +57,13 @@ class FedKSeedPro(FedKSeed):
         chances: npt.NDArray[np.float64] = scaled / scaled.sum()
         return chances
 
-    def _rebuild_(
-        self, replica: Replica, pool: npt.NDArray[np.float32], context: RoundContext
-    ) -> ApplyReport:
+    def history_after(
+        self, replica: Replica, pool: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
+        """Add a pool's moves to the history."""
         moves = np.abs(pool - self.pool(replica))
-        report = super(FedKSeedPro, self)._rebuild_(replica, pool, context)
-        state = self.state(replica)
-        if moves.any() and state is not None:
-            sums, counts = self._history(replica)
-            kept = np.concatenate([sums + moves, counts + (moves > 0)]).astype(np.float32)
-            write_(state.history, kept)
-            replica.invalidate_digest()
-        return report
+        sums, counts = self._history(replica)
+        return np.concatenate([sums + moves, counts + (moves > 0)]).astype(np.float32)
 
     def _history(self, replica: Replica) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         state = self.state(replica)
@@ -80,5 +75,5 @@ class FedKSeedPro(FedKSeed):
 
 def fedkseed_pro(config: TrainConfig, options: FedKSeedOptions, high: tuple[int, ...]) -> Algorithm:
     """FedKSeed-Pro from scratch: candidates that moved the model are drawn more often."""
-    method = FedKSeedPro(**zo_client_fields(config, options), candidates=options.candidates)
+    method = FedKSeedPro(**local_step_fields(config, options), candidates=options.candidates)
     return from_scratch(method, config)

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from zo_core.algorithms.steps.averaging import DenseAveraging
 from zo_core.algorithms.steps.phases import from_scratch
 from zo_core.algorithms.steps.zo_client import (
+    LocalStepOptions,
     ServerRateOptions,
     ZerothOrderClient,
-    zo_client_fields,
+    local_step_fields,
 )
 from zo_core.config import TrainConfig
 from zo_core.method import Algorithm, ClientData, RoundContext
@@ -47,6 +48,11 @@ class FedZO(ZerothOrderClient, DenseAveraging):
             )
 
 
-def fedzo(config: TrainConfig, options: ServerRateOptions, high: tuple[int, ...]) -> Algorithm:
+@dataclass(frozen=True, kw_only=True)
+class FedZOOptions(LocalStepOptions, ServerRateOptions):
+    """FedZO"""
+
+
+def fedzo(config: TrainConfig, options: FedZOOptions, high: tuple[int, ...]) -> Algorithm:
     """FedZO from scratch: local steps along the sphere, dense weights on the link, plain fp32."""
-    return from_scratch(FedZO(**zo_client_fields(config, options), server_lr=1.0), config)
+    return from_scratch(FedZO(**local_step_fields(config, options), server_lr=1.0), config)

@@ -23,7 +23,7 @@ from zo_core.config import TrainConfig
 from zo_core.loss.module_loss import Criterion, cross_entropy
 from zo_core.method import Algorithm, ApplyReport, ClientData, Phase, RoundContext
 from zo_core.payloads.core import DenseWeights, Payload, SubModel
-from zo_core.replica import Replica, gather, scatter_
+from zo_core.replica import Replica, gather
 
 if TYPE_CHECKING:
     import torch
@@ -92,8 +92,7 @@ class HeteroFL(FedAvg):
 
     def apply_(self, replica: Replica, result: Payload, context: RoundContext) -> ApplyReport:
         """Take over the server's weights; buffers stay."""
-        scatter_(replica.params.arrays, cast(DenseWeights, result).values)
-        replica.invalidate_digest()
+        replica.overwrite_(replica.params.arrays, cast(DenseWeights, result).values)
         return ApplyReport()
 
     def message_for(self, replica: Replica, result: Payload, slot: int) -> Payload:

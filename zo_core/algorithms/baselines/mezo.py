@@ -19,7 +19,7 @@ from zo_core.algorithms.steps.zeroth_order import (
     grid_fields,
     zeroth_order_fields,
 )
-from zo_core.algorithms.steps.zo_client import ServerRateOptions, zo_client_fields
+from zo_core.algorithms.steps.zo_client import ServerRateOptions, local_step_fields
 from zo_core.config import TrainConfig
 from zo_core.method import Algorithm, Phase
 
@@ -49,7 +49,7 @@ def mezo_single(
     follows it.
     """
     method = ZerothOrderStep(
-        **zo_client_fields(config, options),
+        **local_step_fields(config, options),
         **grid_fields(options),
         average=options.average,
         result_to_everyone=False,

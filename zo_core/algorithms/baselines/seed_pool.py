@@ -16,6 +16,7 @@ import numpy.typing as npt
 from zo_core import kernels
 from zo_core.fixed_point import FixedPointUpdate
 from zo_core.grid import Grid, GridError
+from zo_core.kernels.journal import uninterrupted
 from zo_core.optimizer import ReplayReport, replay_
 from zo_core.parameters import as_numpy_if_possible
 from zo_core.replica import Replica, gather, write_
@@ -49,30 +50,43 @@ def rebuild_(
     pool: Pool,
     update_of: Callable[[Pool], FixedPointUpdate],
     *,
-    history_size: int = 0,
+    history: npt.NDArray[np.float32],
 ) -> ReplayReport:
     """Set the weights to w0 + sum_j c_j z_j by one replay, and keep the pool that gave c.
+
+    Weights that an interrupt cuts are rebuilt from w0 again; it is raised after that.
 
     Args:
         replica: its weights are w0 where it keeps no pool yet.
         pool: (K,).
         update_of: turns a pool into the list c_j z_j.
-        history_size: numbers that the method keeps between the pool and w0; zeros at first.
+        history: what the method keeps with the pool; of one length for all pools.
 
     Raises:
         GridError: a weight would leave the grid; the replica is as before.
     """
+    kept = PoolState.of(replica, pool.size, history.size)
+    state = kept or _first_state(replica, pool.size, history.size)
+    lists = update_of(pool), update_of(pool_of(kept, pool.size))
+    before = cast(Grid, replica.grid).copy()
+
+    def step() -> ReplayReport | GridError:
+        try:
+            report = _replay_origin_(replica, state, lists[0], before)
+        except GridError as error:
+            cast(Grid, replica.grid).exponents[...] = before.exponents
+            _replay_origin_(replica, state, lists[1], before)
+            return error
+        write_(state.pool, pool)
+        write_(state.history, history)
+        replica.shared_state = state
+        return report
+
     replica.invalidate_digest()
-    kept = PoolState.of(replica, pool.size, history_size)
-    state = kept or _first_state(replica, pool.size, history_size)
-    try:
-        report = _replay_origin_(replica, state, update_of(pool))
-    except GridError:
-        _replay_origin_(replica, state, update_of(pool_of(kept, pool.size)))
-        raise
-    write_(state.pool, pool)
-    replica.shared_state = state
-    return report
+    found = uninterrupted(step)
+    if isinstance(found, GridError):
+        raise found
+    return found
 
 
 def _first_state(replica: Replica, candidates: int, history_size: int) -> PoolState:
@@ -81,14 +95,18 @@ def _first_state(replica: Replica, candidates: int, history_size: int) -> PoolSt
     return PoolState(*map(replica.beside_weights, values))
 
 
-def _replay_origin_(replica: Replica, state: PoolState, update: FixedPointUpdate) -> ReplayReport:
-    grid, widened = cast(Grid, replica.grid), list[str]()
-    while True:
+def _replay_origin_(
+    replica: Replica, state: PoolState, update: FixedPointUpdate, before: Grid
+) -> ReplayReport:
+    """Replay a list on w0, on wider grids until it fits; can be called again at any moment."""
+    grid, report = cast(Grid, replica.grid), None
+    while report is None or report.widened:
         _load_origin_(replica, state, grid)
         report = replay_(replica.params, update, grid)
-        widened += report.widened
-        if not report.widened:
-            return ReplayReport(zero_share=report.zero_share, widened=tuple(widened))
+    doublings = (grid.exponents - before.exponents).tolist()
+    named = zip(replica.params.names, doublings, strict=True)
+    widened = tuple(name for name, times in named for _ in range(times))
+    return ReplayReport(zero_share=report.zero_share, widened=widened)
 
 
 def _load_origin_(replica: Replica, state: PoolState, grid: Grid) -> None:

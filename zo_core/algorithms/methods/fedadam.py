@@ -17,7 +17,7 @@ import numpy.typing as npt
 from zo_core.algorithms.methods.fedavg import FedAvg, LocalSGDOptions, local_sgd_fields
 from zo_core.algorithms.steps.adam import (
     AdamState,
-    adam_on_grid_,
+    adam_pass,
     adam_step,
     empty_state,
     moments_after,
@@ -32,7 +32,8 @@ from zo_core.config import TrainConfig
 from zo_core.cost_model import FLOAT_BYTES
 from zo_core.fixed_point import fixed_point
 from zo_core.grid import Grid
-from zo_core.method import Algorithm
+from zo_core.kernels.journal import uninterrupted
+from zo_core.method import Algorithm, RoundContext
 from zo_core.optimizer import ReplayReport
 from zo_core.options import rate
 from zo_core.replica import Replica
@@ -89,6 +90,7 @@ class ZerothOrderAdam(ZerothOrderStep):
     def move_(
         self,
         replica: Replica,
+        context: RoundContext,
         updates: Sequence[tuple[int, float]],
         weights: Sequence[float],
     ) -> ReplayReport:
@@ -98,10 +100,9 @@ class ZerothOrderAdam(ZerothOrderStep):
             radius(self.epsilon, self.tau, replica.grid),
             weights,
         )
-        # kept only once the step is done: a step that fails changes nothing
         state = AdamState.of(replica.shared_state, replica.params.num_elements)
         state = empty_state(replica.params) if state is None else state
-        report = adam_on_grid_(
+        step = adam_pass(
             replica.params,
             state,
             fixed_point([seed for seed, _ in updates], c),
@@ -109,8 +110,14 @@ class ZerothOrderAdam(ZerothOrderStep):
             lr=self.adam_lr,
             eps=self.adam_eps,
         )
-        replica.shared_state = state
-        return report
+
+        def take() -> ReplayReport:
+            """Keep the state with the step: one that fails to start changes nothing."""
+            report = step()
+            replica.shared_state = state
+            return report
+
+        return uninterrupted(take)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from zo_core import kernels
 from zo_core.fixed_point import FixedPointUpdate
-from zo_core.grid import MAX_K, MAX_K_IN_ROUND, Grid, GridError, widen_
+from zo_core.grid import MAX_K, MAX_K_IN_ROUND, Grid, GridError, widen_from_
+from zo_core.kernels.journal import Journal, Pass, uninterrupted
 from zo_core.optimizer import ReplayReport
 from zo_core.parameters import Parameters, as_numpy_if_possible
 from zo_core.state import MethodState, state_as
@@ -88,7 +90,8 @@ def adam_on_grid_(
 ) -> ReplayReport:
     """Take one step of Adam along a round's list in place (rule 11): g_i = s_i 2^f.
 
-    Memory beyond the weights: the state's 2P and scratch of the largest tensor's size.
+    Memory beyond the weights: the state's 2P and scratch of the largest tensor's size.  An
+    interrupt that comes meanwhile is raised after the step.
 
     Args:
         params: weights on the grid.
@@ -104,17 +107,47 @@ def adam_on_grid_(
     Raises:
         GridError: a weight would leave the grid; neither weights nor state have changed.
     """
-    step = _Step(steps=int(state.steps[0]) + 1, lr=lr, eps=eps)
-    tensors = list(_tensors(params, state))
-    reach = math.ldexp(_LARGEST_RATIO * lr, -int(grid.exponents.min()))
-    if reach > MAX_K_IN_ROUND - MAX_K - 1:  # a weight might leave the grid: look before writing
-        _check(params, [step.take_(t, update, grid, write=False) for t in tensors])
-    found = [step.take_(t, update, grid, write=True) for t in tensors]
-    _check(params, found)
-    state.steps[0] = step.steps
-    widened = widen_(params, grid, [int(largest) for largest, _ in found])
-    zeros = sum(zero for _, zero in found)
-    return ReplayReport(zero_share=zeros / params.num_elements, widened=tuple(widened))
+    return uninterrupted(adam_pass(params, state, update, grid, lr=lr, eps=eps))
+
+
+def adam_pass(
+    params: Parameters,
+    state: AdamState,
+    update: FixedPointUpdate,
+    grid: Grid,
+    *,
+    lr: float,
+    eps: float,
+) -> Pass[ReplayReport]:
+    """Prepare :func:`adam_on_grid_`; calling the result again finishes an interrupted step.
+
+    Raises:
+        GridError: a weight would leave the grid; no step is taken then.
+    """
+    step = _Step(
+        update=update,
+        exponents=grid.exponents.copy(),
+        steps=int(state.steps[0]) + 1,
+        lr=lr,
+        eps=eps,
+    )
+    tensors = [tensor for tensor in _tensors(params, state) if 0 not in tensor.m.shape]
+    if _may_leave(params, step):
+        _check(params, tensors, step)
+    found, journal = [(0, 0)] * len(params.arrays), Journal()
+
+    def write(tensor: _Tensor, new: _Stepped) -> None:
+        tensor.m[...], tensor.v[...], tensor.weights[...] = new.m, new.v, new.weights
+        found[tensor.index] = int(new.largest), new.zeros
+
+    def run() -> ReplayReport:
+        journal.each(tensors, step.of, write)
+        state.steps[0] = step.steps
+        widened = widen_from_(params, grid, step.exponents, [largest for largest, _ in found])
+        zeros = sum(zeros for _, zeros in found)
+        return ReplayReport(zero_share=zeros / params.num_elements, widened=tuple(widened))
+
+    return run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,27 +159,51 @@ class _Tensor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Stepped:
+    """A tensor after the step: copies."""
+
+    weights: Any
+    m: Any
+    v: Any
+    largest: float  # |k|; not finite where the run diverges
+    zeros: int  # increments that rounded to zero
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Step:
+    update: FixedPointUpdate
+    exponents: npt.NDArray[np.int32]  # before the step
     steps: int
     lr: float
     eps: float
 
-    def take_(
-        self, tensor: _Tensor, update: FixedPointUpdate, grid: Grid, *, write: bool
-    ) -> tuple[float, int]:
-        """Step one tensor; return its largest |k'| and how many increments were zero."""
-        if 0 in tensor.m.shape:
-            return 0.0, 0
-        e = int(grid.exponents[tensor.index])
+    def of(self, tensor: _Tensor) -> _Stepped:
+        """Step one tensor; nothing of it changes."""
+        e = int(self.exponents[tensor.index])
         with np.errstate(over="ignore", invalid="ignore"):  # a diverging run; the check tells
-            m, v = moments_after(tensor.m, tensor.v, _gradient(tensor, update))
+            m, v = moments_after(tensor.m, tensor.v, _gradient(tensor, self.update))
             step = adam_step(m, v, steps=self.steps, lr=self.lr, eps=self.eps)
             increment = (step * 2.0**-e).round()  # half to even
             k = tensor.weights * 2.0**-e + increment
-        if write:
-            tensor.m[...], tensor.v[...] = m, v
-            tensor.weights[...] = k * 2.0**e
-        return float(abs(k).max()), int((increment == 0).sum())
+        return _Stepped(
+            weights=k * 2.0**e,
+            m=m,
+            v=v,
+            largest=float(abs(k).max()),
+            zeros=int((increment == 0).sum()),
+        )
+
+
+def _may_leave(params: Parameters, step: _Step) -> bool:
+    """Tell whether a weight might leave the grid; if not, looking before writing is saved."""
+    reach = math.ldexp(_LARGEST_RATIO * step.lr, -int(step.exponents.min()))
+    overflows = step.update.f > 30  # |g| < 2^(f + 31), whose square float32 holds
+    return reach > MAX_K_IN_ROUND - MAX_K - 1 or overflows or not _is_on_grid(params, step)
+
+
+def _is_on_grid(params: Parameters, step: _Step) -> bool:
+    ends = [math.ldexp(MAX_K, int(e)) for e in step.exponents]
+    return all(kernels.max_abs(piece) <= ends[piece.tensor_index] for piece in params.pieces)
 
 
 def _tensors(params: Parameters, state: AdamState) -> Iterator[_Tensor]:
@@ -172,12 +229,14 @@ def _gradient(tensor: _Tensor, update: FixedPointUpdate) -> Any:
     return scratch
 
 
-def _check(params: Parameters, found: Sequence[tuple[float, int]]) -> None:
-    for name, (largest, _) in zip(params.names, found, strict=True):
+def _check(params: Parameters, tensors: Sequence[_Tensor], step: _Step) -> None:
+    for tensor in tensors:
+        largest = step.of(tensor).largest
         if not largest <= MAX_K_IN_ROUND:  # nan too
             raise GridError(
-                f"parameter {name!r} would reach |k| = {largest:.0f} > 2^24 in one step of Adam; "
-                "no weight has changed (lower zo_adam_lr: the run is diverging)"
+                f"parameter {params.names[tensor.index]!r} would reach |k| = {largest:.0f} > 2^24 "
+                "in one step of Adam; no weight has changed (lower zo_adam_lr: the run is "
+                "diverging)"
             )
 
 

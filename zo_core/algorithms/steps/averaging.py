@@ -5,21 +5,20 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from zo_core.kernels.journal import finish
 from zo_core.method import ApplyReport, ClientData, RoundContext
 from zo_core.payloads.core import DenseWeights, Payload
-from zo_core.replica import Replica, gather, scatter_
+from zo_core.plain_mode import NonFiniteWeightsError
+from zo_core.replica import Replica, gather
 
 if TYPE_CHECKING:
     from zo_core.loss.module_loss import Criterion
-
-
-class NonFiniteWeightsError(ArithmeticError):
-    """A client's training diverged; its weights had been taken back before this was raised."""
 
 
 class SampleMean:
@@ -50,8 +49,7 @@ def commit_(
         after: float32, flat.
         context: the round.
     """
-    scatter_(state, after)
-    replica.invalidate_digest()
+    replica.overwrite_(state, after)
     return DenseWeights(
         run_id=context.run_id,
         round_index=context.round_index,
@@ -82,12 +80,14 @@ class DenseAveraging:
         """
         state = self.state(replica)
         before = gather(state)
+        take_back = partial(replica.overwrite_, state, before)
         try:
             self.train_(replica, client, context)
             after = gather(state)
-        finally:
-            scatter_(state, before)
-            replica.invalidate_digest()
+            take_back()
+        except BaseException:
+            finish(take_back)
+            raise
         require_finite(after, client.slot)
         return DenseWeights(
             run_id=context.run_id,
@@ -134,8 +134,7 @@ class DenseAveraging:
 
     def apply_(self, replica: Replica, result: Payload, context: RoundContext) -> ApplyReport:
         """Take over the server's weights."""
-        scatter_(self.state(replica), cast(DenseWeights, result).values)
-        replica.invalidate_digest()
+        replica.overwrite_(self.state(replica), cast(DenseWeights, result).values)
         return ApplyReport()
 
     def message_for(self, replica: Replica, result: Payload, slot: int) -> Payload:

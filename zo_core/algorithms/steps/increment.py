@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.grid import MAX_K_IN_ROUND, Grid, GridError, widen_
-from zo_core.parameters import Parameters, as_numpy_if_possible
+from zo_core.grid import MAX_K_IN_ROUND, Grid, GridError, widen_from_
+from zo_core.kernels.journal import (
+    NO_STATS,
+    Chunk,
+    Journal,
+    ReplayStats,
+    chunks_of,
+    uninterrupted,
+)
+from zo_core.parameters import Parameters, size_of
 
 Increment = npt.NDArray[np.int32]  # (P,), in stream order
 
@@ -40,6 +48,8 @@ def to_increment(params: Parameters, change: npt.NDArray[np.float64], grid: Grid
 def add_increment_(params: Parameters, increment: Increment, grid: Grid) -> tuple[str, ...]:
     """Add integers to weights on the grid in place and widen what outgrew it (rule 9).
 
+    An interrupt that comes meanwhile is raised after the step.
+
     Returns:
         Names of the tensors widened.
 
@@ -47,34 +57,68 @@ def add_increment_(params: Parameters, increment: Increment, grid: Grid) -> tupl
         ValueError: the increment is of another model.
         GridError: a weight would leave the grid; no weight has changed.
     """
-    if increment.size != params.num_elements:
-        raise ValueError(
-            f"an increment must have the model's {params.num_elements} weights, "
-            f"got {increment.size}; both sides must build the same model"
-        )
-    largest: list[int] = []
-    for index, (weights, change) in enumerate(_tensors(params, increment, grid)):
-        reached = float(abs(weights + change).max()) if params.sizes[index] else 0.0
-        largest.append(int(math.ldexp(reached, -int(grid.exponents[index]))))
-        if largest[-1] > MAX_K_IN_ROUND:
-            raise GridError(
-                f"parameter {params.names[index]!r} would reach |k| = {largest[-1]} > 2^24 by the "
-                "capable clients' mean; no weight has changed (the run is diverging)"
+    added = IncrementPass(params, increment, grid)
+    if error := added.error():
+        raise error
+    return uninterrupted(added)
+
+
+class IncrementPass:
+    """:func:`add_increment_` as a pass: calling it again finishes what an interrupt cut.
+
+    Raises:
+        ValueError: the increment is of another model.
+    """
+
+    def __init__(self, params: Parameters, increment: Increment, grid: Grid) -> None:
+        if increment.size != params.num_elements:
+            raise ValueError(
+                f"an increment must have the model's {params.num_elements} weights, "
+                f"got {increment.size}; both sides must build the same model"
             )
-    for weights, change in _tensors(params, increment, grid):
-        weights += change
-    return tuple(widen_(params, grid, largest))
+        self._params, self._increment, self._grid = params, increment, grid
+        self._before = grid.exponents.copy()
+        self._first = [0, *accumulate(params.sizes)]  # position of each tensor in the increment
+        self._look, self._write = Journal(), Journal()
 
+    def error(self) -> GridError | None:
+        """Return why the pass must not be made; looks at the weights when first called."""
+        for name, largest in zip(self._params.names, self._largest(), strict=True):
+            if largest > MAX_K_IN_ROUND:
+                return GridError(
+                    f"parameter {name!r} would reach |k| = {largest} > 2^24 by the capable "
+                    "clients' mean; no weight has changed (the run is diverging)"
+                )
+        return None
 
-def _tensors(params: Parameters, increment: Increment, grid: Grid) -> Iterator[tuple[Any, Any]]:
-    """Pairs of a tensor's weights and its change d 2^e, both where the weights lie."""
-    start = 0
-    for array, size, e in zip(params.arrays, params.sizes, grid.exponents.tolist(), strict=True):
-        change = np.ldexp(increment[start : start + size].astype(np.float32), e)
-        weights = as_numpy_if_possible(array)
-        shaped = change.reshape(weights.shape)
-        start += size
-        yield weights, shaped if isinstance(weights, np.ndarray) else _to_device(shaped, weights)
+    def __call__(self) -> tuple[str, ...]:
+        """Add the increment; return the names of the tensors widened."""
+        largest = self._largest()
+        self._write.rewrite(self._params.pieces, self._moved)
+        return tuple(widen_from_(self._params, self._grid, self._before, largest))
+
+    def _moved(self, chunk: Chunk) -> tuple[Any, ReplayStats]:
+        return chunk.part + self._change(chunk), NO_STATS
+
+    def _largest(self) -> list[int]:
+        """Return the largest |k| that each tensor will have; never looks at changed weights."""
+        return self._look.once(self._largest_now)
+
+    def _largest_now(self) -> list[int]:
+        largest = [0] * len(self._before)
+        for chunk in chunks_of(self._params.pieces):
+            e = int(self._before[chunk.tensor_index])
+            reached = math.ldexp(float(abs(chunk.part + self._change(chunk)).max()), -e)
+            largest[chunk.tensor_index] = max(largest[chunk.tensor_index], int(reached))
+        return largest
+
+    def _change(self, chunk: Chunk) -> Any:
+        """Return a chunk's change d 2^e, where its weights lie."""
+        start = self._first[chunk.tensor_index] + chunk.start
+        integers = self._increment[start : start + size_of(chunk.part)]
+        e = self._before[chunk.tensor_index]
+        change = np.ldexp(integers.astype(np.float32), e).reshape(chunk.part.shape)
+        return change if isinstance(chunk.part, np.ndarray) else _to_device(change, chunk.part)
 
 
 def _to_device(change: npt.NDArray[np.float32], weights: Any) -> Any:

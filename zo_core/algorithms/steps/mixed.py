@@ -12,12 +12,14 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.algorithms.steps.increment import Increment, add_increment_
+from zo_core import kernels
+from zo_core.algorithms.steps.increment import Increment, IncrementPass
 from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
 from zo_core.fixed_point import FixedPointUpdate
 from zo_core.grid import Grid, GridError
+from zo_core.kernels.journal import uninterrupted
 from zo_core.method import ApplyReport, RoundContext
-from zo_core.optimizer import replay_
+from zo_core.optimizer import list_pass
 from zo_core.payloads.core import MixedResult, Payload
 from zo_core.replica import Replica
 
@@ -79,6 +81,8 @@ def mixed_step_(
 ) -> ApplyReport:
     """Take both steps in place, each rounded once, and widen after the second.
 
+    An interrupt that comes meanwhile is raised after both.
+
     Args:
         replica: all weights, on a grid.
         part: those of them that the zeroth-order step moves; the replica itself for all.
@@ -88,14 +92,23 @@ def mixed_step_(
     Raises:
         GridError: the steps leave the grid; no weight has changed.
     """
-    zero_share = None
+    forth = back = None
     if update is not None:
-        zero_share = replay_(part.params, update, part.grid, widen=False).zero_share
-    try:
-        widened = add_increment_(replica.params, increment, cast(Grid, replica.grid))
-    except GridError:
-        if update is not None:
-            replay_(part.params, update.negated(), part.grid, widen=False)
-        raise
+        forth = list_pass(part.params, update, part.grid, widen=False)
+        back = kernels.replay_pass(part.params, update.negated(), cast(Grid, part.grid).exponents)
+    added = IncrementPass(replica.params, increment, cast(Grid, replica.grid))
+
+    def step() -> ApplyReport | GridError:
+        """Take the first step, look, and take the second or the first one back."""
+        zero_share = forth().zero_share if forth else None
+        if error := added.error():
+            if back:
+                back()
+            return error
+        return ApplyReport(zero_share=zero_share, widened=added())
+
     replica.invalidate_digest()
-    return ApplyReport(zero_share=zero_share, widened=widened)
+    found = uninterrupted(step)
+    if isinstance(found, GridError):
+        raise found
+    return found

@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from zo_core.algorithms.steps.zo_client import (
+    LocalStepOptions,
     ZerothOrderClient,
-    ZerothOrderOptions,
-    zo_client_fields,
+    local_step_fields,
 )
 from zo_core.config import TrainConfig
 from zo_core.kernels import DISTRIBUTIONS
@@ -32,6 +32,7 @@ from zo_core.method import ApplyReport, ClientData, RoundContext
 from zo_core.optimizer import ReplayReport, apply_updates_
 from zo_core.options import choice, flag, require
 from zo_core.payloads.core import Payload, RoundResult, ScalarUpdate
+from zo_core.payloads.scalars import ScalarEncoding, decoded
 from zo_core.replica import Replica
 from zo_core.seeds import derive_round_seeds
 
@@ -47,6 +48,7 @@ class ZerothOrderStep(ZerothOrderClient):
     trains_locally: bool = False
     needs_hand_over: bool = True
     needs_grid: bool = True  # False: plain fp32, which no digest vouches for
+    encoding: ScalarEncoding = ScalarEncoding.FLOAT32  # of the scalars in messages
 
     def client_update(self, replica: Replica, client: ClientData, context: RoundContext) -> Payload:
         """Compute dL along the client's own directions, S of each local step."""
@@ -56,7 +58,8 @@ class ZerothOrderStep(ZerothOrderClient):
             round_index=context.round_index,
             slot=client.slot,
             digest=replica.digest_prefix(),
-            differences=differences.reshape(-1),
+            encoding=self.encoding,
+            differences=decoded(differences.reshape(-1), self.encoding),
         )
 
     def server_result(
@@ -79,6 +82,7 @@ class ZerothOrderStep(ZerothOrderClient):
             round_index=context.round_index,
             digest=replica.digest_prefix(),
             participates=participates,
+            encoding=self.encoding,
             differences=differences,
         )
         return result, report
@@ -114,6 +118,11 @@ class ZerothOrderStep(ZerothOrderClient):
         update = cast(ScalarUpdate, payload)
         count = update.differences.size
         context.require_expected(update, slot=update.slot, count=count, expected=self.scalars)
+        if update.encoding != self.encoding:
+            raise ValueError(
+                f"an update's scalars must be encoded as {self.encoding.name.lower()}, got "
+                f"{update.encoding.name.lower()}; both sides must run the same config"
+            )
         if self.needs_grid:
             replica.check_same_weights(update.slot, update.digest)
         return update
@@ -130,13 +139,14 @@ class ZerothOrderStep(ZerothOrderClient):
             return ApplyReport()
         seeds = self.round_seeds(context, slots)
         updates = list(zip(seeds, differences.reshape(-1).tolist(), strict=True))
-        report = self.move_(replica, updates, self.weights_of(context, participates))
         replica.invalidate_digest()
+        report = self.move_(replica, context, updates, self.weights_of(context, participates))
         return ApplyReport(zero_share=report.zero_share, widened=report.widened)
 
     def move_(
         self,
         replica: Replica,
+        context: RoundContext,
         updates: Sequence[tuple[int, float]],
         weights: Sequence[float],
     ) -> ReplayReport:
@@ -166,7 +176,7 @@ class ZerothOrderStep(ZerothOrderClient):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AverageOptions(ZerothOrderOptions):
+class AverageOptions(LocalStepOptions):
     """The step that is common to all clients"""
 
     average: str = choice(  # Algorithm 1: sum
@@ -188,7 +198,7 @@ class WeightedOptions(AverageOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GridOptions(ZerothOrderOptions):
+class GridOptions(LocalStepOptions):
     """Arithmetic of the weights"""
 
     grid: bool = flag(True, "keep the weights on a grid, where every replica has the same bits")
@@ -209,7 +219,7 @@ class GridOptions(ZerothOrderOptions):
 def zeroth_order_fields(config: TrainConfig, options: WeightedOptions) -> dict[str, Any]:
     """Return the method's fields as a config gives them, on the grid."""
     return {
-        **zo_client_fields(config, options),
+        **local_step_fields(config, options),
         "average": options.average,
         "weighted": options.weighted,
     }

@@ -42,8 +42,6 @@ class ZerothOrderOptions(Options):
     tau: float = rate(0.75, "factor of the perturbation")  # paper
     literal_tau: bool = flag(True, "scale the step by tau^2, as the paper prints it")
     estimator: str = choice("central", ESTIMATORS, "how a scalar follows from losses")  # paper
-    # paper table 3
-    local_steps: int = count(1, "local steps per round, T, among which a client divides its items")
     zo_client_lr: float = rate(1.0, "learning rate of a local step; ours")
 
     @property
@@ -52,12 +50,22 @@ class ZerothOrderOptions(Options):
         return self.zo_client_lr
 
     def check(self) -> None:
-        """Check that a round's scalars fit a message, and the estimator its directions."""
+        """Check that the estimator has its directions."""
         super().check()
-        most = _MAX_SCALARS // self.directions
-        rule = f"must be at most {most}: a client sends fewer than 2^16 scalars"
-        require(self.local_steps <= most, "local_steps", rule, self.local_steps)
         estimator_named(self.estimator, directions=self.directions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalStepOptions(ZerothOrderOptions):
+    """Local zeroth-order steps"""
+
+    # paper table 3
+    local_steps: int = count(1, "local steps per round, T, among which a client divides its items")
+
+    def check(self) -> None:
+        """Check that a round's scalars fit a message."""
+        super().check()
+        require_message(self.directions, "local_steps", self.local_steps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,19 +112,7 @@ class ZerothOrderClient:
 
     def parts(self, client: ClientData, context: RoundContext) -> list[ClientData]:
         """Divide a client's items among its local steps; for one step, the shard itself."""
-        if self.local_steps == 1:
-            return [client]
-        positions = step_items(
-            len(client.x),
-            self.local_steps,
-            run_seed=context.run_seed,
-            round_index=context.round_index,
-            client_id=client.slot,
-        )
-        return [
-            ClientData(slot=client.slot, x=client.x[items], y=client.y[items])
-            for items in positions
-        ]
+        return divided(client, context, self.local_steps)
 
     def differences(
         self, replica: Replica, part: ClientData, seeds: Sequence[int]
@@ -198,6 +194,27 @@ class ZerothOrderClient:
         return [1.0] * self.directions if self.average == "sum" else None
 
 
+def divided(client: ClientData, context: RoundContext, parts: int) -> list[ClientData]:
+    """Divide a client's items into parts of a shuffle; for one part, the shard itself."""
+    if parts == 1:
+        return [client]
+    positions = step_items(
+        len(client.x),
+        parts,
+        run_seed=context.run_seed,
+        round_index=context.round_index,
+        client_id=client.slot,
+    )
+    return [ClientData(slot=client.slot, x=client.x[at], y=client.y[at]) for at in positions]
+
+
+def require_message(directions: int, name: str, parts: int) -> None:
+    """Check that the scalars of a client, so many directions on each part, fit a message."""
+    most = _MAX_SCALARS // directions
+    rule = f"must be at most {most}: a client sends fewer than 2^16 scalars"
+    require(parts <= most, name, rule, parts)
+
+
 def zo_client_fields(config: TrainConfig, options: ZerothOrderOptions) -> dict[str, Any]:
     """Return the fields of every zeroth-order method as a config gives them."""
     return {
@@ -205,8 +222,12 @@ def zo_client_fields(config: TrainConfig, options: ZerothOrderOptions) -> dict[s
         "epsilon": options.epsilon,
         "tau": options.tau,
         "lr": options.lr,
-        "local_steps": options.local_steps,
         "literal_tau": options.literal_tau,
         "estimator": options.estimator,
         "micro_batch": config.micro_batch,
     }
+
+
+def local_step_fields(config: TrainConfig, options: LocalStepOptions) -> dict[str, Any]:
+    """Return the fields of a method whose clients may take several steps."""
+    return zo_client_fields(config, options) | {"local_steps": options.local_steps}

@@ -93,7 +93,7 @@ def apply_(replica: Replica, blob: bytes, plan: Plan, *, next_round: int) -> int
         if payload.round_index < next_round and isinstance(payload, RoundResult):
             continue  # it came on its own meanwhile
         if isinstance(payload, Snapshot):
-            restore_checked_(replica, payload)
+            restore_checked_(replica, payload, plan)
             next_round = payload.round_index
         elif isinstance(payload, RoundResult) and payload.round_index == next_round < plan.rounds:
             apply_result_(replica, payload, plan)
@@ -103,13 +103,15 @@ def apply_(replica: Replica, blob: bytes, plan: Plan, *, next_round: int) -> int
     return next_round
 
 
-def restore_checked_(replica: Replica, snapshot: Snapshot) -> None:
+def restore_checked_(replica: Replica, snapshot: Snapshot, plan: Plan) -> None:
     """Take over a snapshot.
 
     Raises:
-        PayloadError: it is of another model; nothing has changed.
+        PayloadError: it is of another model or method; nothing has changed.
     """
     tensors = len(replica.params.arrays)
+    if 4 * snapshot.state.size not in (0, plan.state_bytes(replica)):
+        raise PayloadError("a snapshot has the state of another method than this run's")
     if snapshot.values.size != replica.num_values or snapshot.exponents.size != tensors:
         raise PayloadError("a snapshot is of another model than this client's")
     replica.restore_(snapshot)
@@ -124,9 +126,9 @@ def apply_result_(replica: Replica, result: RoundResult, plan: Plan) -> None:
     """
     context = plan.context_of(result.round_index)
     participants = int(result.participates.sum())
-    expected = (len(context.cohort), (participants, plan.scalars))
-    if (result.participates.size, result.differences.shape) != expected:
-        raise PayloadError("a result is of another cohort or number of directions")
+    expected = (len(context.cohort), (participants, plan.scalars), plan.encoding)
+    if (result.participates.size, result.differences.shape, result.encoding) != expected:
+        raise PayloadError("a result is of another cohort, encoding or number of directions")
     try:
         plan.method_at(result.round_index).apply_(replica, result, context)
     except ArithmeticError as error:  # the step leaves the grid: these are not the server's weights

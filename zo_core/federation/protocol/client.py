@@ -217,6 +217,7 @@ class Client:
         """Put together a model or a catch-up."""
         model, self._patience.silences = self._model(), 0
         most = 4 * (model.num_values + len(model.params.arrays)) + _HEADS_BYTES
+        most += plan.state_bytes(model)
         if chunk.purpose == Purpose.UPDATE or chunk.total > most:
             raise PayloadError("no client needs this body")
         model_comes = chunk.purpose == Purpose.MODEL

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from zo_core.federation.protocol.messages import Reason
-from zo_core.federation.protocol.pull import WINDOW, Pull
+from zo_core.federation.protocol.pull import Pull
 from zo_core.federation.protocol.transfer import Chunk, Purpose, Request
 from zo_core.method import RoundContext
 from zo_core.payloads.core import (
@@ -19,6 +19,7 @@ from zo_core.payloads.core import (
     PayloadError,
     ScalarUpdate,
 )
+from zo_core.payloads.scalars import ScalarEncoding
 
 MAX_ON_WAY = 64  # pieces of all uploads of a round that have been asked for and have not come
 
@@ -80,10 +81,11 @@ class ScalarInbox:
     Args:
         directions: S.
         clip: largest |dL| that is believed.
+        encoding: of the scalars.
     """
 
-    def __init__(self, *, directions: int, clip: float) -> None:
-        self._directions, self._clip = directions, clip
+    def __init__(self, *, directions: int, clip: float, encoding: ScalarEncoding) -> None:
+        self._directions, self._clip, self._encoding = directions, clip, encoding
         self._updates: dict[int, ScalarUpdate] = {}
 
     @property
@@ -93,7 +95,7 @@ class ScalarInbox:
 
     def add(self, slot: int, message: Payload, now_s: float) -> None:
         """Take a client's scalars, or refuse them."""
-        if not isinstance(message, ScalarUpdate):
+        if not isinstance(message, ScalarUpdate) or message.encoding != self._encoding:
             raise Refused(Reason.MALFORMED)
         if slot in self._updates:
             raise Refused(Reason.DUPLICATE)
@@ -193,9 +195,9 @@ class DenseInbox:
         return self._pulls[slot]
 
     def _window(self) -> int:
-        """Share the pieces that may be on their way among the uploads."""
+        """Count the pieces that may be on their way of each upload."""
         uploads = len(self._pulls) - len(self._complete)
-        return min(max(MAX_ON_WAY // max(uploads, 1), 1), WINDOW)
+        return max(MAX_ON_WAY // max(uploads, 1), 1)
 
     def _check(self, slot: int, pull: Pull) -> None:
         """Read the whole model once; one that must not count is forgotten and may come anew.

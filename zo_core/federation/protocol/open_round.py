@@ -70,7 +70,7 @@ def open_flight(
     if plan.is_dense(round_index):
         inbox = DenseInbox(context, count=replica.values().size, folder=spool)
     else:
-        inbox = ScalarInbox(directions=plan.scalars, clip=rules.clip)
+        inbox = ScalarInbox(directions=plan.scalars, clip=rules.clip, encoding=plan.encoding)
     return OpenRound(
         inbox=inbox,
         cohort=frozenset(context.cohort),

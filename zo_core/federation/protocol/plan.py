@@ -15,6 +15,8 @@ from zo_core.federation.protocol.transfer import MAX_CHUNK_BYTES, MIN_CHUNK_BYTE
 from zo_core.federation.schedule import Schedule
 from zo_core.grid import GRID_VERSION
 from zo_core.method import Method, RoundContext
+from zo_core.payloads.scalars import ScalarEncoding
+from zo_core.replica import Replica
 from zo_core.stream import STREAM_VERSION
 
 PLAN_VERSION = 2
@@ -83,6 +85,10 @@ class Plan:
                     f"{name} must be {needed} over a network, got {values[name]!r}; train others "
                     "in one process (zobench train)"
                 )
+        try:
+            self.schedule.algorithm.require_items(self.samples)
+        except ValueError as error:
+            raise PlanError(str(error)) from error
         if not MIN_CHUNK_BYTES <= self.chunk_bytes <= MAX_CHUNK_BYTES:
             rule = f"must be in [{MIN_CHUNK_BYTES}, {MAX_CHUNK_BYTES}]"
             raise PlanError(f"chunk_bytes {rule}, got {self.chunk_bytes}")
@@ -104,8 +110,21 @@ class Plan:
     @property
     def scalars(self) -> int:
         """Scalars that a client sends in a round without weights; 0 where there is none."""
+        return max((method.scalars for method in self._zeroth_order), default=0)
+
+    @property
+    def encoding(self) -> ScalarEncoding:
+        """The encoding of these scalars."""
+        return max((m.encoding for m in self._zeroth_order), default=ScalarEncoding.FLOAT32)
+
+    @property
+    def _zeroth_order(self) -> list[ZerothOrderStep]:
         methods = (phase.method for phase in self.schedule.algorithm.phases)
-        return max((m.scalars for m in methods if isinstance(m, ZerothOrderStep)), default=0)
+        return [method for method in methods if isinstance(method, ZerothOrderStep)]
+
+    def state_bytes(self, replica: Replica) -> int:
+        """Count what every replica keeps beside the weights after the pivot."""
+        return self.method_at(self.rounds - 1).client_state_bytes(replica)
 
     def is_dense(self, round_index: int) -> bool:
         """Whether clients of a round send whole models; beyond the last round, as in that."""

@@ -14,7 +14,8 @@ import numpy as np
 from zo_core.federation.protocol.transfer import Chunk, Request, check_of, key_of
 from zo_core.payloads.reader import PayloadError
 
-WINDOW = 16  # pieces of one body that have been asked for and have not come
+WINDOW_BYTES = 1 << 20  # of one body that have been asked for and have not come
+WINDOW_PIECES = (2, 16)  # at least and at most
 STALL_S = (5.0, 60.0)  # after which they are asked for again; doubled up to the second
 _QUIET_S = 1.0  # after which a repeated offer means that what was asked for is lost
 
@@ -82,6 +83,8 @@ class Pull:
 
     def __init__(self, offer: Chunk, path: Path, now_s: float) -> None:
         self.assembly = Assembly(offer, path)
+        low, high = WINDOW_PIECES
+        self._window = min(max(WINDOW_BYTES // offer.chunk_bytes, low), high)
         self.stalls = 0  # since the last new piece
         self._request = Request(
             run_id=offer.run_id,
@@ -102,8 +105,9 @@ class Pull:
         self._heard_s, self.stalls = now_s, 0
         return True
 
-    def ask(self, window: int = WINDOW) -> Request | None:
+    def ask(self, at_most: int = WINDOW_PIECES[1]) -> Request | None:
         """Ask for more pieces once half of the window is free; None where it is not."""
+        window = min(self._window, at_most)
         if len(self._asked) > window // 2:
             return None
         missing = np.flatnonzero(self.assembly.missing)
@@ -114,16 +118,16 @@ class Pull:
             return None
         return replace(self._request, pieces=np.array(wanted, np.uint32))
 
-    def ask_again(self, now_s: float, window: int = WINDOW) -> Request | None:
+    def ask_again(self, now_s: float, at_most: int = WINDOW_PIECES[1]) -> Request | None:
         """Ask for a window as if nothing were on its way."""
         self._asked.clear()
         self._heard_s = now_s
-        return self.ask(window)
+        return self.ask(at_most)
 
-    def offered_again(self, now_s: float, window: int = WINDOW) -> Request | None:
+    def offered_again(self, now_s: float, at_most: int = WINDOW_PIECES[1]) -> Request | None:
         """Ask again where a repeated offer means that a connection is new."""
         quiet = now_s - self._heard_s >= _QUIET_S
-        return self.ask_again(now_s, window) if quiet else None
+        return self.ask_again(now_s, at_most) if quiet else None
 
     def is_stalled(self, now_s: float) -> bool:
         """Whether no piece has come for long; the next stall is noticed later than this one."""

@@ -81,8 +81,15 @@ class TorchTrainer:
 
     def update(self, context: RoundContext) -> Payload:
         """Compute what is sent of a round; the replica ends as it was."""
+        from zo_core.loss.precision import computing_in
+
         method = self._plan.method_at(context.round_index)
-        with self._mode.active():
+        computing = computing_in(
+            self._plan.config.precision,
+            self._client.x.device.type,
+            forwards_only=not method.trains_locally,
+        )
+        with computing, self._mode.active():
             return method.client_update(self.replica, self._client, context)
 
 
@@ -110,6 +117,11 @@ class OnnxTrainer:
         """Load the model and get the slot's data."""
         from zo_core.edge.manifest import read_manifest
 
+        if plan.config.to_json().get("balanced"):
+            raise ValueError(
+                "balanced must be False for a client without torch, whose exported model has the "
+                "cross entropy in its graph; run this client with torch"
+            )
         manifest = read_manifest(self._folder)
         x, y = self._own or shard_arrays(plan, slot)
         _require_fit((x, y), manifest.input_shape, manifest.num_classes)

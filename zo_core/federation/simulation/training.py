@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from zo_core.algorithms.registry import row_of
-from zo_core.algorithms.steps.averaging import NonFiniteWeightsError
 from zo_core.config import TrainConfig
 from zo_core.data import Dataset
 from zo_core.federation.build import (
+    checked_noise,
     choose_forward,
     federated_data,
     initial_replica,
@@ -29,9 +30,12 @@ from zo_core.grid import GridError
 from zo_core.loss.forward_mode import FORWARD_MODES
 from zo_core.loss.module_loss import micro_batches
 from zo_core.loss.passes import counting_passes
+from zo_core.loss.precision import computing_in
+from zo_core.loss.scalar_noise import as_json
 from zo_core.method import ClientData, Phase, RoundContext
 from zo_core.models.statistics import collect_statistics_
 from zo_core.payloads.core import Snapshot
+from zo_core.plain_mode import NonFiniteWeightsError
 from zo_core.spsa import NonFiniteLossError
 from zo_core.threads import Threads, choose_threads
 
@@ -45,12 +49,13 @@ class Training:
         config: how to train.
         dataset: what config.dataset names.
         device: a torch device.
-        threads: CPU threads; "auto" for the best of a trial, None for as torch has it.
         base: weights of a trained language model to start from, which are evaluated first; None
             for the initial weights of the run's seed.
+        threads: CPU threads; "auto" for the best of a trial, None for as torch has it.
 
     Raises:
         ValueError: an unknown algorithm or model, or clients that the data cannot serve.
+        PrecisionError: the config's precision is too coarse for this model, and is not forced.
     """
 
     def __init__(
@@ -59,13 +64,14 @@ class Training:
         dataset: Dataset,
         *,
         device: str = "cpu",
-        threads: Threads = None,
         base: Snapshot | None = None,
+        threads: Threads = None,
     ) -> None:
         self.config = config
         self.schedule = Schedule(config)
         self.high = self.schedule.high
         self.data = federated_data(config, dataset, device)
+        self.schedule.algorithm.require_items(self.data.shard_size)
         self.replica = initial_replica(config, dataset, device, base)
         self._evaluates_first = base is not None
         self.log: RoundLog | None = None  # from the hand-over on
@@ -75,6 +81,10 @@ class Training:
         record.threads, record.threads_trial_s = choose_threads(threads, module, x)
         self.set_forward(*choose_forward(config, module, x))
         self.record.guessing = self._evaluator.guessing()
+        self._device_type = self.data.items.x.device.type
+        if any(not phase.method.trains_locally for phase in self.schedule.algorithm.phases):
+            noise = checked_noise(config, self.replica.module, self.data.client(0))
+            self.record.scalar_noise = as_json(noise)
 
     def set_forward(self, mode: str, trial_s: dict[str, float]) -> None:
         """Run forwards in a mode from here on; the data is laid out for it.
@@ -149,7 +159,8 @@ class Training:
         method = self.schedule.method_at(round_index)
         started = time.perf_counter()
         self.prepare(round_index)
-        with self._forward.active(), counting_passes() as passes:
+        computing = self._computing(forwards_only=not method.trains_locally)
+        with computing, self._forward.active(), counting_passes() as passes:
             done = run_round(
                 method,
                 self.replica,
@@ -182,7 +193,7 @@ class Training:
 
     def evaluate(self) -> Evaluation:
         """Measure the model as it stands on the test split and the clients' hold-outs."""
-        with self._forward.active():
+        with self._computing(forwards_only=False), self._forward.active():
             self._collect_statistics()
             accuracy = self._evaluator.measure(self.replica.module)
         return Evaluation(
@@ -198,6 +209,10 @@ class Training:
             test_loss=accuracy.test_loss,
             holdout_loss=accuracy.holdout_loss,
         )
+
+    def _computing(self, *, forwards_only: bool) -> AbstractContextManager[None]:
+        precision = self.config.precision
+        return computing_in(precision, self._device_type, forwards_only=forwards_only)
 
     def _collect_statistics(self) -> None:
         """Query the clients one after the other for static batch norm's statistics."""

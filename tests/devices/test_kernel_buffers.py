@@ -1,0 +1,79 @@
+"""Tensors and kernels' buffers, counted, against what torch's allocator gave out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from devices.tensor_memory import track_tensors
+from devices.torch_allocator import peak_by_events
+
+KIB = 1024
+LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "conv": (lambda: nn.Conv2d(32, 32, 3, padding=1), (8, 32, 32, 32)),
+    "conv to more channels": (lambda: nn.Conv2d(32, 64, 3, padding=1), (8, 32, 32, 32)),
+    "conv to fewer channels": (lambda: nn.Conv2d(64, 32, 1), (8, 64, 32, 32)),
+    "depthwise": (lambda: nn.Conv2d(64, 64, 3, padding=1, groups=64), (8, 64, 32, 32)),
+    "grouped": (lambda: nn.Conv2d(64, 64, 3, padding=1, groups=4), (8, 64, 32, 32)),
+    "dilated": (lambda: nn.Conv2d(32, 32, 3, padding=2, dilation=2), (8, 32, 32, 32)),
+    "transposed": (lambda: nn.ConvTranspose2d(64, 32, 2, stride=2), (8, 64, 32, 32)),
+    "1d": (lambda: nn.Conv1d(32, 32, 5, padding=2), (8, 32, 2048)),
+    "3d": (lambda: nn.Conv3d(32, 32, 3, padding=1), (4, 32, 16, 16, 16)),
+    "float64": (lambda: nn.Conv2d(32, 32, 3, padding=1).double(), (4, 32, 32, 32)),
+    "linear": (lambda: nn.Linear(256, 1024), (512, 256)),
+    "group norm": (lambda: nn.GroupNorm(8, 64), (8, 64, 32, 32)),
+    "max pool": (lambda: nn.MaxPool2d(3, 1, 1), (8, 64, 32, 32)),
+    "instance norm": (lambda: nn.InstanceNorm2d(64, affine=True), (8, 64, 32, 32)),
+    "bilinear": (lambda: nn.Upsample(scale_factor=2, mode="bilinear"), (8, 32, 32, 32)),
+    "bilinear, large": (
+        lambda: nn.Upsample(scale_factor=2, mode="bilinear"),
+        (2, 32, 40, 40),
+    ),
+    "nearest": (lambda: nn.Upsample(scale_factor=2, mode="nearest"), (8, 32, 32, 32)),
+    "attention": (
+        lambda: nn.TransformerEncoderLayer(64, 4, 128, dropout=0.1, batch_first=True),
+        (2, 256, 64),
+    ),
+}
+
+
+def inference(layer: nn.Module, x: torch.Tensor) -> None:
+    with torch.inference_mode():
+        layer.eval()(x)
+
+
+def backprop(layer: nn.Module, x: torch.Tensor) -> None:
+    layer.train()(x).square().sum().backward()
+    layer.zero_grad()
+    x.grad = None
+
+
+@pytest.mark.parametrize("step", [inference, backprop])
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_count_is_what_the_allocator_gave_out(
+    name: str, step: Callable[[nn.Module, torch.Tensor], None], slow_attention: None
+) -> None:
+    make, shape = LAYERS[name]
+    layer = make()
+    dtype = next((p.dtype for p in layer.parameters()), torch.float32)
+    x = torch.randn(shape, dtype=dtype, requires_grad=step is backprop)
+    step(layer, x)  # what a library keeps from its first call on
+
+    with track_tensors(parameters=layer.parameters(), existing=[x]) as tracker:
+        step(layer, x)
+    peak = tracker.result()
+    counted = peak.with_buffers_bytes - peak.baseline_bytes
+    given_out = peak_by_events(lambda: step(layer, x))
+
+    assert counted == pytest.approx(given_out, rel=0.05, abs=192 * KIB)
+
+
+@pytest.fixture
+def slow_attention() -> object:
+    """Switch torch's attention fast path off, as the engine does in every evaluation."""
+    torch.backends.mha.set_fastpath_enabled(False)
+    yield
+    torch.backends.mha.set_fastpath_enabled(True)

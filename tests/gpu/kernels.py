@@ -1,0 +1,124 @@
+"""On a CUDA device: the kernels' bits against the reference, and their time in in-place adds.
+
+    python tests/gpu/kernels.py [--elements 1000000000]
+
+Prints one JSON object; exits with 1 where a bit differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from zo_core import kernels, parameters
+from zo_core.fixed_point import FixedPointUpdate
+from zo_core.models import build_model
+
+SIZES = (1, 33, 129, 4_096, 70_001)
+REPEATS = 15
+
+
+def updates(n: int, f: int) -> FixedPointUpdate:
+    """Make a list of n updates whose sums fit int32."""
+    rng = np.random.default_rng(n)
+    a = rng.integers(-(2**30 // n), 2**30 // n, n).astype(np.int32)
+    return FixedPointUpdate(rng.integers(0, 2**64, n, dtype=np.uint64), a, f)
+
+
+def grid_weights() -> list[np.ndarray[Any, Any]]:
+    rng = np.random.default_rng(1)
+    return [np.ldexp(rng.integers(-(2**23), 2**23, n).astype(np.float32), -26) for n in SIZES]
+
+
+def laws() -> dict[str, Callable[[Any], Any]]:
+    """Name every mode of the kernels."""
+    exponents = [-26, -25, -26, -24, -26]
+    found: dict[str, Callable[[Any], Any]] = {
+        f"perturb {len(terms)}": lambda p, terms=terms: kernels.perturb(p, terms)
+        for terms in ([(5, 1e-3)], [(2**64 - 1, 0.1), (7, -0.3)], [(1, 0.1), (2, 0.2), (3, 0.3)])
+    }
+    for h in (-33, -2, 0, 1, 14, 31, 32):
+        found[f"replay h={h}"] = lambda p, h=h: kernels.replay(p, updates(2, -26 - h), [-26] * 5)
+    found["replay, mixed grid"] = lambda p: kernels.replay(p, updates(5, -44), exponents)
+    found["replay, dry"] = lambda p: kernels.replay(p, updates(2, -40), [-26] * 5, write=False)
+    found["replay, plain"] = lambda p: kernels.replay(p, updates(5, -33), None)
+    found["replay, 150"] = lambda p: kernels.replay(p, updates(150, -44), exponents)
+    return found
+
+
+def differing() -> list[str]:
+    """Return the modes whose weights or statistics are not the reference's."""
+    wrong = []
+    for name, act in laws().items():
+        host, device = grid_weights(), [torch.from_numpy(w).cuda() for w in grid_weights()]
+        with kernels.force_kernel("numpy"):
+            expected = act(parameters(host))
+        with kernels.force_kernel("triton"):
+            found = act(parameters(device))
+        same = all(
+            w.tobytes() == t.cpu().numpy().tobytes() for w, t in zip(host, device, strict=True)
+        )
+        if not same or expected != found:
+            wrong.append(name)
+    return wrong
+
+
+def milliseconds(act: Callable[[], object]) -> float:
+    """Time an action by CUDA events: the median after three unmeasured repeats."""
+    times = []
+    for repeat in range(REPEATS + 3):
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record()
+        act()
+        end.record()
+        torch.cuda.synchronize()
+        if repeat >= 3:
+            times.append(start.elapsed_time(end))
+    return statistics.median(times)
+
+
+def in_adds(tensors: list[torch.Tensor]) -> dict[str, float]:
+    """Time each pass over tensors in in-place scalar adds over as many elements in one tensor."""
+    numbered = parameters(tensors)
+    whole = torch.zeros(numbered.num_elements, device="cuda")
+    add = milliseconds(partial(whole.add_, 1.0))
+    del whole
+    exponents = [-26] * len(tensors)
+    acts = {
+        "perturb": lambda: kernels.perturb(numbered, [(1, 1e-3)]),
+        "re-perturb": lambda: kernels.perturb(numbered, [(1, 1e-3), (2, -1e-3)]),
+        "replay 30": lambda: kernels.replay(numbered, updates(30, -80), exponents),
+        "replay 150": lambda: kernels.replay(numbered, updates(150, -80), exponents),
+    }
+    return {"add_ms": add} | {name: milliseconds(act) / add for name, act in acts.items()}
+
+
+def main() -> int:
+    """Run all and print what was found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--elements", type=int, default=1_000_000_000)
+    arguments = parser.parse_args()
+    wrong = differing()
+    module = build_model("resnet18", num_classes=10, in_channels=3, image_size=32, run_seed=0)
+    found = {
+        "device": torch.cuda.get_device_name(),
+        "torch": torch.__version__,
+        "modes": len(laws()),
+        "differing": wrong,
+        "resnet18": in_adds([p.detach().cuda() for p in module.parameters()]),
+        f"{arguments.elements}": in_adds([torch.zeros(arguments.elements, device="cuda")]),
+    }
+    print(json.dumps(found, indent=1))
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
