@@ -11,7 +11,6 @@ EXTRAS = {  # import name -> extra of pyproject.toml
     **dict.fromkeys(("matplotlib", "jinja2", "jsonschema", "pytest", "pytest_benchmark"), "bench"),
     "onnxruntime": "edge",
     **dict.fromkeys(("transformers", "tokenizers", "peft", "rouge_score"), "llm"),
-    **dict.fromkeys(("paho", "amqtt", "pwdlib"), "mqtt"),
     "flwr": "flower",
     "ray": "cluster",
     "triton": "dev",

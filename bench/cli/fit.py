@@ -120,8 +120,8 @@ def _chosen(arguments: argparse.Namespace) -> tuple[list[Target], list[str], lis
     if arguments.images is not None and arguments.images < 1:
         raise ValueError(f"--images must be >= 1, got {arguments.images}")
     reserve = None if arguments.reserve is None else parse_size(arguments.reserve, "--reserve")
-    batches = _parse_batches(_BATCHES if arguments.batches is None else arguments.batches)
-    return [find_target(arguments.device, reserve)], models, batches
+    batches = _BATCHES if arguments.batches is None else arguments.batches
+    return [find_target(arguments.device, reserve)], models, _parse_batches(batches)
 
 
 def _parse_batches(text: str) -> list[int]:

@@ -68,7 +68,7 @@ def register(commands: Any) -> None:
     rules.add_argument(
         "--wait-for", type=int, metavar="CLIENTS", help="online before rounds begin; default: all"
     )
-    rules.add_argument("--chunk-kib", type=int, default=64, help="of a long body; default 64")
+    rules.add_argument("--chunk-kib", type=int, default=256, help="of a long body; default 256")
     rules.add_argument(
         "--keep-rounds", action="store_true", help="never compact the log into a snapshot"
     )

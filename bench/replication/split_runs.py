@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import ctypes
 import json
 import time
 from dataclasses import dataclass, field, replace
@@ -25,6 +27,8 @@ from zo_core.federation.record import TrainingRecord
 from zo_core.federation.simulation.training import Training
 from zo_core.method import Algorithm
 
+# by glibc's M_TRIM_THRESHOLD and M_MMAP_THRESHOLD; the latter takes no more
+_KEPT_BYTES = {-1: 1 << 30, -3: 1 << 25}
 # what a warm-up does not depend on
 _AFTER = {"splits", "zo_server_lr", "scalars", "zo_schedule", "second_moment", "clip_quantile"}
 _AFTER |= {"tail", "balanced"}
@@ -47,6 +51,7 @@ class Runner:
     def run(self, cell: Cell) -> CellResult:
         """Train a cell of zowarmup-split in this process with one thread."""
         torch.set_num_threads(1)
+        _keep_blocks()
         started = time.perf_counter()
         dataset = self._dataset(cell.config.dataset)
         training = Training(cell.config, dataset)
@@ -82,6 +87,13 @@ class Runner:
         done = self._warm_ups[key]
         training.record = replace(copy.deepcopy(done.record), config=config)
         training.replica.load_(done.values)
+
+
+def _keep_blocks() -> None:
+    """Let glibc reuse large blocks: fresh pages take as long as their use."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        for parameter, size in _KEPT_BYTES.items():
+            ctypes.CDLL(None).mallopt(parameter, size)
 
 
 def _key(config: TrainConfig) -> str:

@@ -6,21 +6,66 @@ What is measured with them is the server and the broker, so that clients cost as
 from __future__ import annotations
 
 import selectors
+import socket
 import tempfile
 import time
 from collections import deque
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from bench.workloads.wire_stub import PATIENCE_S, TOPICS, StubTrainer
-from zo_core.federation.mqtt.connection import new_client
+from bench.workloads.wire_stub import PATIENCE_S, TOPICS, StubTrainer, stub_replica
+from zo_core.federation.mqtt import packets
 from zo_core.federation.protocol.actions import Action, Compute, Stop
+from zo_core.federation.protocol.catch_up import apply_result_
 from zo_core.federation.protocol.client import Client
 from zo_core.federation.protocol.compute_update import compute_update
+from zo_core.federation.protocol.plan import Plan
+from zo_core.payloads.core import RoundResult
+from zo_core.replica import Replica
 
 _TICK_S = 1.0
+_KEEP_ALIVE_S = 60
+_READ_BYTES = 1 << 18
+
+
+class SharedModel:
+    """One replica for a whole fleet: the first client to take a step takes it for all."""
+
+    def __init__(self, weights: int) -> None:
+        self.replica = stub_replica(weights)
+        self.next_round = 0
+
+    def apply_(self, result: RoundResult, plan: Plan) -> None:
+        """Take the step of a round's result, once."""
+        if result.round_index >= self.next_round:
+            apply_result_(self.replica, result, plan)
+            self.next_round = result.round_index + 1
+
+
+class FleetClient(Client):
+    """A client whose replica others share."""
+
+    shared: SharedModel
+
+    def apply_result_(self, result: RoundResult, plan: Plan) -> None:
+        """Take the step unless another client has."""
+        self.shared.apply_(result, plan)
+
+
+class FleetTrainer(StubTrainer):
+    """Answers from the shared replica; a FedAvg round's weights need one of its own."""
+
+    def __init__(self, shared: SharedModel, weights: int) -> None:
+        super().__init__(weights)
+        self._shared = shared
+
+    def join(self, plan: Plan, slot: int) -> Replica:
+        """Take the shared model."""
+        replica = super().join(plan, slot)
+        self.replica = replica if plan.is_dense(0) else self._shared.replica
+        return self.replica
 
 
 class Member:
@@ -29,43 +74,67 @@ class Member:
     Args:
         number: its slot.
         spool: folder for bodies on their way.
+        shared: the model of all.
         weights: of the model.
     """
 
-    def __init__(self, number: int, spool: Path, weights: int) -> None:
+    def __init__(self, number: int, spool: Path, shared: SharedModel, weights: int) -> None:
         spool.mkdir()
         self.name = f"c{number}"
-        self.client = Client(StubTrainer(weights), high=True, slot=number, spool=spool)
-        self._bodies: deque[bytes] = deque()
-        self.paho = new_client(self.name)
-        self.paho.will_set(TOPICS.gone(self.name), b"", qos=1)
-        self.paho.on_connect = self._on_connect
-        self.paho.on_subscribe = self._on_subscribe
-        self.paho.on_message = lambda *given: self._bodies.append(given[2].payload)
+        trainer = FleetTrainer(shared, weights)
+        self.client = FleetClient(trainer, high=True, slot=number, spool=spool)
+        self.client.shared = shared
+        self._reader = packets.Reader(packets.MOST_BYTES)
+        self._out = bytearray()
+        self._packet_id, self._pinged_s = 1, time.monotonic()
 
-    def _on_connect(self, client: Any, *_: Any) -> None:
-        client.subscribe([(TOPICS.everyone, 1), (TOPICS.down(self.name), 1)])
+    def connect(self, host: str, port: int) -> socket.socket:
+        """Connect; what the broker answers is read later."""
+        self.socket = socket.create_connection((host, port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.setblocking(False)
+        will = TOPICS.gone(self.name), b""
+        request = packets.Connect(client_id=self.name, keep_alive_s=_KEEP_ALIVE_S, will=will)
+        topics = [TOPICS.everyone, TOPICS.down(self.name)]
+        self._out += packets.connect(request) + packets.subscribe(1, topics)
+        self.write()
+        return self.socket
 
-    def _on_subscribe(self, *_: Any) -> None:
-        self._act(self.client.connected(time.monotonic()))
+    @property
+    def wants_write(self) -> bool:
+        """Whether something waits to be sent."""
+        return bool(self._out)
 
     def ready(self) -> None:
         """Read what came, answer it."""
-        self.paho.loop_read()
-        while self._bodies:
-            self._act(self.client.receive(self._bodies.popleft(), time.monotonic()))
+        with suppress(BlockingIOError):
+            for packet in self._reader.feed(self.socket.recv(_READ_BYTES)):
+                self._handle(packet)
         self.write()
 
     def tick(self) -> None:
         """Let time pass."""
         self._act(self.client.tick(time.monotonic()))
-        self.paho.loop_misc()
+        if time.monotonic() - self._pinged_s > _KEEP_ALIVE_S / 2:
+            self._pinged_s = time.monotonic()
+            self._out += packets.packet(packets.Kind.PINGREQ)
         self.write()
 
     def write(self) -> None:
-        """Send what waits."""
-        if self.paho.want_write():
-            self.paho.loop_write()
+        """Send what waits, as far as the system takes it."""
+        with suppress(BlockingIOError):
+            while self._out:
+                del self._out[: self.socket.send(self._out)]
+
+    def _handle(self, packet: packets.Packet) -> None:
+        if packet.kind == packets.Kind.SUBACK:
+            self._act(self.client.connected(time.monotonic()))
+        elif packet.kind == packets.Kind.PUBLISH:
+            message = packets.read_publish(packet)
+            if message.packet_id is not None:
+                self._out += packets.puback(message.packet_id)
+            if message.body:
+                self._act(self.client.receive(message.body, time.monotonic()))
 
     def _act(self, actions: Iterable[Action]) -> None:
         todo = deque(actions)
@@ -74,10 +143,14 @@ class Member:
             if isinstance(action, Compute):
                 todo.extend(compute_update(self.client, action))
             elif isinstance(action, Stop):
-                self.paho.publish(TOPICS.gone(self.name), b"", qos=1)
+                self._publish(TOPICS.gone(self.name), b"")
             else:
                 for body in action.bodies():
-                    self.paho.publish(TOPICS.up(self.name), body, qos=1)
+                    self._publish(TOPICS.up(self.name), body)
+
+    def _publish(self, topic: str, body: bytes) -> None:
+        self._packet_id = self._packet_id % 65_535 + 1
+        self._out += packets.publish(topic, body, self._packet_id)
 
 
 def drive_fleet(*, host: str, port: int, first: int, count: int, weights: int) -> dict[str, Any]:
@@ -90,12 +163,12 @@ def drive_fleet(*, host: str, port: int, first: int, count: int, weights: int) -
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         selector = stack.enter_context(selectors.DefaultSelector())
         numbers = range(first, first + count)
-        members = [Member(number, folder / str(number), weights) for number in numbers]
+        shared = SharedModel(weights)
+        members = [Member(number, folder / str(number), shared, weights) for number in numbers]
         for member in members:
             selector.register(_connected(member, host, port), selectors.EVENT_READ, member)
+            stack.callback(member.socket.close)
         _drive(members, selector)
-        for member in members:
-            member.paho.disconnect()
     events: dict[str, int] = {}
     for member in members:
         for name, times in member.client.events.items():
@@ -108,8 +181,7 @@ def _connected(member: Member, host: str, port: int) -> Any:
     ends_s = time.monotonic() + PATIENCE_S
     while True:
         try:
-            member.paho.connect(host, port, keepalive=60)
-            return member.paho.socket()
+            return member.connect(host, port)
         except OSError:
             if time.monotonic() > ends_s:
                 raise
@@ -121,7 +193,7 @@ def _drive(members: list[Member], selector: selectors.BaseSelector) -> None:
     while not all(member.client.over for member in members):
         for key, _ in selector.select(_TICK_S):
             key.data.ready()
-            waits = selectors.EVENT_WRITE if key.data.paho.want_write() else 0
+            waits = selectors.EVENT_WRITE if key.data.wants_write else 0
             if key.events != selectors.EVENT_READ | waits:
                 selector.modify(key.fileobj, selectors.EVENT_READ | waits, key.data)
         if time.monotonic() - ticked_s > _TICK_S:

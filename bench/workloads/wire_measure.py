@@ -16,7 +16,7 @@ from devices.traffic import Counters, Peer, network_pair
 NO_BROKER = "the broker mosquitto is not installed (Debian: apt-get install mosquitto)"
 LEVELS = ("scalars", "payload", "message", "wire")
 _PORT, _PLAIN_PORT = 1883, 1884
-_CHUNK_BYTES, _CHUNK_HEAD = 1 << 16, 45  # of a long body: data, and what stands before it
+_CHUNK_BYTES, _CHUNK_HEAD = 1 << 18, 45  # of a long body: data, and what stands before it
 _TOPICS = {"up": "zo/up/c0", "down": "zo/all", "model": "zo/down/c0"}
 _BROKER = "listener {port} 0.0.0.0\nallow_anonymous true\nset_tcp_nodelay true\npersistence false\n"
 # only the client that is measured needs it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 HEAVY = (
     "torch._dynamo",
@@ -57,3 +58,21 @@ def counts_of_steps(model: str, methods: list[str], batch: int) -> dict[str, dic
         assert step_found["how"] == "fake tensors"
         found[step_found["method"]]["predicted"] = step_found["bytes"] - held_bytes
     return found
+
+
+def peaks_of_forwards(folder: str, items: int, forwards: int) -> list[int]:
+    """Return this process's high-water mark after each forward of an exported model, in bytes."""
+    import numpy as np
+
+    from devices.memory import read_host_memory
+    from zo_core.edge.load import load_replica
+    from zo_core.edge.manifest import read_manifest
+
+    path = Path(folder)
+    replica, shape = load_replica(path, mode="speed"), read_manifest(path).input_shape
+    x, y = np.ones((items, *shape), np.float32), np.zeros(items, np.int64)
+    peaks = []
+    for _ in range(forwards):
+        replica.mean_loss(x, y)
+        peaks.append(read_host_memory().peak_rss_bytes or 0)
+    return peaks

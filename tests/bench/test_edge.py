@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 import sample_records as sample
 
+import devices
 from bench.__main__ import main
 from bench.cases.edge_packaging import closure
 from bench.records.record import single
 from bench.records.record_index import Results
 from bench.report.groups.edge import edge_tables
 from bench.workloads import edge_limit
+from bench.workloads.edge import exported
 
 
 @pytest.mark.slow
@@ -97,3 +99,15 @@ def test_the_clients_rounds_stand_beside_each_other() -> None:
     assert [row[2] for row in cells] == ["ZO, ONNX Runtime, least memory", "ZO, torch"]
     assert cells[0][3:] == ["128", "32.0", "3.00", "1.50 ×"]
     assert len(others.rows) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.process
+@pytest.mark.parametrize(("model", "items"), [("small_resnet", 256), ("cnn", 4096), ("vit", 16)])
+def test_a_second_forward_by_onnx_runtime_adds_under_20_mib(model: str, items: int) -> None:
+    """A memory pattern would take a block for the whole forward next to the first one's blocks."""
+    run = devices.run_isolated("bench_children:peaks_of_forwards", exported(model), items, 3)
+    assert run.status == "ok", run.error
+    first, second, third = run.value
+    assert second - first < 20 << 20
+    assert third - second < 1 << 20

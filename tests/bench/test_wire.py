@@ -23,8 +23,8 @@ def test_a_zo_round_takes_less_than_a_kilobyte_up_and_down() -> None:
     [
         (42, "zo", "up", 2 + 2 + 8 + 2 + 42),
         (152, "zo", "down", 3 + 2 + 6 + 2 + 152),
-        (65_536, "fedavg", "up", 4 + 2 + 8 + 2 + 45 + 65_536),
-        (65_537, "fedavg", "up", 4 + 12 + 45 + 65_536 + 2 + 12 + 45 + 1),
+        (262_144, "fedavg", "up", 4 + 2 + 8 + 2 + 45 + 262_144),
+        (262_145, "fedavg", "up", 4 + 12 + 45 + 262_144 + 2 + 12 + 45 + 1),
     ],
 )
 def test_publish_packets_are_counted_by_mqtts_rules(

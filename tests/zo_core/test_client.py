@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,16 @@ from linear_export import (
 
 import devices
 from zo_core import loss_differences, perturb_
+from zo_core.algorithms import build_algorithm, train_config
+from zo_core.algorithms.methods.zowarmup_split import SplitStep
+from zo_core.algorithms.steps.local import step_items
 from zo_core.edge.load import load_replica
 from zo_core.edge.manifest import ExportedModelError
 from zo_core.edge.onnx_loss import MODES
 from zo_core.federation import Replica
+from zo_core.method import ClientData, RoundContext
+from zo_core.payloads.core import ScalarUpdate
+from zo_core.payloads.scalars import ScalarEncoding
 
 MIB = 1 << 20
 
@@ -182,3 +189,26 @@ def test_an_unknown_mode_lists_the_known(folder: Path) -> None:
 def test_a_replica_of_bare_buffers_says_that_it_has_no_forward() -> None:
     with pytest.raises(ValueError, match="no forward"):
         Replica([np.ones(3, np.float32)]).mean_loss(np.ones((1, 3)), np.zeros(1))
+
+
+def test_split_directions_are_taken_without_torch(folder: Path) -> None:
+    """Each part's scalars are those of its items alone, and the weights are as before."""
+    fields = {"splits": 3, "directions": 2, "scalars": "float16", "epsilon": 1e-2}
+    method = build_algorithm(train_config("zowarmup-split", **fields), (0,)).phases[1].method
+    assert isinstance(method, SplitStep)
+    replica = load_replica(folder)
+    x, y = batch(7)
+    context = RoundContext(run_seed=1, run_id=1, round_index=120, cohort=(0,), samples=(7,))
+    before = replica.digest()
+    update = method.client_update(replica, ClientData(slot=0, x=x, y=y), context)
+    assert isinstance(update, ScalarUpdate)
+    replica.invalidate_digest()
+    assert replica.digest() == before
+    expected = []
+    for part, at in enumerate(step_items(7, 3, run_seed=1, round_index=120, client_id=0)):
+        loss = partial(replica.mean_loss, x[at], y[at])
+        seeds = method.seeds(context, 0, part)
+        kept = {"epsilon": 1e-2, "tau": 0.75, "grid": replica.grid}
+        expected += loss_differences(loss, replica.params, seeds, **kept).tolist()
+    assert update.differences.tolist() == np.float16(expected).astype(np.float32).tolist()
+    assert update.encoding == ScalarEncoding.FLOAT16

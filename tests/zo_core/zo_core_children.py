@@ -85,3 +85,23 @@ def client_round(folder: str, features: int) -> dict[str, Any]:
 
 def _is_file(module: Any) -> bool:
     return getattr(module, "__file__", None) is not None
+
+
+def memory_of_batch_sizes(sizes: int, is_bounded: bool) -> float:
+    """Run forwards of so many batch sizes; return the peak above that of one size, in bytes."""
+    import torch
+    from torch import nn
+
+    import devices
+    from zo_core.federation.simulation.kernel_cache import bound_kernel_cache
+
+    layers = [nn.Conv2d(16 if index else 3, 16, 3, padding=1) for index in range(5)]
+    module, x = nn.Sequential(*layers), torch.randn(sizes + 1, 3, 4, 4)
+    if is_bounded:
+        bound_kernel_cache(module)
+    with torch.inference_mode():
+        module(x)
+        with devices.measure() as region:
+            for items in range(1, sizes + 1):
+                module(x[:items])
+    return region.peak_above_baseline_bytes.value or 0.0

@@ -55,8 +55,9 @@ class Router:
         identity = request.username or request.client_id
         code = self._judge(identity, request)
         if code != ConnectCode.ACCEPTED:
+            self.turned_away.note(f"connects: {code.name.lower().replace('_', ' ')}")
             peer.transport.write(packets.connack(code))
-            self.turn_away(peer, f"connects: {code.name.lower().replace('_', ' ')}", abort=False)
+            peer.transport.close()
             return
         earlier = self._by_identity.get(identity)
         if earlier is not None:
@@ -82,13 +83,10 @@ class Router:
         if peer.will is not None:
             self.publish(peer, peer.will)
 
-    def turn_away(self, peer: Peer, reason: str, *, abort: bool = True) -> None:
+    def turn_away(self, peer: Peer, reason: str) -> None:
         """End a connection, and count why."""
         self.turned_away.note(reason)
-        if abort:
-            peer.transport.abort()
-        else:
-            peer.transport.close()
+        peer.transport.abort()
 
     def tend(self) -> None:
         """End what is silent, and log; to be called every second."""

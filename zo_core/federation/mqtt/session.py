@@ -25,7 +25,7 @@ _RECONNECT_S = (1.0, 30.0)  # first wait, doubled up to the second
 _HANDSHAKE_S = 10.0
 _READ_BYTES = 1 << 18
 _MOST_UNTAKEN_BYTES = 8 << 20  # delivered and not taken, from which on nothing is read
-_CODES = {
+_CODES: dict[int, str] = {
     packets.ConnectCode.WRONG_VERSION: "it does not speak MQTT 3.1.1",
     packets.ConnectCode.IDENTITY_REFUSED: "Name refused",
     packets.ConnectCode.UNAVAILABLE: "Unavailable",

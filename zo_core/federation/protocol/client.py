@@ -63,8 +63,7 @@ class Client:
         self._patience = Patience()
         self._download = Download(spool)
         self._ahead: dict[int, RoundResult] = {}
-        self._announced_round = 0
-        self._answer = Answer()
+        self._announced_round, self._answer = 0, Answer()
 
     def connected(self, now_s: float) -> list[Action]:
         """Say hello: the transport has just connected."""
@@ -191,11 +190,15 @@ class Client:
                 return self._ask_where()
             return []
         try:
-            catch_up.apply_result_(self._model(), result, plan)
+            self.apply_result_(result, plan)
         except ForkError:
             return self._forked()
         self.next_round += 1
         return self._next(plan)
+
+    def apply_result_(self, result: RoundResult, plan: Plan) -> None:
+        """Take the step of a round's result."""
+        catch_up.apply_result_(self._model(), result, plan)
 
     def _next(self, plan: Plan) -> list[Action]:
         """Go on from a round: with a result that came early, else with the round's own work."""
@@ -221,7 +224,7 @@ class Client:
         if chunk.purpose == Purpose.UPDATE or chunk.total > most:
             raise PayloadError("no client needs this body")
         model_comes = chunk.purpose == Purpose.MODEL
-        if model_comes and key_of(chunk) == self._download.last:
+        if model_comes and chunk.index == 0 and key_of(chunk) == self._download.last:
             return self._had(chunk, plan)
         if not model_comes and self.holds_weights and chunk.round_index <= self.next_round:
             return []  # results came meanwhile
@@ -238,8 +241,7 @@ class Client:
 
     def _had(self, chunk: Chunk, plan: Plan) -> list[Action]:
         """Take a model that is offered again: the server lacks the answer."""
-        again = chunk.index == 0 and chunk.round_index == self.next_round
-        return self._take_part(plan) if again else []
+        return self._take_part(plan) if chunk.round_index == self.next_round else []
 
     def _warm_up(self, weights: DenseWeights, plan: Plan) -> list[Action]:
         """Take over a FedAvg round's weights and train."""
@@ -287,8 +289,7 @@ class Client:
     def _forked(self) -> list[Action]:
         self.events["fork"] += 1
         self._patience.reset()
-        actions = self._hello()  # with the digest that is not the run's
-        self.holds_weights = False
+        actions, self.holds_weights = self._hello(), False  # it tells the digest that is wrong
         return actions
 
     def _stop(self, reason: str | None) -> list[Action]:

@@ -26,6 +26,7 @@ from zo_core.federation.record import Evaluation, TrainingRecord
 from zo_core.federation.rounds import RoundRecord, run_round
 from zo_core.federation.schedule import Schedule
 from zo_core.federation.simulation.evaluation import Evaluator
+from zo_core.federation.simulation.kernel_cache import bound_kernel_cache
 from zo_core.grid import GridError
 from zo_core.loss.forward_mode import FORWARD_MODES
 from zo_core.loss.module_loss import micro_batches
@@ -73,6 +74,7 @@ class Training:
         self.data = federated_data(config, dataset, device)
         self.schedule.algorithm.require_items(self.data.shard_size)
         self.replica = initial_replica(config, dataset, device, base)
+        bound_kernel_cache(self.replica.module)
         self._evaluates_first = base is not None
         self.log: RoundLog | None = None  # from the hand-over on
         self.record = TrainingRecord(config=config, high=self.high)
