@@ -34,9 +34,12 @@ _DEVICE: dict[str, Any] = {
     "python": "3.11.0",
     "versions": {"numpy": "2.0.0", "torch": "2.6.0"},
     "governor": None,
+    "power_mode": None,
+    "emulator": None,
     "swap_bytes": 0,
     "threads": 4,
-    "notes": {"accelerator": "a sample has none", "governor": "a sample has none"},
+    "notes": {"accelerator": "a sample has none", "governor": "a sample has none"}
+    | dict.fromkeys(("power_mode", "emulator"), "a sample has none"),
 }
 
 
