@@ -25,7 +25,7 @@ _SETTINGS = "MALLOC_"  # of mallopt(3), e.g. MALLOC_TOP_PAD_
 _TUNABLES, _OF_MALLOC = "GLIBC_TUNABLES", "glibc.malloc."
 _FOR_ALL = "etc/ld.so.preload"
 _TRIES = 3  # other threads take and free memory meanwhile
-_BLOCK_BYTES = 64 << 10
+_BLOCK_BYTES = 16 << 10  # below any threshold from which malloc maps blocks apart
 _ALLOCATOR = re.compile(r"alloc|hoard|scudo", re.IGNORECASE)  # in the name of a library's file
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from known_sizes import ALLOWED_ERROR_BYTES, MIB
 
-from devices import detect, run_isolated
+from devices import detect, heap, run_isolated
 from devices.allocator import find_allocator, library_of, without_allocators
 from devices.peaks import high_water_mark_resets
 
@@ -190,3 +190,10 @@ def test_memory_that_was_freed_before_the_trial_does_not_hide_its_blocks() -> No
     """Freed blocks that are still resident are given back before the trial takes its own."""
     taken, left = run_isolated("devices_children:trial_after_freeing").value
     assert taken > 4 << 20 > left
+
+
+def test_blocks_mapped_apart_from_small_sizes_on_do_not_look_like_a_foreign_allocator() -> None:
+    """A step's process maps blocks from 16 pages on apart, which mallinfo counts elsewhere."""
+    env = {"MALLOC_MMAP_THRESHOLD_": str(heap.mmap_threshold_bytes()), "MALLOC_TOP_PAD_": "0"}
+    for _ in range(3):
+        assert run_isolated("devices.allocator:is_replaced", env=env).value is False

@@ -49,6 +49,14 @@ def test_until_the_region_ends_every_figure_is_none_with_a_reason() -> None:
     assert region.seconds.value is not None
 
 
+@pytest.fixture
+def all_trimmed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no freed heap of this long test process hide what a fake meter reads."""
+    nothing = Reading(value=0, unit="byte", method="fake")
+    monkeypatch.setattr("devices.heap.untrimmed_bytes", lambda: nothing)
+
+
+@pytest.mark.usefixtures("all_trimmed")
 def test_the_peak_is_stored_with_its_baseline_difference_and_methods() -> None:
     with measure(peak_meter=FakePeak()) as region:
         pass
@@ -71,6 +79,7 @@ class SunkenPeak(FakePeak):
         return Reading(value=90, unit="byte", method=self.method)
 
 
+@pytest.mark.usefixtures("all_trimmed")
 def test_a_peak_below_its_baseline_is_refused_with_a_reason() -> None:
     with measure(peak_meter=SunkenPeak()) as region:
         pass
@@ -157,6 +166,7 @@ def test_compressed_swap_is_summed_over_the_devices(tmp_path: Path) -> None:
     assert read_host_memory(tmp_path).zram_bytes == 12288
 
 
+@pytest.mark.usefixtures("all_trimmed")
 def test_huge_pages_are_added_to_a_meter_that_does_not_see_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -16,7 +16,7 @@ from torch import nn
 from zo_core.algorithms import train_config
 from zo_core.data import Dataset
 from zo_core.federation import ForkError, Replica, RoundLog, RoundRecord, run_round, sample_cohort
-from zo_core.federation.protocol.catch_up import choose, pack
+from zo_core.federation.protocol.catch_up import pack, prefers_tail
 from zo_core.federation.simulation.training import Training
 from zo_core.payloads.core import DenseWeights, Payload, RoundResult
 
@@ -191,13 +191,14 @@ def test_catching_up_costs_the_tail_or_a_snapshot_whichever_is_fewer_bytes() -> 
     bodies = [record.result.encode() for record in records[2:]]
     assert run.snapshot is not None
     snapshot = run.snapshot.encode()
+    packed = len(pack([snapshot]))
     tails = [sum(len(body) for body in bodies[i:]) for i in range(7)]
     assert tails[0] > len(snapshot) > tails[5] > 0
     for i, tail in enumerate(tails):
         assert log.tail_bytes(2 + i) == tail
-        fewer = [snapshot] if tail > len(snapshot) else bodies[i:]
-        assert choose(log, from_round=2 + i, snapshot=snapshot) == pack(fewer)
-    assert choose(log, from_round=None, snapshot=snapshot) == pack([snapshot])
+        fewer = tail <= len(snapshot)
+        assert prefers_tail(log, from_round=2 + i, snapshot_bytes=packed) == fewer
+    assert not prefers_tail(log, from_round=None, snapshot_bytes=packed)
 
 
 # --- the replica ---------------------------------------------------------------------------------

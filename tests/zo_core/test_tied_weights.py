@@ -255,6 +255,7 @@ def test_a_part_is_numbered_as_the_stream_numbers_it(part: str, names: set[str])
 @pytest.mark.parametrize("tied", ["memory", "object", "not"])
 def test_a_prediction_counts_tied_weights_once(tied: str) -> None:
     from bench.fit import prediction
+    from bench.workloads import tensors_without_memory
 
     def head() -> TiedHead:
         model = TiedHead()
@@ -272,7 +273,7 @@ def test_a_prediction_counts_tied_weights_once(tied: str) -> None:
     named = dict(model.named_parameters())
     assert sum(p.numel() for name, p in named.items() if firsts[name] == name) == count
     assert prediction._bytes_of(list(model.parameters())) == 4 * count
-    prediction._make_fake(model)
+    tensors_without_memory._make_fake(model)
     storages = {
         p.untyped_storage()._cdata: p.untyped_storage().nbytes() for p in model.parameters()
     }
