@@ -47,6 +47,7 @@ def difference(model: str, method: str, figures: dict[str, float], name: str) ->
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.process
 @pytest.mark.parametrize("model", OWN)
 def test_predicted_tracked_and_process_peaks_agree_for_layers_of_all_kinds(model: str) -> None:
@@ -62,6 +63,7 @@ def test_predicted_tracked_and_process_peaks_agree_for_layers_of_all_kinds(model
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.process
 @pytest.mark.parametrize(("model", "batch"), [(model, 16) for model in SUITE])
 def test_tracked_and_process_peaks_agree_for_the_suites_models_and_methods(

@@ -17,6 +17,7 @@ HIGHEST, MOST_OPTIMISTIC = 0.05, -0.03
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.nightly,
     pytest.mark.process,
     pytest.mark.skipif(sys.platform != "linux", reason="reads the high-water mark of Linux"),
 ]

@@ -113,6 +113,7 @@ def test_the_command_runs_all_cases_whatever_the_caller_has(
     assert (tmp_path / "results" / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_all_foreign_settings_at_once_leave_the_run_as_it_is(tmp_path: Path) -> None:
     option_of_same_name(tmp_path)
     skipping_plugin(tmp_path)

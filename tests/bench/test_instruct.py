@@ -99,6 +99,7 @@ def study(folder: Path, tell: Callable[[str], None] = str) -> tuple[Path, Instru
     return path, from_json(InstructDetails, json.loads(path.read_text())["details"])
 
 
+@pytest.mark.slow
 def test_the_study_gives_the_results_of_its_own_earlier_loop(folder: Path) -> None:
     lines: list[str] = []
     path, found = study(folder, lines.append)

@@ -205,6 +205,7 @@ def test_a_model_is_tried_in_a_process_of_its_own(own: str) -> None:
     assert own not in sys.modules
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_a_step_of_each_method_is_tried_before_anything_is_measured(own: str) -> None:
     with pytest.raises(ValueError, match="a step of fedavg over 3 items fails: TypeError"):
@@ -228,6 +229,7 @@ def test_weights_that_zeroth_order_steps_cannot_move_are_refused(own: str) -> No
     assert "float16" in problem
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["torchvision:mobilenet_v3_small@3x64x64", "lm:tiny-llama@16"])
 def test_models_of_a_library_pass_the_trial(model: str) -> None:
     assert problem_of(model, STEP_METHODS) is None

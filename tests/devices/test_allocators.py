@@ -52,7 +52,7 @@ def preload_of(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", INSTALLED)
-@pytest.mark.parametrize("allocator", ["malloc", "torch"])
+@pytest.mark.parametrize("allocator", ["malloc", pytest.param("torch", marks=pytest.mark.slow)])
 def test_a_child_is_measured_without_the_allocator_that_this_process_preloads(
     monkeypatch: pytest.MonkeyPatch, name: str, allocator: str
 ) -> None:

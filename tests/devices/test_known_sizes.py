@@ -117,6 +117,7 @@ def test_a_childs_arenas_do_not_follow_this_process(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 @needs_high_water_mark
 @pytest.mark.parametrize("place", by_allocator.PLACES)
 @pytest.mark.parametrize(("name", "env"), list(by_allocator.environments()))

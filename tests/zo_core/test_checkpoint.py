@@ -105,6 +105,7 @@ print(run.run(kill, save=lambda: save(run, folder), save_every=2).digest)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_a_run_that_is_killed_three_times_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
     # GIVEN three rounds at random; WHEN a process is killed after each, and another one goes on

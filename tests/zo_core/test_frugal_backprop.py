@@ -72,6 +72,7 @@ def stepped(module: nn.Module, name: str, items: int, **options: Any) -> float:
     return relative_error(module, plain, start)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_frugal_step_is_plain_fedavgs(name: str) -> None:
     module, (x, y) = model_of(name), data_of(name, 2)

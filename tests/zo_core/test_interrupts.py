@@ -82,6 +82,7 @@ def step_until_interrupted(kind: Kind, weights: list[Any], grid: Grid | None) ->
         kind.step(weights, grid)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 def test_an_interrupt_at_a_bytecode_leaves_old_or_new_weights(name: str) -> None:
     if reason := kernels.selection.unavailable_reason(KINDS[name].kernel):
@@ -90,6 +91,7 @@ def test_an_interrupt_at_a_bytecode_leaves_old_or_new_weights(name: str) -> None
     assert interrupted_states(KINDS[name], interrupt, 0, stride) == {True}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REPLICA_KINDS)
 def test_an_interrupt_leaves_the_whole_state_before_or_after_a_methods_step(name: str) -> None:
     assert interrupted_replicas(REPLICA_KINDS[name], 3) == {True}
@@ -122,7 +124,10 @@ def test_the_steps_widen_and_restore_with_rounding() -> None:
     assert len(KINDS["torch, plain bfloat16"].allowed()) > 2
 
 
-@pytest.mark.parametrize("name", LARGE)
+@pytest.mark.parametrize(
+    "name",
+    [name if name == "c" else pytest.param(name, marks=pytest.mark.slow) for name in LARGE],
+)
 def test_a_signal_at_a_random_instant_leaves_old_or_new_weights(name: str) -> None:
     if reason := kernels.selection.unavailable_reason(LARGE[name].kernel):
         pytest.skip(reason)
@@ -139,6 +144,7 @@ def test_a_signal_at_a_random_instant_leaves_old_or_new_weights(name: str) -> No
     assert wrong == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mixed, widened", "adam, second", "pool, widened"])
 def test_a_signal_at_a_random_instant_leaves_a_replicas_old_or_new_state(name: str) -> None:
     rng = random.Random(4)
@@ -237,6 +243,7 @@ def test_snapping_leaves_each_weight_as_it_was_or_on_its_grid() -> None:
             assert weights.tobytes() in {start.tobytes(), expected.tobytes()}
 
 
+@pytest.mark.slow
 def test_local_steps_are_taken_back_whatever_bytecode_is_interrupted() -> None:
     start = np.linspace(-0.5, 0.5, 500, dtype=np.float32)
     snap_([start])

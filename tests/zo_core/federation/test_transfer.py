@@ -29,6 +29,7 @@ from zo_core.payloads.core import DenseWeights, Payload, PayloadError
 
 pytestmark = [
     pytest.mark.network,
+    pytest.mark.slow,
     pytest.mark.process,
 ]
 TOPICS = Topics("zo-test")
