@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 TESTS = Path(__file__).parent
-SAMPLES = TESTS.parent / "results" / "epyc-2core" / "default"
+SAMPLES = TESTS.parent / "results" / "xeon-2core" / "default"
 WORKS, LACKS, MISTAKE = 0, 3, 2
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from bench.cli import EXIT_DONE, EXIT_GATE, add_command, print_json, user_errors
 
 EXAMPLES = """\
-  zobench compare results/epyc-2core/default zobench-results/2026-01-01T120000Z
+  zobench compare results/xeon-2core/default zobench-results/2026-01-01T120000Z
   zobench compare base head --markdown >> "$GITHUB_STEP_SUMMARY"
   zobench compare base head --verbose     every figure, also what did not move
 """

@@ -194,7 +194,7 @@ def test_a_table_that_was_not_asked_for_is_not_gone() -> None:
     assert found.alone == ("tables/table6",)
 
 
-COMMITTED = Path(__file__).parents[2] / "results" / "epyc-2core"
+COMMITTED = Path(__file__).parents[2] / "results"
 
 
 def with_accuracies_moved(old: list[Record], by: float) -> list[Record]:
@@ -210,7 +210,12 @@ def with_accuracies_moved(old: list[Record], by: float) -> list[Record]:
 
 @needs_results
 @pytest.mark.parametrize(
-    "folder", ["default", "tables-digits", "tables-cifar10", "frontier-fashion", "edge"]
+    "folder",
+    [
+        "xeon-2core/default",
+        *(f"epyc-2core/{name}" for name in ("tables-digits", "tables-cifar10", "frontier-fashion")),
+        "epyc-2core/edge",
+    ],
 )
 def test_a_loss_fails_every_accuracy_of_the_committed_records(folder: str) -> None:
     old = read_records(COMMITTED / folder)
