@@ -89,7 +89,9 @@ def status_console(arguments: argparse.Namespace) -> Console:
     """Make the console for what is not the result: progress, remarks, where files are."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True, stderr=arguments.json, quiet=arguments.quiet)
+    return Console(
+        highlight=False, markup=False, soft_wrap=True, stderr=arguments.json, quiet=arguments.quiet
+    )
 
 
 def print_json(data: Any) -> None:

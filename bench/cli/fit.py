@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json([cell.to_json() for cell in cells])
     else:
-        _show(Console(highlight=False), cells)
+        _show(Console(highlight=False, markup=False), cells)
     if folder is not None:
         path = write_record(folder, fit_record(case, cells, devices.detect().to_json()))
         console.print(f"record {path}", soft_wrap=True)

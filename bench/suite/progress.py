@@ -14,22 +14,23 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as Bar
+from rich.text import Text
 
 
 class Progress:
     """Shows cases as they run; silent until :meth:`start`."""
 
     def __init__(self) -> None:
-        self.console = Console(quiet=True)
+        self.console = Console(quiet=True, markup=False)
         self.is_quiet = False  # show the result alone
         self._bar: Bar | None = None
         self._began = 0.0
 
     def start(self, cases: int, stream: TextIO) -> None:
         """Begin to show progress on a stream."""
-        self.console = Console(file=stream, highlight=False)
+        self.console = Console(file=stream, highlight=False, markup=False)
         self._bar = Bar(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -57,7 +58,8 @@ class Progress:
         if self.is_quiet:
             return
         elapsed_s = time.perf_counter() - self._began
-        self.console.print(f"{case:<36} {headline}  [dim]{elapsed_s:.1f} s[/dim]", soft_wrap=True)
+        line = Text(f"{case:<36} {headline}  ").append(f"{elapsed_s:.1f} s", style="dim")
+        self.console.print(line, soft_wrap=True)
 
     def end(self) -> None:
         """Count one case as done."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import pytest
 
 from bench.__main__ import main
 from bench.records.store import read_records
+
+REPOSITORY = Path(__file__).parents[2]
 
 QUICK = ["--rounds", "2", "--pivot", "1", "--clients", "10", "--warmup-cohort", "2"]
 QUICK += ["--zo-cohort", "10", "--eval-every", "1", "--split", "20/80", "--threads", "1"]
@@ -120,3 +123,15 @@ def test_the_module_is_the_same_command() -> None:
         [sys.executable, "-m", "bench", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("zobench ")
+
+
+def test_words_in_brackets_are_printed_as_they_are() -> None:
+    """A console that reads markup would swallow the extra of ``pip install -e ".[bench]"``."""
+    made = [
+        ast.unparse(call)
+        for path in (REPOSITORY / "bench").rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "Console"
+    ]
+    assert len(made) >= 6
+    assert [call for call in made if "markup=False" not in call] == []
