@@ -63,13 +63,9 @@ def _refuse(constant: str) -> float:
 
 @cache
 def _validators() -> tuple[Any, ...]:
+    from jsonschema import Draft202012Validator
+
     # One for each schema, as its root: a schema inside another is searched anew for every $ref.
-    try:
-        from jsonschema import Draft202012Validator
-    except ImportError as error:
-        raise ModuleNotFoundError(
-            "checking records needs jsonschema; run: pip install 'zobench[bench]'"
-        ) from error
     files = (SCHEMA_FILE, DETAILS_SCHEMA_FILE)
     return tuple(Draft202012Validator(json.loads(file.read_text("utf-8"))) for file in files)
 
