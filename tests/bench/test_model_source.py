@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from optional import needs
 from torch import nn
 
 from bench.models.load import load_model
@@ -230,7 +231,13 @@ def test_weights_that_zeroth_order_steps_cannot_move_are_refused(own: str) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["torchvision:mobilenet_v3_small@3x64x64", "lm:tiny-llama@16"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        "torchvision:mobilenet_v3_small@3x64x64",
+        pytest.param("lm:tiny-llama@16", marks=needs("transformers")),
+    ],
+)
 def test_models_of_a_library_pass_the_trial(model: str) -> None:
     assert problem_of(model, STEP_METHODS) is None
 

@@ -10,7 +10,8 @@ import sys
 from typing import Any
 
 import devices
-from bench.fit.cells import Target, predict_cells, try_cell
+from bench.fit.measuring import predict_cells, try_cell
+from bench.fit.target import Target
 from bench.workloads.edge import exported
 from bench.workloads.steps import RETURN_BLOCKS
 
@@ -86,14 +87,14 @@ def _run_edge(folder: str, images: int, limit_bytes: int | None) -> devices.Isol
 
 
 def _torch(images: int) -> bool:
-    target = Target(name="pi-zero-2 less its system", limit_bytes=TORCH_LIMIT_BYTES)
+    target = Target(name="pi-zero-2 less its system", memory_bytes=TORCH_LIMIT_BYTES)
     (cell,) = predict_cells([target], MODEL, ["zo"], [MICRO_BATCH], images)
     trial = try_cell(cell)
-    counted = trial.peak_bytes or 0.0
-    error = counted / cell.predicted_bytes - 1
+    resident = trial.resident_bytes or 0.0
+    error = resident / cell.predicted_bytes - 1
     print(
         f"torch, {images} images by {MICRO_BATCH} under {TORCH_LIMIT_BYTES / MIB:.0f} MiB: "
-        f"{trial.status}, {_mib(counted)} counted by {trial.limit_method}, {trial.seconds:.0f} s\n"
+        f"{trial.status}, {_mib(resident)} resident, {trial.seconds:.0f} s\n"
         f"  predicted {_mib(cell.predicted_bytes)}: {error:+.1%}"
     )
     return trial.status == "ok" and abs(error) <= ALLOWED_ERROR
