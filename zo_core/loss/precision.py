@@ -61,7 +61,6 @@ def _current_switches() -> list[tuple[Any, str, Any]]:
         for backend, operator in (
             ("cuda", "matmul"),
             ("cudnn", "conv"),
-            ("cudnn", "rnn"),  # torch refuses to export while it differs from conv
             ("mkldnn", "matmul"),
             ("mkldnn", "conv"),
         )
