@@ -1,13 +1,17 @@
-"""A Mosquitto of a test's own, on loopback."""
+"""Brokers of a test's own, on loopback: Mosquitto and the embedded one."""
 
 from __future__ import annotations
 
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from optional import find_tool
+
+from zo_core.federation.mqtt.connection import SERVER, Topics
 
 MOSQUITTO = find_tool("mosquitto")
 
@@ -42,3 +46,23 @@ class Mosquitto:
     def stop(self) -> None:
         self._process.kill()
         self._process.wait()
+
+
+@contextmanager
+def broker(kind: str, folder: Path, topics: Topics) -> Iterator[int]:
+    """Run an "embedded" broker or a "mosquitto" with its defaults; give its port."""
+    if kind == "mosquitto":
+        own = Mosquitto(folder)
+        try:
+            yield own.port
+        finally:
+            own.stop()
+        return
+    from zo_core.federation.mqtt.broker import EmbeddedBroker
+
+    embedded = EmbeddedBroker("127.0.0.1", port := free_port(), topics, SERVER)
+    embedded.start()
+    try:
+        yield port
+    finally:
+        embedded.stop()

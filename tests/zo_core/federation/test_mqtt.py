@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from brokers import Mosquitto, free_port
+from brokers import Mosquitto, broker, free_port
 from network import ParabolaTrainer, plan_of, reference
 from optional import needs
 from parabola import SAMPLES, Parabola
@@ -33,25 +33,6 @@ pytestmark = [
 ]
 TOPICS = Topics("zo-test")
 PLAIN = Security()
-
-
-@contextmanager
-def broker(kind: str, folder: Path) -> Iterator[int]:
-    if kind == "mosquitto":
-        own = Mosquitto(folder)
-        try:
-            yield own.port
-        finally:
-            own.stop()
-        return
-    from zo_core.federation.mqtt.broker import EmbeddedBroker
-
-    embedded = EmbeddedBroker("127.0.0.1", port := free_port(), TOPICS, SERVER)
-    embedded.start()
-    try:
-        yield port
-    finally:
-        embedded.stop()
 
 
 def plain(_name: str) -> Security:
@@ -119,7 +100,7 @@ def run_all(
 )
 def test_a_run_over_a_broker_is_the_run_in_one_process(tmp_path: Path, kind: str) -> None:
     server = new_server(tmp_path)
-    with broker(kind, tmp_path) as port:
+    with broker(kind, tmp_path, TOPICS) as port:
         clients = run_all(server, port, tmp_path)
     expected = reference(server.plan).digest()
     assert server.replica.digest() == expected

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
-from brokers import Mosquitto, free_port
+from brokers import broker
 from optional import needs
 from throttle import Throttle
 
@@ -41,26 +40,6 @@ BROKERS = [
     "embedded",
     pytest.param("mosquitto", marks=needs("mosquitto")),
 ]
-
-
-@contextmanager
-def broker(kind: str, folder: Path) -> Iterator[int]:
-    """A broker with its defaults."""
-    if kind == "mosquitto":
-        own = Mosquitto(folder)
-        try:
-            yield own.port
-        finally:
-            own.stop()
-        return
-    from zo_core.federation.mqtt.broker import EmbeddedBroker
-
-    embedded = EmbeddedBroker("127.0.0.1", port := free_port(), TOPICS, SERVER)
-    embedded.start()
-    try:
-        yield port
-    finally:
-        embedded.stop()
 
 
 class Adding(StubTrainer):
@@ -144,7 +123,7 @@ def test_a_model_crosses_a_slow_link_whole_with_a_reconnect_in_the_middle(
     """GIVEN a link that takes seconds for what the other end sends at once."""
     plan, bytes_per_s = plan_of(2, 1), 4e6
     rates = {"down_rate": bytes_per_s} if slow == "down" else {"up_rate": bytes_per_s}
-    with broker(kind, tmp_path) as port, ExitStack() as stack:
+    with broker(kind, tmp_path, TOPICS) as port, ExitStack() as stack:
         road = Throttle(port, **rates)
         stack.callback(road.close)
         road.cut_at = PIECES * CHUNK_BYTES // 2
@@ -159,7 +138,7 @@ def test_a_model_crosses_a_slow_link_whole_with_a_reconnect_in_the_middle(
 @pytest.mark.parametrize("kind", BROKERS)
 def test_four_uploads_at_once_reach_a_server_by_a_slow_link(tmp_path: Path, kind: str) -> None:
     plan = plan_of(4, 1)
-    with broker(kind, tmp_path) as port, ExitStack() as stack:
+    with broker(kind, tmp_path, TOPICS) as port, ExitStack() as stack:
         road = Throttle(port, down_rate=8e6)
         stack.callback(road.close)
         notes, weight, clients = run_all(plan, road.port, port, tmp_path)
