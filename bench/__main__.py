@@ -21,6 +21,7 @@ from bench.cli import (
     EXIT_USAGE,
     MissingRequirementError,
     UsageError,
+    audit,
     check,
     compare,
     devices,
@@ -37,7 +38,7 @@ from bench.suite.foreign_settings import drop_foreign_settings, require_assertio
 from devices.temporary import remove_left_overs
 from zo_core.threads import wait_passively
 
-COMMANDS = (run, train, fit, export, devices, report, check, compare, serve, join)
+COMMANDS = (run, train, fit, export, devices, report, check, compare, audit, serve, join)
 
 
 def build_parser() -> argparse.ArgumentParser:
