@@ -94,4 +94,4 @@ def make_case(factory: Factory, seed: int, lr: float) -> AuditCase:
             "the factory must return AuditCase(module, step, loss) or a pair (module, step), "
             f"got {type(made).__name__}"
         )
-    return case  # type: ignore[no-any-return]
+    return case

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,11 @@ def inner(first: Weights, second: Weights) -> float:
     return sum(float(first[name] @ second[name]) for name in first)
 
 
+def norm(vector: Weights) -> float:
+    """Return the Euclidean norm over all tensors."""
+    return math.sqrt(inner(vector, vector))
+
+
 def combined(first: Weights, second: Weights, sign: float, scale: float) -> dict[str, torch.Tensor]:
     """Return scale (first + sign second)."""
     return {name: scale * (first[name] + sign * second[name]) for name in first}
@@ -33,9 +39,8 @@ class Pair:
     """Two points on the two sides of the start."""
 
     direction: Weights  # half their difference
-    middle: Weights  # their middle, less the start
     size: float  # the direction's norm
-    asymmetry: float  # the middle's distance from the start, in units of the size
+    asymmetry: float  # how far their middle is from the start, in units of the size
 
 
 def displacements(seen: Observation) -> list[dict[str, torch.Tensor]]:
@@ -69,13 +74,8 @@ def directions(seen: Observation) -> list[Weights]:
 
 def _pair(first: Weights, second: Weights) -> Pair:
     direction, middle = combined(first, second, -1.0, 0.5), combined(first, second, 1.0, 0.5)
-    size = inner(direction, direction) ** 0.5
-    return Pair(
-        direction=direction,
-        middle=middle,
-        size=size,
-        asymmetry=inner(middle, middle) ** 0.5 / size,
-    )
+    size = norm(direction)
+    return Pair(direction=direction, size=size, asymmetry=norm(middle) / size)
 
 
 def _cosine(gram: Sequence[Sequence[float]], i: int, j: int) -> float:

@@ -101,4 +101,4 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as plain JSON data."""
-        return {"format": FORMAT, "passes": self.passes, **asdict(self)}
+        return {"format": FORMAT, "passes": self.passes, "failed": [*self.failed], **asdict(self)}

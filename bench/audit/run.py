@@ -27,7 +27,7 @@ def audit(factory: Factory | str, *, seed: int = 0, lr: float | None = None) -> 
     made = load_factory(factory) if isinstance(factory, str) else factory
     evidence = Evidence(made, target, seed, lr)
     return Report(
-        target=target or getattr(made, "__name__", type(made).__name__),
+        target=target or str(getattr(made, "__name__", type(made).__name__)),
         seed=seed,
         lr=evidence.lr,
         parameters=sum(value.numel() for value in evidence.step.start.values()),

@@ -22,7 +22,7 @@ def generators() -> dict[str, str]:
         torch.get_rng_state().numpy().tobytes(),
     ]
     found = {name: _digest(state) for name, state in zip(GENERATORS, states, strict=True)}
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         state = torch.cuda.get_rng_state().numpy().tobytes()
         found["CUDA's global generator"] = _digest(state)
     return found

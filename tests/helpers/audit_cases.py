@@ -133,6 +133,7 @@ def clean_layer_by_layer(seed: int, lr: float) -> AuditCase:
         def step(self) -> None:
             handles = []
             for number, layer in enumerate(self.layers()):
+
                 def enter(m: nn.Module, _: Any, n: int = number) -> None:
                     self.add_to(n, m, self.sign * self.epsilon)
 
@@ -166,7 +167,9 @@ def clean_functional(seed: int, lr: float) -> AuditCase:
     def step() -> None:
         generator = torch.Generator().manual_seed(seed)
         z = {n: torch.empty_like(p).normal_(generator=generator) for n, p in weights.items()}
-        both = {n: torch.stack([p + EPSILON * z[n], p - EPSILON * z[n]]) for n, p in weights.items()}
+        both = {
+            n: torch.stack([p + EPSILON * z[n], p - EPSILON * z[n]]) for n, p in weights.items()
+        }
         plus, minus = torch.vmap(lost)(both)
         for name, p in weights.items():
             p.add_(z[name], alpha=-lr * float(plus - minus) / (2 * EPSILON))
@@ -403,7 +406,9 @@ class ArrayOfAll(Mezo):
 
 
 def wide(depth: int = 12, width: int = 320) -> nn.Module:
-    module = nn.Sequential(nn.Linear(INPUTS, width), *(nn.Linear(width, width) for _ in range(depth)))
+    module = nn.Sequential(
+        nn.Linear(INPUTS, width), *(nn.Linear(width, width) for _ in range(depth))
+    )
     generator = torch.Generator().manual_seed(4)
     with torch.no_grad():
         for p in module.parameters():
@@ -446,3 +451,5 @@ def fault_l_flag(seed: int, lr: float) -> AuditCase:
     return AuditCase(case.module, step, case.loss)
 
 
+def broken_step(seed: int, lr: float) -> AuditCase:
+    return AuditCase(mlp(), lambda: 1 / 0)

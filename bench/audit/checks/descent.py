@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.audit.directions import combined, directions, displacement, inner
+from bench.audit.directions import combined, directions, displacement, norm
 from bench.audit.evidence import Evidence
 from bench.audit.finding import Finding, Rule
 from bench.audit.losses import loss_at, loss_of
@@ -41,7 +41,7 @@ def _slope(evidence: Evidence, seed: int) -> float | None:
     start = copy(trainable(case.module))
     take_step(case)
     update = displacement(copy(trainable(case.module)), start)
-    size = inner(update, update) ** 0.5
+    size = norm(update)
     if not size:
         return None
     scale = _radius(evidence, start) / size
@@ -52,7 +52,7 @@ def _slope(evidence: Evidence, seed: int) -> float | None:
 def _radius(evidence: Evidence, start: Weights) -> float:
     spans = [] if evidence.step.hidden else directions(evidence.step)
     if spans:
-        return inner(spans[0], spans[0]) ** 0.5
+        return norm(spans[0])
     elements = sum(value.numel() for value in start.values())
     largest = max(rms(value) for value in start.values())
     return float(_RELATIVE_RADIUS * largest * elements**0.5)

@@ -20,8 +20,7 @@ RULE = Rule(
     why="memory is what zeroth-order training is for: a copy of the weights gives it away",
 )
 _TENSORS = 3.5  # copies of the largest tensor: a direction, its scaled copy and the result
-_WORKING_BYTES = 1 << 18  # of fixed size, whatever the model
-_NUMPY_FROM_BYTES = 4 << 20  # parameters; below it Python's own objects hide arrays
+_WORKING_BYTES = 1 << 20  # of fixed size, whatever the model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,33 +37,31 @@ def check(evidence: Evidence) -> Finding:
         return RULE.not_applicable("the case has no loss: one forward's memory is not known")
     weights = trainable(evidence.first_case.module).values()
     sizes = [value.numel() * value.element_size() for value in weights]
-    forward = _peaks(evidence, is_step=False, arrays=sum(sizes) >= _NUMPY_FROM_BYTES)
-    step = _peaks(evidence, is_step=True, arrays=sum(sizes) >= _NUMPY_FROM_BYTES)
+    forward, step = (_peaks(evidence, is_step=is_step) for is_step in (False, True))
     extra = max(step.tensors - forward.tensors, step.arrays - forward.arrays, 0)
     return _verdict(extra, sum(sizes), max(sizes), forward.tensors)
 
 
 def _verdict(extra: int, total: int, largest: int, forward: int) -> Finding:
     slack = _WORKING_BYTES + forward // 10
+    if total <= slack:
+        return RULE.not_applicable(f"the model is too small to tell: {size(total)}")
     figure = (
         f"{size(extra)} above one forward: {extra / total:.2f} of the weights, "
         f"{extra / largest:.1f} of the largest tensor"
     )
-    if extra <= slack + (0 if total <= slack else min(_TENSORS * largest, total / 2)):
-        if total <= slack:
-            return RULE.not_applicable(f"the model is too small to tell: {size(total)}")
-        return RULE.judged(True, figure, extra / total)
-    if extra <= slack + _TENSORS * largest:
-        return RULE.not_applicable(f"{figure}: a copy of one looks like a copy of the other")
-    return RULE.judged(False, figure, extra / total)
+    is_copy = extra > slack + total / 2
+    if is_copy and extra <= slack + _TENSORS * largest:
+        return RULE.not_applicable(f"{figure}, and one tensor is most of the model")
+    return RULE.judged(extra <= slack + _TENSORS * largest, figure, extra / total)
 
 
-def _peaks(evidence: Evidence, *, is_step: bool, arrays: bool) -> _Peaks:
+def _peaks(evidence: Evidence, *, is_step: bool) -> _Peaks:
     case = evidence.case()
     with track_tensors(parameters=case.module.parameters(), existing=case.module.buffers()) as live:
         _run(case, is_step)
     tensors = live.result().peak_above_baseline_bytes
-    return _Peaks(tensors=tensors, arrays=_arrays(evidence.case(), is_step) if arrays else 0)
+    return _Peaks(tensors=tensors, arrays=_arrays(evidence.case(), is_step))
 
 
 def _arrays(case: AuditCase, is_step: bool) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from bench.audit.directions import directions, inner
+from bench.audit.directions import directions, displacement, norm
 from bench.audit.evidence import Evidence
 from bench.audit.finding import Finding, Rule
 from bench.audit.observe import Observation
@@ -70,6 +70,4 @@ def _share_of_perturbation(seen: Observation) -> float | None:
     """Return the drift's norm in units of one perturbation's; None where that is not visible."""
     if seen.hidden or not seen.displaced:
         return None
-    size = inner(directions(seen)[0], directions(seen)[0])
-    apart = [seen.end[name].double() - seen.start[name].double() for name in seen.start]
-    return (sum(float(a.square().sum()) for a in apart) / size) ** 0.5
+    return norm(displacement(seen.end, seen.start)) / norm(directions(seen)[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.audit.directions import Pair, displacements, inner, pairs
+from bench.audit.directions import Pair, displacements, norm, pairs
 from bench.audit.evidence import Evidence
 from bench.audit.finding import Finding, Rule
 from bench.audit.weights import Weights, spacing
@@ -39,5 +39,5 @@ def check(evidence: Evidence) -> Finding:
 
 def _is_symmetric(pair: Pair, start: Weights) -> bool:
     rounding = {name: spacing(value, value.dtype).flatten() for name, value in start.items()}
-    allowed = _LARGEST_ASYMMETRY * pair.size + _ROUNDINGS * inner(rounding, rounding) ** 0.5
+    allowed = _LARGEST_ASYMMETRY * pair.size + _ROUNDINGS * norm(rounding)
     return pair.asymmetry * pair.size <= allowed
