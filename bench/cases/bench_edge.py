@@ -12,14 +12,14 @@ from bench.format import MIB
 from bench.models.names import model_label
 from bench.paper import CLIENT_IMAGES, DIRECTIONS
 from bench.records.case_name import CaseName
-from bench.records.details.accuracy import TrainDetails
-from bench.records.details.edge import (
+from bench.records.details.machine import (
     LimitDetails,
     PrecisionDetails,
     RoundDetails,
     ScalarErrors,
     TrainingDetails,
 )
+from bench.records.details.training import TrainDetails
 from bench.records.record import Metric, mean, median, single, unmeasured
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale

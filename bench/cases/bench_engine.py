@@ -8,7 +8,7 @@ from typing import Any
 import devices
 from bench.format import MIB
 from bench.records.case_name import CaseName, size_part
-from bench.records.details.engine import EngineDetails
+from bench.records.details.machine import EngineDetails
 from bench.records.record import Metric, median, single
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale

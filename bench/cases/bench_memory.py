@@ -18,7 +18,7 @@ from bench.format import MIB
 from bench.models.names import model_label
 from bench.paper import BATCH, CLIENT_IMAGES
 from bench.records.case_name import CaseName
-from bench.records.details.memory import MemoryDetails
+from bench.records.details.machine import MemoryDetails
 from bench.records.record import Metric, median, single
 from bench.records.step_memory import (
     HOST,

@@ -7,7 +7,7 @@ import pytest
 from bench.cases.bench_bytes import round_payloads
 from bench.paper import COHORT
 from bench.records.case_name import CaseName
-from bench.records.details.wire import FleetDetails
+from bench.records.details.machine import FleetDetails
 from bench.records.record import median, single, unmeasured
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale

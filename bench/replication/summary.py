@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.records.case_name import place_key
-from bench.records.details.accuracy import CurvePoint
+from bench.records.details.training import CurvePoint
 from bench.records.record import Metric, mean, unmeasured
 from bench.replication.spec import PaperTable, Row, TableScale, splits_of
 from bench.sweeps.cell import Cell, CellResult, CellStore, CellTraining

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import devices
-from bench.records.details.frontier import ClientCost
+from bench.records.details.training import ClientCost
 from bench.records.typed_json import to_json
 from bench.step_variants import BACKPROP_VARIANTS, FORWARD_VARIANTS, PLAIN
 from bench.workloads.timing import time_once

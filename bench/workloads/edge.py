@@ -18,7 +18,7 @@ import numpy as np
 
 import devices
 from bench.paper import LOCAL_EPOCHS
-from bench.records.details.edge import RoundDetails
+from bench.records.details.machine import RoundDetails
 from bench.records.typed_json import to_json
 from bench.workloads.child import TRIAL_TIMEOUT_S
 from bench.workloads.steps import EPSILON, LR, STEADY_LOSSES, TAU, bind_step

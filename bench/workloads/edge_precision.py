@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from bench.models.load import load_model
-from bench.records.details.edge import ScalarErrors
+from bench.records.details.machine import ScalarErrors
 from bench.records.typed_json import to_json
 from bench.workloads.steps import EPSILON, TAU
 from zo_core import derive_seed, loss_differences, snap_
@@ -57,7 +57,7 @@ def measure_precision(
         micro_batch: items a forward.
 
     Returns:
-        JSON of :class:`bench.records.details.edge.ScalarErrors`.
+        JSON of :class:`bench.records.details.machine.ScalarErrors`.
     """
     loaded = load_model(model)
     x, y = enlarged_digits(loaded.input_shape)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import devices
-from bench.records.details.llm import PredictedStep
+from bench.records.details.machine import PredictedStep
 from bench.records.typed_json import to_json
 from bench.workloads.steps import LR, RETURN_BLOCKS, bind_step
 from bench.workloads.timing import take_turns
@@ -105,7 +105,7 @@ def predict_lm_tensors(model: str, batches: Sequence[int]) -> Any:
     A ZO step needs what its forward needs; backprop is counted in each of BACKPROP_WAYS, by SGD.
 
     Returns:
-        JSON of a list of :class:`bench.records.details.llm.PredictedStep`.
+        JSON of a list of :class:`bench.records.details.machine.PredictedStep`.
     """
     return to_json(
         [_predict_lm(model, way, batch) for batch in batches for way in ("forward", *BACKPROP_WAYS)]

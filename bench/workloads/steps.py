@@ -222,7 +222,7 @@ def train(config: dict[str, Any]) -> dict[str, Any]:
         config: what zo_core.algorithms.train_config takes.
 
     Returns:
-        JSON of :class:`bench.records.details.accuracy.TrainDetails`.
+        JSON of :class:`bench.records.details.training.TrainDetails`.
     """
     from bench.records.training_metrics import train_details
     from bench.records.typed_json import to_json

@@ -19,7 +19,7 @@ from bench.instruct.pretraining import PretrainingConfig
 from bench.instruct.run import run_study
 from bench.instruct.study import StudyConfig
 from bench.instruct.variants import VARIANTS, variant_config
-from bench.records.details.llm import InstructDetails, StudyRun
+from bench.records.details.instruct import InstructDetails, StudyRun
 from bench.records.typed_json import from_json
 from bench.sweeps.worker import run_cells
 from zo_core.data import DATASETS, Dataset, load_dataset
