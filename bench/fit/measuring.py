@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import devices
-from bench.fit.cells import Cell, Trial
+from bench.fit.cells import Cell
 from bench.fit.prediction import Runtime
 from bench.fit.target import Target
+from bench.records.details.machine import FitTrial
 from bench.records.typed_json import from_json
 from bench.workloads.child import TRIAL_TIMEOUT_S
 from bench.workloads.steps import BESIDE_OTHERS, RETURN_BLOCKS
@@ -60,7 +61,7 @@ def predict_cells(
     ]
 
 
-def try_cell(cell: Cell) -> Trial:
+def try_cell(cell: Cell) -> FitTrial:
     """Run a cell's step once in a fresh process, and stop it where resident memory is too much."""
     run = devices.run_isolated(
         "bench.fit.trial:try_step",
@@ -69,7 +70,7 @@ def try_cell(cell: Cell) -> Trial:
         timeout_s=TRIAL_TIMEOUT_S,
         env=RETURN_BLOCKS | BESIDE_OTHERS,
     )
-    return Trial(
+    return FitTrial(
         status=run.status,
         phase=run.phase,
         error=None if run.error is None else run.error.splitlines()[0],

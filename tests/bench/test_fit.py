@@ -13,12 +13,13 @@ import pytest
 from bench.__main__ import main
 from bench.boards import BOARDS, Verdict
 from bench.fit import measuring as fit
-from bench.fit.cells import Cell, Trial, agreement
+from bench.fit.cells import Cell, agreement
 from bench.fit.measuring import predict_cells, try_cell
 from bench.fit.prediction import predict_tensors
 from bench.fit.record import fit_record
 from bench.fit.target import Target, decimal_remark, find_target, parse_size
 from bench.records.case_name import CaseName
+from bench.records.details.machine import FitTrial
 from bench.records.record import Record
 from bench.records.store import read_records
 from bench.workloads.steps import STEP_METHODS, measure_tensor_peaks
@@ -30,7 +31,7 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux enforces 
 def cell(predicted: int, limit: int, status: str | None) -> Cell:
     trial = None
     if status is not None:
-        trial = Trial(
+        trial = FitTrial(
             status=status,
             phase="forward",
             error=None,

@@ -28,14 +28,19 @@ class MemoryDetails:
 class FitTrial:
     """One step under a memory limit."""
 
-    status: str
+    status: str  # "ok", "does not fit", or another of devices.IsolatedResult
     phase: str | None  # the last that the process reached
     error: str | None
-    limit_method: str | None
-    enforced_bytes: int  # the limit on the kernel's own counter
-    peak_bytes: float | None  # by that counter
-    resident_bytes: int | None  # high-water mark of the process
+    limit_method: str | None  # "cgroup v1", "cgroup v2" or "RLIMIT_DATA"
+    enforced_bytes: int  # the limit that the kernel enforced on its own counter
+    peak_bytes: float | None  # by that counter; None where it has none
+    resident_bytes: int | None  # high-water mark of the process; None where it did not end
     seconds: float
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether the step completed; None where it failed for another reason than memory."""
+        return {"ok": True, "does not fit": False}.get(self.status)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
