@@ -163,11 +163,11 @@ EdgeDetails = RoundDetails | PrecisionDetails | LimitDetails | TrainingDetails |
 class TrafficDetails:
     """What crossed one client's interface per round, and how the link was set."""
 
-    up: float  # bytes
-    down: float  # bytes
+    up: float  # bytes, link-layer headers included
+    down: float  # bytes, likewise
     up_packets: float
     down_packets: float
-    up_resent_segments: float
+    up_resent_segments: float  # that TCP sent again
     down_resent_segments: float
     mtu: int
     segmentation_offload: str
