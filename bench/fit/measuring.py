@@ -12,7 +12,7 @@ from typing import Any
 
 import devices
 from bench.fit.cells import Cell
-from bench.fit.prediction import Runtime
+from bench.fit.prediction import PredictedTensors, Runtime
 from bench.fit.target import Target
 from bench.records.details.machine import FitTrial
 from bench.records.typed_json import from_json
@@ -38,7 +38,8 @@ def predict_cells(
     Raises:
         CannotPredictError: the model's process failed; the message says why.
     """
-    steps = _run("predict_tensors", model, list(methods), list(batches), images).value
+    run = _run("predict_tensors", model, list(methods), list(batches), images)
+    steps = from_json(tuple[PredictedTensors, ...], run.value)
     # Second, so that the libraries' pages are in the page cache and not charged to its group.
     needs = {method: _measure_runtime(model, method) for method in methods}
     return [
@@ -47,14 +48,14 @@ def predict_cells(
             limit_bytes=target.limit_bytes,
             reserve_bytes=target.reserve_bytes,
             model=model,
-            method=step["method"],
-            batch=step["batch"],
+            method=step.method,
+            batch=step.batch,
             images=images,
-            tensors_bytes=step["bytes"],
-            formula_bytes=step["formula_bytes"],
-            how=step["how"],
-            runtime_bytes=needs[step["method"]][0],
-            uncounted_bytes=needs[step["method"]][1],
+            tensors_bytes=step.bytes,
+            formula_bytes=step.formula_bytes,
+            how=step.how,
+            runtime_bytes=needs[step.method][0],
+            uncounted_bytes=needs[step.method][1],
         )
         for target in targets
         for step in steps
@@ -77,7 +78,7 @@ def try_cell(cell: Cell) -> FitTrial:
         limit_method=run.limit_method,
         enforced_bytes=cell.enforced_bytes,
         peak_bytes=run.limit_peak_bytes.value,
-        resident_bytes=run.value["peak_rss_bytes"] if run.status == "ok" else None,
+        resident_bytes=run.value,
         seconds=run.seconds,
     )
 
