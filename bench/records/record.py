@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from bench import SUITE_VERSION
 from bench.records.case_name import CaseName
-from bench.records.typed_json import from_json
+from bench.records.typed_json import from_json, has_fields
 
 T = TypeVar("T")
 SCHEMA = "zobench-record/2"  # name and version of the format
@@ -115,15 +115,17 @@ class Record:
         return CaseName.parse(self.case)
 
     def details_as(self, kind: type[T]) -> T | None:
-        """Return the details as their dataclass; None where there are none.
+        """Return the details as their dataclass; None where there are none, or of another kind.
 
         Args:
-            kind: the dataclass, or one of those, that bench.records.details has for the group.
+            kind: one of the dataclasses of :mod:`bench.records.details`.
 
         Raises:
-            ValueError: the details have a different shape.
+            ValueError: the details have the fields of this kind with other types.
         """
-        return from_json(kind, self.details) if self.details else None
+        if not self.details or not has_fields(kind, self.details):
+            return None
+        return from_json(kind, self.details)
 
     @property
     def config_hash(self) -> str:

@@ -12,6 +12,7 @@ import pytest
 import sample_records as sample
 from rich.console import Console
 
+import devices
 from bench.cases.bench_memory import _headline as progress_line
 from bench.cases.bench_memory import _metrics
 from bench.records.gates import Gate, gate_of
@@ -32,6 +33,7 @@ from bench.report.plots.memory import memory_plots
 from bench.report.sections import SECTIONS
 from bench.report.table import Table
 from bench.report.terminal import summary_table
+from bench.workloads.steps import MeasuredStep
 from devices.cuda import measure_device
 
 GPU = {"name": "Sample GPU 80", "memory_bytes": 80 << 30, "is_integrated": False, "driver": "1"}
@@ -187,11 +189,9 @@ class FakeDriver:
 def measured() -> dict[str, Metric]:
     with measure_device(driver=FakeDriver()) as region:  # type: ignore[arg-type]
         pass
-    host = {
-        name: {"value": 1 << 20, "method": "VmHWM", "reason": None}
-        for name in ("peak_above_baseline_bytes", "peak_bytes", "baseline_bytes")
-    }
-    return _metrics([host | {"device": region.to_json()}] * 3)
+    with devices.measure() as host:
+        pass
+    return _metrics([MeasuredStep(region=host, device=region)] * 3)
 
 
 def test_what_the_device_measured_is_what_the_progress_line_tells() -> None:

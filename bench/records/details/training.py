@@ -1,4 +1,4 @@
-"""Details of the groups accuracy and train, and the curves that all trainings share."""
+"""Details of the groups accuracy, train and frontier, and what all trainings share."""
 
 from __future__ import annotations
 
@@ -49,6 +49,17 @@ class AccuracyDetails:
     seconds_by_method: tuple[Mapping[str, float], ...] = ()
     passes_by_method: tuple[Mapping[str, PassCounts], ...] = ()
 
+    @property
+    def finished_curves(self) -> list[tuple[CurvePoint, ...]]:
+        """The curves of the trainings that did not diverge."""
+        pairs = zip(self.curves, self.outcomes, strict=True)
+        return [curve for curve, outcome in pairs if outcome == "finished"]
+
+    @property
+    def num_diverged(self) -> int:
+        """How many trainings diverged."""
+        return self.outcomes.count("diverged")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainDetails:
@@ -79,3 +90,29 @@ class TrainDetails:
     threads_trial_s: Mapping[str, float] = field(default_factory=dict)  # a forward, by threads
     scalar_noise: Mapping[str, Any] | None = None  # zo_core's ScalarNoise
     label: str | None = None  # the algorithm's name in reports; None: its registered name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientCost:
+    """What a round of one phase costs a client of one group."""
+
+    phase: int
+    method: str
+    group: str  # "high" or "low"
+    backprop: bool  # whether a gradient was made
+    forwards: bool  # whether some forwards had no backward
+    peak_bytes: int  # live tensors, weights and the client's data included
+    by_category: Mapping[str, int]  # bytes at the peak
+    seconds: tuple[float, ...]  # one per repeat
+    joules: float | None  # of one round
+    joules_reason: str | None  # why joules is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontierDetails:
+    """A client's costs, and the training's curves where no accuracy record has them."""
+
+    family: str  # what low-resource clients do, in bench.records.frontier.FAMILIES
+    phase_rounds: tuple[int, ...]
+    costs: tuple[ClientCost, ...]
+    curves: tuple[tuple[CurvePoint, ...], ...] = ()  # by seed
