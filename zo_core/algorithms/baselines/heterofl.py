@@ -10,8 +10,9 @@ same cohorts, so that there are fewer rounds the more clients are high-resource.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -27,9 +28,11 @@ from zo_core.replica import Replica, gather
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from zo_core.models.narrow import NarrowTensor
 
+Places = npt.NDArray[np.int64]
 LOW_WIDTH = 0.5  # of the channels; paper
 
 
@@ -54,9 +57,7 @@ class HeteroFL(FedAvg):
         Raises:
             NonFiniteWeightsError: the training diverged; no message carries such weights.
         """
-        from zo_core.models.narrow import narrowed
-
-        module = narrowed(replica.module, self.width(client.slot), scaled=self.scaled)
+        module = self.sub_network(replica, client.slot, context.round_index)
         labels = self._labels(replica, client)
         criterion = self.criterion or cross_entropy
         if labels.size:
@@ -84,7 +85,13 @@ class HeteroFL(FedAvg):
         size = replica.params.num_elements
         total, count = np.zeros(size), np.zeros(size, np.int32)
         for payload in updates:
-            self._fold_(total, count, self._checked(payload, replica, context), replica)
+            update = cast(SubModel, payload)
+            held = list(self.held(replica, update.slot, context.round_index))
+            expected = sum(places.size for _, places in held)
+            context.require_expected(
+                update, slot=update.slot, count=update.values.size, expected=expected
+            )
+            self._fold_(total, count, update, held)
         before = gather(replica.params.arrays)
         mean = np.where(count > 0, total / np.maximum(count, 1), before)
         after = self.stepped(replica, before, mean)
@@ -98,38 +105,48 @@ class HeteroFL(FedAvg):
     def message_for(self, replica: Replica, result: Payload, slot: int) -> Payload:
         """Cut the client's sub-network out of a result."""
         dense = cast(DenseWeights, result)
-        parts = [view.reshape(-1) for _, view in self._views(dense.values, replica, slot)]
-        return replace(dense, values=np.concatenate(parts))
+        held = self.held(replica, slot, dense.round_index + 1)
+        return replace(dense, values=np.concatenate([dense.values[p].reshape(-1) for _, p in held]))
+
+    def sub_network(self, replica: Replica, slot: int, round_index: int) -> nn.Module:
+        """Copy the network that a client trains in a round."""
+        from zo_core.models.narrow import narrowed
+
+        return narrowed(replica.module, self.width(slot), scaled=self.scaled)
+
+    def held(
+        self, replica: Replica, slot: int, round_index: int
+    ) -> Iterator[tuple[NarrowTensor, Places]]:
+        """Find what a client holds of each tensor: places within all weights, of its shape."""
+        for tensor, places in self._tensors(replica, slot):
+            yield tensor, places[tensor.index]
+
+    def _tensors(self, replica: Replica, slot: int) -> Iterator[tuple[NarrowTensor, Places]]:
+        from zo_core.models.narrow import narrow_tensors
+
+        params = replica.params
+        places = np.arange(params.num_elements)
+        starts = np.cumsum([0, *params.sizes])
+        tensors = narrow_tensors(replica.module, self.width(slot))
+        for tensor, array, (start, end) in zip(
+            tensors, params.arrays, pairwise(starts), strict=True
+        ):
+            yield tensor, places[start:end].reshape(array.shape)
 
     def _fold_(
         self,
         total: npt.NDArray[np.float64],
         count: npt.NDArray[np.int32],
         update: SubModel,
-        replica: Replica,
+        held: Sequence[tuple[NarrowTensor, Places]],
     ) -> None:
         start = 0
-        counts = self._views(count, replica, update.slot)
-        for (tensor, sums), (_, times) in zip(
-            self._views(total, replica, update.slot), counts, strict=True
-        ):
-            values = update.values[start : start + sums.size].reshape(sums.shape)
+        for tensor, places in held:
+            values = update.values[start : start + places.size].reshape(places.shape)
             rows = update.labels if tensor.is_output and update.labels.size else slice(None)
-            sums[rows] += values[rows]
-            times[rows] += 1
-            start += sums.size
-
-    def _views(
-        self, flat: npt.NDArray[Any], replica: Replica, slot: int
-    ) -> Iterator[tuple[NarrowTensor, npt.NDArray[Any]]]:
-        """Views of a client's weights within all weights, tensor by tensor."""
-        from zo_core.models.narrow import narrow_tensors
-
-        start, params = 0, replica.params
-        tensors = narrow_tensors(replica.module, self.width(slot))
-        for tensor, array, size in zip(tensors, params.arrays, params.sizes, strict=True):
-            yield tensor, flat[start : start + size].reshape(array.shape)[tensor.index]
-            start += size
+            total[places[rows]] += values[rows]
+            count[places[rows]] += 1
+            start += places.size
 
     def width(self, slot: int) -> float:
         """Share of the hidden channels that a client holds."""
@@ -144,17 +161,6 @@ class HeteroFL(FedAvg):
         if labels.size:
             labels[client.y.unique().cpu().numpy()] = True
         return labels
-
-    def _checked(self, payload: Payload, replica: Replica, context: RoundContext) -> SubModel:
-        update = cast(SubModel, payload)
-        expected = sum(
-            view.size
-            for _, view in self._views(np.empty(replica.params.num_elements), replica, update.slot)
-        )
-        context.require_expected(
-            update, slot=update.slot, count=update.values.size, expected=expected
-        )
-        return update
 
 
 def mask_absent(criterion: Criterion, labels: npt.NDArray[np.bool_]) -> Criterion:
