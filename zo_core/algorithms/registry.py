@@ -25,12 +25,7 @@ from zo_core.algorithms.methods.fedadam import (
     high_res_only_fedadam,
     zowarmup_fedadam,
 )
-from zo_core.algorithms.methods.fedavg import (
-    CompressedOptions,
-    FedAvgOptions,
-    fedavg,
-    high_res_only,
-)
+from zo_core.algorithms.methods.fedavg import FedAvgOptions, fedavg, high_res_only
 from zo_core.algorithms.methods.hi_lo import HiLoOptions, zowarmup_hi_lo
 from zo_core.algorithms.methods.zowarmup import ZOWarmUpOptions, zowarmup
 from zo_core.algorithms.methods.zowarmup_split import ZOWarmUpSplitOptions, zowarmup_split
@@ -52,8 +47,8 @@ class Row:
 
 
 ALGORITHMS: dict[str, Row] = {
-    "fedavg": Row("FedAvg, all clients", CompressedOptions, fedavg, network=True),
-    "high-res-only": Row("High-Res-Only", CompressedOptions, high_res_only, network=True),
+    "fedavg": Row("FedAvg, all clients", FedAvgOptions, fedavg, network=True),
+    "high-res-only": Row("High-Res-Only", FedAvgOptions, high_res_only, network=True),
     "heterofl": Row("HeteroFL", FedAvgOptions, heterofl),
     "zowarmup": Row("ZOWarmUp", ZOWarmUpOptions, zowarmup, baseline=False, network=True),
     "zowarmup-split": Row(
