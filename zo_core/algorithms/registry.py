@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from zo_core.algorithms.baselines.dgc import DGCOptions, dgc
 from zo_core.algorithms.baselines.elastic import ElasticOptions, zowarmup_elastic
 from zo_core.algorithms.baselines.fedkseed import (
     FedKSeedOptions,
@@ -74,6 +75,7 @@ ALGORITHMS: dict[str, Row] = {
     "zowarmup-elastic": Row("ZOWarmUp + ElasticZO", ElasticOptions, zowarmup_elastic),
     "warmup-partial": Row("Warm-up, then the last layer", PartialOptions, warmup_partial),
     "fjord": Row("FjORD", FedAvgOptions, fjord),
+    "dgc": Row("DGC", DGCOptions, dgc),
 }
 
 
