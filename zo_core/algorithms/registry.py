@@ -15,6 +15,7 @@ from zo_core.algorithms.baselines.fedkseed import (
     zowarmup_fedkseed,
 )
 from zo_core.algorithms.baselines.fedkseed_pro import fedkseed_pro
+from zo_core.algorithms.baselines.fedsq import FedSQOptions, fedsq
 from zo_core.algorithms.baselines.fedzo import FedZOOptions, fedzo
 from zo_core.algorithms.baselines.fjord import fjord
 from zo_core.algorithms.baselines.heterofl import heterofl
@@ -76,6 +77,7 @@ ALGORITHMS: dict[str, Row] = {
     "warmup-partial": Row("Warm-up, then the last layer", PartialOptions, warmup_partial),
     "fjord": Row("FjORD", FedAvgOptions, fjord),
     "dgc": Row("DGC", DGCOptions, dgc),
+    "fedsq": Row("FedSQ", FedSQOptions, fedsq),
 }
 
 
