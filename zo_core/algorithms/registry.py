@@ -21,6 +21,7 @@ from zo_core.algorithms.baselines.fjord import fjord
 from zo_core.algorithms.baselines.heterofl import heterofl
 from zo_core.algorithms.baselines.mezo import MeZOOptions, SingleMeZOOptions, mezo, mezo_single
 from zo_core.algorithms.baselines.partial import PartialOptions, warmup_partial
+from zo_core.algorithms.baselines.scaffold import scaffold
 from zo_core.algorithms.methods.fedadam import (
     FedAdamOptions,
     ZOWarmUpFedAdamOptions,
@@ -78,6 +79,7 @@ ALGORITHMS: dict[str, Row] = {
     "fjord": Row("FjORD", FedAvgOptions, fjord),
     "dgc": Row("DGC", DGCOptions, dgc),
     "fedsq": Row("FedSQ", FedSQOptions, fedsq),
+    "scaffold": Row("SCAFFOLD", FedAvgOptions, scaffold),
 }
 
 
