@@ -68,14 +68,21 @@ class FedDrop(HeteroFL):
         self, replica: Replica, slot: int, round_index: int
     ) -> Iterator[tuple[NarrowTensor, Places]]:
         """Find the weights between the units that a client keeps in a round."""
-        chosen = kept_units(
-            replica.module, lambda blocks: self.kept_blocks(blocks, slot, round_index)
-        )
-        for (tensor, places), (rows, columns) in zip(
-            self._tensors(replica, slot), chosen, strict=True
-        ):
-            places = places if rows is None else places[rows]
-            yield tensor, places if columns is None else places[:, columns]
+        return self.places(replica, lambda blocks: self.kept_blocks(blocks, slot, round_index))
+
+    def places(
+        self, replica: Replica, choose: Callable[[int], Units]
+    ) -> Iterator[tuple[NarrowTensor, Places]]:
+        """Find the weights between chosen units.
+
+        Args:
+            replica: its module is looked at.
+            choose: gives the blocks of channels that are kept of a number of blocks.
+        """
+        chosen = kept_units(replica.module, choose)
+        for (tensor, whole), (rows, columns) in zip(self._tensors(replica), chosen, strict=True):
+            part = whole if rows is None else whole[rows]
+            yield tensor, part if columns is None else part[:, columns]
 
     def kept_blocks(self, blocks: int, slot: int, round_index: int) -> Units:
         """Draw which of a layer's blocks of channels a client keeps in a round, ascending."""

@@ -118,16 +118,19 @@ class HeteroFL(FedAvg):
         self, replica: Replica, slot: int, round_index: int
     ) -> Iterator[tuple[NarrowTensor, Places]]:
         """Find what a client holds of each tensor: places within all weights, of its shape."""
-        for tensor, places in self._tensors(replica, slot):
+        for tensor, places in self._tensors(replica, self.width(slot)):
             yield tensor, places[tensor.index]
 
-    def _tensors(self, replica: Replica, slot: int) -> Iterator[tuple[NarrowTensor, Places]]:
+    def _tensors(
+        self, replica: Replica, width: float = 1.0
+    ) -> Iterator[tuple[NarrowTensor, Places]]:
+        """Pair what a width holds of each tensor with the places of the whole tensor."""
         from zo_core.models.narrow import narrow_tensors
 
         params = replica.params
         places = np.arange(params.num_elements)
         starts = np.cumsum([0, *params.sizes])
-        tensors = narrow_tensors(replica.module, self.width(slot))
+        tensors = narrow_tensors(replica.module, width)
         for tensor, array, (start, end) in zip(
             tensors, params.arrays, pairwise(starts), strict=True
         ):
