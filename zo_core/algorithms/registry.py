@@ -8,6 +8,7 @@ from typing import Any
 
 from zo_core.algorithms.baselines.dgc import DGCOptions, dgc
 from zo_core.algorithms.baselines.elastic import ElasticOptions, zowarmup_elastic
+from zo_core.algorithms.baselines.ensemble import EnsembleOptions, ensemble
 from zo_core.algorithms.baselines.feddrop import FedDropOptions, feddrop
 from zo_core.algorithms.baselines.fedkseed import (
     FedKSeedOptions,
@@ -82,6 +83,7 @@ ALGORITHMS: dict[str, Row] = {
     "fedsq": Row("FedSQ", FedSQOptions, fedsq),
     "scaffold": Row("SCAFFOLD", FedAvgOptions, scaffold),
     "feddrop": Row("FedDrop", FedDropOptions, feddrop),
+    "ensemble": Row("Simple ensembling", EnsembleOptions, ensemble),
 }
 
 
