@@ -24,6 +24,7 @@ from zo_core.algorithms.baselines.heterofl import heterofl
 from zo_core.algorithms.baselines.mezo import MeZOOptions, SingleMeZOOptions, mezo, mezo_single
 from zo_core.algorithms.baselines.partial import PartialOptions, warmup_partial
 from zo_core.algorithms.baselines.scaffold import scaffold
+from zo_core.algorithms.baselines.zerofl import ZeroFLOptions, zerofl
 from zo_core.algorithms.methods.fedadam import (
     FedAdamOptions,
     ZOWarmUpFedAdamOptions,
@@ -84,6 +85,7 @@ ALGORITHMS: dict[str, Row] = {
     "scaffold": Row("SCAFFOLD", FedAvgOptions, scaffold),
     "feddrop": Row("FedDrop", FedDropOptions, feddrop),
     "ensemble": Row("Simple ensembling", EnsembleOptions, ensemble),
+    "zerofl": Row("ZeroFL", ZeroFLOptions, zerofl),
 }
 
 
