@@ -17,6 +17,7 @@ from zo_core.algorithms.baselines.fedkseed import (
     zowarmup_fedkseed,
 )
 from zo_core.algorithms.baselines.fedkseed_pro import fedkseed_pro
+from zo_core.algorithms.baselines.fedsep import FedSepOptions, fedsep
 from zo_core.algorithms.baselines.fedsq import FedSQOptions, fedsq
 from zo_core.algorithms.baselines.fedzo import FedZOOptions, fedzo
 from zo_core.algorithms.baselines.fjord import fjord
@@ -86,6 +87,7 @@ ALGORITHMS: dict[str, Row] = {
     "feddrop": Row("FedDrop", FedDropOptions, feddrop),
     "ensemble": Row("Simple ensembling", EnsembleOptions, ensemble),
     "zerofl": Row("ZeroFL", ZeroFLOptions, zerofl),
+    "fedsep": Row("FedSep", FedSepOptions, fedsep),
 }
 
 
