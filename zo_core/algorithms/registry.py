@@ -21,7 +21,7 @@ from zo_core.algorithms.baselines.fedsep import FedSepOptions, fedsep
 from zo_core.algorithms.baselines.fedsq import FedSQOptions, fedsq
 from zo_core.algorithms.baselines.fedzo import FedZOOptions, fedzo
 from zo_core.algorithms.baselines.fjord import fjord
-from zo_core.algorithms.baselines.heterofl import heterofl
+from zo_core.algorithms.baselines.heterofl import NarrowOptions, heterofl
 from zo_core.algorithms.baselines.mezo import MeZOOptions, SingleMeZOOptions, mezo, mezo_single
 from zo_core.algorithms.baselines.partial import PartialOptions, warmup_partial
 from zo_core.algorithms.baselines.scaffold import scaffold
@@ -56,7 +56,7 @@ class Row:
 ALGORITHMS: dict[str, Row] = {
     "fedavg": Row("FedAvg, all clients", FedAvgOptions, fedavg, network=True),
     "high-res-only": Row("High-Res-Only", FedAvgOptions, high_res_only, network=True),
-    "heterofl": Row("HeteroFL", FedAvgOptions, heterofl),
+    "heterofl": Row("HeteroFL", NarrowOptions, heterofl),
     "zowarmup": Row("ZOWarmUp", ZOWarmUpOptions, zowarmup, baseline=False, network=True),
     "zowarmup-split": Row(
         "ZOWarmUp, split directions",
@@ -80,7 +80,7 @@ ALGORITHMS: dict[str, Row] = {
     "zowarmup-hi-lo": Row("ZOWarmUp hi + lo", HiLoOptions, zowarmup_hi_lo, baseline=False),
     "zowarmup-elastic": Row("ZOWarmUp + ElasticZO", ElasticOptions, zowarmup_elastic),
     "warmup-partial": Row("Warm-up, then the last layer", PartialOptions, warmup_partial),
-    "fjord": Row("FjORD", FedAvgOptions, fjord),
+    "fjord": Row("FjORD", NarrowOptions, fjord),
     "dgc": Row("DGC", DGCOptions, dgc),
     "fedsq": Row("FedSQ", FedSQOptions, fedsq),
     "scaffold": Row("SCAFFOLD", FedAvgOptions, scaffold),

@@ -4,7 +4,8 @@ nested half of the network's channels, and each weight becomes the mean over who
 
 The paper (ZOWarmUp, arXiv 2509.03503) runs it at widths 1 and 1/2 under a fixed total of bytes on
 the link, and gives no total.  Here it is what FedAvg would spend in the config's rounds with the
-same cohorts, so that there are fewer rounds the more clients are high-resource.
+same cohorts, so that there are fewer rounds the more clients are high-resource; ``budget`` sets
+another total.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ import numpy as np
 import numpy.typing as npt
 
 from zo_core.algorithms.methods.fedavg import FedAvg, FedAvgOptions, local_sgd_fields
+from zo_core.algorithms.methods.zowarmup import ZOWarmUpOptions
 from zo_core.algorithms.steps.averaging import commit_, require_finite
 from zo_core.config import TrainConfig
+from zo_core.cost_model import zo_forwards
 from zo_core.loss.module_loss import Criterion, cross_entropy
 from zo_core.method import Algorithm, ApplyReport, ClientData, Phase, RoundContext
+from zo_core.options import choice
 from zo_core.payloads.core import DenseWeights, Payload, SubModel
 from zo_core.replica import Replica, gather
 
@@ -178,21 +182,59 @@ def mask_absent(criterion: Criterion, labels: npt.NDArray[np.bool_]) -> Criterio
     return loss
 
 
-def heterofl(config: TrainConfig, options: FedAvgOptions, high: tuple[int, ...]) -> Algorithm:
+@dataclass(frozen=True, kw_only=True)
+class NarrowOptions(FedAvgOptions):
+    """Networks of several widths"""
+
+    budget: str = choice(
+        "usual",
+        ("usual", "passes", "bytes", "rounds"),
+        "what a run spends as much of as others: FedAvg's bytes (usual for heterofl), the config's "
+        "rounds (usual for fjord), or ZOWarmUp's item passes",
+    )
+
+
+def heterofl(config: TrainConfig, options: NarrowOptions, high: tuple[int, ...]) -> Algorithm:
     """HeteroFL: low-resource clients train half of the channels, for FedAvg's total of bytes.
 
     Raises:
         ValueError: the model cannot be narrowed.
     """
     method = HeteroFL(**local_sgd_fields(config, options), server_lr=options.server_lr, high=high)
-    share = (len(high) + (config.clients - len(high)) * size_share(config.model)) / config.clients
+    return by_budget(method, config, options, usual="bytes")
+
+
+def by_budget(
+    method: HeteroFL, config: TrainConfig, options: NarrowOptions, *, usual: str
+) -> Algorithm:
+    """Build a schedule of all clients, with as many rounds as the budget has room for."""
+    clients, high = config.clients, len(method.high)
+    budget = usual if options.budget == "usual" else options.budget
+    rounds = config.rounds
+    if budget == "bytes":
+        rounds = int(rounds / ((high + (clients - high) * size_share(config.model)) / clients))
+    elif budget == "passes":
+        rounds = zowarmup_passes(config, options, high) // passes_of(config, options, clients)
     phase = Phase(
         method=method,
-        rounds=int(config.rounds / share),
-        pool=tuple(range(config.clients)),
+        rounds=rounds,
+        pool=tuple(range(clients)),
         cohort_size=config.warmup_cohort,
     )
     return Algorithm(phases=(phase,), statistics_batch=options.batch_size)
+
+
+def passes_of(config: TrainConfig, options: FedAvgOptions, pool: int) -> int:
+    """Passes of each client's items in a round of FedAvg; a backward counts as two forwards."""
+    return 3 * options.local_epochs * min(config.warmup_cohort, pool)
+
+
+def zowarmup_passes(config: TrainConfig, options: FedAvgOptions, high: int) -> int:
+    """Passes of each client's items in ZOWarmUp's rounds, with its usual directions."""
+    forwards = zo_forwards(ZOWarmUpOptions().directions, one_sided=False)
+    in_phase_two = forwards * (config.zo_cohort or config.clients)
+    warm_up = config.pivot * passes_of(config, options, high)
+    return warm_up + (config.rounds - config.pivot) * in_phase_two
 
 
 def size_share(model: str) -> float:
