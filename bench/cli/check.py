@@ -1,4 +1,4 @@
-"""``zobench check``: whether records are valid by their schema, and what to know of them."""
+"""``zobench check``: validate records against their schema and list warnings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.cli import EXIT_DONE, EXIT_GATE, add_command, print_json, user_errors
+from bench.cli import EXIT_DONE, EXIT_GATE, Group, add_command, print_json, user_errors
 
 EXAMPLES = """\
   zobench check results/my-board          all records below a folder
@@ -18,7 +18,7 @@ EXAMPLES = """\
 
 def register(commands: Any) -> None:
     """Add the sub-command's parser."""
-    parser = add_command(commands, "check", __doc__, EXAMPLES)
+    parser = add_command(commands, "check", __doc__, EXAMPLES, group=Group.RESULTS)
     parser.add_argument("path", type=Path, nargs="+", help="a record, or a folder above records")
     parser.set_defaults(run=run)
 

@@ -1,4 +1,4 @@
-"""``zobench compare``: two sets of records, each figure held by a gate of its own."""
+"""``zobench compare``: compare two runs against per-metric thresholds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.cli import EXIT_DONE, EXIT_GATE, add_command, print_json, user_errors
+from bench.cli import EXIT_DONE, EXIT_GATE, Group, add_command, print_json, user_errors
 
 EXAMPLES = """\
   zobench compare results/xeon-2core/default zobench-results/2026-01-01T120000Z
@@ -19,7 +19,7 @@ EXAMPLES = """\
 
 def register(commands: Any) -> None:
     """Add the sub-command's parser."""
-    parser = add_command(commands, "compare", __doc__, EXAMPLES)
+    parser = add_command(commands, "compare", __doc__, EXAMPLES, group=Group.RESULTS)
     parser.add_argument("old", type=Path, metavar="OLD", help="output folder to hold against")
     parser.add_argument("new", type=Path, metavar="NEW", help="output folder to judge")
     parser.add_argument("--markdown", action="store_true", help="print GitHub's Markdown")

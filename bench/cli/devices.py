@@ -1,4 +1,4 @@
-"""``zobench devices``: this machine, its meters and kernels; what to mend; known devices."""
+"""``zobench devices``: show this machine, its meters and kernels, and check its set-up."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 import devices
-from bench.cli import EXIT_DONE, EXIT_GATE, UsageError, add_command, print_json
+from bench.cli import EXIT_DONE, EXIT_GATE, Group, UsageError, add_command, print_json
 from devices.commands import COMMANDS, HERE, command_file
 from devices.doctor import Diagnosis, diagnose
 from devices.finding import Finding
@@ -28,7 +28,7 @@ _OUTPUTS = ", ".join(command_file(command) for command in COMMANDS)
 
 def register(commands: Any) -> None:
     """Add the sub-command's parser."""
-    parser = add_command(commands, "devices", __doc__, EXAMPLES)
+    parser = add_command(commands, "devices", __doc__, EXAMPLES, group=Group.MEASURE)
     parser.add_argument("--catalogue", action="store_true", help="show the known devices as well")
     parser.add_argument(
         "--check",

@@ -1,7 +1,7 @@
-"""``zobench export``: write a model as a folder from which a client trains without torch.
+"""``zobench export``: export a model for clients that train without torch.
 
-The folder holds the graph (ONNX, every weight an input), the weights (safetensors) and a manifest
-that vouches for both. The client needs the base install and its [edge] extra.
+The folder contains the graph (ONNX, with every weight as an input), the weights (safetensors) and a
+manifest with the checksums of both. The client needs the base install and the extra [edge].
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.cli import add_command, print_json, status_console, user_errors
+from bench.cli import Group, add_command, print_json, status_console, user_errors
 from bench.format import size
 from bench.models.names import model_label, with_input_shape
 
@@ -26,7 +26,7 @@ EXAMPLES = """\
 
 def register(commands: Any) -> None:
     """Add the sub-command's parser."""
-    parser = add_command(commands, "export", __doc__, EXAMPLES)
+    parser = add_command(commands, "export", __doc__, EXAMPLES, group=Group.TRAIN)
     parser.add_argument("--model", required=True, help="NAME, torchvision:NAME or module:factory")
     parser.add_argument("--input-shape", metavar="SHAPE", help="of one input, e.g. 3,224,224")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")

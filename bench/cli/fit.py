@@ -1,4 +1,4 @@
-"""``zobench fit``: which training steps fit in a device's memory, predicted and tried."""
+"""``zobench fit``: predict which training steps fit in a device's memory, and try them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import devices
 from bench.cli import (
     EXIT_DONE,
     EXIT_GATE,
+    Group,
     add_command,
     print_json,
     refuse_unused,
@@ -57,7 +58,7 @@ _GRID_WORKERS = 2  # trials side by side: a third of each is a library's import,
 
 def register(commands: Any) -> None:
     """Add the sub-command's parser."""
-    parser = add_command(commands, "fit", __doc__, EXAMPLES)
+    parser = add_command(commands, "fit", __doc__, EXAMPLES, group=Group.MEASURE)
     parser.add_argument("--device", help="of the catalogue, or a size such as 512MiB or 1GiB")
     parser.add_argument(
         "--reserve",

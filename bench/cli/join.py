@@ -1,7 +1,7 @@
-"""``zobench join``: a client of a training over a network.
+"""``zobench join``: join a training run over a network as a client.
 
-A device with torch and memory enough also trains by backprop in the warm-up; others train by
-forwards alone, with torch or with an exported model and onnxruntime.
+A device with torch and enough memory also trains by backprop in the warm-up. Other devices run
+forward passes only, with torch or with an exported model and onnxruntime.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import devices
 from bench.cli import (
     EXIT_DONE,
     EXIT_GATE,
+    Group,
     add_command,
     print_json,
     refuse_unused,
@@ -50,7 +51,7 @@ def register(commands: Any) -> None:
     """Add the sub-command's parser."""
     from zo_core.federation.protocol.trainers import HIGH_MEMORY_MIB
 
-    parser = add_command(commands, "join", __doc__, EXAMPLES)
+    parser = add_command(commands, "join", __doc__, EXAMPLES, group=Group.TRAIN)
     parser.add_argument("broker", nargs="?", default="127.0.0.1", metavar="HOST", help="the broker")
     parser.add_argument("--name", help="default: host name and a mark of this board")
     parser.add_argument("--slot", type=int, help="the slot to ask for; default: any")

@@ -1,4 +1,4 @@
-"""``zobench report``: rebuild reports from records; compare several machines on one page."""
+"""``zobench report``: rebuild reports from records, or compare several machines on one page."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from bench.cli import add_command, print_json, user_errors
+from bench.cli import Group, add_command, print_json, user_errors
 
 EXAMPLES = """\
   zobench report zobench-results/2026-01-01T120000Z
@@ -17,7 +17,7 @@ EXAMPLES = """\
 
 def register(commands: Any) -> None:
     """Add the sub-command's parser."""
-    parser = add_command(commands, "report", __doc__, EXAMPLES)
+    parser = add_command(commands, "report", __doc__, EXAMPLES, group=Group.RESULTS)
     parser.add_argument("folder", type=Path, nargs="+", help="an output folder of the suite")
     parser.add_argument(
         "--all", action="store_true", help="rebuild the report of every folder of records below"

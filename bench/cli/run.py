@@ -1,4 +1,7 @@
-"""``zobench run``: the suite, the same as ``pytest --benchmark``."""
+"""``zobench run``: run the benchmark suite on this machine and write a report.
+
+The same as ``pytest --benchmark``.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from bench.cli import (
     EXIT_GATE,
     EXIT_INTERRUPTED,
     EXIT_USAGE,
+    Group,
     add_command,
     print_json,
 )
@@ -37,7 +41,7 @@ _EXITS = {0: EXIT_DONE, 1: EXIT_GATE, 2: EXIT_INTERRUPTED, 4: EXIT_USAGE, 5: EXI
 
 def register(commands: Any) -> None:
     """Add the sub-command's parser."""
-    parser = add_command(commands, "run", __doc__, EXAMPLES)
+    parser = add_command(commands, "run", __doc__, EXAMPLES, group=Group.MEASURE)
     parser.add_argument("--scale", default="default", help=f"one of {', '.join(SCALE_NAMES)}")
     groups = f"comma-separated: {', '.join((*GROUPS, *OPT_IN_GROUPS))}"
     tables = f"tables of the paper: {TABLES} or {', '.join(NAMES)}"

@@ -1,7 +1,7 @@
-"""``zobench serve``: the server of a training over a network.
+"""``zobench serve``: start the server of a training run over a network.
 
-Clients join with ``zobench join``. What the run needs to go on is in --dir: the same command line
-takes it up again after a crash.
+Clients join with ``zobench join``. The state of the run is in --dir. After a crash, run the same
+command again to resume it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bench.cli import (
     EXIT_DONE,
     EXIT_GATE,
+    Group,
     MissingRequirementError,
     add_command,
     print_json,
@@ -47,7 +48,7 @@ _WARMUP_COHORT = 10  # of all clients, where that many are there
 
 def register(commands: Any) -> None:
     """Add the sub-command's parser."""
-    parser = add_command(commands, "serve", __doc__, EXAMPLES)
+    parser = add_command(commands, "serve", __doc__, EXAMPLES, group=Group.TRAIN)
     parser.add_argument("--dir", type=Path, default=Path("zobench-results/served"), help="the run")
     parser.add_argument("--broker", metavar="HOST", help="default: one inside this process")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""``zobench train``: one training run with its accounting, by any algorithm, model and data set."""
+"""``zobench train``: train a model on simulated clients and record accuracy, bytes and memory."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 import devices
 from bench.cli import (
     EXIT_INTERRUPTED,
+    Group,
     add_command,
     print_json,
     refuse_unused,
@@ -47,7 +48,7 @@ _SAVE_EVERY = 20
 
 def register(commands: Any) -> None:
     """Add the sub-command's parser: one option for each field of the config."""
-    parser = add_command(commands, "train", __doc__, EXAMPLES)
+    parser = add_command(commands, "train", __doc__, EXAMPLES, group=Group.TRAIN)
     parser.add_argument(
         "--task",
         choices=("instruct",),
