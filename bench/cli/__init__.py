@@ -73,7 +73,7 @@ def add_command(
         examples: command lines, one per line, each with what it does.
         group: the heading of ``zobench --help`` under which it stands.
     """
-    about = (doc or "").partition(": ")[2].strip()
+    about = (doc or "").partition(": ")[2].strip().replace("``", "`")
     parser: CommandParser = commands.add_parser(
         name,
         help=about.splitlines()[0].rstrip("."),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from zo_core.edge.manifest import Manifest
 
 EXAMPLES = """\
-  zobench export --model cnn --out exported/cnn                a model of the suite
+  zobench export --model cnn --out exported/cnn       a model of the suite
   zobench export --model torchvision:mobilenet_v3_small --input-shape 3,64,64 --out exported/mobile
   zobench export --model my.models:tiny --input-shape 3,32,32 --out exported/tiny
 """
@@ -27,17 +27,28 @@ EXAMPLES = """\
 def register(commands: Any) -> None:
     """Add the sub-command's parser."""
     parser = add_command(commands, "export", __doc__, EXAMPLES, group=Group.TRAIN)
-    parser.add_argument("--model", required=True, help="NAME, torchvision:NAME or module:factory")
-    parser.add_argument("--input-shape", metavar="SHAPE", help="of one input, e.g. 3,224,224")
+    parser.add_argument(
+        "--model",
+        required=True,
+        metavar="NAME",
+        help="model to export: NAME, torchvision:NAME or package.module:factory",
+    )
+    parser.add_argument(
+        "--input-shape",
+        metavar="SHAPE",
+        help="shape of one input, e.g. 3,224,224; default: the model's own",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
-        "--plain", action="store_true", help="leave the weights as they are, off the grid"
+        "--plain",
+        action="store_true",
+        help="keep the exact weights, not rounded to the grid",
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Build the model, export it, say what was written."""
+    """Build the model, export it and print what was written."""
     console = status_console(arguments)
     with user_errors(), console.status(f"exporting {arguments.model}"):
         manifest = _export(arguments)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from enum import Enum
 from itertools import takewhile
-from typing import Any
+from typing import Any, NoReturn
 
 EXIT_USAGE = 2
 
@@ -33,6 +33,8 @@ class CommandParser(argparse.ArgumentParser):
         options = {"formatter_class": argparse.RawDescriptionHelpFormatter, **options}
         super().__init__(allow_abbrev=False, **options)
         self.group = group
+        self.expand: Callable[[CommandParser, list[str]], list[str]] = lambda _, words: words
+        self.source = ""  # names the file whose values are being parsed
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
@@ -43,11 +45,27 @@ class CommandParser(argparse.ArgumentParser):
         for option in self._own_options(words):
             if option not in known:
                 self.error(f"unknown option {option}{did_you_mean(option, known)}")
-        return super().parse_known_args(words, namespace)
+        return super().parse_known_args(self.expand(self, words), namespace)
 
-    def error(self, message: str) -> Any:
+    def error(self, message: str) -> NoReturn:
         """Print one line and exit with the code of a usage error."""
-        self.exit(EXIT_USAGE, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+        self.exit(EXIT_USAGE, f"{self.prog}: {self.source}{message}; see `{self.prog} --help`\n")
+
+    def format_usage(self) -> str:
+        """Write the usage in one line: what must be given, and a word for all options."""
+        return f"{self._line()}\n"
+
+    def format_help(self) -> str:
+        """Write the help below that line."""
+        self.usage = self.usage or self._line().removeprefix("usage: ").replace("%", "%%")
+        return super().format_help()
+
+    def _line(self) -> str:
+        needed = [each for each in self._actions if each.required or not each.option_strings]
+        formatter = self._get_formatter()
+        formatter.add_usage(self.usage, needed, [])
+        line = " ".join(formatter.format_help().split())
+        return line if self.usage else f"{line} [options]"
 
     def _own_options(self, words: Sequence[str]) -> list[str]:
         """List the long options that are not a sub-command's."""

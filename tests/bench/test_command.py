@@ -48,6 +48,8 @@ def test_a_users_mistake_is_one_line_and_exit_code_2(
         (["train", "--round", "3"], "--rounds"),
         (["export", "--modle=cnn"], "--model"),  # reported before what is missing
         (["train", "--algorithm", "zowarmpu"], "zowarmup"),
+        (["join", "--device", "cdua"], "cuda"),
+        (["run", "--scale", "lapptop"], "laptop"),
     ],
 )
 def test_a_misspelt_word_is_answered_with_the_one_meant(
@@ -133,7 +135,7 @@ def test_run_hands_a_zero_over_to_be_refused_as_any_wrong_number(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     words: list[str] = []
-    monkeypatch.setattr(pytest, "main", lambda given: words.extend(given) or 4)
+    monkeypatch.setattr(pytest, "main", lambda given, plugins: words.extend(given) or 4)
     given = ["--only", "table2", "--seeds", "0", "--workers", "0", "--minutes", "0"]
     assert main(["run", *given, "--out", str(tmp_path)]) == 2
     for option in ("--seeds", "--workers", "--minutes"):

@@ -238,8 +238,8 @@ def test_the_command_prints_json_and_stores_its_record(
         (["--device", "1GiB", "--batches", "0,8"], "--batches"),
         (["--device", "1GiB", "--images", "0"], "--images"),
         (["--device", "1GiB", "--input-shape", "3,8,8"], "add --model"),
-        (["--grid", "--device", "1GiB"], "--device has no effect beside --grid"),
-        (["--grid", "--reserve", "1GiB"], "--reserve has no effect beside --grid"),
+        (["--grid", "--device", "1GiB"], "--device has no effect with --grid"),
+        (["--grid", "--reserve", "1GiB"], "--reserve has no effect with --grid"),
     ],
 )
 def test_a_users_mistake_is_one_line_and_exit_code_2(
