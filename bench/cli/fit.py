@@ -27,7 +27,7 @@ from bench.extras import require
 from bench.fit.cells import Agreement, Cell, agreement
 from bench.fit.measuring import predict_cells, try_cell
 from bench.fit.record import GRID, fit_record
-from bench.fit.target import Target, decimal_remark, find_target, parse_size
+from bench.fit.target import Target, decimal_remark, find_target, parse_size, this_machine
 from bench.format import MIB, MISSING
 from bench.models.names import model_label, with_input_shape
 from bench.records.case_name import CaseName
@@ -68,8 +68,9 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--reserve",
         metavar="SIZE",
-        help="memory kept for the operating system, e.g. 200MiB; default: 150 MiB on boards, the"
-        " estimate of the catalogue on other devices, 0 if --device is a size",
+        help="memory kept for the operating system and other programs, e.g. 200MiB; default: what"
+        " is in use on this machine, 150 MiB on boards of the catalogue (2 GiB on laptops and"
+        " phones), 0 if --device is a size",
     )
     parser.add_argument(
         "--model",
@@ -106,7 +107,7 @@ def register(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Predict, try if asked to, show."""
+    """Predict, measure if asked to, and print."""
     with user_errors():
         require("torch")  # the children that count tensors import it
         targets, models, batches = _chosen(arguments)
@@ -133,12 +134,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _chosen(arguments: argparse.Namespace) -> tuple[list[Target], list[str], list[int]]:
-    """Check all that the user chose, before anything runs."""
+    """Check all options before anything runs."""
     if arguments.grid:
         refuse_unused(arguments, _CHOICES, "with --grid, which is fixed")
         return [find_target(name) for name in GRID_DEVICES], list(GRID_MODELS), list(GRID_BATCHES)
-    if not arguments.device:
-        raise ValueError("--device is missing: a name of `zobench devices --catalogue`, or a size")
     if arguments.model is None and arguments.input_shape is not None:
         raise ValueError("--input-shape is the shape of --model's input: add --model")
     models = list(GRID_MODELS)
@@ -149,7 +148,9 @@ def _chosen(arguments: argparse.Namespace) -> tuple[list[Target], list[str], lis
         raise ValueError(f"--images must be >= 1, got {arguments.images}")
     reserve = None if arguments.reserve is None else parse_size(arguments.reserve, "--reserve")
     batches = _BATCHES if arguments.batches is None else arguments.batches
-    return [find_target(arguments.device, reserve)], models, _parse_batches(batches)
+    device = arguments.device
+    target = this_machine(reserve) if device is None else find_target(device, reserve)
+    return [target], models, _parse_batches(batches)
 
 
 def _parse_batches(text: str) -> list[int]:
@@ -229,7 +230,7 @@ def _title(cell: Cell) -> str:
     limit = f"{cell.limit_bytes / MIB:.0f} MiB"
     if cell.reserve_bytes:
         whole = f"{(cell.limit_bytes + cell.reserve_bytes) / MIB:.0f}"
-        limit = f"{limit} ({whole} less {cell.reserve_bytes / MIB:.0f} for the operating system)"
+        limit = f"{limit} ({whole} less {cell.reserve_bytes / MIB:.0f} reserved)"
     return f"{cell.model} on {cell.device}, limit {limit}; all figures in MiB"
 
 
