@@ -71,17 +71,19 @@ class FedAvg(DenseAveraging):
 class LocalSGDOptions(Options):
     """Local SGD"""
 
-    batch_size: int = count(64, "items per batch")  # paper
-    local_epochs: int = count(3, "epochs per round")  # paper
-    client_lr: float = rate(0.1, "learning rate of the clients")  # tuned
-    backprop: str = choice("plain", BACKPROP, "how a client takes the same step at less memory")
+    batch_size: int = count(64, "number of items per batch of local training")  # paper
+    local_epochs: int = count(3, "number of local epochs per round")  # paper
+    client_lr: float = rate(0.1, "learning rate of local training at the clients")  # tuned
+    backprop: str = choice(
+        "plain", BACKPROP, "variant of backprop: same step, different memory and time"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class FedAvgOptions(LocalSGDOptions):
     """FedAvg"""
 
-    server_lr: float = rate(1.0, "learning rate of the server")
+    server_lr: float = rate(1.0, "learning rate of the server's update")
 
 
 def local_sgd_fields(config: TrainConfig, options: LocalSGDOptions) -> dict[str, Any]:
