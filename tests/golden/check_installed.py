@@ -22,19 +22,20 @@ from zo_core.stream import rademacher
 THREADS = 2
 
 
-def perturbed(tensor: str, start: str, count: str, n: str) -> int:
-    weights = weights_of(int(count), -26)
-    table = cpu.prepare([Span(weights, int(tensor), int(start))])
-    cpu.perturb(table, terms_of(int(n)), rademacher, THREADS, journal=Journal())
+def perturbed(fields: list[str]) -> int:
+    tensor, start, count, n = map(int, fields)
+    weights = weights_of(count, -26)
+    table = cpu.prepare([Span(weights, tensor, start)])
+    cpu.perturb(table, terms_of(n), rademacher, THREADS, journal=Journal())
     return checksum(weights)
 
 
-def replayed(tensor: str, start: str, count: str, n: str, e: str, f: str) -> int:
-    plain = int(e) == PLAIN
-    weights = weights_of(int(count), -26 if plain else int(e))
-    table = cpu.prepare([Span(weights, int(tensor), int(start))])
-    exponents = None if plain else [int(e)] * (int(tensor) + 1)
-    cpu.replay(table, update_of(int(n), int(f)), exponents, True, THREADS, journal=Journal())
+def replayed(fields: list[str]) -> int:
+    tensor, start, count, n, e, f = map(int, fields)
+    weights = weights_of(count, -26 if e == PLAIN else e)
+    table = cpu.prepare([Span(weights, tensor, start)])
+    exponents = None if e == PLAIN else [e] * (tensor + 1)
+    cpu.replay(table, update_of(n, f), exponents, True, THREADS, journal=Journal())
     return checksum(weights)
 
 
@@ -42,9 +43,9 @@ def outcomes() -> Iterator[bool]:
     for line in GOLDEN.read_text(encoding="utf-8").splitlines():
         kind, *fields = line.split()
         if kind == "perturb":
-            yield perturbed(*fields[:4]) == int(fields[-1], 16)
+            yield perturbed(fields[:4]) == int(fields[-1], 16)
         elif kind == "replay":
-            yield replayed(*fields[:6]) == int(fields[-1], 16)
+            yield replayed(fields[:6]) == int(fields[-1], 16)
 
 
 def main() -> int:
