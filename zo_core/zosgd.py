@@ -21,6 +21,7 @@ from zo_core.stream import derive_seeds
 from zo_core.update_log import UpdateLog, Updates
 
 EPSILON = 1e-3  # MeZO's
+_FIRST_LOOK = 10  # steps
 _REPORTED_SHARE = 0.5  # of increments that round to zero (zo-grid/1, rule 13)
 _log = logging.getLogger("zo_core.zosgd")
 
@@ -74,7 +75,7 @@ class ZOSGD:
         self.steps_taken = steps_taken
         self._parts = group_parts(self.params, group_of, len(self.rates))
         self._pending: Updates = []
-        self._has_warned = False
+        self._zeros = ZeroShares()
 
     def step(self, loss_fn: LossFn) -> Updates:
         """Take one step of 2 * directions forwards; return its (seed, dL) pairs."""
@@ -124,7 +125,8 @@ class ZOSGD:
             grid=self.grid,
         )
         report = uninterrupted(partial(self._advance, take, self.steps_taken + 1))
-        self._warn_of_zeros(report)
+        if self.grid is not None:
+            self._zeros.add(report.zero_share)
         return report
 
     def clear(self) -> None:
@@ -140,14 +142,26 @@ class ZOSGD:
         self._pending = []
         return report
 
-    def _warn_of_zeros(self, report: ReplayReport) -> None:
-        is_lost = (report.zero_share or 0.0) > _REPORTED_SHARE and self.grid is not None
-        if is_lost and not self._has_warned:
-            self._has_warned = True
+
+class ZeroShares:
+    """Warns where the increments of many steps round to zero; a schedule's ends alone may."""
+
+    def __init__(self) -> None:
+        self._steps, self._sum, self._next_look = 0, 0.0, _FIRST_LOOK
+
+    def add(self, share: float | None) -> None:
+        """Note a step's share; after 10, 100, 1,000 ... steps, look at the mean."""
+        self._steps += 1
+        self._sum += share or 0.0
+        if self._steps < self._next_look:
+            return
+        self._next_look *= 10
+        mean = self._sum / self._steps
+        if mean > _REPORTED_SHARE:
             _log.warning(
-                "step %d: %.0f %% of the increments round to zero on the grid; raise lr",
-                self.steps_taken,
-                100 * (report.zero_share or 0.0),
+                "%.0f %% of the increments of %d steps round to zero on the grid; raise lr",
+                100 * mean,
+                self._steps,
             )
 
 

@@ -302,9 +302,19 @@ def test_what_cannot_be_is_refused() -> None:
 def test_a_rate_below_the_grids_resolution_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     module = model()
     optimizer = ZOSGD(module.parameters(), lr=1e-12)
-    for _ in range(3):
+    for _ in range(12):
         optimizer.step(loss_of(module))
     assert [record.name for record in caplog.records] == ["zo_core.zosgd"]
+
+
+def test_the_end_of_a_schedule_is_not_reported(caplog: pytest.LogCaptureFixture) -> None:
+    module = model()
+    optimizer = ZOSGD(module.parameters(), lr=0.05)
+    scheduler = lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=9)
+    for _ in range(12):
+        optimizer.step(loss_of(module))
+        scheduler.step()
+    assert caplog.records == []
 
 
 class LightningLoop:
