@@ -15,7 +15,6 @@ import psutil
 
 import devices
 from bench.format import MIB
-from bench.models.names import model_label
 from bench.paper import BATCH, CLIENT_IMAGES
 from bench.records.case_name import CaseName
 from bench.records.details.memory import MemoryDetails
@@ -32,6 +31,7 @@ from bench.suite.scales import Scale
 from bench.suite.suite import Suite
 from bench.workloads.child import CASE_TIMEOUT_S
 from bench.workloads.steps import BESIDE_OTHERS, RETURN_BLOCKS, STEP_METHODS, worked_through
+from zo_core.model_names import model_label
 
 _FULL_SET_PROCESSES = 3  # their median moves little
 _FULL_SET_METHODS = ("inference", "zo")

@@ -8,8 +8,9 @@ import typing
 from dataclasses import Field, dataclass
 from typing import Any
 
+from bench.cli.own_algorithm import add_when_named
 from zo_core.algorithms import train_config
-from zo_core.algorithms.configs import SHARED, option_groups
+from zo_core.algorithms.configs import SHARED, OptionGroup, option_groups
 from zo_core.algorithms.registry import ALGORITHMS
 from zo_core.config import TrainConfig
 from zo_core.options import declared, option_of
@@ -32,15 +33,27 @@ def add_config_options(parser: argparse.ArgumentParser, **own: Any) -> None:
     shared = parser.add_argument_group("training, all algorithms")
     hints = typing.get_type_hints(TrainConfig)
     for field in declared(TrainConfig):
-        choices = {"choices": tuple(ALGORITHMS)} if field.name == "algorithm" else {}
+        choices = {"choices": ALGORITHMS.keys()} if field.name == "algorithm" else {}
         default = own.get(field.name, _of_config(field))
         _add(shared, field, hints[field.name], default, **choices)
     shared.add_argument("--split", metavar="HIGH/LOW", help="sets --high-share, e.g. 10/90")
     for group in option_groups():
-        options = parser.add_argument_group(group.title, f"of {', '.join(group.algorithms)}")
-        hints = typing.get_type_hints(group.kind)
-        for field in group.options:
-            _add(options, field, hints[field.name], _of_config(field))
+        _add_group(parser, group)
+    add_when_named(parser, lambda algorithm: _add_own_groups(parser, algorithm))
+
+
+def _add_own_groups(parser: argparse.ArgumentParser, algorithm: str) -> None:
+    """Add the options that a method of the user's own declares, and no other."""
+    for group in option_groups():
+        if group.algorithms == (algorithm,):
+            _add_group(parser, group)
+
+
+def _add_group(parser: argparse.ArgumentParser, group: OptionGroup) -> None:
+    options = parser.add_argument_group(group.title, f"of {', '.join(group.algorithms)}")
+    hints = typing.get_type_hints(group.kind)
+    for field in group.options:
+        _add(options, field, hints[field.name], _of_config(field))
 
 
 def chosen_config(arguments: argparse.Namespace, **fixed: Any) -> TrainConfig:

@@ -29,6 +29,7 @@ from bench.cli import (
 from bench.cli.link_options import add_link_options, port_of, security_of, topics_of
 from bench.cli.threads import add_threads_option, chosen_threads
 from bench.suite.preflight import choose_device
+from zo_core.own import allowing_modules
 
 if TYPE_CHECKING:
     from zo_core.federation.protocol.trainers import OnnxTrainer, TorchTrainer
@@ -66,6 +67,14 @@ def register(commands: Any) -> None:
         "--data", type=Path, metavar="NPZ", help="own data, x and y, not the slot's"
     )
     parser.add_argument("--data-dir", type=Path, help="folder of data sets that are files")
+    parser.add_argument(
+        "--import",
+        dest="imports",
+        action="append",
+        metavar="MODULE",
+        help="let the run's own model, data, loss and method be imported from this module of the "
+        "current folder; may be repeated; default: nothing that the server names is imported",
+    )
     parser.add_argument("--device", help="of torch: auto, cpu (default) or cuda")
     add_threads_option(parser)
     parser.add_argument(
@@ -83,6 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     console = status_console(arguments)
     with ExitStack() as stack:
+        stack.enter_context(allowing_modules(arguments.imports or ()))
         with user_errors():
             topics, security, name = topics_of(arguments), security_of(arguments), _name(arguments)
             trainer, high = _trainer(arguments)

@@ -40,7 +40,7 @@ EXAMPLES = """  zobench serve --clients 8 --split 50/50     a broker of its own,
   zobench serve --broker 127.0.0.1 --clients 8  by the Mosquitto that runs here
   zobench serve --broker hub.example --ca ca.pem --username server --password-file secret
 """
-LOG_FILE = "round.log"
+LOG_FILE, WEIGHTS_FILE = "round.log", "weights.safetensors"
 _LISTEN = "127.0.0.1"
 _WARMUP_COHORT = 10  # of all clients, where that many are there
 
@@ -131,6 +131,7 @@ def run(arguments: argparse.Namespace) -> int:
             ) from error
     outcome = _outcome(server, stop.reason)
     (arguments.dir / "outcome.json").write_text(json.dumps(outcome, indent=1))
+    _write_weights(server, arguments.dir / WEIGHTS_FILE)
     console.print(refusals(server))
     if arguments.json:
         print_json(outcome)
@@ -139,6 +140,13 @@ def run(arguments: argparse.Namespace) -> int:
     if stop.reason is not None:
         console.print(stop.reason)
     return EXIT_DONE if stop.reason is None else EXIT_GATE
+
+
+def _write_weights(server: Server, path: Path) -> None:
+    from zo_core.models.initial_weights import save_weights
+
+    about = {"model": server.plan.config.model, "digest": server.replica.digest().hex()}
+    save_weights(server.replica.module, path, about)
 
 
 def _join_words(arguments: argparse.Namespace, host: str) -> str:
@@ -183,19 +191,21 @@ def _server(
     arguments: argparse.Namespace, rules: Rules, store: FileStore, table: RoundTable
 ) -> tuple[Server, str]:
     """Continue the folder's run, or begin one there; describe the threads that it computes on."""
-    from zo_core.federation.build import initial_replica
+    from zo_core.federation.build import built_model
     from zo_core.federation.protocol.serving import begin, plan_of, resume, threads_of
     from zo_core.threads import choose_threads
 
     spool = arguments.dir / "spool"
     earlier = plan_of(store) if len(store) else None
     plan, dataset = _plan(arguments, earlier)
-    replica = initial_replica(plan.config, dataset, "cpu")
+    built = built_model(plan.config, dataset, "cpu")
+    replica = built.replica
     wanted = chosen_threads(arguments)
     if earlier is not None and wanted == "auto":
         wanted = threads_of(store)
     threads, trial_s = choose_threads(wanted, replica.module, dataset.train.x)
-    words = describe_threads(threads, trial_s)
+    remarks = [f"warning: {remark}" for remark in built.remarks]
+    words = "\n".join([describe_threads(threads, trial_s), *remarks])
     if earlier is not None:
         server = resume(rules, lambda _: replica, store, spool, on_round=table.note)
     else:

@@ -274,7 +274,7 @@ def _words(result: CellResult) -> str:
     what = f"{result.config['algorithm']}, seed {result.config['run_seed']}"
     if result.training is None:
         return f"{what}: {result.status}: {result.error}"
-    return f"{what}: {100 * result.training.last.test_accuracy:.1f} %"
+    return f"{what}: {100 * result.training.last.accuracy:.1f} %"
 
 
 def _rates(fields: Mapping[str, float]) -> str:

@@ -10,7 +10,6 @@ from typing import Any, TextIO
 
 import devices
 from bench.groups import GROUPS, OPT_IN_GROUPS, TABLES
-from bench.models.names import with_input_shape
 from bench.records.case_name import CaseName
 from bench.records.record import Metric, Record, provenance
 from bench.records.store import open_store, write_record
@@ -23,6 +22,7 @@ from bench.suite.progress import Progress
 from bench.suite.scales import Scale, scale_named
 from bench.workloads.low_memory_steps import FRUGAL_METHODS
 from bench.workloads.steps import STEP_METHODS
+from zo_core.model_names import with_input_shape
 
 
 @dataclass(slots=True, kw_only=True)

@@ -20,7 +20,8 @@ import numpy.typing as npt
 from zo_core.algorithms.methods.fedavg import FedAvg, FedAvgOptions, local_sgd_fields
 from zo_core.algorithms.steps.averaging import commit_, require_finite
 from zo_core.config import TrainConfig
-from zo_core.loss.module_loss import Criterion, cross_entropy
+from zo_core.loss.module_loss import Criterion
+from zo_core.loss.outputs import scores_of
 from zo_core.method import Algorithm, ApplyReport, ClientData, Phase, RoundContext
 from zo_core.payloads.core import DenseWeights, Payload, SubModel
 from zo_core.replica import Replica, gather
@@ -58,7 +59,7 @@ class HeteroFL(FedAvg):
 
         module = narrowed(replica.module, self.width(client.slot), scaled=self.scaled)
         labels = self._labels(replica, client)
-        criterion = self.criterion or cross_entropy
+        criterion = self.criterion or replica.criterion
         if labels.size:
             criterion = mask_absent(criterion, labels)
         self.train_module_(module, client, context, criterion)
@@ -164,7 +165,7 @@ def mask_absent(criterion: Criterion, labels: npt.NDArray[np.bool_]) -> Criterio
         import torch
 
         absent = torch.from_numpy(~labels).to(outputs.device)
-        return criterion(outputs.masked_fill(absent, 0.0), y)
+        return criterion(scores_of(outputs).masked_fill(absent, 0.0), y)
 
     return loss
 
