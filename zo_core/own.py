@@ -28,6 +28,15 @@ def is_own(name: str) -> bool:
     return _FORM.fullmatch(name) is not None
 
 
+def top_module(name: str) -> str:
+    """Return the top-level module of ``package.module:name``.
+
+    >>> top_module("my_models.small:tiny")
+    'my_models'
+    """
+    return name.partition(":")[0].partition(".")[0]
+
+
 def load_own(name: str, what: str) -> Any:
     """Import what a name stands for, from the current folder too.
 
@@ -39,7 +48,7 @@ def load_own(name: str, what: str) -> Any:
         ValueError: the module cannot be imported, has no such name, or is not allowed.
     """
     module_name, _, attribute = name.partition(":")
-    _require_allowed(name, module_name, what)
+    _require_allowed(name, what)
     module = _import(module_name, name, what)
     try:
         return getattr(module, attribute)
@@ -84,8 +93,8 @@ def allowing_modules(names: Collection[str]) -> Iterator[None]:
         _allowed = before
 
 
-def _require_allowed(name: str, module: str, what: str) -> None:
-    top = module.partition(".")[0]
+def _require_allowed(name: str, what: str) -> None:
+    top = top_module(name)
     if _allowed is not None and top not in _allowed:
         raise ValueError(
             f"{what} {name!r} was chosen by the server, and this machine imports nothing that it "

@@ -28,9 +28,11 @@ from bench.cli.embedded import check_embedded, outer_address, own_address, start
 from bench.cli.link_options import add_link_options, port_of, security_of, topics_of
 from bench.cli.threads import add_threads_option, chosen_threads, describe_threads
 from zo_core.federation.mqtt.security import is_loopback
+from zo_core.own import is_own, top_module
 
 if TYPE_CHECKING:
     from bench.cli.round_table import RoundTable
+    from zo_core.config import TrainConfig
     from zo_core.data import Dataset
     from zo_core.federation.protocol.plan import Plan, Rules
     from zo_core.federation.protocol.server import Server
@@ -120,7 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
         console.print(
             f"run {server.plan.run_id:016x}, round {server.next_round} of {server.plan.rounds}, "
             f"log {arguments.dir / LOG_FILE}; broker {host}:{port_of(arguments)}, topics "
-            f"{topics.prefix}/#; clients: {_join_words(arguments, outer)}"
+            f"{topics.prefix}/#; clients: {_join_words(arguments, outer, server.plan.config)}"
         )
         try:
             stop = serve(server, link, topics, refresh=table.refresh)
@@ -149,12 +151,19 @@ def _write_weights(server: Server, path: Path) -> None:
     save_weights(server.replica.module, path, about)
 
 
-def _join_words(arguments: argparse.Namespace, host: str) -> str:
+def _join_words(arguments: argparse.Namespace, host: str, config: TrainConfig) -> str:
     """Write the command line by which another device joins."""
-    words = f"zobench join {host} --port {port_of(arguments)}"
+    words = f"zobench join {host} --port {port_of(arguments)}{_import_words(config)}"
     if arguments.ca is not None:
         return f"{words} --ca {arguments.ca}"
     return words if is_loopback(host) else f"{words} --insecure"
+
+
+def _import_words(config: TrainConfig) -> str:
+    """Write the options by which a client with torch allows the run's own modules."""
+    names = (config.model, config.dataset, config.criterion, config.algorithm)
+    own = [top_module(name) for name in names if is_own(name)]
+    return "".join(f" --import {module}" for module in dict.fromkeys(own))
 
 
 def _rules(arguments: argparse.Namespace) -> Rules:

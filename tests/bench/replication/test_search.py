@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from tiny_cells import InstantEngine
 
+from bench.replication.run_options import Options
 from bench.replication.scales import TABLE_SCALES
 from bench.replication.search import SEARCHES, StageTrace, UnfinishedError, run_search
-from bench.replication.table_run import Options, TableRun
+from bench.replication.table_run import TableRun
 from bench.sweeps.cell import CellStore
 from bench.sweeps.engines import SweepRunner
 from bench.sweeps.halving import Rung
