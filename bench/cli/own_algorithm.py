@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from bench.cli.config_file import algorithm_in_file
+from bench.cli.parser import CommandParser
 from zo_core.algorithms.registry import ALGORITHMS, row_of
 from zo_core.own import is_own
 
 
-def add_when_named(parser: argparse.ArgumentParser, add_options: Callable[[str], None]) -> None:
+def add_when_named(parser: CommandParser, add_options: Callable[[str], None]) -> None:
     """Add the options of the method that ``--algorithm package.module:function`` names.
 
     They are added as the parser starts to read the command line, so that ``--help`` lists them.
@@ -24,7 +27,7 @@ def add_when_named(parser: argparse.ArgumentParser, add_options: Callable[[str],
     def parse_known_args(
         args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[argparse.Namespace, list[str]]:
-        name = _named(args or ())
+        name = _named(parser, list(sys.argv[1:] if args is None else args))
         if name is not None and name not in ALGORITHMS:
             try:
                 row_of(name)
@@ -36,12 +39,9 @@ def add_when_named(parser: argparse.ArgumentParser, add_options: Callable[[str],
     setattr(parser, "parse_known_args", parse_known_args)  # noqa: B010 (mypy: a method)
 
 
-def _named(words: Sequence[str]) -> str | None:
+def _named(parser: CommandParser, words: list[str]) -> str | None:
     """Return the method that a command line names, where it is the user's own."""
-    reader = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
-    reader.add_argument("--algorithm")
-    try:
-        name = reader.parse_known_args(list(words))[0].algorithm
-    except argparse.ArgumentError:
-        return None  # the command's own parser says what is wrong
+    reader = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    reader.add_argument("--algorithm", nargs="?")
+    name = reader.parse_known_args(words)[0].algorithm or algorithm_in_file(parser, words)
     return name if name is not None and is_own(name) else None
