@@ -96,7 +96,7 @@ class FedSep(ChangeAveraging):
             weights=replica.params.arrays,
             sketch=self.sketch(replica, context.round_index),
         )
-        criterion = self.criterion or cross_entropy
+        criterion = self.criterion or replica.criterion
         self.train_module_(replica.module, client, context, criterion, step=step)
 
     def encoded_(
