@@ -120,7 +120,7 @@ def test_the_reason_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setattr("shutil.which", lambda name, path=None: None)
     try:
-        reason = 'tokenizers is not installed: pip install -e ".[llm]"'
+        reason = 'tokenizers is not installed: pip install "zobench[llm]"'
         assert why_missing("tokenizers") == reason
         assert why_missing("chromium") == "chromium is not installed: apt-get install chromium"
     finally:
