@@ -13,6 +13,7 @@ EXTRAS = {  # import name -> extra of pyproject.toml
     **dict.fromkeys(("transformers", "tokenizers", "peft", "rouge_score"), "llm"),
     "flwr": "flower",
     "ray": "cluster",
+    "shtab": "completion",
     "triton": "dev",
 }
 
