@@ -192,8 +192,8 @@ def choose_backend(
             "machine, then add --model DIR"
         )
     raise ImportError(
-        'neither torch nor onnxruntime is installed: pip install -e ".[edge]" for a client without '
-        'torch, or ".[bench]"'
+        'neither torch nor onnxruntime is installed: pip install "zobench[edge]" (onnxruntime) or '
+        '"zobench[bench]" (torch)'
     )
 
 
