@@ -25,8 +25,8 @@ from bench.records.record import Record
 from bench.records.store import read_records
 from bench.records.typed_json import to_json
 from bench.workloads.steps import STEP_METHODS, measure_tensor_peaks
-from devices.tensor_peak import TensorPeak
 from devices.cgroup import Group
+from devices.tensor_peak import TensorPeak
 
 MIB = 2**20
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux enforces the limit")
