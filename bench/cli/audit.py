@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.cli import EXIT_DONE, EXIT_GATE, add_command, print_json, user_errors
+from bench.cli import EXIT_DONE, EXIT_GATE, Group, add_command, print_json, user_errors
 
 EXAMPLES = """\
   zobench audit my_package.my_module:factory
@@ -22,7 +22,7 @@ EXAMPLES = """\
 
 def register(commands: Any) -> None:
     """Add the sub-command's parser."""
-    parser = add_command(commands, "audit", __doc__, EXAMPLES)
+    parser = add_command(commands, "audit", __doc__, EXAMPLES, group=Group.MEASURE)
     parser.add_argument(
         "factory",
         metavar="package.module:factory",
