@@ -30,7 +30,7 @@ def register(commands: Any) -> None:
         metavar="package.module:factory",
         help="function to audit; the current folder can be imported from",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the directions, default 0")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the directions; default: 0")
     parser.add_argument(
         "--lr",
         type=float,
