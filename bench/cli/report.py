@@ -1,4 +1,4 @@
-"""``zobench report``: rebuild reports from records; compare several machines on one page."""
+"""``zobench report``: rebuild reports from records; list and compare several machines."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from bench.cli import add_command, print_json, user_errors
+from bench.cli import add_command, print_json, refuse_unused, user_errors
 
 EXAMPLES = """\
   zobench report zobench-results/2026-01-01T120000Z
   zobench report --all results --out pages               every report below a folder
-  zobench report results/*/default --out comparison      several machines on one page
+  zobench report results/*/default --out comparison      several machines, with an index
 """
 
 
@@ -27,7 +27,11 @@ def register(commands: Any) -> None:
         type=Path,
         metavar="DIR",
         help="where pages go; default: next to the records, pages with --all,"
-        " zobench-results/machines for several machines",
+        " zobench-results/machines for several folders",
+    )
+    parser.add_argument(
+        "--name",
+        help="the machine in the report's title; default: its chip, cores and memory",
     )
     parser.set_defaults(run=run)
 
@@ -35,21 +39,22 @@ def register(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write plots and reports; print their paths."""
     from bench.records.store import read_records
-    from bench.report.machines import write_machines_page
     from bench.report.page import write_report
-    from bench.report.pages import folders_below, write_reports
+    from bench.report.pages import folders_below, write_comparison, write_reports
 
     folders = arguments.folder
     with user_errors():
+        if arguments.all or len(folders) > 1:
+            refuse_unused(arguments, ["name"], "with several reports")
         for folder in folders:
             folders_below(folder) if arguments.all else read_records(folder)
     if arguments.all:
         paths = write_reports(folders, arguments.out or Path("pages"))
     elif len(folders) == 1:
-        paths = [write_report(folders[0], arguments.out)]
+        paths = [write_report(folders[0], arguments.out, arguments.name)]
     else:
         out = arguments.out or Path("zobench-results") / "machines"
-        paths = [write_machines_page(folders, out)]
+        paths = write_comparison(folders, out)
     if arguments.json:
         print_json({"reports": list(map(str, paths))})
     else:

@@ -10,6 +10,9 @@ from bench.format import percent
 from bench.records.record_index import Results
 from bench.records.step_memory import HOST, step_memory
 
+# The colour of each verdict.
+TONES = {Verdict.FITS: "good", Verdict.TIGHT: "tight", Verdict.DOES_NOT_FIT: "bad"}
+
 
 def memories_of(results: Results) -> Sequence[Memory]:
     """List the memories that peaks are compared with; none for an unknown device."""

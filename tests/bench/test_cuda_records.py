@@ -254,7 +254,7 @@ def test_each_section_of_a_gpus_page_names_what_it_was_measured_on(tmp_path: Pat
         "accuracy": "measured on the CPU, 4 threads",
     }
     page = write_report(sample.write(tmp_path, records)).read_text()
-    assert "<h1>Zeroth-order federated training on Sample GPU 80</h1>" in page
+    assert "<h1>ZO training on Sample GPU 80, 80 GiB (" in page
     assert "Accuracy <small>measured on the CPU, 4 threads</small>" in page
     assert "Sample GPU 80 <small>80 GiB</small>" in page
 

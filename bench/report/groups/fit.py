@@ -14,7 +14,7 @@ from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.step_memory import HOST, step_memory
 from bench.report.costs import ROUND, whole_figure
-from bench.report.memories import against_memories, device_of, memories_of
+from bench.report.memories import TONES, against_memories, device_of, memories_of
 from bench.report.opponents import PLAIN, Opponents, opponents_of
 from bench.report.section import Section
 from bench.report.table import Cell, Table
@@ -172,7 +172,8 @@ def _round_time(results: Results, model: str, method: str, batch: int) -> str:
 def _share(peak_bytes: float, memory: Memory) -> Cell:
     share = peak_bytes / (memory.memory_bytes - memory.reserve_bytes)
     written = f"{100 * share:.0f} %" if share >= 0.01 else percent(share)
-    return Cell(memory.verdict(peak_bytes).value, written)
+    verdict = memory.verdict(peak_bytes)
+    return Cell(verdict.value, written, tone=TONES[verdict])
 
 
 def trial_tables(results: Results) -> list[Table]:

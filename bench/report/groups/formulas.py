@@ -228,6 +228,7 @@ def _on_device(results: Results, method: str) -> float | None:
 SECTION = Section(
     group="formulas",
     title="The paper’s Table 1 against measurement",
+    short="Paper’s Table 1",
     lead=(
         "Legate, Rish and Belilovsky, arXiv 2509.03503. Each figure has three columns: as printed,"
         " recomputed from its formula, and measured here."

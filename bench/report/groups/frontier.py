@@ -108,7 +108,7 @@ def _table(caption: str, points: Sequence[Point], fronts: dict[str, set[str]]) -
         columns=(
             *("No.", "Method", "Low-resource client", "High-resource client"),
             *("Time of the run", "Bytes per client", *_energy(points, "Joules")),
-            *("Accuracy", "Pareto-optimal in", "Record"),
+            *("Accuracy", "Pareto-optimal in"),
         ),
         rows=tuple(_point_row(point, fronts, points) for point in points),
         labels=2,
@@ -135,7 +135,6 @@ def _point_row(
         *_energy(points, Cell(MISSING if last.joules is None else significant(last.joules))),
         Cell(percent(last.accuracy)),
         Cell(", ".join(on) or MISSING),
-        Cell(point.case),
     )
 
 
@@ -174,6 +173,7 @@ def _least(
 SECTION = Section(
     group="frontier",
     title="Accuracy under a memory budget",
+    short="Accuracy by budget",
     lead=(
         "Every training of the accuracy section, or on a data set from files, in each variant of"
         " its steps. The budget is that of a low-resource client; the table lists what"

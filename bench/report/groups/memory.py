@@ -132,6 +132,7 @@ def _time(results: Results, model: str, method: str) -> Cell:
 SECTION = Section(
     group="memory",
     title="Peak memory of one step",
+    short="Peak memory",
     lead=(
         "The high-water mark of a fresh process during one training step, minus the memory it used"
         " just before. On a GPU it is device memory. Inference is two forwards in a row, as many as"

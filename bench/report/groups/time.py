@@ -122,6 +122,7 @@ def _target_tables(results: Results) -> list[Table]:
 SECTION = Section(
     group="time",
     title="Time of a direction, a step and a round",
+    short="Time",
     lead=(
         "Inference is two forwards. In a round of the paper a client takes one step with ZO, of"
         f" S = {DIRECTIONS} directions over its {CLIENT_IMAGES} images; with FedAvg it takes"

@@ -61,6 +61,7 @@ def _fleet_row(record: Record) -> tuple[Cell, ...]:
 SECTION = Section(
     group="wire",
     title="Bytes on a real wire",
+    short="Bytes on the wire",
     lead=(
         "MQTT with Mosquitto; one client alone on a virtual cable, in steady state. Wire bytes are"
         " everything that crosses its interface, packet headers and acknowledgements included."

@@ -31,10 +31,10 @@ _LOOKS = dict(
     zip(
         FAMILIES,
         (
-            Look(color="#000000", marker="s", line="", hatch=""),
-            Look(color="#0072B2", marker="^", line="", hatch=""),
-            Look(color="#009E73", marker="D", line="", hatch=""),
-            Look(color="#D55E00", marker="o", line="", hatch=""),
+            Look(color="#000000", marker="s", line=""),
+            Look(color="#0072B2", marker="^", line=""),
+            Look(color="#009E73", marker="D", line=""),
+            Look(color="#D55E00", marker="o", line=""),
         ),
         strict=True,
     )
