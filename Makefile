@@ -4,7 +4,7 @@ VENV   ?= .venv
 SCALE  ?= default
 BIN    := $(VENV)/bin
 
-.PHONY: bench test test-fast check pages docs clean
+.PHONY: bench test test-fast check pages docs picture clean
 
 bench: $(VENV)/.installed
 	$(BIN)/pytest --benchmark --scale $(SCALE)
@@ -30,6 +30,10 @@ docs: $(VENV)/.installed
 	$(BIN)/python -m bench.report.paper_results
 	$(BIN)/python -m bench.report.pictures
 	$(BIN)/python tests/helpers/layers.py
+
+# The README's picture of a report; needs chromium and chromedriver.
+picture: $(VENV)/.installed
+	$(BIN)/python tests/helpers/report_picture.py
 
 $(VENV)/.installed: pyproject.toml setup.py
 	$(PYTHON) -m venv $(VENV)

@@ -17,6 +17,9 @@ from bench.report.tile_parts import Match, Tile
 _SHOWN = ("zowarmup", "high-res-only", "fedavg")
 _MOST_SPLITS = 2  # those with the fewest high-resource clients; the section has all
 
+_HIGH_RES_ONLY = "High-Res-Only trains by backprop on the clients with enough memory for it."
+_FEDAVG = " FedAvg needs that memory on every client."
+
 
 def accuracy_tile(results: Results) -> Tile | None:
     """Compare final test accuracies by split; None where no pair was trained."""
@@ -24,13 +27,13 @@ def accuracy_tile(results: Results) -> Tile | None:
     if not matches:
         return None
     record = next(r for s in results.splits() if (r := _record(results, "zowarmup", s)))
+    has_fedavg = any(len(match.chart.bars) == len(_SHOWN) for match in matches)
     return Tile(
         title="Accuracy",
         what=f"Test accuracy on {label(record.config.get('dataset', 'the data'))};"
         f" {sample_of(record)}",
         matches=tuple(matches[:_MOST_SPLITS]),
-        note="High-Res-Only trains by backprop on the clients with enough memory for it."
-        " FedAvg needs that memory on every client.",
+        note=_HIGH_RES_ONLY + (_FEDAVG if has_fedavg else ""),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.format import MISSING, format_comparison
 from bench.labels import label
-from bench.paper import BATCH
+from bench.paper import BATCH, DIRECTIONS
 from bench.records.record import Metric
 from bench.records.record_index import Results
 from bench.report.bars import Bar, BarChart, empty_bar, metric_bar
@@ -57,7 +57,11 @@ def _time(results: Results) -> Tile | None:
         return None
     matches, model, batch = found
     step = pair_of(results, STEP, model, batch)
-    note = f"{_capital(step.comparison)} {step.figure.compared} ({step.values})." if step else ""
+    note = (
+        f"Per step ZO is {step.comparison} ({step.values}): a ZO step has {DIRECTIONS} directions."
+        if step
+        else ""
+    )
     figure = ROUND if _compared(results, ROUND) else STEP
     return Tile(
         title="Time",
@@ -147,8 +151,15 @@ def _result(figure: Figure, pair: Sequence[_Row]) -> str:
 def _variants(results: Results, model: str) -> str:
     others = [each for each in opponents_of(results, model) if each is not PLAIN]
     return "".join(
-        f"{_capital(each.name)}: {label(each.zo)}; {label(each.backprop)}." for each in others
+        f"{_capital(each.name)}: ZO with {_variant(each.zo)}; backprop with"
+        f" {_variant(each.backprop)}."
+        for each in others
     )
+
+
+def _variant(method: str) -> str:
+    """Write what a variant changes; its label names the plain step first."""
+    return label(method).partition(", ")[2] or "the plain step"
 
 
 def _capital(words: str) -> str:
