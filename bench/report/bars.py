@@ -81,6 +81,7 @@ class BarChart:
     """Bars from a true zero, or dots on a logarithmic axis."""
 
     caption: str
+    model: str = ""  # what the section's other charts are not of
     bars: tuple[Bar, ...]
     lines: tuple[Line, ...] = ()
     legend: tuple[tuple[str, str], ...] = ()  # kind and words

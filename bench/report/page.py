@@ -15,7 +15,7 @@ from bench.records.record_index import Results
 from bench.records.store import read_records, replacing
 from bench.report import csv_file
 from bench.report.bars import BarChart
-from bench.report.headline import headline
+from bench.report.claim_table import claim_tables
 from bench.report.machine_name import name_of_records
 from bench.report.measured_on import heading_remark
 from bench.report.plots.by_group import charts_of, plots_of
@@ -108,7 +108,7 @@ def render(
         created=instant(newest.created),
         dirty=any(record.provenance.dirty for record in records),
         tiles=answer_tiles(results),
-        answer=headline(results) or [p.sentences[0] for p in shown if p.sentences],
+        claims=claim_tables(results),
         device=device_rows(newest.device),
         parts=shown,
         absent=[p.section for p in parts if p.is_empty and not p.section.optional],

@@ -11,11 +11,12 @@ from bench.paper import BATCH, DIRECTIONS
 from bench.records.record import Metric
 from bench.records.record_index import Results
 from bench.report.bars import Bar, BarChart, empty_bar, metric_bar
-from bench.report.costs import DOWN, ROUND, STEP, UP, Figure, memory_figure, pair_of, whole_figure
+from bench.report.costs import DOWN, ROUND, STEP, UP, Figure, memory_figures, pair_of, whole_figure
 from bench.report.opponents import PLAIN, Opponents, opponents_of
 from bench.report.tile_accuracy import accuracy_tile
 from bench.report.tile_parts import Match, Tile
 
+_OUT_OF_MEMORY = ("does not fit", "killed")
 _SHORT = {"zo": "ZO", "fedavg": "Backprop"}  # in a tile; the variants are named in its note
 
 
@@ -27,6 +28,11 @@ class _Row:
     method: str
     metric: Metric | None
     reason: str  # why there is no value
+
+    @property
+    def is_result(self) -> bool:
+        """Whether there is a value, or a lack of memory that says as much."""
+        return self.metric is not None or self.reason in _OUT_OF_MEMORY
 
 
 def answer_tiles(results: Results) -> list[Tile]:
@@ -41,13 +47,13 @@ def _memory(results: Results) -> Tile | None:
     if found is None:
         return None
     matches, model, batch = found
-    above = pair_of(results, memory_figure(results), model, batch)
-    note = f"Above the loaded model: {above.comparison} ({above.values})." if above else ""
+    others = (pair_of(results, f, model, batch) for f in memory_figures(results) if f != figure)
+    notes = (f"{_capital(p.figure.compared)}: {p.comparison} ({p.values})." for p in others if p)
     return Tile(
         title="Memory",
         what=f"{_capital(figure.compared)}; {label(model)}, batch {batch}",
         matches=matches,
-        note=f"{note} {_variants(results, model)}".strip(),
+        note=" ".join((*notes, _variants(results, model))).strip(),
     )
 
 
@@ -95,12 +101,12 @@ def _compared(results: Results, figure: Figure) -> tuple[tuple[Match, ...], str,
     """Compare plain steps, then the most memory-efficient ones, of the first model."""
     for model in results.models(figure.group):
         for batch in figure.batches(results, model):
-            opponents = [
-                each for each in opponents_of(results, model) if each is PLAIN or batch == BATCH
-            ]
+            plain = _rows(results, figure, model, batch, PLAIN)
+            if batch is None or not all(row.is_result for row in plain):
+                continue
+            opponents = opponents_of(results, model) if batch == BATCH else [PLAIN]
             rows = {each.name: _rows(results, figure, model, batch, each) for each in opponents}
-            matches = _matches(figure, rows)
-            if matches and batch is not None:
+            if matches := _matches(figure, rows):
                 return matches, model, batch
     return None
 

@@ -29,6 +29,7 @@ def _chart(results: Results, model: str) -> BarChart | None:
         return None
     axis = LogAxis.over([1.0, *(value for *_, value in found)], base=1024.0)
     return BarChart(
+        model=label(model),
         caption=f"{label(model)}: payload bytes per client per round (logarithmic axis)",
         bars=tuple(_dot(axis, *each) for each in found),
         lines=tuple(Line(at=axis.share(t), words=size(t)) for t in _TICKS if t <= axis.high),

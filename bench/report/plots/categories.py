@@ -37,6 +37,7 @@ def _chart(results: Results, model: str) -> BarChart | None:
     batch = next(iter(found.values())).config["batch"]
     used = {name for stack in stacks.values() for name, size_bytes in stack.items() if size_bytes}
     return BarChart(
+        model=label(model),
         caption=f"{label(model)}, batch {batch}: tensors that are alive at the peak of a step",
         bars=tuple(_bar(method, stack, end * (1 << 20)) for method, stack in stacks.items()),
         legend=tuple(words for name, words in _CATEGORIES.items() if name in used),

@@ -37,6 +37,7 @@ def _chart(results: Results, model: str, memories: Sequence[Memory]) -> BarChart
     enough = smallest_that_fits(memories, largest)
     end = round(_ROOM * max(largest + reserve, enough.memory_bytes if enough else 0))
     return BarChart(
+        model=label(model),
         caption=f"{label(model)}, batch {batch}: {_whole(results)}",
         bars=tuple(_bar(results, (figure, model, batch), m, smallest, end) for m in peaks),
         lines=tuple(

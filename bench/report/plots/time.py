@@ -32,6 +32,7 @@ def _chart(results: Results, model: str) -> BarChart | None:
         return None
     end = end_of_axis(max(metric.value or 0.0 for _, metric in found))
     return BarChart(
+        model=label(model),
         caption=f"{label(model)}: {words}",
         bars=tuple(
             metric_bar(label(method), method, metric, duration, end) for method, metric in found
