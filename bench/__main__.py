@@ -30,6 +30,7 @@ from bench.cli import (
     report,
     run,
     serve,
+    share,
     train,
 )
 from bench.extras import missing_package
@@ -37,7 +38,7 @@ from bench.suite.foreign_settings import drop_foreign_settings, require_assertio
 from devices.temporary import remove_left_overs
 from zo_core.threads import wait_passively
 
-COMMANDS = (run, train, fit, export, devices, report, check, compare, serve, join)
+COMMANDS = (run, train, fit, export, devices, report, check, compare, share, serve, join)
 
 
 def build_parser() -> argparse.ArgumentParser:
