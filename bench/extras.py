@@ -14,6 +14,7 @@ EXTRAS = {  # import name -> extra of pyproject.toml
     "flwr": "flower",
     "ray": "cluster",
     "triton": "dev",
+    "mkdocs": "docs",
 }
 
 

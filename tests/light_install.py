@@ -87,7 +87,7 @@ def check_commands(kind: str, exported: str, folder: str) -> list[str]:
     """Run every sub-command; return the problems."""
     zobench = str(Path(sys.executable).with_name("zobench"))
     usage = run([zobench, "--help"], folder).stdout
-    known = set(re.findall(r"^    ([a-z]+)  ", usage, flags=re.MULTILINE))
+    known = set(re.findall(r"^  ([a-z]+)  ", usage, flags=re.MULTILINE))
     rows = expected_of(kind, exported, one_record(folder))
     tested = {words[0] for words, _ in rows}
     problems = [f"commands {known} and tested {tested} differ"] if known != tested else []

@@ -79,7 +79,8 @@ def count(
         most: the largest value; None for no limit.
         none: what None stands for; None where it is not allowed.
     """
-    rule = f"must be >= {least}" if most is None else f"must be in [{least}, {most}]"
+    upper = "2^64 - 1" if most == (1 << 64) - 1 else most
+    rule = f"must be >= {least}" if most is None else f"must be in [{least}, {upper}]"
 
     def allows(value: int) -> bool:
         return value >= least and (most is None or value <= most)

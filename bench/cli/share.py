@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from bench.cli import EXIT_DONE, add_command, print_json, user_errors
+from bench.cli import EXIT_DONE, Group, add_command, print_json, user_errors
 
 EXAMPLES = """\
   zobench share zobench-results/2026-01-01T120000Z
@@ -16,7 +16,7 @@ EXAMPLES = """\
 
 def register(commands: Any) -> None:
     """Add the sub-command's parser."""
-    parser = add_command(commands, "share", __doc__, EXAMPLES)
+    parser = add_command(commands, "share", __doc__, EXAMPLES, group=Group.RESULTS)
     parser.add_argument("folder", type=Path, metavar="DIR", help="output folder of a run")
     parser.add_argument(
         "--out",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from bench.format import instant
+from bench.records.details.formulas import Table1Details
+from bench.records.details.machine import LimitDetails
+from bench.records.details.tables import TableDetails
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.store import read_records, replacing
@@ -29,6 +32,8 @@ from bench.report.table import Table
 from bench.report.tiles import answer_tiles
 
 _RESULTS = ("ok", "does not fit")  # a case with any other status failed
+
+_WITH_NOTES = (TableDetails, Table1Details, LimitDetails)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,15 +153,15 @@ def _part(results: Results, section: Section, plots: Path) -> Part:
         tables=[table for make in section.tables for table in make(results)],
         charts=charts_of(results, section.group),
         plots=[embedded(plot, plots) for plot in plots_of(results, section.group)],
-        notes=[note for record in records for note in _notes(record.details)],
+        notes=[note for record in records for note in _notes(record)],
         failed=failed.missing(section.group),
         unmeasured=others.missing(section.group),
     )
 
 
-def _notes(details: Mapping[str, Any]) -> Sequence[str]:
-    notes: Sequence[str] = details.get("notes", ())
-    return notes
+def _notes(record: Record) -> Sequence[str]:
+    details = next(filter(None, map(record.details_as, _WITH_NOTES)), None)
+    return details.notes if details else ()
 
 
 def embedded(plot: Plot, folder: Path) -> EmbeddedPlot:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,6 +17,7 @@ from bench.records.typed_json import to_json
 from bench.replication.frontier_runs import check_frontier
 from bench.replication.table_run import NAMES, Options, check, check_data, names_at
 from bench.suite.emulation import mask_emulated, once
+from bench.suite.folder import new_folder
 from bench.suite.preflight import check_model, choose_device
 from bench.suite.progress import Progress
 from bench.suite.scales import Scale, scale_named
@@ -168,11 +168,6 @@ def _refuse_table_options(given: Mapping[str, Any]) -> None:
 
 def _option(name: str) -> str:
     return "no-verify" if name == "verify" else name.replace("_", "-")
-
-
-def new_folder() -> Path:
-    """Name an output folder by the present time."""
-    return Path("zobench-results") / datetime.now(timezone.utc).strftime("%Y-%m-%dT%H%M%SZ")
 
 
 def parse_groups(only: str, scale: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

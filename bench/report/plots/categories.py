@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 from bench.format import mib, size
 from bench.labels import METHODS, SAME_STEP_METHODS, label
-from bench.records.record import Record
+from bench.records.details.machine import MemoryDetails
 from bench.records.record_index import Results
 from bench.report.bars import Bar, BarChart, Mark, end_of_axis, kind_of
 
+_METHODS = (*METHODS, *SAME_STEP_METHODS)
 # What live tensors are for, from the left of the bar: the colour's name and the words.
 _CATEGORIES = {
     "parameter": ("weights", "weights"),
@@ -29,12 +30,12 @@ def category_charts(results: Results) -> list[BarChart]:
 
 
 def _chart(results: Results, model: str) -> BarChart | None:
-    found = _largest_batch(results, model)
-    if not found:
+    by_batch = _categories(results, model)
+    if not by_batch:
         return None
-    stacks = {m: categories_of(record) for m, record in found.items()}
+    batch = max(by_batch)
+    stacks = {method: by_batch[batch][method] for method in _METHODS if method in by_batch[batch]}
     end = end_of_axis(max(sum(stack.values()) for stack in stacks.values()) / (1 << 20))
-    batch = next(iter(found.values())).config["batch"]
     used = {name for stack in stacks.values() for name, size_bytes in stack.items() if size_bytes}
     return BarChart(
         model=label(model),
@@ -44,12 +45,6 @@ def _chart(results: Results, model: str) -> BarChart | None:
         note="Counted at torch’s dispatcher, exact (n = 1); libraries and kernels’ buffers are not"
         " tensors.",
     )
-
-
-def categories_of(record: Record) -> Mapping[str, int]:
-    """Return the bytes of a step's tensors at its peak, by category."""
-    found: Mapping[str, int] = record.details["tensor_by_category"]
-    return found
 
 
 def _bar(method: str, stack: Mapping[str, int], end_bytes: float) -> Bar:
@@ -67,17 +62,13 @@ def _bar(method: str, stack: Mapping[str, int], end_bytes: float) -> Bar:
     )
 
 
-def _largest_batch(results: Results, model: str) -> dict[str, Record]:
-    """Return the records of the largest batch that has categories, by method."""
-    methods = (*METHODS, *SAME_STEP_METHODS)
-    records = [
-        record
-        for record in results.group("memory")
-        if record.config["model"] == model
-        and record.config["method"] in methods
-        and record.details.get("tensor_by_category")
-        and record.config.get("images", 0) in (0, record.config["batch"])
-    ]
-    largest = max((record.config["batch"] for record in records), default=None)
-    found = {r.config["method"]: r for r in records if r.config["batch"] == largest}
-    return {method: found[method] for method in methods if method in found}
+def _categories(results: Results, model: str) -> dict[int, dict[str, Mapping[str, int]]]:
+    """Collect the tensors of a step at its peak: by batch, then by method, bytes by category."""
+    found: dict[int, dict[str, Mapping[str, int]]] = {}
+    for record in results.group("memory"):
+        config, details = record.config, record.details_as(MemoryDetails)
+        is_step = config["method"] in _METHODS and config.get("images", 0) in (0, config["batch"])
+        if config["model"] == model and is_step and details and details.tensor_by_category:
+            by_method = found.setdefault(config["batch"], {})
+            by_method[config["method"]] = details.tensor_by_category
+    return found

@@ -8,6 +8,7 @@ from bench.format import MIB, size
 from bench.labels import METHODS, label
 from bench.paper import BATCH
 from bench.records.case_name import CaseName
+from bench.records.details.formulas import Table1Details
 from bench.records.record import Metric
 from bench.records.record_index import Results
 from bench.records.step_memory import HOST, step_memory
@@ -137,12 +138,13 @@ def _draw_least(axes: Axes, results: Results, model: str) -> None:
 def _draw_formulas(axes: Axes, results: Results, largest_batch: int) -> bool:
     """Draw the formulas' lines up to the largest measured batch; False where there are none."""
     record = results.record(CaseName.of("formulas", "table1"))
-    predictions = record.details.get("predictions", []) if record else []
+    details = record.details_as(Table1Details) if record else None
+    predictions = details.predictions if details else ()
     for key, (words, method, dashes) in _FORMULAS.items():
         line = sorted(
-            (row["batch"], formula_above_weights(row["bytes"]) / MIB)
+            (row.batch, formula_above_weights(row.bytes) / MIB)
             for row in predictions
-            if row["method"] == key and row["batch"] <= largest_batch
+            if row.method == key and row.batch <= largest_batch
         )
         if line:
             axes.plot(

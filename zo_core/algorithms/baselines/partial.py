@@ -58,11 +58,11 @@ class PartialFedAvg(FedAvg):
 
 @dataclass(frozen=True, kw_only=True)
 class PartialOptions(FedAvgOptions):
-    """Backprop through a part"""
+    """Partial backprop"""
 
     trained: str = text(  # ours
         "last-1",
-        "part that backprop trains after the pivot: last-N (layers) or bias-norm",
+        "part that is trained by backprop after the pivot: last-N (layers) or bias-norm",
         rule=f"must be {BIAS_NORM} or last-N with N >= 1",
         allows=is_part,
     )
