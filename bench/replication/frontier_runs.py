@@ -17,7 +17,8 @@ from bench.replication.frontier_variants import (
 )
 
 if TYPE_CHECKING:
-    from bench.replication.table_run import Options, Tell
+    from bench.replication.run_options import Options
+    from bench.replication.table_run import Tell
     from bench.sweeps.cell import Cell
 
 
