@@ -6,11 +6,13 @@ from functools import cache
 
 import pytest
 import sample_records as sample
+import test_cuda_records as gpu_records
 
 from bench.boards import BOARDS
 from bench.records.record_index import Results
 from bench.report.bars import Bar, BarChart, LogAxis
 from bench.report.plots.by_group import CHARTS, charts_of
+from bench.report.plots.fit import fit_charts
 from bench.report.tiles import answer_tiles
 
 WHOLE = Results.of([*sample.sample_records(), *sample.low_memory_records()])
@@ -70,6 +72,11 @@ def test_what_fits_is_drawn_next_to_the_operating_system_and_the_board() -> None
         peak = bar.amount or 0
         assert bar.end == pytest.approx((peak + 150 * MIB) / control.axis_bytes)
         assert (bar.tone == "bad") == (peak > 362 * MIB)
+
+
+def test_bars_stay_visible_next_to_a_large_memory() -> None:
+    (chart,) = fit_charts(Results.of(gpu_records.on_a_gpu()))[:1]
+    assert chart.bars[-1].end > 0.5
 
 
 def test_every_bar_says_on_hover_what_it_is_made_from() -> None:

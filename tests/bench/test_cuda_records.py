@@ -104,8 +104,9 @@ def test_the_answer_compares_the_devices_memory_and_names_it() -> None:
 def test_a_process_on_a_gpu_is_compared_with_the_gpus_memory_not_a_boards() -> None:
     for fact in ("283 MiB", "Device memory of the whole process"):
         assert fact in answer(RESULTS)
-    (*_, chart) = fit_charts(RESULTS)
-    assert [line.words for line in chart.lines] == ["Sample GPU 80"]
+    control = fit_charts(RESULTS)[0].control
+    assert control is not None
+    assert (control.limit_bytes, control.reserve_bytes, control.owner) == (80 << 30, 0, "GPU")
     table = board_tables(RESULTS)[0]
     assert table.columns[-1] == "Sample GPU 80"
     assert all(row[-1].text == "fits" for row in table.rows)

@@ -142,8 +142,8 @@ SECTION = Section(
     group="fit",
     title="What fits",
     lead=(
-        "A step fits a board if the peak of its process is at most the board’s memory less 150 MiB"
-        " for the operating system; tight means less than 10 % of that to spare. The smallest"
+        "A step fits if the peak of its process is at most the memory; on a board, 150 MiB of it"
+        " are left to the operating system. Tight means less than 10 % to spare. The smallest"
         " memory is the peak plus these 150 MiB. Libraries differ in size between processors."
         " zobench fit predicts the same peak, and with --measure runs a step under an OS-enforced"
         " memory limit."

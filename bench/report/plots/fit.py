@@ -14,7 +14,8 @@ from bench.report.bars import Bar, BarChart, LimitControl, Line, Mark, hover_tex
 from bench.report.costs import Figure, whole_figure
 from bench.report.memories import TONES, memories_of, smallest_that_fits
 
-_ROOM = 1.04  # the axis ends so far beyond the largest bar and the memory that holds it
+_ROOM = 1.04  # the axis ends so far beyond the largest bar or the memory that holds it
+_MOST_EMPTY = 3  # times the largest bar
 
 
 def fit_charts(results: Results) -> list[BarChart]:
@@ -33,9 +34,7 @@ def _chart(results: Results, model: str, memories: Sequence[Memory]) -> BarChart
     }
     smallest = memories[0]
     reserve = smallest.reserve_bytes
-    largest = max(peaks.values(), default=0.0)
-    enough = smallest_that_fits(memories, largest)
-    end = round(_ROOM * max(largest + reserve, enough.memory_bytes if enough else 0))
+    end = _axis_end(memories, max(peaks.values(), default=0.0))
     return BarChart(
         model=label(model),
         caption=f"{label(model)}, batch {batch}: {_whole(results)}",
@@ -53,6 +52,15 @@ def _chart(results: Results, model: str, memories: Sequence[Memory]) -> BarChart
             owner="board" if step_memory(results) is HOST else "GPU",
         ),
     )
+
+
+def _axis_end(memories: Sequence[Memory], largest: float) -> int:
+    """End the axis at the memory that holds the largest bar, unless the bars would be too short."""
+    needed = largest + memories[0].reserve_bytes
+    enough = smallest_that_fits(memories, largest)
+    if enough is None or enough.memory_bytes > _MOST_EMPTY * needed:
+        return round(_ROOM * needed)
+    return round(_ROOM * max(needed, enough.memory_bytes))
 
 
 def chart_batch(results: Results, model: str) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bench.records.case_name import CaseName
 from bench.records.details.instruct import InstructDetails, LossPoint, StudyRun
 from bench.records.record_index import Results
-from bench.report.plots.style import Look, Plot, look, panel
+from bench.report.plots.style import Look, Plot, hover, look, panel
 from bench.report.table import count_range
 
 if TYPE_CHECKING:
@@ -63,8 +63,9 @@ def _draw(
     points = list(zip(*curves, strict=True))
     x = [getattr(point[0], axis) for point in points]
     losses = [[math.nan if one.loss is None else one.loss for one in point] for point in points]
+    means = [sum(values) / len(values) for values in losses]
     axes.plot(
-        *(x, [sum(values) / len(values) for values in losses]),
+        *(x, means),
         label=name,
         color=style.color,
         marker=style.marker,
@@ -73,3 +74,7 @@ def _draw(
     )
     low, high = [min(values) for values in losses], [max(values) for values in losses]
     axes.fill_between(x, low, high, color=style.color, alpha=0.15, linewidth=0)
+    for at, mean in zip(x, means, strict=True):
+        if not math.isnan(mean):
+            words = f"{name}: {mean:.3f} nats, {_AXES[axis].lower()}: {at:,}, n = {len(curves)}"
+            hover(axes, at, mean, words)

@@ -40,6 +40,10 @@ LOOKS = {
     "heterofl": Look(color="#009E73", marker="D", line=":"),
     "fjord": Look(color="#8B5A2B", marker="P", line="-."),
     "fedkseed": Look(color="#CC79A7", marker="s", line=":"),
+    "fedkseed-pro": Look(color="#8B5A2B", marker="X", line="-"),
+    "one-step": Look(color="#0072B2", marker="^", line="-"),
+    "one-step-s3": Look(color="#56B4E9", marker="v", line="--"),
+    "one-step-lora": Look(color="#009E73", marker="D", line=":"),
     "zowarmup-fedkseed": Look(color="#E69F00", marker="v", line="-."),
 }
 # For lines that are no method of these, in turn: rows of one method with other settings.
