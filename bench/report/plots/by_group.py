@@ -9,6 +9,7 @@ from bench.report.bars import BarChart
 from bench.report.plots.accuracy import accuracy_by_bytes_plots, accuracy_plots
 from bench.report.plots.bytes import bytes_charts
 from bench.report.plots.categories import category_charts
+from bench.report.plots.edge import edge_charts
 from bench.report.plots.fit import fit_charts
 from bench.report.plots.frontier import budget_plots
 from bench.report.plots.llm import instruct_plots
@@ -26,6 +27,7 @@ CHARTS: Mapping[str, ChartBuilder] = {  # bars and dots, which the page draws it
     "memory": category_charts,
     "bytes": bytes_charts,
     "time": time_charts,
+    "edge": edge_charts,
 }
 PLOTS: Mapping[str, tuple[PlotBuilder, ...]] = {  # lines, which matplotlib draws
     "memory": (memory_plots,),
