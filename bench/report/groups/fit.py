@@ -145,7 +145,7 @@ SECTION = Section(
         "A step fits if the peak of its process is at most the memory; on a board, 150 MiB of it"
         " are left to the operating system. Tight means less than 10 % to spare. The smallest"
         " memory is the peak plus these 150 MiB. Libraries differ in size between processors."
-        " zobench fit predicts the same peak, and with --measure runs a step under an OS-enforced"
+        " zobench fit predicts the same peak; with --measure it runs each step under an OS-enforced"
         " memory limit."
     ),
     tables=(board_tables, trial_tables),

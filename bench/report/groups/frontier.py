@@ -82,7 +82,8 @@ def _best_by_memory(points: Sequence[Point]) -> list[str]:
         if not rises or best.last.accuracy > rises[-1][1].last.accuracy:
             rises.append((budget, best))
     return [
-        f"from {size(budget)}: {percent(best.last.accuracy)} {_BY[best.family]} ({name_of(best)},"
+        f"{f'from {size(budget)}' if budget else 'without any'}:"
+        f" {percent(best.last.accuracy)} {_BY[best.family]} ({name_of(best)},"
         f" {sample_of(best)})"
         for budget, best in rises
     ]
@@ -201,11 +202,11 @@ SECTION = Section(
     title="Accuracy under a memory budget",
     short="Accuracy by budget",
     lead=(
-        "Every training of the accuracy section, or on a data set from files, in each variant of"
-        " its steps. The budget is that of a low-resource client; the table lists what"
-        " high-resource clients need. Time is that of the rounds in sequence, each as long as one"
-        " client’s work, without links. Figures are means over the n seeds, without intervals. Runs"
-        " with fewer rounds than ZOWarmUp are not compared; they have a table of their own."
+        "Each point is a training of the accuracy section, or on a data set from files, with one"
+        " variant of its steps. The memory budget is that of a low-resource client; the table also"
+        " lists what high-resource clients need. Time is the sum of the rounds, each as long as one"
+        " client’s work, without network time. Figures are means over n seeds, without intervals."
+        " Runs with fewer rounds than ZOWarmUp are not compared; they have their own table."
     ),
     sentences=(frontier_sentences,),
     tables=(frontier_tables,),

@@ -107,8 +107,8 @@ def _target_tables(results: Results) -> list[Table]:
         tables.append(
             Table(
                 caption=(
-                    f"Trainings at {title_of(panel)}: time to a test accuracy, s, the rounds in"
-                    f" sequence, plain steps, without links; runs of {rounds} rounds"
+                    f"Training at {title_of(panel)}: seconds until a test accuracy is reached;"
+                    f" plain steps, rounds in sequence, without network time; {rounds} rounds"
                 ),
                 columns=("Method", *map(percent, TARGETS)),
                 rows=rows,
