@@ -69,7 +69,7 @@ def process_bytes(results: Results) -> float | None:
 def frontier_sentences(results: Results) -> list[str]:
     """Name the best training under each memory budget of a low-resource client."""
     return [
-        f"Best accuracy at {title_of(panel)} by memory of a low-resource client: "
+        f"Best accuracy at {title_of(panel)}, by the memory of a low-resource client: "
         f"{'; '.join(_best_by_memory(points_of(results, panel)))}."
         for panel in panels_of(results)
     ]
@@ -82,9 +82,8 @@ def _best_by_memory(points: Sequence[Point]) -> list[str]:
         if not rises or best.last.accuracy > rises[-1][1].last.accuracy:
             rises.append((budget, best))
     return [
-        f"{f'from {size(budget)}' if budget else 'without any'}:"
-        f" {percent(best.last.accuracy)} {_BY[best.family]} ({name_of(best)},"
-        f" {sample_of(best)})"
+        f"{percent(best.last.accuracy)}{f' from {size(budget)}' if budget else ''}"
+        f" {_BY[best.family]} ({name_of(best)}, {sample_of(best)})"
         for budget, best in rises
     ]
 
