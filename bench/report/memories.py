@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.boards import BOARDS, Memory, Verdict
-from bench.format import percent
 from bench.records.record_index import Results
 from bench.records.step_memory import HOST, step_memory
+
+# The colour of each verdict.
+TONES = {Verdict.FITS: "good", Verdict.TIGHT: "tight", Verdict.DOES_NOT_FIT: "bad"}
 
 
 def memories_of(results: Results) -> Sequence[Memory]:
@@ -23,20 +25,6 @@ def memories_of(results: Results) -> Sequence[Memory]:
 def device_of(results: Results) -> Mapping[str, Any]:
     """Return the profile of the machine that measured memory."""
     return next(iter(results.group("memory"))).provenance.device
-
-
-def against_memories(results: Results, peak_bytes: float) -> str:
-    """Write in which memory a process fits, e.g. "fits in 512 MiB, tight"."""
-    memories = memories_of(results)
-    if not memories:
-        return "of unknown memory"
-    if step_memory(results) is not HOST:
-        return f"{percent(peak_bytes / memories[0].memory_bytes)} of its memory"
-    smallest = smallest_that_fits(memories, peak_bytes)
-    if smallest is None:
-        return f"more than {memories[-1].name}"
-    tight = smallest.verdict(peak_bytes) is Verdict.TIGHT
-    return f"fits in {smallest.name}{', tight' if tight else ''}"
 
 
 def smallest_that_fits(memories: Sequence[Memory], peak_bytes: float) -> Memory | None:
