@@ -14,7 +14,7 @@ from bench.records.details.machine import FitCell, FitDetails
 from bench.records.record_index import Results
 from bench.records.step_memory import HOST, step_memory
 from bench.report.costs import ROUND, whole_figure
-from bench.report.memories import against_memories, device_of, memories_of
+from bench.report.memories import accelerator_of, against_memories, device_of, memories_of
 from bench.report.opponents import PLAIN, Opponents, opponents_of
 from bench.report.section import Section
 from bench.report.table import Cell, Table
@@ -85,12 +85,13 @@ def _why(reasons: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def _machine(results: Results) -> str:
-    device = device_of(results)
-    memory, name = device.get("memory_bytes"), "this machine"
-    if step_memory(results) is not HOST:
-        accelerator = device.get("accelerator") or {}
-        memory, name = accelerator.get("memory_bytes"), accelerator.get("name", "this device")
-    return f"{name} ({size(memory)})" if memory else str(name)
+    if step_memory(results) is HOST:
+        memory = device_of(results).get("memory_bytes")
+        return f"this machine ({size(memory)})" if memory else "this machine"
+    accelerator = accelerator_of(results)
+    if accelerator is None:
+        return str((device_of(results).get("accelerator") or {}).get("name", "this device"))
+    return f"{accelerator.name} ({size(accelerator.memory_bytes)})"
 
 
 def board_tables(results: Results) -> list[Table]:
