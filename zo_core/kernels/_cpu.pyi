@@ -11,8 +11,8 @@ class Table:
 def use_team(address: int, /) -> None:
     """Let the OpenMP runtime whose GOMP_parallel is at an address do the work; 0 for none."""
 
-def prepare(pieces: list[tuple[npt.NDArray[np.float32], int, int]], /) -> Table:
-    """Describe (array, tensor_index, start) pieces."""
+def prepare(spans: list[tuple[npt.NDArray[np.float32], int, int]], /) -> Table:
+    """Describe (array, tensor_index, start) spans."""
 
 def perturb(table: Table, terms: Sequence[tuple[int, float]], threads: int, /) -> None:
     """Add scale * z(seed) for each (seed, scale)."""
@@ -28,4 +28,4 @@ def replay(
     threads: int,
     /,
 ) -> list[tuple[int, int]]:
-    """Apply a list of updates; (largest |k'|, zero increments) of each piece."""
+    """Apply a list of updates; (largest |k'|, zero increments) of each span."""
