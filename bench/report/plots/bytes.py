@@ -1,4 +1,4 @@
-"""The plot of a round's bytes, by method and direction."""
+"""The plot of a round's bytes, by method and link."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.report.plots.style import Plot, look, panel
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_WAYS = ("up", "down")
+_LINKS = ("up", "down")
 # Levels drawn as marks next to the payload, which is the bar: words and marker.
 _LEVELS = {"scalars": ("scalars", "o"), "message": ("message", "s"), "wire": ("wire", "D")}
 
@@ -26,10 +26,10 @@ def bytes_plots(results: Results) -> list[Plot]:
 
 def _bytes_plot(results: Results, model: str) -> Plot | None:
     bars = [
-        (method, way, value)
+        (method, link, value)
         for method in ("fedavg", "zo")
-        for way in _WAYS
-        if (value := results.value(CaseName.bytes(model, method), f"{way}_payload"))
+        for link in _LINKS
+        if (value := results.value(CaseName.bytes(model, method), f"{link}_payload"))
     ]
     if not bars:
         return None
@@ -42,7 +42,7 @@ def _bytes_plot(results: Results, model: str) -> Plot | None:
             f"{label(model)}: bars and figures are the encoded payload of one round, exact (n = 1);"
             " marks are the other levels that were counted."
         ),
-        alt="; ".join(f"{label(method)} {way}: {size(value)}" for method, way, value in bars),
+        alt="; ".join(f"{label(method)} {link}: {size(value)}" for method, link, value in bars),
         figure=figure,
     )
 
@@ -53,8 +53,8 @@ def _draw_levels(
     for level, (words, marker) in _LEVELS.items():
         points = [
             (value, row)
-            for row, (method, way, _) in enumerate(bars)
-            if (value := results.value(CaseName.bytes(model, method), f"{way}_{level}"))
+            for row, (method, link, _) in enumerate(bars)
+            if (value := results.value(CaseName.bytes(model, method), f"{link}_{level}"))
         ]
         if points:
             x, y = zip(*points, strict=True)
@@ -70,7 +70,7 @@ def _draw_bars(axes: Axes, bars: list[tuple[str, str, float]]) -> None:
         axes.annotate(
             size(value), (value, row), xytext=(6, 0), textcoords="offset points", va="center"
         )
-    axes.set_yticks(range(len(bars)), [f"{label(method)} {way}" for method, way, _ in bars])
+    axes.set_yticks(range(len(bars)), [f"{label(method)} {link}" for method, link, _ in bars])
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     axes.set_xscale("log", base=2)
