@@ -60,7 +60,7 @@ def _record(
     failed = [run for run in runs if run.status != "ok"]
     ended = [value_of(run, TrainDetails) for run in runs]
     records = [record for record in ended if record is not None]
-    accuracies = [record.last.test_accuracy for record in records]
+    accuracies = [record.last.accuracy for record in records]
     suite.record(
         case=CaseName.accuracy(variant, split),
         config={**records[0].config, "run_seed": seeds} if records else config,

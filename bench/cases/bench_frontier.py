@@ -185,7 +185,7 @@ def _trained_metrics(curves: Sequence[Sequence[CurvePoint]], clients: int) -> di
     if not curves:
         return {}
     ends = [curve[-1] for curve in curves]
-    accuracy = statistics.fmean(end.test_accuracy for end in ends)
+    accuracy = statistics.fmean(end.accuracy for end in ends)
     sent = statistics.fmean(end.up_payload_bytes + end.down_payload_bytes for end in ends)
     seeds = "one seed" if len(curves) == 1 else f"mean over {len(curves)} seeds"
     return {

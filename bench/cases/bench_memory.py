@@ -15,7 +15,6 @@ import psutil
 
 import devices
 from bench.format import MIB
-from bench.models.names import model_label
 from bench.paper import BATCH, CLIENT_IMAGES
 from bench.records.case_name import CaseName
 from bench.records.details.machine import MemoryDetails
@@ -40,6 +39,7 @@ from bench.workloads.steps import (
     worked_through,
 )
 from devices.tensor_peak import TensorPeak
+from zo_core.model_names import model_label
 
 _FULL_SET_PROCESSES = 3  # their median moves little
 _FULL_SET_METHODS = ("inference", "zo")

@@ -28,7 +28,7 @@ class Metric:
 
     value: float | None  # the median or mean of the samples, as `statistic` says
     unit: str  # "byte", "second", "ratio", "share" and the like
-    method: str  # how each sample was had
+    method: str  # how each sample was measured
     statistic: str = "single"  # "single", "median" or "mean"
     samples: tuple[float, ...] = ()  # all of them, in order
     reason: str | None = None  # why value is None

@@ -17,7 +17,8 @@ from bench.replication.frontier_variants import (
 )
 
 if TYPE_CHECKING:
-    from bench.replication.table_run import Log, Options
+    from bench.replication.run_options import Options
+    from bench.replication.table_run import Log
     from bench.sweeps.cell import Cell
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from bench.records.record import Metric
 from bench.records.store import open_store
 from bench.replication.definitions import TABLES
 from bench.replication.rates import chosen_rates, rates_origin, read_rates
+from bench.replication.run_options import Options
 from bench.replication.scales import RUNGS, TABLE_SCALES
 from bench.replication.search import (
     SEARCHES,
@@ -24,41 +24,13 @@ from bench.replication.search import (
 from bench.replication.spec import PaperTable, Row, TableScale, cells_of, splits_of
 from bench.replication.summary import details_of, metrics_of, places_of
 from bench.sweeps.cell import Cell, CellResult, CellStore
-from bench.sweeps.engines import SweepRunner, check_engine, open_engine
+from bench.sweeps.engines import SweepRunner, open_engine
 from bench.sweeps.task import TaskContext
 from zo_core.data import require_dataset
 
 Log = Callable[[str], None]
 SEARCH = "search"
 NAMES = (SEARCH, *TABLES)  # what --only takes, in the order in which they run
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """How tables are run."""
-
-    engine: str = "local"
-    address: str | None = None  # of a Ray cluster
-    workers: int | None = None  # tasks at a time; None: as many as the engine has room for
-    data_dir: str | None = None  # folder of data sets that are files
-    verify: bool = True  # compare their checksums
-    device: str = "cpu"
-    seeds: int | None = None  # runs of a cell; None: the scale's
-    per_process: int = 1  # cells that a process trains one after the other
-    minutes: float | None = None  # after which no further cell is begun
-    began: float = field(default_factory=time.monotonic)
-
-    def __post_init__(self) -> None:
-        for name in ("workers", "seeds", "per_process", "minutes"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ValueError(f"{name} must be > 0, got {value}")
-        check_engine(self.engine, self.address)
-
-    def out_of_time(self) -> bool:
-        """Log whether no further cell is to be begun."""
-        minutes = self.minutes
-        return minutes is not None and time.monotonic() - self.began > 60 * minutes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +49,7 @@ class TableRun:
 
     def __init__(self, options: Options, folder: Path, scale: str) -> None:
         self.options = options
-        self.scale = table_scale(scale)
+        self.scale = own_scale(scale, options)
         self.store = CellStore.below(open_store(folder))
         self._folder = folder
 
@@ -226,6 +198,16 @@ def table_scale(name: str) -> TableScale:
     return TABLE_SCALES[name]
 
 
+def own_scale(name: str, options: Options) -> TableScale:
+    """Return a scale with the user's model and data in place of its own.
+
+    Raises:
+        ValueError: the scale is unknown.
+    """
+    scale = table_scale(name)
+    return replace(scale, base={**scale.base, **options.own})
+
+
 def names_at(scale: str) -> tuple[str, ...]:
     """List the tables that can be run at a scale."""
     return tuple(n for n, t in TABLES.items() if t.scales is None or scale in t.scales)
@@ -258,12 +240,13 @@ def check_data(names: Sequence[str], scale: str, options: Options) -> None:
         ImportError: the library that reads them is not installed.
     """
     folder = None if options.data_dir is None else Path(options.data_dir)
-    for dataset in dict.fromkeys(name for table in names for name in _datasets(table, scale)):
+    found = [_datasets(table, own_scale(scale, options)) for table in names]
+    for dataset in dict.fromkeys(name for datasets in found for name in datasets):
         require_dataset(dataset, data_dir=folder, verify=options.verify)
 
 
-def _datasets(name: str, scale: str) -> set[str]:
-    base = str(table_scale(scale).base["dataset"])
+def _datasets(name: str, scale: TableScale) -> set[str]:
+    base = str(scale.base["dataset"])
     if name == SEARCH:
         return {base}
     return {row.fields.get("dataset", base) for row in TABLES[name].rows}
@@ -273,7 +256,7 @@ def _words(result: CellResult) -> str:
     what = f"{result.config['algorithm']}, seed {result.config['run_seed']}"
     if result.training is None:
         return f"{what}: {result.status}: {result.error}"
-    return f"{what}: {100 * result.training.last.test_accuracy:.1f} %"
+    return f"{what}: {100 * result.training.last.accuracy:.1f} %"
 
 
 def _rates(fields: Mapping[str, float]) -> str:

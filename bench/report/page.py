@@ -163,5 +163,5 @@ def require_extra() -> None:
     missing = [name for name in ("jinja2", "matplotlib") if find_spec(name) is None]
     if missing:
         raise ModuleNotFoundError(
-            f"the report needs {' and '.join(missing)}; run: pip install 'zobench[bench]'"
+            f'the report needs {" and ".join(missing)}: pip install "zobench[bench]"'
         )

@@ -36,7 +36,7 @@ def measure_lm_step(model: str, method: str, batch: int) -> LMStep:
     before the second.
 
     Args:
-        model: ``lm:NAME`` as :func:`bench.models.names.parse_model` takes it.
+        model: ``lm:NAME`` as :func:`zo_core.model_names.parse_model` takes it.
         method: a name in bench.workloads.steps.STEP_METHODS.
         batch: sequences a forward.
     """

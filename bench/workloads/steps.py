@@ -74,7 +74,7 @@ def measure_step_memory(
     direction takes.
 
     Args:
-        model: as :func:`bench.models.names.parse_model` takes it.
+        model: as :func:`zo_core.model_names.parse_model` takes it.
         method: a name in STEP_METHODS.
         batch: items a forward.
         images: items of a whole client set, held; the first few micro-batches of it are worked

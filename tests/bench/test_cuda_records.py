@@ -19,7 +19,6 @@ from bench.records.gates import Gate, gate_of
 from bench.records.record import Metric, Record, single, unmeasured
 from bench.records.record_index import Results
 from bench.records.step_memory import ALLOCATOR, DEVICE, HOST, memory_of, step_memory
-from bench.report import readme
 from bench.report.costs import memory_figure, pairs, scaled
 from bench.report.device_terms import device_tables
 from bench.report.groups.fit import board_tables
@@ -30,6 +29,7 @@ from bench.report.machines import Machine, figure_tables
 from bench.report.measured_on import heading_remark
 from bench.report.page import write_report
 from bench.report.plots.memory import memory_plots
+from bench.report.results_page import results_page
 from bench.report.sections import SECTIONS
 from bench.report.table import Table
 from bench.report.terminal import summary_table
@@ -171,11 +171,10 @@ def test_machines_are_compared_by_the_devices_memory_and_the_hosts_is_called_tha
     ]
 
 
-def test_the_readme_names_the_gpu_and_shows_its_memory(tmp_path: Path) -> None:
-    folder = tmp_path / "results" / "gpu-box" / "default"
-    sample.write(folder, on_a_gpu())
-    text = readme.results_section(tmp_path)
-    assert "### Sample Processor 1, 4 cores, 8 GiB, Sample GPU 80, Sample OS 1" in text
+def test_the_page_of_results_names_the_gpu_and_shows_its_memory(tmp_path: Path) -> None:
+    sample.write(tmp_path / "gpu-box" / "default", on_a_gpu())
+    text = results_page(tmp_path)
+    assert "## Sample Processor 1, 4 cores, 8 GiB, Sample GPU 80" in text
     assert "allocated device memory above the loaded model" in text
     assert "| ZO | 283 MiB | 30.0 MiB |" in text
 

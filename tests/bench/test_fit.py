@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
 from bench.__main__ import main
@@ -17,13 +18,14 @@ from bench.fit.cells import Cell, agreement
 from bench.fit.measuring import predict_cells, try_cell
 from bench.fit.prediction import predict_tensors
 from bench.fit.record import fit_record
-from bench.fit.target import Target, decimal_remark, find_target, parse_size
+from bench.fit.target import Target, decimal_remark, find_target, parse_size, this_machine
 from bench.records.case_name import CaseName
 from bench.records.details.machine import FitTrial
 from bench.records.record import Record
 from bench.records.store import read_records
 from bench.records.typed_json import to_json
 from bench.workloads.steps import STEP_METHODS, measure_tensor_peaks
+from devices.cgroup import Group
 from devices.tensor_peak import TensorPeak
 
 MIB = 2**20
@@ -236,10 +238,26 @@ def test_the_command_prints_json_and_stores_its_record(
     assert record.case == "fit/1GiB/cnn"
 
 
+def test_the_default_device_is_this_machine_or_its_lower_limit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("bench.fit.target.own_group", lambda: None)
+    whole = this_machine()
+    assert whole.memory_bytes == psutil.virtual_memory().total
+    assert 0 < whole.reserve_bytes < whole.memory_bytes
+    assert this_machine(0).limit_bytes == whole.memory_bytes
+    (tmp_path / "memory.current").write_text(str(100 * MIB))
+    for text, limit in (("max", whole.memory_bytes), (str(900 * MIB), 900 * MIB)):
+        (tmp_path / "memory.max").write_text(text)
+        group = Group(path=tmp_path, version="cgroup v2")
+        monkeypatch.setattr("bench.fit.target.own_group", lambda group=group: group)
+        assert this_machine().memory_bytes == limit
+    assert this_machine().reserve_bytes == 100 * MIB
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ([], "--device is missing"),
         (["--device", "toaster"], "pi-zero-2"),
         (["--device", "512"], "512MiB"),
         (["--device", "1GiB", "--reserve", "2GiB"], "--reserve"),
@@ -247,8 +265,8 @@ def test_the_command_prints_json_and_stores_its_record(
         (["--device", "1GiB", "--batches", "0,8"], "--batches"),
         (["--device", "1GiB", "--images", "0"], "--images"),
         (["--device", "1GiB", "--input-shape", "3,8,8"], "add --model"),
-        (["--grid", "--device", "1GiB"], "--device has no effect beside --grid"),
-        (["--grid", "--reserve", "1GiB"], "--reserve has no effect beside --grid"),
+        (["--grid", "--device", "1GiB"], "--device has no effect with --grid"),
+        (["--grid", "--reserve", "1GiB"], "--reserve has no effect with --grid"),
     ],
 )
 def test_a_users_mistake_is_one_line_and_exit_code_2(

@@ -98,7 +98,7 @@ def _draw_curves(axes: Axes, algorithm: str, record: Record, x_of: Abscissa) -> 
         zip(*details.curves, strict=False)
     )  # one evaluation of all seeds; ends with the shortest
     x = [statistics.fmean(map(x_of, column)) for column in columns]
-    shares = [[100 * point.test_accuracy for point in column] for column in columns]
+    shares = [[100 * point.accuracy for point in column] for column in columns]
     axes.plot(
         x,
         [statistics.fmean(column) for column in shares],
@@ -114,7 +114,7 @@ def _draw_curves(axes: Axes, algorithm: str, record: Record, x_of: Abscissa) -> 
     for curve, outcome in zip(details.curves, details.outcomes, strict=True):
         if outcome == "diverged":
             last = curve[-1]
-            axes.plot(x_of(last), 100 * last.test_accuracy, "X", color=style.color, ms=9)
+            axes.plot(x_of(last), 100 * last.accuracy, "X", color=style.color, ms=9)
 
 
 def _mib_a_client(clients: int) -> Abscissa:
