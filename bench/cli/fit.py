@@ -179,13 +179,13 @@ def _cells(
     return cells
 
 
-def _try_all(cells: Sequence[Cell], workers: int, tell: Callable[[str], None]) -> list[Cell]:
+def _try_all(cells: Sequence[Cell], workers: int, log: Callable[[str], None]) -> list[Cell]:
     tried = []
     with devices.IsolatedPool(workers) as pool:
         for cell, trial in zip(cells, pool.map(try_cell, cells), strict=True):
             done = replace(cell, trial=trial)
             tried.append(done)
-            tell(
+            log(
                 f"{done.device}, {done.model}, {done.method}, batch {done.batch}: "
                 f"predicted {done.predicted_bytes / MIB:.0f} MiB; {_trial_words(done)}"
             )
