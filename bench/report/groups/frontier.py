@@ -42,7 +42,7 @@ _BY = dict(
 
 def name_of(point: Point) -> str:
     """Write a point's method, and the variant of its steps unless that is the plain one."""
-    method = label(point.variant)
+    method = point.label or label(point.variant)
     return method if point.way == "plain" else f"{method} ({STEP_VARIANTS[point.way]})"
 
 
