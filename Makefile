@@ -24,12 +24,13 @@ check: $(VENV)/.installed-dev
 pages: $(VENV)/.installed
 	$(BIN)/zobench report --all results --out pages
 
-# Everything in README and docs that is generated: results, pictures, the figure of the layers.
+# Everything in README and docs that is generated: results, pictures, the figure of the layers, commands.
 docs: $(VENV)/.installed
 	$(BIN)/python -m bench.report.readme
 	$(BIN)/python -m bench.report.paper_results
 	$(BIN)/python -m bench.report.pictures
 	$(BIN)/python tests/helpers/layers.py
+	$(BIN)/python tests/helpers/command_page.py
 
 $(VENV)/.installed: pyproject.toml setup.py
 	$(PYTHON) -m venv $(VENV)

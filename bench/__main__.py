@@ -1,8 +1,4 @@
-"""The command ``zobench``: the suite, training here or over a network, what fits, records.
-
-Exit codes: 0 done; 1 something measured or checked is not as it must be; 2 the user's mistake;
-3 this machine lacks something.
-"""
+"""The command ``zobench``: parse the command line, run one command, turn errors into exit codes."""
 
 from __future__ import annotations
 
@@ -13,7 +9,6 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from bench import SUITE_VERSION
 from bench.cli import (
     EXIT_DONE,
     EXIT_ENVIRONMENT,
@@ -21,57 +16,43 @@ from bench.cli import (
     EXIT_USAGE,
     MissingRequirementError,
     UsageError,
-    check,
-    compare,
-    devices,
-    export,
-    fit,
-    join,
-    report,
-    run,
-    serve,
-    train,
 )
+from bench.cli.commands import build_parser
 from bench.extras import missing_package
 from bench.suite.foreign_settings import drop_foreign_settings, require_assertions
 from devices.temporary import remove_left_overs
 from zo_core.threads import wait_passively
 
-COMMANDS = (run, train, fit, export, devices, report, check, compare, serve, join)
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Make the parser of the whole command."""
-    parser = argparse.ArgumentParser(
-        prog="zobench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--version", action="version", version=f"zobench {SUITE_VERSION}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in COMMANDS:
-        command.register(commands)
-    return parser
-
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one sub-command.
+    """Run one sub-command; without any, print the help.
 
     Args:
-        argv: the command line's words; None for this process's own.
+        argv: the words of the command line; None for those of this process.
 
     Returns:
         The exit code.
     """
     if argv is None:
         require_assertions()
-        # being asked to end is an interrupt: what is half done is cleaned up
+        # handle SIGTERM as an interrupt, so that unfinished work is cleaned up
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     drop_foreign_settings()
     wait_passively()
-    arguments = build_parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    if not words:
+        build_parser().print_help()
+        return EXIT_DONE
+    arguments = build_parser(words[0]).parse_args(words)
     remove_left_overs()
+    return _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """Run a command; report its errors in one line each."""
     try:
         return int(arguments.run(arguments))
-    except BrokenPipeError:  # who read the output has seen enough
+    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_DONE
     except UsageError as error:

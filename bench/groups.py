@@ -9,6 +9,18 @@ GROUPS: Final = (  # in running order
     *("edge", "engine", "accuracy", "frontier"),
 )
 OPT_IN_GROUPS: Final = ("llm", "wire")  # these run only where --only names them
+SUMMARIES: Final = {  # what each group measures
+    "memory": "peak memory of one step: inference, ZO and backprop",
+    "bytes": "bytes of one round per client, from encoded messages",
+    "formulas": "the paper's Table 1: printed, recomputed and measured",
+    "time": "time and energy of one step: inference, ZO and backprop",
+    "edge": "a ZO client with and without torch: memory, time, exactness",
+    "engine": "the engine: passes over the weights, exactness, extra memory",
+    "accuracy": "whole training runs on digits: ZOWarmUp, High-Res-Only and other methods",
+    "frontier": "memory and time of every training variant, by accuracy",
+    "llm": "language models: memory of a step, what fits, bytes of a round",
+    "wire": "bytes of one round on a network, and fleets of clients (Linux, root)",
+}
 TABLES: Final = "tables"  # the paper's tables: whole trainings, which --only names one by one
 
 SCALE_NAMES: Final = ("smoke", "default", "laptop", "paper")

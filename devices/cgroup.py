@@ -56,6 +56,10 @@ class Group:
         """Return the file of "current", "peak", "limit", "swap", "kills" or "refusals"."""
         return self.path / _FILES[self.version][quantity]
 
+    def limit_bytes(self) -> int | None:
+        """Return the group's limit, None if it has none or the kernel does not report it."""
+        return read_number(self.file("limit"))
+
     def current_bytes(self) -> int | None:
         """Return what the group is charged with now, None where the kernel does not report it."""
         return read_number(self.file("current"))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,10 +21,10 @@ from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from devices.kernel_buffers import kernel_bytes
-from devices.reading import to_plain
+from devices.storages import address_of, key_of, tensors_in
+from devices.tensor_peak import TensorPeak
 
 CATEGORIES = (
     "parameter",
@@ -40,36 +40,6 @@ _COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 _FRESH = torch.ops.aten.lift_fresh.default
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TensorPeak:
-    """Hold the peak of live tensor storage in a region.
-
-    Args:
-        baseline_bytes: Storage given as existing at the region's start.
-        peak_bytes: Largest sum of live storage in the region, the baseline included.
-        with_buffers_bytes: Largest sum of live storage and the buffers that CPU kernels take while
-            they run; what a process should need above its libraries.
-        by_category: What the peak consisted of, by name of CATEGORIES; sums to peak_bytes.
-        ignored_bytes: Storage that was used in the region, existed before it and was not
-            given, so that it is in none of the other figures.
-    """
-
-    baseline_bytes: int
-    peak_bytes: int
-    with_buffers_bytes: int
-    by_category: Mapping[str, int]
-    ignored_bytes: int
-
-    @property
-    def peak_above_baseline_bytes(self) -> int:
-        """Return peak_bytes - baseline_bytes."""
-        return self.peak_bytes - self.baseline_bytes
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the peak as plain JSON data."""
-        return to_plain(self)
-
-
 @dataclass(slots=True)
 class _Storage:
     """One live storage; the category may be corrected later, also in a peak taken before."""
@@ -77,6 +47,7 @@ class _Storage:
     size_bytes: int
     category: str
     reference: weakref.ref[Any]
+    address: int  # where it begins; 0 where that is not known, as of a fake tensor
 
 
 # torch types neither the mode nor the hook.
@@ -94,6 +65,7 @@ class TensorTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._device_type = device_type
         self._live: dict[int, _Storage] = {}
         self._ignored: dict[int, _Storage] = {}
+        self._addresses: set[int] = set()  # of live storages, where they are known
         self._ignored_bytes = 0
         self._now_bytes = self._peak_bytes = self._baseline_bytes = 0
         self._peak_with_buffers_bytes = 0
@@ -142,7 +114,7 @@ class TensorTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Count the storage of the parameter's .grad as a gradient."""
         if parameter.grad is not None:
             self._see(parameter.grad, "gradient")
-            known = self._live.get(_key(parameter.grad))
+            known = self._live.get(key_of(parameter.grad))
             if known is not None:
                 known.category = "gradient"
 
@@ -156,7 +128,7 @@ class TensorTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Run the operator; count what it made."""
         kwargs = kwargs or {}
         if func is not _FRESH:
-            for tensor in _tensors((args, kwargs)):
+            for tensor in tensors_in((args, kwargs)):
                 self._ignore_unknown(tensor)
         if _is_composite(func):
             # Autograd takes a composite apart before it comes here, inference mode does not.
@@ -165,7 +137,7 @@ class TensorTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 return func._op_dk(_COMPOSITE, *args, **kwargs)
         result = func(*args, **kwargs)
         category = self._category or _natural_category()
-        for tensor in _tensors(result):
+        for tensor in tensors_in(result):
             self._see(tensor, category)
         self._pass_by(kernel_bytes(func, args, result))
         return result
@@ -173,12 +145,15 @@ class TensorTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _see(self, tensor: torch.Tensor, category: str) -> None:
         if self._device_type not in (None, tensor.device.type):
             return
-        key = _key(tensor)
+        key = key_of(tensor)
         with self._lock:
             if key in self._ignored:
                 return
             if key not in self._live:
+                if self._counts_already(tensor):
+                    return
                 self._live[key] = _watch(tensor, category, partial(self._forget, key))
+                self._addresses |= {self._live[key].address} - {0}
             known = self._live[key]
             grown = tensor.untyped_storage().nbytes() - known.size_bytes
             known.size_bytes += grown
@@ -195,12 +170,18 @@ class TensorTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _forget(self, key: int, _: weakref.ref[Any]) -> None:
         with self._lock:
-            self._now_bytes -= self._live.pop(key).size_bytes
+            gone = self._live.pop(key)
+            self._now_bytes -= gone.size_bytes
+            self._addresses.discard(gone.address)
+
+    def _counts_already(self, tensor: torch.Tensor) -> bool:
+        """Tell whether it is another storage over counted memory, as torch.from_numpy makes."""
+        return address_of(tensor) in self._addresses
 
     def _ignore_unknown(self, tensor: torch.Tensor) -> None:
         """Note a storage that an operator reads before any made it: it existed before."""
-        key = _key(tensor)
-        if key in self._live or key in self._ignored:
+        key = key_of(tensor)
+        if key in self._live or key in self._ignored or self._counts_already(tensor):
             return
         self._ignored[key] = _watch(tensor, "other", lambda _: self._ignored.pop(key))
         self._ignored_bytes += tensor.untyped_storage().nbytes()
@@ -276,18 +257,8 @@ def _watch(
     tensor: torch.Tensor, category: str, gone: Callable[[weakref.ref[Any]], Any]
 ) -> _Storage:
     reference = weakref.ref(tensor.untyped_storage(), gone)
-    return _Storage(size_bytes=0, category=category, reference=reference)
-
-
-def _key(tensor: torch.Tensor) -> int:
-    return int(tensor.untyped_storage()._cdata)
-
-
-def _tensors(tree: Any) -> list[torch.Tensor]:
-    leaves = tree_leaves(tree)
-    return [
-        leaf for leaf in leaves if isinstance(leaf, torch.Tensor) and leaf.layout is torch.strided
-    ]
+    address = address_of(tensor)
+    return _Storage(size_bytes=0, category=category, reference=reference, address=address)
 
 
 def _check_category(name: str) -> None:

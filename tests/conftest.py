@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -25,6 +26,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     from expected_skips import SkipCheck
 
+    # A shell's background job ignores Ctrl-C; tests that send it, and their children, must not.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if not os.access(config.rootpath, os.W_OK):  # a read-only checkout
         folder = Path(tempfile.gettempdir()) / f"zobench-hypothesis-{os.getuid()}"
         os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(folder))

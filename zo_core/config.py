@@ -26,39 +26,66 @@ class TrainConfig(Options):
 
     options: Options  # the algorithm's own
 
-    algorithm: str = text("zowarmup", "training algorithm")
-    dataset: str = text("digits", "data set")
-    model: str = text("cnn", "model")
+    algorithm: str = text(
+        "zowarmup", "training algorithm, see docs/training.md, or package.module:function"
+    )
+    dataset: str = text(
+        "digits",
+        "data set, see docs/data.md, FILE.npz, a folder of images, or package.module:factory",
+    )
+    model: str = text(
+        "cnn",
+        "model that is trained: NAME, torchvision:NAME, timm:NAME, hf:FOLDER, or "
+        "package.module:factory",
+    )
     # ours; the paper: batch for FedAvg, group for FedAdam
-    norm: str = text("group", "norm layers of the model: group or batch")
-    run_seed: int = count(0, "seed of the run", least=0, most=(1 << 64) - 1)
+    norm: str = text("group", "normalisation layers of the model: group or batch")
+    criterion: str = text("cross-entropy", "loss: cross-entropy, mse, or package.module:function")
+    init: str | None = text(
+        None,
+        "file with the weights to start from, safetensors or a state_dict",
+        none="fresh ones",
+    )
+    run_seed: int = count(0, "seed of everything random in the run", least=0, most=(1 << 64) - 1)
 
-    clients: int = count(50, "clients")  # paper
-    high_share: float = share(0.1, "share of clients that can do backprop")  # paper: 0.1 .. 0.9
-    alpha: float = rate(0.1, "Dirichlet concentration of the labels")  # paper
+    clients: int = count(50, "number of clients")  # paper
+    high_share: float = share(  # paper: 0.1 .. 0.9
+        0.1, "share of high-resource clients, which can run backprop"
+    )
+    alpha: float = rate(  # paper
+        0.1, "Dirichlet concentration of the labels; lower is less balanced"
+    )
     # implied by the paper's 900 of 1,000 images
-    holdout_share: float = share(0.1, "share of its items that a client holds out", zero=True)
+    holdout_share: float = share(
+        0.1, "share of its items that each client holds out for evaluation", zero=True
+    )
 
-    rounds: int = count(400, "rounds of all phases")  # paper 500
-    pivot: int = count(100, "rounds of warm-up, in methods that have one", least=0)  # paper 200
+    rounds: int = count(400, "number of rounds, all phases together")  # paper 500
+    pivot: int = count(  # paper 200
+        100, "number of warm-up rounds, for methods with a warm-up", least=0
+    )
     # paper figure 2: 0.2 K
-    warmup_cohort: int = count(10, "clients per round of local training, at most")
+    warmup_cohort: int = count(10, "maximum number of clients per round of local training")
     # None as in paper A.5
     zo_cohort: int | None = count(
-        None, "clients per round of the methods' other phases", none="all clients"
+        None, "number of clients per round of zeroth-order training", none="all clients"
     )
     micro_batch: int | None = count(
         None,
-        "items per forward of zeroth-order steps and of backprop that accumulates",
+        "items per forward of zeroth-order steps and of accumulated backprop",
         none="all items at once",
     )
-    eval_every: int = count(20, "rounds between evaluations")
+    eval_every: int = count(20, "number of rounds between evaluations")
     # see zo_core.loss.forward_mode; auto: a measured trial
-    forward: str = choice("contiguous", FORWARDS, "how forwards run")
+    forward: str = choice(
+        "contiguous",
+        FORWARDS,
+        "memory format and compilation of forwards; auto: the fastest in a short trial",
+    )
     precision: str = choice(
         "fp32", PRECISIONS, "compute dtype of forwards; backprop runs in fp32 or tf32"
     )
-    force: bool = flag(False, "train although the measured scalar noise exceeds 10 %")
+    force: bool = flag(False, "train even if the measured noise of the scalars exceeds 10 %")
 
     def check(self) -> None:
         """Check what depends on the number of rounds and of clients."""

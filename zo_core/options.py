@@ -79,7 +79,8 @@ def count(
         most: the largest value; None for no limit.
         none: what None stands for; None where it is not allowed.
     """
-    rule = f"must be >= {least}" if most is None else f"must be in [{least}, {most}]"
+    upper = "2^64 - 1" if most == (1 << 64) - 1 else most
+    rule = f"must be >= {least}" if most is None else f"must be in [{least}, {upper}]"
 
     def allows(value: int) -> bool:
         return value >= least and (most is None or value <= most)
@@ -118,10 +119,15 @@ def flag(default: bool, help: str) -> Any:
 
 
 def text(
-    default: str, help: str, *, rule: str = "", allows: Callable[[Any], bool] = lambda value: True
+    default: str | None,
+    help: str,
+    *,
+    rule: str = "",
+    allows: Callable[[Any], bool] = lambda value: True,
+    none: str | None = None,
 ) -> Any:
     """Declare a name with a rule of its own, or one that is checked where it is looked up."""
-    return _declare(default, Option(help=help, rule=rule, allows=allows))
+    return _declare(default, Option(help=help, rule=rule, allows=allows, none=none))
 
 
 def _declare(default: Any, option: Option) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import devices
 from bench.cases.digits_trainings import FURTHER, VARIANTS, further_config, training_config
 from bench.records.case_name import CaseName
-from bench.records.details.accuracy import AccuracyDetails, TrainDetails
+from bench.records.details.training import AccuracyDetails, TrainDetails
 from bench.records.training_metrics import training_metrics
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
@@ -60,7 +60,7 @@ def _record(
     failed = [run for run in runs if run.status != "ok"]
     ended = [value_of(run, TrainDetails) for run in runs]
     records = [record for record in ended if record is not None]
-    accuracies = [record.curve[-1].test_accuracy for record in records]
+    accuracies = [record.curve[-1].accuracy for record in records]
     suite.record(
         case=CaseName.accuracy(variant, split),
         config={**records[0].config, "run_seed": seeds} if records else config,

@@ -16,8 +16,7 @@ from typing import Any
 import devices
 from bench.cases.digits_trainings import trainings
 from bench.records.case_name import CaseName, split_part
-from bench.records.details.accuracy import CurvePoint
-from bench.records.details.frontier import ClientCost, FrontierDetails
+from bench.records.details.training import ClientCost, CurvePoint, FrontierDetails
 from bench.records.frontier import family_of, most_joules, slowest
 from bench.records.record import Metric, single
 from bench.records.store import StoreError, read_records
@@ -185,7 +184,7 @@ def _trained_metrics(curves: Sequence[Sequence[CurvePoint]], clients: int) -> di
     if not curves:
         return {}
     ends = [curve[-1] for curve in curves]
-    accuracy = statistics.fmean(end.test_accuracy for end in ends)
+    accuracy = statistics.fmean(end.accuracy for end in ends)
     sent = statistics.fmean(end.up_payload_bytes + end.down_payload_bytes for end in ends)
     seeds = "one seed" if len(curves) == 1 else f"mean over {len(curves)} seeds"
     return {

@@ -10,10 +10,9 @@ import numpy as np
 
 import devices
 from bench.format import MIB
-from bench.models.names import model_label
 from bench.paper import COHORT, DIRECTIONS
 from bench.records.case_name import CaseName, size_part
-from bench.records.details.llm import FitsDetails, PredictedStep, StepDetails
+from bench.records.details.machine import FitsDetails, PredictedStep, StepDetails
 from bench.records.record import Metric, median, single
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
@@ -22,6 +21,7 @@ from bench.workloads.child import CASE_TIMEOUT_S, reading_metric, value_of
 from bench.workloads.llm import LMStep
 from bench.workloads.llm_precision import EPSILON, PrecisionRun
 from bench.workloads.steps import RETURN_BLOCKS
+from zo_core.model_names import model_label
 from zo_core.payloads.core import DenseWeights, Payload, RoundResult, ScalarUpdate, SeedPool
 
 CANDIDATES = 1024  # K of FedKSeed's authors for their language models

@@ -1,4 +1,4 @@
-"""The sub-commands of ``zobench``, one a file: each has ``register``, which adds its parser."""
+"""The sub-commands of ``zobench``, one per file: each has ``register``, which adds its parser."""
 
 from __future__ import annotations
 
@@ -8,29 +8,31 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from bench.cli.parser import EXIT_USAGE as EXIT_USAGE
+from bench.cli.parser import CommandParser as CommandParser
+from bench.cli.parser import Group as Group
 from bench.extras import missing_package
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 EXIT_DONE = 0
-EXIT_GATE = 1  # it ran, and something measured or checked is not as it must be
-EXIT_USAGE = 2
+EXIT_GATE = 1  # it ran, and a check or a threshold failed
 EXIT_ENVIRONMENT = 3
-EXIT_INTERRUPTED = 130  # as a shell has it: 128 + SIGINT
+EXIT_INTERRUPTED = 130  # as shells do: 128 + SIGINT
 
 
 class UsageError(Exception):
-    """The user's mistake; the message says argument, value, rule and way out."""
+    """The user's mistake; the message names the argument, value, rule and fix."""
 
 
 class MissingRequirementError(Exception):
-    """This machine lacks something; the message says what, and how to get it."""
+    """Something is not installed or available; the message names it and the fix."""
 
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """Turn what bad arguments raise into a UsageError; wrap the checking, never the work."""
+    """Turn what bad arguments raise into a UsageError; wrap the checks, never the work."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -60,28 +62,33 @@ def refuse_unused(arguments: argparse.Namespace, names: Sequence[str], because: 
 
 
 def add_command(
-    commands: Any, name: str, doc: str | None, examples: str
-) -> argparse.ArgumentParser:
+    commands: Any, name: str, doc: str | None, examples: str, *, group: Group
+) -> CommandParser:
     """Add a sub-command's parser, with the options that all of them have.
 
     Args:
         commands: what ``add_subparsers`` returned.
         name: the word after ``zobench``.
-        doc: its module's docstring, "``zobench name``: what it does."; its help.
-        examples: command lines, one a line, each with what it does.
+        doc: its module's docstring, "``zobench name``: verb ..."; its help.
+        examples: command lines, one per line, each with what it does.
+        group: the heading of ``zobench --help`` under which it stands.
     """
-    about = (doc or "").partition(": ")[2].strip()
-    parser: argparse.ArgumentParser = commands.add_parser(
+    about = (doc or "").partition(": ")[2].strip().replace("``", "`")
+    parser: CommandParser = commands.add_parser(
         name,
         help=about.splitlines()[0].rstrip("."),
         description=about[:1].upper() + about[1:],
         epilog=f"examples:\n{examples}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        group=group,
     )
     talk = parser.add_argument_group("output")
-    talk.add_argument("--json", action="store_true", help="result as JSON, all else to stderr")
-    talk.add_argument("-q", "--quiet", action="store_true", help="the result alone")
-    talk.add_argument("-v", "--verbose", action="store_true", help="more; errors with traceback")
+    talk.add_argument(
+        "--json", action="store_true", help="print the result as JSON, everything else to stderr"
+    )
+    talk.add_argument("-q", "--quiet", action="store_true", help="print the result only")
+    talk.add_argument(
+        "-v", "--verbose", action="store_true", help="print more; errors with traceback"
+    )
     return parser
 
 

@@ -1,4 +1,4 @@
-"""``zobench check``: whether records are valid by their schema, and what to know of them."""
+"""``zobench check``: validate records against their schema and list warnings."""
 
 from __future__ import annotations
 
@@ -8,23 +8,25 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.cli import EXIT_DONE, EXIT_GATE, add_command, print_json, user_errors
+from bench.cli import EXIT_DONE, EXIT_GATE, Group, add_command, print_json, user_errors
 
 EXAMPLES = """\
-  zobench check results/my-board          all records below a folder
-  zobench check records/bytes-cnn-zo.json
+  zobench check results/my-board               all records below a folder
+  zobench check records/bytes-cnn-zo.json      one record
 """
 
 
 def register(commands: Any) -> None:
     """Add the sub-command's parser."""
-    parser = add_command(commands, "check", __doc__, EXAMPLES)
-    parser.add_argument("path", type=Path, nargs="+", help="a record, or a folder above records")
+    parser = add_command(commands, "check", __doc__, EXAMPLES, group=Group.RESULTS)
+    parser.add_argument(
+        "path", type=Path, nargs="+", metavar="PATH", help="record, or folder that contains records"
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check, explain; a gate fails where a record is not valid."""
+    """Validate and print; exit code 1 if a record is not valid."""
     from bench.records.store import check_records
 
     with user_errors():

@@ -1,4 +1,4 @@
-"""``zobench compare``: two sets of records, each figure held by a gate of its own."""
+"""``zobench compare``: compare two runs against per-metric thresholds."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.cli import EXIT_DONE, EXIT_GATE, add_command, print_json, user_errors
+from bench.cli import EXIT_DONE, EXIT_GATE, Group, add_command, print_json, user_errors
 
 EXAMPLES = """\
   zobench compare results/xeon-2core/default zobench-results/2026-01-01T120000Z
   zobench compare base head --markdown >> "$GITHUB_STEP_SUMMARY"
-  zobench compare base head --verbose     every figure, also what did not move
+  zobench compare base head --verbose     all metrics, including those that did not change
 """
 
 
 def register(commands: Any) -> None:
     """Add the sub-command's parser."""
-    parser = add_command(commands, "compare", __doc__, EXAMPLES)
-    parser.add_argument("old", type=Path, metavar="OLD", help="output folder to hold against")
-    parser.add_argument("new", type=Path, metavar="NEW", help="output folder to judge")
-    parser.add_argument("--markdown", action="store_true", help="print GitHub's Markdown")
+    parser = add_command(commands, "compare", __doc__, EXAMPLES, group=Group.RESULTS)
+    parser.add_argument("old", type=Path, metavar="OLD", help="output folder of the baseline")
+    parser.add_argument("new", type=Path, metavar="NEW", help="output folder of the run to compare")
+    parser.add_argument("--markdown", action="store_true", help="print a Markdown table for GitHub")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compare and show; a gate that fails is the exit code."""
+    """Compare and print; exit code 1 if a threshold is exceeded."""
     from bench.compare.compare import compare
     from bench.compare.table import markdown_table, terminal_table, verdict_line
     from bench.records.store import read_records

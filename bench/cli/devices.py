@@ -1,4 +1,4 @@
-"""``zobench devices``: this machine, its meters and kernels; what to mend; known devices."""
+"""``zobench devices``: show this machine, its meters and kernels, and check its set-up."""
 
 from __future__ import annotations
 
@@ -10,43 +10,43 @@ from rich.console import Console
 from rich.table import Table
 
 import devices
-from bench.cli import EXIT_DONE, EXIT_GATE, UsageError, add_command, print_json
+from bench.cli import EXIT_DONE, EXIT_GATE, Group, UsageError, add_command, print_json
 from devices.commands import COMMANDS, HERE, command_file
 from devices.doctor import Diagnosis, diagnose
 from devices.finding import Finding
 from devices.host import instruction_set
 
 EXAMPLES = """\
-  zobench devices                what this machine is, its meters and kernels
-  zobench devices --check        what is not set up for a run, and what to do about it
-  zobench devices --root TREE    the same of a board's copied files
-  zobench devices --catalogue    the known devices as well
-  zobench devices --json         the profile that each record carries (and the catalogue)
+  zobench devices                this machine, its meters and kernels
+  zobench devices --check        what is not set up for a run, and how to fix it
+  zobench devices --root TREE    the same for a board, from copies of its files
+  zobench devices --catalogue    also the known devices
+  zobench devices --json         the device profile, as in every record
 """
 _OUTPUTS = ", ".join(command_file(command) for command in COMMANDS)
 
 
 def register(commands: Any) -> None:
     """Add the sub-command's parser."""
-    parser = add_command(commands, "devices", __doc__, EXAMPLES)
-    parser.add_argument("--catalogue", action="store_true", help="show the known devices as well")
+    parser = add_command(commands, "devices", __doc__, EXAMPLES, group=Group.MEASURE)
+    parser.add_argument("--catalogue", action="store_true", help="also list the known devices")
     parser.add_argument(
         "--check",
         action="store_true",
-        help="try what a run will use; exit code 1 where something will not work",
+        help="test everything that a run uses; exit code 1 if something will not work",
     )
     parser.add_argument(
         "--root",
         default=str(HERE),
         metavar="TREE",
-        help=f"folder with copies of a board's files under /proc, /sys and /etc, and of commands' "
-        f"outputs ({_OUTPUTS}); default: this machine",
+        help="folder with copies of a board's /proc, /sys and /etc, and of the outputs of commands "
+        f"({_OUTPUTS}); default: {HERE}, this machine",
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the device profile and the kernels, or what the doctor found."""
+    """Print the device profile, meters and kernels, or the findings of the checks."""
     root = Path(arguments.root)
     if not root.is_dir():
         raise UsageError(f"--root must be a folder with a board's files, got {arguments.root!r}")

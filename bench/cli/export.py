@@ -1,7 +1,7 @@
-"""``zobench export``: write a model as a folder from which a client trains without torch.
+"""``zobench export``: export a model for clients that train without torch.
 
-The folder holds the graph (ONNX, every weight an input), the weights (safetensors) and a manifest
-that vouches for both. The client needs the base install and its [edge] extra.
+The folder contains the graph (ONNX, with every weight as an input), the weights (safetensors) and a
+manifest with the checksums of both. The client needs the base install and the extra [edge].
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.cli import add_command, print_json, status_console, user_errors
+from bench.cli import Group, add_command, print_json, status_console, user_errors
 from bench.format import size
-from bench.models.names import model_label, with_input_shape
+from zo_core.model_names import model_label, with_input_shape
 
 if TYPE_CHECKING:
     from zo_core.edge.manifest import Manifest
 
 EXAMPLES = """\
-  zobench export --model cnn --out exported/cnn                a model of the suite
+  zobench export --model cnn --out exported/cnn       a model of the suite
   zobench export --model torchvision:mobilenet_v3_small --input-shape 3,64,64 --out exported/mobile
   zobench export --model my.models:tiny --input-shape 3,32,32 --out exported/tiny
 """
@@ -26,18 +26,29 @@ EXAMPLES = """\
 
 def register(commands: Any) -> None:
     """Add the sub-command's parser."""
-    parser = add_command(commands, "export", __doc__, EXAMPLES)
-    parser.add_argument("--model", required=True, help="NAME, torchvision:NAME or module:factory")
-    parser.add_argument("--input-shape", metavar="SHAPE", help="of one input, e.g. 3,224,224")
+    parser = add_command(commands, "export", __doc__, EXAMPLES, group=Group.TRAIN)
+    parser.add_argument(
+        "--model",
+        required=True,
+        metavar="NAME",
+        help="model to export: NAME, torchvision:NAME or package.module:factory",
+    )
+    parser.add_argument(
+        "--input-shape",
+        metavar="SHAPE",
+        help="shape of one input, e.g. 3,224,224; default: the model's own",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
-        "--plain", action="store_true", help="leave the weights as they are, off the grid"
+        "--plain",
+        action="store_true",
+        help="keep the exact weights, not rounded to the grid",
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Build the model, export it, say what was written."""
+    """Build the model, export it and print what was written."""
     console = status_console(arguments)
     with user_errors(), console.status(f"exporting {arguments.model}"):
         manifest = _export(arguments)

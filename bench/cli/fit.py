@@ -1,4 +1,4 @@
-"""``zobench fit``: which training steps fit in a device's memory, predicted and tried."""
+"""``zobench fit``: predict which training steps fit in a device's memory, and try them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import devices
 from bench.cli import (
     EXIT_DONE,
     EXIT_GATE,
+    Group,
     add_command,
     print_json,
     refuse_unused,
@@ -26,20 +27,22 @@ from bench.extras import require
 from bench.fit.cells import Agreement, Cell, agreement
 from bench.fit.measuring import predict_cells, try_cell
 from bench.fit.record import GRID, fit_record
-from bench.fit.target import Target, decimal_remark, find_target, parse_size
+from bench.fit.target import Target, decimal_remark, find_target, parse_size, this_machine
 from bench.format import MIB, MISSING
-from bench.models.names import model_label, with_input_shape
 from bench.records.case_name import CaseName
 from bench.records.store import open_store, write_record
+from bench.records.typed_json import to_json
 from bench.suite.preflight import check_model
 from bench.workloads.steps import RETURN_BLOCKS, STEP_METHODS
+from zo_core.model_names import model_label, with_input_shape
 
 EXAMPLES = """\
-  zobench fit --device pi-zero-2                         the suite's models, predicted
-  zobench fit --device 512MiB --model resnet18 --measure tried under that limit
+  zobench fit                                              this machine, five models
+  zobench fit --device pi-zero-2                           a device of the catalogue
+  zobench fit --device 512MiB --model resnet18 --measure   also run under that limit
   zobench fit --device 1GiB --model my.models:tiny --input-shape 3,32,32 --batches 1,16
-  zobench fit --grid --out results/fit                   5 models x 5 batches x 3 methods x
-                                                         3 devices, all tried: a quarter of an hour
+  zobench fit --grid --out results/fit                     5 models, 5 batch sizes, 3 methods and
+                                                           3 devices, all measured, in 15 minutes
 """
 GRID_MODELS = (
     "resnet18",
@@ -57,28 +60,55 @@ _GRID_WORKERS = 2  # trials side by side: a third of each is a library's import,
 
 def register(commands: Any) -> None:
     """Add the sub-command's parser."""
-    parser = add_command(commands, "fit", __doc__, EXAMPLES)
-    parser.add_argument("--device", help="of the catalogue, or a size such as 512MiB or 1GiB")
+    parser = add_command(commands, "fit", __doc__, EXAMPLES, group=Group.MEASURE)
+    parser.add_argument(
+        "--device",
+        help="device of the catalogue (zobench devices --catalogue), or a size of memory such as"
+        " 512MiB; default: this machine",
+    )
     parser.add_argument(
         "--reserve",
         metavar="SIZE",
-        help="memory kept for the operating system, e.g. 200MiB; default: the catalogue's estimate"
-        " (150 MiB on boards), nothing where --device is a size",
+        help="memory kept for the operating system and other programs, e.g. 200MiB; default: what"
+        " is in use on this machine, 150 MiB on boards of the catalogue (2 GiB on laptops and"
+        " phones), 0 if --device is a size",
     )
-    parser.add_argument("--model", help="NAME, torchvision:NAME or package.module:factory")
-    parser.add_argument("--input-shape", metavar="SHAPE", help="of --model, e.g. 3,224,224")
-    parser.add_argument("--batches", help=f"comma-separated; default: {_BATCHES}")
     parser.add_argument(
-        "--images", type=int, help="work through so many items, e.g. 900, in micro-batches"
+        "--model",
+        metavar="NAME",
+        help="model: NAME, torchvision:NAME or package.module:factory; default: five models",
     )
-    parser.add_argument("--measure", action="store_true", help="try each under the kernel's limit")
-    parser.add_argument("--grid", action="store_true", help="the fixed grid, measured")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="store a record there")
+    parser.add_argument(
+        "--input-shape",
+        metavar="SHAPE",
+        help="shape of one input of --model, e.g. 3,224,224; default: the model's own",
+    )
+    parser.add_argument(
+        "--batches", metavar="LIST", help=f"batch sizes, comma-separated; default: {_BATCHES}"
+    )
+    parser.add_argument(
+        "--images",
+        type=int,
+        metavar="N",
+        help="number of items that one step processes in micro-batches, e.g. 900; default: one"
+        " batch",
+    )
+    parser.add_argument(
+        "--measure",
+        action="store_true",
+        help="also run each step under a memory limit that the kernel enforces",
+    )
+    parser.add_argument(
+        "--grid", action="store_true", help="measure a fixed grid of models, batches and devices"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of the record; default: no record"
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Predict, try if asked to, show."""
+    """Predict, measure if asked to, and print."""
     with user_errors():
         require("torch")  # the children that count tensors import it
         targets, models, batches = _chosen(arguments)
@@ -94,7 +124,7 @@ def run(arguments: argparse.Namespace) -> int:
     cells = _cells(targets, models, batches, arguments, console)
     case = GRID if arguments.grid else _case(targets[0], models, arguments.images)
     if arguments.json:
-        print_json([cell.to_json() for cell in cells])
+        print_json(to_json([cell.details() for cell in cells]))
     else:
         _show(Console(highlight=False, markup=False), cells)
     if folder is not None:
@@ -105,12 +135,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _chosen(arguments: argparse.Namespace) -> tuple[list[Target], list[str], list[int]]:
-    """Check all that the user chose, before anything runs."""
+    """Check all options before anything runs."""
     if arguments.grid:
-        refuse_unused(arguments, _CHOICES, "beside --grid, which is fixed")
+        refuse_unused(arguments, _CHOICES, "with --grid, which is fixed")
         return [find_target(name) for name in GRID_DEVICES], list(GRID_MODELS), list(GRID_BATCHES)
-    if not arguments.device:
-        raise ValueError("--device is missing: a name of `zobench devices --catalogue`, or a size")
     if arguments.model is None and arguments.input_shape is not None:
         raise ValueError("--input-shape is the shape of --model's input: add --model")
     models = list(GRID_MODELS)
@@ -121,7 +149,9 @@ def _chosen(arguments: argparse.Namespace) -> tuple[list[Target], list[str], lis
         raise ValueError(f"--images must be >= 1, got {arguments.images}")
     reserve = None if arguments.reserve is None else parse_size(arguments.reserve, "--reserve")
     batches = _BATCHES if arguments.batches is None else arguments.batches
-    return [find_target(arguments.device, reserve)], models, _parse_batches(batches)
+    device = arguments.device
+    target = this_machine(reserve) if device is None else find_target(device, reserve)
+    return [target], models, _parse_batches(batches)
 
 
 def _parse_batches(text: str) -> list[int]:
@@ -201,7 +231,7 @@ def _title(cell: Cell) -> str:
     limit = f"{cell.limit_bytes / MIB:.0f} MiB"
     if cell.reserve_bytes:
         whole = f"{(cell.limit_bytes + cell.reserve_bytes) / MIB:.0f}"
-        limit = f"{limit} ({whole} less {cell.reserve_bytes / MIB:.0f} for the operating system)"
+        limit = f"{limit} ({whole} less {cell.reserve_bytes / MIB:.0f} reserved)"
     return f"{cell.model} on {cell.device}, limit {limit}; all figures in MiB"
 
 

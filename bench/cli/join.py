@@ -1,7 +1,7 @@
-"""``zobench join``: a client of a training over a network.
+"""``zobench join``: join a training run over a network as a client.
 
-A device with torch and memory enough also trains by backprop in the warm-up; others train by
-forwards alone, with torch or with an exported model and onnxruntime.
+A device with torch and enough memory also trains by backprop in the warm-up. Other devices run
+forward passes only, with torch or with an exported model and onnxruntime.
 """
 
 from __future__ import annotations
@@ -20,28 +20,34 @@ import devices
 from bench.cli import (
     EXIT_DONE,
     EXIT_GATE,
+    Group,
     add_command,
     print_json,
     refuse_unused,
     status_console,
     user_errors,
 )
+from bench.cli.client_lines import ClientLines
 from bench.cli.link_options import add_link_options, port_of, security_of, topics_of
 from bench.cli.threads import add_threads_option, chosen_threads
-from bench.suite.preflight import choose_device
+from bench.suite.preflight import DEVICE_TYPES, choose_device
+from zo_core.own import allowing_modules
 
 if TYPE_CHECKING:
     from zo_core.federation.protocol.trainers import OnnxTrainer, TorchTrainer
 
-EXAMPLES = """  zobench join                                          the server on this machine
+EXAMPLES = """\
+  zobench join                                          a server on this machine
   zobench join hub.example --ca ca.pem --username pi4 --password-file secret
-  zobench join 192.168.1.5 --insecure --model exported  without torch, on a network of your own
+  zobench join 192.168.1.5 --insecure --model exported  without torch, in a network that you trust
 """
-_OF_THE_OTHER = {  # options that one back end alone takes
+_OF_THE_OTHER = {  # options of the other back end
     "torch": ("model", "session"),
     "onnx": ("device", "high_mib", "data_dir"),
 }
 
+_HOST = "127.0.0.1"
+_PATIENCE_S = 60.0
 _MACHINE_IDS = (Path("/proc/device-tree/serial-number"), Path("/etc/machine-id"))
 _HOST_CHARACTERS = 48  # of the host's name that are part of a default name
 
@@ -50,54 +56,104 @@ def register(commands: Any) -> None:
     """Add the sub-command's parser."""
     from zo_core.federation.protocol.trainers import HIGH_MEMORY_MIB
 
-    parser = add_command(commands, "join", __doc__, EXAMPLES)
-    parser.add_argument("broker", nargs="?", default="127.0.0.1", metavar="HOST", help="the broker")
-    parser.add_argument("--name", help="default: host name and a mark of this board")
-    parser.add_argument("--slot", type=int, help="the slot to ask for; default: any")
-    parser.add_argument("--backend", choices=("auto", "torch", "onnx"), default="auto")
-    parser.add_argument("--model", type=Path, metavar="DIR", help="what zobench export wrote")
-    parser.add_argument("--session", choices=("memory", "speed"), help="of onnx; default: memory")
+    parser = add_command(commands, "join", __doc__, EXAMPLES, group=Group.TRAIN)
+    parser.add_argument(
+        "broker",
+        nargs="?",
+        default=_HOST,
+        metavar="HOST",
+        help=f"host of the broker; default: {_HOST}",
+    )
+    parser.add_argument(
+        "--name", help="name of this client; default: the host name and an id of this board"
+    )
+    parser.add_argument(
+        "--slot",
+        type=int,
+        metavar="N",
+        help="number of the client to be, from 0; default: any free one",
+    )
+    parser.add_argument(
+        "--backend",
+        choices=("auto", "torch", "onnx"),
+        default="auto",
+        help="library that runs forwards; auto: torch if it is installed and the memory suffices"
+        " for backprop, else onnx if --model is given; default: auto",
+    )
+    parser.add_argument(
+        "--model", type=Path, metavar="DIR", help="folder written by zobench export, for onnx"
+    )
+    parser.add_argument(
+        "--session",
+        choices=("memory", "speed"),
+        help="what onnx optimises for; default: memory",
+    )
     parser.add_argument(
         "--high-mib",
         type=float,
-        help=f"memory from which this device trains by backprop too; default {HIGH_MEMORY_MIB}",
+        metavar="MIB",
+        help="memory in MiB from which this device also trains by backprop; default: "
+        f"{HIGH_MEMORY_MIB}",
     )
     parser.add_argument(
-        "--data", type=Path, metavar="NPZ", help="own data, x and y, not the slot's"
+        "--data",
+        type=Path,
+        metavar="FILE",
+        help="own data, an NPZ file with the arrays x and y; default: the data of the slot",
     )
-    parser.add_argument("--data-dir", type=Path, help="folder of data sets that are files")
-    parser.add_argument("--device", help="of torch: auto, cpu (default) or cuda")
+    parser.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="folder with the files of data sets, for torch"
+    )
+    parser.add_argument(
+        "--device", choices=DEVICE_TYPES, help="device that torch computes on; default: cpu"
+    )
+    parser.add_argument(
+        "--import",
+        dest="imports",
+        action="append",
+        metavar="MODULE",
+        help="module of the current folder that the run may import for its own model, data, loss"
+        " or method; may be repeated; default: none that the server names",
+    )
     add_threads_option(parser)
     parser.add_argument(
-        "--patience", type=float, default=60.0, metavar="SECONDS", help="to wait for the broker"
+        "--patience",
+        type=float,
+        default=_PATIENCE_S,
+        metavar="SECONDS",
+        help=f"time to wait for a broker that does not answer; default: {_PATIENCE_S:.0f} s",
     )
     add_link_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Take part until the run is over."""
+    """Train as a client until the run is over."""
     from zo_core.federation.mqtt.loops import client_link, join
     from zo_core.federation.protocol.client import Client
     from zo_core.federation.protocol.messages import ANY_SLOT
+    from zo_core.federation.protocol.trainers import TorchTrainer
 
     console = status_console(arguments)
     with ExitStack() as stack:
+        stack.enter_context(allowing_modules(arguments.imports or ()))
         with user_errors():
             topics, security, name = topics_of(arguments), security_of(arguments), _name(arguments)
             trainer, high = _trainer(arguments)
+            console.print(_waiting_words(arguments))
             spool = stack.enter_context(devices.temporary_folder())
             slot = ANY_SLOT if arguments.slot is None else arguments.slot
-            instance = 1 + secrets.randbelow(2**32 - 1)  # tells two programs of one name apart
+            instance = 1 + secrets.randbelow(2**32 - 1)  # tells two programs with one name apart
             client = Client(trainer, high=high, slot=slot, spool=spool, instance=instance)
             link = client_link(topics, name)
             stack.callback(link.close)
             link.open(arguments.broker, port_of(arguments), security, patience_s=arguments.patience)
-        kind = type(trainer).__name__
+        library = "torch" if isinstance(trainer, TorchTrainer) else "onnxruntime"
         console.print(
-            f"{name}: {kind}, {'high' if high else 'low'}-resource; waiting for the server"
+            f"connected as {name} ({library}, {'high' if high else 'low'}-resource); waiting for "
+            f"the server of topics {topics.prefix}/#, without a time limit (Ctrl-C stops)"
         )
-        stop = join(client, link, topics)
+        stop = join(client, link, topics, refresh=ClientLines(console, client).refresh)
     outcome = {
         "name": name,
         "slot": client.slot,
@@ -110,10 +166,17 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(outcome)
     else:
-        print(f"{name}: slot {client.slot}, {client.next_round} rounds, digest {outcome['digest']}")
-    if stop.reason is not None:
-        console.print(stop.reason)
+        print(f"client {client.slot}: {client.next_round} rounds, digest {outcome['digest']}")
+    console.print("the run is over" if stop.reason is None else f"left the run: {stop.reason}")
     return EXIT_DONE if stop.reason is None else EXIT_GATE
+
+
+def _waiting_words(arguments: argparse.Namespace) -> str:
+    host, port = arguments.broker, port_of(arguments)
+    return (
+        f"connecting to the broker at {host}:{port}; waits up to {arguments.patience:g} s for it "
+        "(--patience)"
+    )
 
 
 def _name(arguments: argparse.Namespace) -> str:
@@ -148,7 +211,7 @@ def _machine_id() -> str:
 
 
 def _trainer(arguments: argparse.Namespace) -> tuple[TorchTrainer | OnnxTrainer, bool]:
-    """Choose how this device takes part."""
+    """Choose the back end of this client, and whether it is high-resource."""
     import psutil
 
     from zo_core.federation.protocol.trainers import (

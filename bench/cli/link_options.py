@@ -13,31 +13,50 @@ PLAIN_PORT, TLS_PORT = 1883, 8883
 
 
 def add_link_options(parser: argparse.ArgumentParser) -> None:
-    """Add how the broker is reached and trusted."""
+    """Add the options of the connection to the broker."""
     link = parser.add_argument_group("connection")
-    link.add_argument("--port", type=int, help=f"default: {PLAIN_PORT}, with TLS {TLS_PORT}")
-    link.add_argument("--topic", default="zo", metavar="PREFIX", help="of all topics; default: zo")
-    link.add_argument("--ca", type=Path, metavar="FILE", help="authority of the broker's: TLS")
-    link.add_argument("--certificate", type=Path, metavar="FILE", help="this party's own")
-    link.add_argument("--key", type=Path, metavar="FILE", help="the certificate's")
-    link.add_argument("--username", help="for the broker; default: none")
+    link.add_argument(
+        "--port",
+        type=int,
+        metavar="N",
+        help=f"TCP port of the broker; default: {PLAIN_PORT}, or {TLS_PORT} with TLS",
+    )
+    link.add_argument(
+        "--topic", default="zo", metavar="PREFIX", help="prefix of all MQTT topics; default: zo"
+    )
+    link.add_argument(
+        "--ca",
+        type=Path,
+        metavar="FILE",
+        help="certificate of the authority that signed the broker's, PEM; turns TLS on",
+    )
+    link.add_argument(
+        "--certificate", type=Path, metavar="FILE", help="own certificate, PEM; default: none"
+    )
+    link.add_argument(
+        "--key", type=Path, metavar="FILE", help="private key of --certificate, PEM; default: none"
+    )
+    link.add_argument("--username", metavar="NAME", help="user name at the broker; default: none")
     link.add_argument(
         "--password-file",
         type=Path,
         metavar="FILE",
-        help=f"its first line; default: ${PASSWORD_VARIABLE}",
+        help="file with the password in its first line; default: the environment variable"
+        f" {PASSWORD_VARIABLE}",
     )
     link.add_argument(
-        "--insecure", action="store_true", help="allow a plain connection to another machine"
+        "--insecure",
+        action="store_true",
+        help="allow a connection to another machine without TLS",
     )
 
 
 def security_of(arguments: argparse.Namespace) -> Security:
-    """Collect how the connection is kept private.
+    """Collect the options that protect the connection.
 
     Raises:
-        OSError: the password's file cannot be read.
-        ValueError: it holds none.
+        OSError: the password file cannot be read.
+        ValueError: it contains no password.
     """
     return Security(
         ca=arguments.ca,
@@ -50,14 +69,14 @@ def security_of(arguments: argparse.Namespace) -> Security:
 
 
 def topics_of(arguments: argparse.Namespace) -> Topics:
-    """Check the topics' prefix.
+    """Check the prefix of the topics.
 
     Raises:
-        ValueError: it holds a wildcard, or nothing.
+        ValueError: it is empty or contains a wildcard.
     """
     prefix = arguments.topic.strip("/")
     if not prefix or set(prefix) & {"+", "#", "\0"}:
-        raise ValueError(f"--topic must be a topic without wildcards, got {arguments.topic!r}")
+        raise ValueError(f"--topic must not contain wildcards (+, #), got {arguments.topic!r}")
     return Topics(prefix)
 
 

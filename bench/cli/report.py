@@ -1,4 +1,4 @@
-"""``zobench report``: rebuild reports from records; compare several machines on one page."""
+"""``zobench report``: rebuild reports from records, or compare several machines on one page."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from bench.cli import add_command, print_json, user_errors
+from bench.cli import Group, add_command, print_json, user_errors
+from bench.cli.open_page import add_open_option, open_page
 
 EXAMPLES = """\
   zobench report zobench-results/2026-01-01T120000Z
-  zobench report --all results --out pages               every report below a folder
+  zobench report --all results --out pages               all reports below a folder
   zobench report results/*/default --out comparison      several machines on one page
 """
 
 
 def register(commands: Any) -> None:
     """Add the sub-command's parser."""
-    parser = add_command(commands, "report", __doc__, EXAMPLES)
-    parser.add_argument("folder", type=Path, nargs="+", help="an output folder of the suite")
+    parser = add_command(commands, "report", __doc__, EXAMPLES, group=Group.RESULTS)
+    parser.add_argument(
+        "folder", type=Path, nargs="+", metavar="DIR", help="output folder of `zobench run`"
+    )
     parser.add_argument(
         "--all", action="store_true", help="rebuild the report of every folder of records below"
     )
@@ -26,14 +29,15 @@ def register(commands: Any) -> None:
         "--out",
         type=Path,
         metavar="DIR",
-        help="where pages go; default: next to the records, pages with --all,"
+        help="folder of the pages; default: that of the records, pages with --all, or"
         " zobench-results/machines for several machines",
     )
+    add_open_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write plots and reports; print their paths."""
+    """Write plots and reports, and print their paths."""
     from bench.records.store import read_records
     from bench.report.machines import write_machines_page
     from bench.report.page import write_report
@@ -50,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         out = arguments.out or Path("zobench-results") / "machines"
         paths = [write_machines_page(folders, out)]
+    open_page(arguments, paths[0])
     if arguments.json:
         print_json({"reports": list(map(str, paths))})
     else:

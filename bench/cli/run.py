@@ -1,4 +1,7 @@
-"""``zobench run``: the suite, the same as ``pytest --benchmark``."""
+"""``zobench run``: run the benchmark suite on this machine and write a report.
+
+The same as ``pytest --benchmark``.
+"""
 
 from __future__ import annotations
 
@@ -14,43 +17,74 @@ from bench.cli import (
     EXIT_GATE,
     EXIT_INTERRUPTED,
     EXIT_USAGE,
+    Group,
     add_command,
     print_json,
 )
-from bench.groups import GROUPS, OPT_IN_GROUPS, SCALE_NAMES, TABLES
+from bench.cli.open_page import add_open_option, open_page
+from bench.cli.run_plan import run_pytest, show_choices, show_plan
+from bench.groups import GROUPS, SCALE_NAMES
 from bench.records.store import RECORDS, read_records
-from bench.replication.table_run import NAMES
-from bench.suite.foreign_settings import own_pytest
-from bench.suite.suite import new_folder
+from bench.suite.folder import new_folder
+from bench.suite.preflight import DEVICE_TYPES
 from bench.suite.table_options import TABLE_OPTIONS, option_of
 
 EXAMPLES = """\
-  zobench run                           everything at the default scale, about five minutes
-  zobench run --scale smoke             the quickest look
-  zobench run --only memory,formulas    a part of it
-  zobench run --only table2 --out tables        a table of the paper; run again, it goes on
-  zobench run --model my.models:tiny --input-shape 3,32,32     your own model
+  zobench run                              all groups at the default scale, about 5 minutes
+  zobench run --dry-run                    list the cases, with an estimate of the time
+  zobench run --scale smoke                the smallest scale
+  zobench run --only memory,formulas       two groups
+  zobench run --only table2 --out tables   a table of the paper; run again to continue
+  zobench run --model my.models:tiny --input-shape 3,32,32    your own model
 """
-# pytest's exit codes; what is not here went wrong inside of pytest.
+# pytest's exit codes; all others are internal errors of pytest
 _EXITS = {0: EXIT_DONE, 1: EXIT_GATE, 2: EXIT_INTERRUPTED, 4: EXIT_USAGE, 5: EXIT_USAGE}
 
 
 def register(commands: Any) -> None:
     """Add the sub-command's parser."""
-    parser = add_command(commands, "run", __doc__, EXAMPLES)
-    parser.add_argument("--scale", default="default", help=f"one of {', '.join(SCALE_NAMES)}")
-    groups = f"comma-separated: {', '.join((*GROUPS, *OPT_IN_GROUPS))}"
-    tables = f"tables of the paper: {TABLES} or {', '.join(NAMES)}"
-    parser.add_argument("--only", metavar="GROUPS", help=f"{groups}; {tables}")
-    parser.add_argument("--out", metavar="DIR", help="default: zobench-results/<time>")
+    parser = add_command(commands, "run", __doc__, EXAMPLES, group=Group.MEASURE)
     parser.add_argument(
-        "--model", help="in place of the scale's: NAME, torchvision:NAME, or package.module:factory"
+        "--scale",
+        choices=SCALE_NAMES,
+        default="default",
+        help="number of cases and repeats; default: default",
     )
-    parser.add_argument("--input-shape", metavar="SHAPE", help="of --model, e.g. 3,224,224")
-    parser.add_argument("--device", help="where steps run: auto, cpu (default) or cuda")
     parser.add_argument(
-        "--energy-csv", metavar="FILE", help="an external power meter's log: time and watts a row"
+        "--only",
+        metavar="LIST",
+        help="groups and tables of the paper to run, comma-separated, see --list; default: "
+        f"{','.join(GROUPS)}",
     )
+    parser.add_argument(
+        "--out", metavar="DIR", help="output folder; default: zobench-results/<time>"
+    )
+    parser.add_argument(
+        "--model",
+        metavar="NAME",
+        help="model to measure: NAME, torchvision:NAME or package.module:factory; default: those"
+        " of the scale",
+    )
+    parser.add_argument(
+        "--input-shape",
+        metavar="SHAPE",
+        help="shape of one input of --model, e.g. 3,224,224; default: the model's own",
+    )
+    parser.add_argument(
+        "--device",
+        choices=DEVICE_TYPES,
+        help="device that runs the steps; auto: cuda if available; default: cpu",
+    )
+    parser.add_argument(
+        "--energy-csv",
+        metavar="FILE",
+        help="log of an external power meter, time and watts per row; default: own sensors",
+    )
+    parser.add_argument("--list", action="store_true", help="list scales, groups and tables")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="list the cases and estimate the time, run nothing"
+    )
+    add_open_option(parser)
     of_tables = parser.add_argument_group("tables of the paper")
     for name, (kind, text) in TABLE_OPTIONS.items():
         of_tables.add_argument(f"--{name}", help=text, **option_of(kind))
@@ -58,20 +92,18 @@ def register(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Hand over to pytest; its own output goes to stderr where the result is JSON."""
+    """Run the suite by pytest, whose own output goes to stderr if the result is JSON."""
+    if arguments.list:
+        return show_choices(arguments)
+    if arguments.dry_run:
+        return show_plan(arguments, _words)
     folder = Path(arguments.out) if arguments.out else new_folder()
     with contextlib.redirect_stdout(sys.stderr) if arguments.json else contextlib.nullcontext():
-        code = _run_pytest(_words(arguments, folder))
+        code = run_pytest(_words(arguments, folder))
+    open_page(arguments, folder / "report.html")
     if arguments.json and (folder / RECORDS).exists():
         print_json(_result(folder))
     return _EXITS.get(code, EXIT_ENVIRONMENT)
-
-
-def _run_pytest(words: list[str]) -> int:
-    import pytest
-
-    with own_pytest() as settings:
-        return int(pytest.main([*settings, *words]))
 
 
 def _words(arguments: argparse.Namespace, folder: Path) -> list[str]:
@@ -80,7 +112,7 @@ def _words(arguments: argparse.Namespace, folder: Path) -> list[str]:
         value = getattr(arguments, option.replace("-", "_"))
         if value is True:
             words += [f"--{option}"]
-        elif value is not None and value is not False:  # a 0 is for the suite to refuse
+        elif value is not None and value is not False:  # the suite refuses a 0
             words += [f"--{option}", str(value)]
     return words + ["-q"] * arguments.quiet + ["-v"] * arguments.verbose
 

@@ -1,7 +1,7 @@
-"""``zobench serve``: the server of a training over a network.
+"""``zobench serve``: start the server of a training run over a network.
 
-Clients join with ``zobench join``. What the run needs to go on is in --dir: the same command line
-takes it up again after a crash.
+Clients join with ``zobench join``. The state of the run is in --dir. After a crash, run the same
+command again to resume it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bench.cli import (
     EXIT_DONE,
     EXIT_GATE,
+    Group,
     MissingRequirementError,
     add_command,
     print_json,
@@ -25,60 +26,42 @@ from bench.cli import (
 )
 from bench.cli.config_options import ComputedDefault, add_config_options, chosen_config
 from bench.cli.embedded import check_embedded, outer_address, own_address, start_embedded
-from bench.cli.link_options import add_link_options, port_of, security_of, topics_of
+from bench.cli.link_options import port_of, security_of, topics_of
+from bench.cli.serve_options import DEFAULT_LISTEN, add_serve_options
 from bench.cli.threads import add_threads_option, chosen_threads, describe_threads
 from zo_core.federation.mqtt.security import is_loopback
+from zo_core.own import is_own, top_module
 
 if TYPE_CHECKING:
     from bench.cli.round_table import RoundTable
+    from zo_core.config import TrainConfig
     from zo_core.data import Dataset
     from zo_core.federation.protocol.plan import Plan, Rules
     from zo_core.federation.protocol.server import Server
     from zo_core.federation.store import FileStore
 
-EXAMPLES = """  zobench serve --clients 8 --split 50/50     a broker of its own, on this machine
-  zobench serve --broker 127.0.0.1 --clients 8  by the Mosquitto that runs here
+EXAMPLES = """  zobench serve --clients 8 --split 50/50        with a broker inside this process
+  zobench serve --broker 127.0.0.1 --clients 8   with a Mosquitto broker on this machine
   zobench serve --broker hub.example --ca ca.pem --username server --password-file secret
 """
 LOG_FILE = "round.log"
-_LISTEN = "127.0.0.1"
-_WARMUP_COHORT = 10  # of all clients, where that many are there
+OUTCOME_FILE, WEIGHTS_FILE = "outcome.json", "weights.safetensors"
+_WARMUP_COHORT = 10  # of all clients, if there are that many
 
 
 def register(commands: Any) -> None:
     """Add the sub-command's parser."""
-    parser = add_command(commands, "serve", __doc__, EXAMPLES)
-    parser.add_argument("--dir", type=Path, default=Path("zobench-results/served"), help="the run")
-    parser.add_argument("--broker", metavar="HOST", help="default: one inside this process")
-    parser.add_argument(
-        "--listen",
-        default=_LISTEN,
-        metavar="ADDRESS",
-        help=f"of that one: where clients reach it; default: {_LISTEN}",
-    )
-    parser.add_argument(
-        "--passwords", type=Path, metavar="FILE", help="of that one: a file of mosquitto_passwd"
-    )
-    add_link_options(parser)
-    rules = parser.add_argument_group("rounds")
-    rules.add_argument("--deadline", type=float, default=60.0, metavar="SECONDS")
-    rules.add_argument("--warmup-deadline", type=float, default=600.0, metavar="SECONDS")
-    rules.add_argument("--quorum", type=float, default=0.5, help="share of a cohort; default 0.5")
-    rules.add_argument("--clip", type=float, default=10.0, help="largest |dL| believed; default 10")
-    rules.add_argument(
-        "--wait-for", type=int, metavar="CLIENTS", help="online before rounds begin; default: all"
-    )
-    rules.add_argument("--chunk-kib", type=int, default=256, help="of a long body; default 256")
-    rules.add_argument(
-        "--keep-rounds", action="store_true", help="never compact the log into a snapshot"
-    )
+    parser = add_command(commands, "serve", __doc__, EXAMPLES, group=Group.TRAIN)
+    add_serve_options(parser)
     add_config_options(
         parser,
-        run_seed=ComputedDefault("fresh and random; an interrupted run's own"),
+        run_seed=ComputedDefault("random, or that of the interrupted run"),
         clients=8,
-        warmup_cohort=ComputedDefault(f"{_WARMUP_COHORT}, or all clients where they are fewer"),
+        warmup_cohort=ComputedDefault(f"{_WARMUP_COHORT}, or all clients if there are fewer"),
     )
-    parser.add_argument("--data-dir", type=Path, help="folder of data sets that are files")
+    parser.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="folder with the files of data sets"
+    )
     add_threads_option(parser)
     parser.set_defaults(run=run)
 
@@ -100,10 +83,12 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.broker is None:
                 check_embedded(arguments)
             else:
-                own = ["passwords"] if arguments.listen == _LISTEN else ["listen", "passwords"]
+                own = (
+                    ["passwords"] if arguments.listen == DEFAULT_LISTEN else ["listen", "passwords"]
+                )
                 refuse_unused(arguments, own, "on the broker of --broker")
             store = _store(arguments.dir)
-            stack.callback(_remove_if_unbegun, store, arguments.dir)
+            stack.callback(_remove_if_unused, store, arguments.dir)
             stack.callback(store.close)
             table = stack.enter_context(RoundTable(console))
             server, threads = _server(arguments, rules, store, table)
@@ -120,33 +105,52 @@ def run(arguments: argparse.Namespace) -> int:
         console.print(
             f"run {server.plan.run_id:016x}, round {server.next_round} of {server.plan.rounds}, "
             f"log {arguments.dir / LOG_FILE}; broker {host}:{port_of(arguments)}, topics "
-            f"{topics.prefix}/#; clients: {_join_words(arguments, outer)}"
+            f"{topics.prefix}/#"
+        )
+        console.print(
+            f"waiting for {rules.wait_for} clients; on each device: "
+            f"{_join_words(arguments, outer, server.plan.config)}"
         )
         try:
             stop = serve(server, link, topics, refresh=table.refresh)
         except OSError as error:  # a full disk, most likely
             raise MissingRequirementError(
-                f"the server stopped ({error}); the log in {arguments.dir} is whole: mend the "
-                "cause and give the same command again"
+                f"the server stopped ({error}); the log in {arguments.dir} is intact: fix the "
+                "problem and run the same command again"
             ) from error
     outcome = _outcome(server, stop.reason)
-    (arguments.dir / "outcome.json").write_text(json.dumps(outcome, indent=1))
+    (arguments.dir / OUTCOME_FILE).write_text(json.dumps(outcome, indent=1))
+    _write_weights(server, arguments.dir / WEIGHTS_FILE)
     console.print(refusals(server))
     if arguments.json:
         print_json(outcome)
     else:
-        print(f"{outcome['rounds']} rounds, digest {outcome['digest']}")
-    if stop.reason is not None:
-        console.print(stop.reason)
+        print(f"server: {outcome['rounds']} rounds, digest {outcome['digest']}")
+    ending = "the run is over" if stop.reason is None else f"the run stopped: {stop.reason}"
+    console.print(f"{ending}; results in {arguments.dir / OUTCOME_FILE}")
     return EXIT_DONE if stop.reason is None else EXIT_GATE
 
 
-def _join_words(arguments: argparse.Namespace, host: str) -> str:
-    """Write the command line by which another device joins."""
-    words = f"zobench join {host} --port {port_of(arguments)}"
+def _write_weights(server: Server, path: Path) -> None:
+    from zo_core.models.initial_weights import save_weights
+
+    about = {"model": server.plan.config.model, "digest": server.replica.digest().hex()}
+    save_weights(server.replica.module, path, about)
+
+
+def _join_words(arguments: argparse.Namespace, host: str, config: TrainConfig) -> str:
+    """Write the command with which another device joins."""
+    words = f"zobench join {host} --port {port_of(arguments)}{_import_words(config)}"
     if arguments.ca is not None:
         return f"{words} --ca {arguments.ca}"
     return words if is_loopback(host) else f"{words} --insecure"
+
+
+def _import_words(config: TrainConfig) -> str:
+    """Write the options by which a client with torch allows the run's own modules."""
+    names = (config.model, config.dataset, config.criterion, config.algorithm)
+    own = [top_module(name) for name in names if is_own(name)]
+    return "".join(f" --import {module}" for module in dict.fromkeys(own))
 
 
 def _rules(arguments: argparse.Namespace) -> Rules:
@@ -169,8 +173,8 @@ def _store(folder: Path) -> FileStore:
     return FileStore(folder / LOG_FILE)
 
 
-def _remove_if_unbegun(store: FileStore, folder: Path) -> None:
-    """Remove the log of a run that never began, as after a refused option."""
+def _remove_if_unused(store: FileStore, folder: Path) -> None:
+    """Remove the log of a run that never started, as after a refused option."""
     if len(store):
         return
     for name in (LOG_FILE, f"{LOG_FILE}.lock"):
@@ -182,20 +186,22 @@ def _remove_if_unbegun(store: FileStore, folder: Path) -> None:
 def _server(
     arguments: argparse.Namespace, rules: Rules, store: FileStore, table: RoundTable
 ) -> tuple[Server, str]:
-    """Continue the folder's run, or begin one there; describe the threads that it computes on."""
-    from zo_core.federation.build import initial_replica
+    """Continue the run in the folder, or start one; describe its threads."""
+    from zo_core.federation.build import built_model
     from zo_core.federation.protocol.serving import begin, plan_of, resume, threads_of
     from zo_core.threads import choose_threads
 
     spool = arguments.dir / "spool"
     earlier = plan_of(store) if len(store) else None
     plan, dataset = _plan(arguments, earlier)
-    replica = initial_replica(plan.config, dataset, "cpu")
+    built = built_model(plan.config, dataset, "cpu")
+    replica = built.replica
     wanted = chosen_threads(arguments)
     if earlier is not None and wanted == "auto":
         wanted = threads_of(store)
     threads, trial_s = choose_threads(wanted, replica.module, dataset.train.x)
-    words = describe_threads(threads, trial_s)
+    remarks = [f"warning: {remark}" for remark in built.remarks]
+    words = "\n".join([describe_threads(threads, trial_s), *remarks])
     if earlier is not None:
         server = resume(rules, lambda _: replica, store, spool, on_round=table.note)
     else:
@@ -204,7 +210,7 @@ def _server(
 
 
 def _plan(arguments: argparse.Namespace, earlier: Plan | None) -> tuple[Plan, Dataset]:
-    """Make the plan that was asked for, and load its data; one that was begun must be the same."""
+    """Make the plan of the options and load its data; refuse one that differs from the run's."""
     from zo_core.data import load_dataset, needs_files
     from zo_core.federation.build import shard_samples
     from zo_core.federation.protocol.plan import Plan
@@ -227,8 +233,8 @@ def _plan(arguments: argparse.Namespace, earlier: Plan | None) -> tuple[Plan, Da
         was, asked = earlier.config.to_json(), config.to_json()
         other = [name for name in asked if asked[name] != was[name]] or ["--chunk-kib"]
         raise ValueError(
-            f"{arguments.dir} holds a run with other {', '.join(other)}; serve it with its own "
-            "options, or choose another --dir"
+            f"{arguments.dir} contains a run with different {', '.join(other)}; use the options of "
+            "that run, or choose another --dir"
         )
     return plan, dataset
 

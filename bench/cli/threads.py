@@ -1,4 +1,4 @@
-"""``--threads`` of the commands that compute: a number pins it, else a short trial chooses."""
+"""``--threads`` of the commands that compute: a number sets it, otherwise a short trial chooses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ def add_threads_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads",
         type=int,
-        help="CPU threads; default: the fewest that a short trial on the run's model finds fast",
+        metavar="N",
+        help="number of CPU threads; default: chosen by a short trial on the model",
     )
 
 
@@ -28,7 +29,7 @@ def chosen_threads(arguments: argparse.Namespace) -> Threads:
     threads: int | None = arguments.threads
     if threads is not None and not 1 <= threads <= _MOST:
         raise ValueError(
-            f"--threads must be in [1, 2^31), got {threads}; leave it out for a trial's choice"
+            f"--threads must be in [1, 2^31), got {threads}; leave it out for a short trial"
         )
     return "auto" if threads is None else threads
 

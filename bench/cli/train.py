@@ -1,4 +1,4 @@
-"""``zobench train``: one training run with its accounting, by any algorithm, model and data set."""
+"""``zobench train``: train a model on simulated clients and record accuracy, bytes and memory."""
 
 from __future__ import annotations
 
@@ -13,73 +13,101 @@ from typing import Any
 
 import devices
 from bench.cli import (
+    EXIT_DONE,
     EXIT_INTERRUPTED,
+    Group,
     add_command,
     print_json,
     refuse_unused,
     status_console,
     user_errors,
 )
-from bench.cli.config_options import add_config_options, chosen_config
+from bench.cli.config_file import to_toml
+from bench.cli.config_options import add_config_options, chosen_config, words_for_none
 from bench.cli.threads import add_threads_option, chosen_threads, describe_threads
 from bench.cli.train_instruct import run_instruct
 from bench.cli.train_progress import describe, showing_progress, stopping_on_interrupt
+from bench.cli.trained_weights import write_weights
 from bench.format import split_of
-from bench.records.case_name import CaseName, split_part
-from bench.records.details.accuracy import TrainDetails
+from bench.records.case_name import CaseName, name_part, split_part
+from bench.records.details.training import TrainDetails
 from bench.records.record import Record, provenance
 from bench.records.store import open_store, record_path, write_record
 from bench.records.training_metrics import train_details, training_metrics
 from bench.records.typed_json import to_json
-from bench.suite.preflight import choose_device
-from bench.suite.suite import new_folder
+from bench.suite.folder import new_folder
+from bench.suite.preflight import DEVICE_TYPES, choose_device
 
 EXAMPLES = """\
-  zobench train                                     ZOWarmUp on the digits, 10 % high-resource
+  zobench train                                  ZOWarmUp on digits, 10 % high-resource clients
   zobench train --algorithm high-res-only --split 50/50
-  zobench train --rounds 100 --pivot 40 --run-seed 3 --out my-run
-  zobench train --checkpoints saved --resume        go on after an interruption
-  zobench train --task instruct --data-dir DIR      fine-tune a language model: FedKSeed, MeZO,
-                                                    FedAvg; about an hour on one core
+  zobench train --rounds 100 --run-seed 3 --out my-run
+  zobench train --dry-run > run.toml             write all options to a file, without training
+  zobench train --config run.toml --rounds 20    train with the options of a file
+  zobench train --checkpoints saved --resume     continue after an interruption
+  zobench train --task instruct --data-dir DIR   fine-tune a language model with FedKSeed, MeZO and
+                                                 FedAvg, about an hour on one core
 """
 _SAVE_EVERY = 20
 
 
 def register(commands: Any) -> None:
     """Add the sub-command's parser: one option for each field of the config."""
-    parser = add_command(commands, "train", __doc__, EXAMPLES)
+    parser = add_command(commands, "train", __doc__, EXAMPLES, group=Group.TRAIN)
     parser.add_argument(
         "--task",
         choices=("instruct",),
-        help="run this study, with several methods and seeds, instead of one training",
+        help="run this study, with several methods and seeds, instead of a single training run",
     )
-    parser.add_argument("--seeds", type=int, help="runs per method of --task; default: 3")
-    parser.add_argument("--data-dir", type=Path, help="folder of data sets that are files")
-    parser.add_argument("--download", action="store_true", help="fetch a missing data set")
     parser.add_argument(
-        "--no-verify", action="store_true", help="read files whose checksums differ, e.g. rebuilt"
+        "--seeds", type=int, metavar="N", help="number of runs per method of --task; default: 3"
     )
-    parser.add_argument("--device", default="cpu", help="auto, cpu (default) or cuda")
+    parser.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="folder with the files of data sets"
+    )
+    parser.add_argument(
+        "--download", action="store_true", help="download the data set if its files are missing"
+    )
+    parser.add_argument(
+        "--no-verify", action="store_true", help="accept data files with different checksums"
+    )
+    parser.add_argument(
+        "--device",
+        choices=DEVICE_TYPES,
+        default="cpu",
+        help="device that trains; auto: cuda if available; default: cpu",
+    )
     add_threads_option(parser)
     parser.add_argument(
-        "--checkpoints", type=Path, metavar="DIR", help="save the run in this folder"
+        "--checkpoints",
+        type=Path,
+        metavar="DIR",
+        help="save the run in this folder; default: do not save",
     )
     parser.add_argument(
         "--checkpoint-every",
         type=int,
         metavar="ROUNDS",
-        help=f"rounds between two saves; default: {_SAVE_EVERY}",
+        help=f"number of rounds between two checkpoints; default: {_SAVE_EVERY}",
     )
     parser.add_argument(
-        "--resume", action="store_true", help="go on from what --checkpoints holds, if anything"
+        "--resume",
+        action="store_true",
+        help="continue the run saved in --checkpoints, or start it if there is none",
     )
     parser.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
-        help="for the record, beside those of other runs; default: zobench-results/<time>",
+        help="folder of the record; may contain records of other runs; default: "
+        "zobench-results/<time>",
     )
-    add_config_options(parser, forward="auto")  # a library's runs are alike; a command's are fast
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print all options as a file for --config, without training",
+    )
+    add_config_options(parser, forward="auto")  # the library's default is reproducible, not fastest
     parser.set_defaults(run=run)
 
 
@@ -87,14 +115,19 @@ def run(arguments: argparse.Namespace) -> int:
     """Train, show progress, store the record."""
     if arguments.task is not None:
         return run_instruct(arguments)
+    if arguments.dry_run:
+        return _print_options(arguments)
     with user_errors():
-        refuse_unused(arguments, ["seeds"], "without --task: a training has one, --run-seed")
+        refuse_unused(arguments, ["seeds"], "without --task: one training run has one --run-seed")
         training = _training(arguments)
         _prepare_checkpoints(training, arguments)
         folder = _folder(arguments.out, _case(training.config.to_json()))
     console = status_console(arguments)
     about = training.record
     console.print(describe_threads(about.threads, about.threads_trial_s))
+    for remark in (*about.remarks, *about.warnings):
+        console.print(f"warning: {remark}", soft_wrap=True)
+    before = set(about.warnings)
     saving = arguments.checkpoints is not None
     with (
         showing_progress(console, training.schedule.rounds) as show,
@@ -109,17 +142,18 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if record.outcome == "finished" and not training.is_done:
         console.print(
-            f"stopped after round {record.rounds_done} and saved; the same command with --resume "
-            "goes on from there"
+            f"stopped after round {record.rounds_done} and saved; run the same command with "
+            "--resume to continue"
         )
         return EXIT_INTERRUPTED
     made = _as_record(replace(train_details(record, region.to_json()), label=training.label))
     path = write_record(folder, made)
+    weights = write_weights(training, folder, made)
     if arguments.json:
         print_json(made.to_json())
     else:
         print(describe(record))
-    for warning in record.warnings:
+    for warning in set(record.warnings) - before:
         console.print(f"warning: {warning}", soft_wrap=True)
     if record.reason is not None:
         console.print(f"diverged: {record.reason}")
@@ -129,12 +163,12 @@ def run(arguments: argparse.Namespace) -> int:
             f"where guessing stays below {100 * record.guessing:.1f} %",
             soft_wrap=True,
         )
-    console.print(f"digest {record.digest}\nrecord {path}", soft_wrap=True)
+    console.print(f"digest {record.digest}\nrecord {path}\nweights {weights}", soft_wrap=True)
     return 0
 
 
 def _training(arguments: argparse.Namespace) -> Any:
-    """Check all that the user chose, before anything runs."""
+    """Check all options before anything runs."""
     from zo_core.data import load_dataset, needs_files
     from zo_core.federation.simulation.training import Training
 
@@ -153,8 +187,22 @@ def _training(arguments: argparse.Namespace) -> Any:
     return Training(config, dataset, device=device, threads=threads)
 
 
+def _print_options(arguments: argparse.Namespace) -> int:
+    """Print the options of a run as a file for --config, or as JSON."""
+    with user_errors():
+        config = chosen_config(arguments)
+        threads = chosen_threads(arguments)
+    values = config.to_json() | {"device": arguments.device}
+    values |= {"threads": None if threads == "auto" else threads}
+    if arguments.data_dir is not None:
+        values["data_dir"] = str(arguments.data_dir)
+    absent = {"threads": "chosen by a short trial", **words_for_none(config)}
+    print_json(values) if arguments.json else print(to_toml(values, absent), end="")
+    return EXIT_DONE
+
+
 def _prepare_checkpoints(training: Any, arguments: argparse.Namespace) -> None:
-    """Resume where that is asked for; refuse to replace a run that is not being resumed."""
+    """Resume a run if asked to; refuse to overwrite one that is not being resumed."""
     from zo_core.federation.simulation.run_checkpoint import resume_
 
     if arguments.checkpoints is None:
@@ -163,11 +211,11 @@ def _prepare_checkpoints(training: Any, arguments: argparse.Namespace) -> None:
         raise ValueError(f"checkpoint_every must be >= 1, got {arguments.checkpoint_every}")
     folder = arguments.checkpoints
     if arguments.resume and folder is None:
-        raise ValueError("--resume needs --checkpoints DIR, the folder of the run to go on with")
+        raise ValueError("--resume needs --checkpoints DIR, the folder of the run to continue")
     if folder is None:
         return
     if not arguments.resume and any(folder.glob("checkpoint.json")):
-        raise ValueError(f"{folder} holds a run already; add --resume, or choose another folder")
+        raise ValueError(f"{folder} contains a run already; add --resume or choose another folder")
     if arguments.resume:
         resume_(training, folder)
 
@@ -179,22 +227,22 @@ def _saving(training: Any, folder: Path | None) -> Callable[[], None] | None:
 
 
 def _folder(out: Path | None, case: CaseName) -> Path:
-    """Open the folder for a case's record, by default one of its own; never one that holds it."""
+    """Open the folder for a case's record, by default a new one; never one that contains it."""
     folder = new_folder() if out is None else out
-    while out is None and folder.exists():  # of a run that began in the same second
+    while out is None and folder.exists():  # a run that started in the same second
         time.sleep(0.1)
         folder = new_folder()
     if record_path(folder, case).exists():
         raise ValueError(
-            f"--out must hold no record of {case} yet, got {folder}; choose another folder, or "
-            "leave it out for one named by the time"
+            f"--out must not contain a record of {case}, got {folder}; choose another folder, or "
+            "leave it out for a new one"
         )
     return open_store(folder)
 
 
 def _case(config: Mapping[str, Any]) -> CaseName:
-    """Name a training by what people vary; what else they chose is in the record's config."""
-    trained = f"{config['algorithm']}-{config['dataset']}-{config['model']}"
+    """Name a training by what people vary; the record's config contains all other options."""
+    trained = "-".join(name_part(config[name]) for name in ("algorithm", "dataset", "model"))
     split = split_part(split_of(config["high_share"]))
     return CaseName.of("train", trained, split, f"seed-{config['run_seed']}")
 

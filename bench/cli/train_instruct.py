@@ -13,12 +13,12 @@ from bench.records.store import open_store
 _FOLDER = Path("zobench-instruct")
 _DEFAULTS = {  # options that the study does not take, where they were not given
     **{"forward": "auto", "device": "cpu", "threads": None},
-    **{"checkpoints": None, "checkpoint_every": None, "resume": False},
+    **{"checkpoints": None, "checkpoint_every": None, "resume": False, "dry_run": False},
 }
 
 
 def run_instruct(arguments: argparse.Namespace) -> int:
-    """Continue the study in the folder, to its end."""
+    """Run the study in the folder, or continue it, to its end."""
     console = status_console(arguments)
     with user_errors():
         _refuse_others(arguments)
@@ -37,7 +37,7 @@ def _refuse_others(arguments: argparse.Namespace) -> None:
     given = [name for name, value in values.items() if value != _DEFAULTS.get(name)]
     if given:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise ValueError(f"{names} must be left out with --task instruct: the study chooses it")
+        raise ValueError(f"{names} must be left out with --task instruct, which sets its own")
     if arguments.seeds is not None and arguments.seeds < 1:
         raise ValueError(f"--seeds must be >= 1, got {arguments.seeds}")
 

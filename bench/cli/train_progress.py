@@ -71,11 +71,17 @@ def describe(record: Any) -> str:
     text = f"{record.config.algorithm}, round {record.rounds_done}"
     if record.curve:
         last = record.curve[-1]
-        text += f": {100 * last.test_accuracy:.1f} % test accuracy"
+        text += f": {_quality(last)}"
         if last.low_accuracy is not None:
             text += f", {100 * last.low_accuracy:.1f} % over low-resource hold-outs"
     megabytes = (record.up_payload_bytes + record.down_payload_bytes) / 1e6
     return f"{text}, {megabytes:.1f} MB on the link"
+
+
+def _quality(last: Any) -> str:
+    if last.test_accuracy is None:
+        return f"test loss {last.test_loss:.4g}"
+    return f"{100 * last.test_accuracy:.1f} % test accuracy"
 
 
 class _Lines:

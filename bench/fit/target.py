@@ -1,13 +1,17 @@
-"""The memory that a step has to fit in: of a device of the catalogue, or a size."""
+"""The memory that a step has to fit in: this machine's, a device's of the catalogue, or a size."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
+import psutil
+
 import devices
 from bench.format import MIB
+from devices.cgroup import own_group
 
+THIS_MACHINE = "this-machine"
 _UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]I?B)", re.IGNORECASE)
 
@@ -32,6 +36,23 @@ class Target:
     def limit_bytes(self) -> int:
         """What the step's process may use."""
         return self.memory_bytes - self.reserve_bytes
+
+
+def this_machine(reserve_bytes: int | None = None) -> Target:
+    """Return this machine, or the memory limit that it sets for this process if that is lower.
+
+    Args:
+        reserve_bytes: memory of the operating system and other programs; by default what is in use.
+    """
+    memory = psutil.virtual_memory()
+    group = own_group()
+    limit = None if group is None else group.limit_bytes()
+    if group is None or limit is None or limit >= memory.total:
+        total, used = memory.total, memory.total - memory.available
+    else:
+        total, used = limit, group.current_bytes() or 0
+    reserve = used if reserve_bytes is None else reserve_bytes
+    return Target(name=THIS_MACHINE, memory_bytes=total, reserve_bytes=reserve)
 
 
 def find_target(text: str, reserve_bytes: int | None = None) -> Target:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import devices
 
 
-def try_step(model: str, method: str, batch: int, images: int | None) -> dict[str, Any]:
+def try_step(model: str, method: str, batch: int, images: int | None) -> int | None:
     """Take one step; the last phase told is where a process without enough memory ended.
 
     Args:
-        model: as :func:`bench.models.names.parse_model` takes it.
+        model: as :func:`zo_core.model_names.parse_model` takes it.
         method: a name in STEP_METHODS.
         batch: items a forward.
         images: items of a whole set worked through in micro-batches; None for one batch.
 
     Returns:
-        The peak of resident memory, "peak_rss_bytes".
+        The peak of resident memory, bytes; None where the system keeps none.
     """
     devices.phase("import")
     from bench.models.load import load_model
@@ -32,4 +30,4 @@ def try_step(model: str, method: str, batch: int, images: int | None) -> dict[st
     loaded.module.register_forward_hook(lambda *_: devices.phase(after))
     step()
     devices.phase("done")
-    return {"peak_rss_bytes": devices.read_host_memory().peak_rss_bytes}
+    return devices.read_host_memory().peak_rss_bytes

@@ -128,6 +128,7 @@ class Study:
         # the shards' size follows from the clients and hold-outs, which all variants share
         any_config = variant_config("fedavg", lr=1.0, items=1, rounds=1, **shared)
         items = shard_samples(any_config, self._dataset)
+        assert isinstance(items, int)  # of a Dirichlet draw
         config = variant_config(variant, lr=lr, items=items, rounds=rounds, **shared)
         return Run(variant=variant, lr=lr, on=on, config=config)
 

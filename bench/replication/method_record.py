@@ -13,13 +13,15 @@ from typing import Any, Final
 
 import devices
 from bench.records.case_name import CaseName
+from bench.records.details.tables import SearchDetails, TableDetails
 from bench.records.record import Record, provenance
 from bench.records.store import open_store, write_record
-from bench.records.typed_json import from_json
+from bench.records.typed_json import from_json, to_json
 from bench.replication import method_study as study
+from bench.replication.run_options import Options
 from bench.replication.spec import Row
 from bench.replication.summary import Place, details_of, metrics_of
-from bench.replication.table_run import Options, TableRun
+from bench.replication.table_run import TableRun
 from bench.sweeps.cell import Cell, CellStore
 from bench.workloads.client_costs import Costs, VariantCosts, measure_variants
 from zo_core.algorithms import ALGORITHMS
@@ -108,19 +110,22 @@ def _record(name: str, title: str, places: list[Place], config: dict[str, Any]) 
             "runs": study.SEEDS,
         },
         {key: metric for place in places for key, metric in metrics_of(place).items()},
-        {
-            "title": title,
-            "baseline": study.WARM_UP,
-            "quantity": "test_accuracy",
-            "x_label": None,
-            "notes": [],
-            "places": [details_of(place) for place in places],
-        },
+        TableDetails(
+            title=title,
+            baseline=study.WARM_UP,
+            quantity="test_accuracy",
+            x_label=None,
+            notes=(),
+            places=tuple(map(details_of, places)),
+        ),
     )
 
 
 def _made(
-    name: str, config: Mapping[str, Any], metrics: Mapping[str, Any], details: Mapping[str, Any]
+    name: str,
+    config: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    details: TableDetails | SearchDetails,
 ) -> Record:
     return Record(
         case=str(CaseName.of("tables", name)),
@@ -129,7 +134,7 @@ def _made(
         status="ok",
         config=config,
         metrics=metrics,
-        details=details,
+        details=to_json(details),
         provenance=provenance(SCALE, devices.detect().to_json()),
     )
 

@@ -200,7 +200,7 @@ def _line(cell: Cell, result: CellResult) -> str:
     what += f"seed {config.run_seed}"
     if result.training is None:
         return f"{what}: {result.error}"
-    return f"{what}: {100 * result.training.last.test_accuracy:.1f} %, {result.seconds:.0f} s"
+    return f"{what}: {100 * result.training.last.accuracy:.1f} %, {result.seconds:.0f} s"
 
 
 if __name__ == "__main__":

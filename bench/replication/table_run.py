@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bench.records.details.tables import SearchDetails, StageTrace, TableDetails
 from bench.records.record import Metric
 from bench.records.store import open_store
 from bench.replication.definitions import TABLES
-from bench.replication.rates import rates_origin, read_rates
+from bench.replication.rates import chosen_rates, rates_origin, read_rates
+from bench.replication.run_options import Options
 from bench.replication.scales import RUNGS, TABLE_SCALES
 from bench.replication.search import (
     SEARCHES,
-    StageTrace,
     UnfinishedError,
     budget_rounds,
     run_search,
@@ -24,7 +24,7 @@ from bench.replication.search import (
 from bench.replication.spec import PaperTable, Row, TableScale, cells_of, splits_of
 from bench.replication.summary import details_of, metrics_of, places_of
 from bench.sweeps.cell import Cell, CellResult, CellStore
-from bench.sweeps.engines import SweepRunner, check_engine, open_engine
+from bench.sweeps.engines import SweepRunner, open_engine
 from bench.sweeps.task import TaskContext
 from zo_core.data import require_dataset
 
@@ -34,40 +34,12 @@ NAMES = (SEARCH, *TABLES)  # what --only takes, in the order in which they run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """How tables are run."""
-
-    engine: str = "local"
-    address: str | None = None  # of a Ray cluster
-    workers: int | None = None  # tasks at a time; None: as many as the engine has room for
-    data_dir: str | None = None  # folder of data sets that are files
-    verify: bool = True  # compare their checksums
-    device: str = "cpu"
-    seeds: int | None = None  # runs of a cell; None: the scale's
-    per_process: int = 1  # cells that a process trains one after the other
-    minutes: float | None = None  # after which no further cell is begun
-    began: float = field(default_factory=time.monotonic)
-
-    def __post_init__(self) -> None:
-        for name in ("workers", "seeds", "per_process", "minutes"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ValueError(f"{name} must be > 0, got {value}")
-        check_engine(self.engine, self.address)
-
-    def out_of_time(self) -> bool:
-        """Tell whether no further cell is to be begun."""
-        minutes = self.minutes
-        return minutes is not None and time.monotonic() - self.began > 60 * minutes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """A table's record, apart from what every record has."""
 
     config: Mapping[str, Any]
     metrics: Mapping[str, Metric]
-    details: Mapping[str, Any]
+    details: TableDetails | SearchDetails
     headline: str
     failures: tuple[str, ...] = ()  # of cells, in words
 
@@ -77,7 +49,7 @@ class TableRun:
 
     def __init__(self, options: Options, folder: Path, scale: str) -> None:
         self.options = options
-        self.scale = table_scale(scale)
+        self.scale = own_scale(scale, options)
         self.store = CellStore.below(open_store(folder))
         self._folder = folder
 
@@ -110,14 +82,14 @@ class TableRun:
                 "runs": self._runs(table),
             },
             metrics={name: m for place in places for name, m in metrics_of(place).items()},
-            details={
-                "title": table.title,
-                "baseline": table.baseline,
-                "quantity": table.quantity,
-                "x_label": table.x_label,
-                "notes": [note for note in (*table.notes, scale.note) if note],
-                "places": [details_of(place) for place in places],
-            },
+            details=TableDetails(
+                title=table.title,
+                baseline=table.baseline,
+                quantity=table.quantity,
+                x_label=table.x_label,
+                notes=tuple(note for note in (*table.notes, scale.note) if note),
+                places=tuple(map(details_of, places)),
+            ),
             headline=f"{done} of {asked} runs done, {len(failures)} failed",
             failures=tuple(failures),
         )
@@ -125,7 +97,7 @@ class TableRun:
     def search(self, tell: Tell) -> Outcome:
         """Search the rates of every method that a table of this scale uses."""
         scale, rungs = self.scale, RUNGS[self.scale.name]
-        traces: dict[str, list[StageTrace]] = {}
+        traces: dict[str, tuple[StageTrace, ...]] = {}
         failures: list[str] = []
         with open_workplace(self.store, self.options, self._checkpoints()) as workplace:
             for method, search in SEARCHES.items():
@@ -137,7 +109,6 @@ class TableRun:
                 except UnfinishedError as error:
                     failures.append(f"{method}: {error}")
                     break
-        chosen = {m: {k: v for t in ts for k, v in t.chosen.items()} for m, ts in traces.items()}
         return Outcome(
             config={
                 "rates": scale.rates,
@@ -145,12 +116,12 @@ class TableRun:
                 "rungs": [asdict(rung) for rung in rungs],
             },
             metrics={},
-            details={
-                "title": "Learning-rate search",
-                "budget_rounds": {m: budget_rounds(SEARCHES[m], rungs) for m in traces},
-                "methods": {m: [asdict(t) for t in ts] for m, ts in traces.items()},
-            },
-            headline="; ".join(f"{m}: {_rates(fields)}" for m, fields in chosen.items()),
+            details=SearchDetails(
+                title="Learning-rate search",
+                budget_rounds={m: budget_rounds(SEARCHES[m], rungs) for m in traces},
+                methods=traces,
+            ),
+            headline="; ".join(f"{m}: {_rates(chosen_rates(ts))}" for m, ts in traces.items()),
             failures=tuple(failures),
         )
 
@@ -227,6 +198,16 @@ def table_scale(name: str) -> TableScale:
     return TABLE_SCALES[name]
 
 
+def own_scale(name: str, options: Options) -> TableScale:
+    """Return a scale with the user's model and data in place of its own.
+
+    Raises:
+        ValueError: the scale is unknown.
+    """
+    scale = table_scale(name)
+    return replace(scale, base={**scale.base, **options.own})
+
+
 def names_at(scale: str) -> tuple[str, ...]:
     """List the tables that can be run at a scale."""
     return tuple(n for n, t in TABLES.items() if t.scales is None or scale in t.scales)
@@ -259,12 +240,13 @@ def check_data(names: Sequence[str], scale: str, options: Options) -> None:
         ImportError: the library that reads them is not installed.
     """
     folder = None if options.data_dir is None else Path(options.data_dir)
-    for dataset in dict.fromkeys(name for table in names for name in _datasets(table, scale)):
+    found = [_datasets(table, own_scale(scale, options)) for table in names]
+    for dataset in dict.fromkeys(name for datasets in found for name in datasets):
         require_dataset(dataset, data_dir=folder, verify=options.verify)
 
 
-def _datasets(name: str, scale: str) -> set[str]:
-    base = str(table_scale(scale).base["dataset"])
+def _datasets(name: str, scale: TableScale) -> set[str]:
+    base = str(scale.base["dataset"])
     if name == SEARCH:
         return {base}
     return {row.fields.get("dataset", base) for row in TABLES[name].rows}
@@ -274,7 +256,7 @@ def _words(result: CellResult) -> str:
     what = f"{result.config['algorithm']}, seed {result.config['run_seed']}"
     if result.training is None:
         return f"{what}: {result.status}: {result.error}"
-    return f"{what}: {100 * result.training.last.test_accuracy:.1f} %"
+    return f"{what}: {100 * result.training.last.accuracy:.1f} %"
 
 
 def _rates(fields: Mapping[str, float]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,7 +46,9 @@ def own_pytest() -> Iterator[list[str]]:
     options = ["-c", str(here / "pytest.ini"), "--rootdir", str(here.parent / "cases")]
     options += ["--noconftest", "-p", "no:cacheprovider"]
     try:
-        yield [*options, "-p", "pytest_benchmark.plugin", "-p", "bench.plugin"]
+        with tempfile.TemporaryDirectory() as unused:  # not .benchmarks in the user's folder
+            options += ["--benchmark-storage", f"file://{unused}"]
+            yield [*options, "-p", "pytest_benchmark.plugin", "-p", "bench.plugin"]
     finally:
         for name, value in before.items():
             os.environ.pop(name, None)

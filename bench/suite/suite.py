@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TextIO
 
 import devices
 from bench.groups import GROUPS, OPT_IN_GROUPS, TABLES
-from bench.models.names import with_input_shape
 from bench.records.case_name import CaseName
 from bench.records.record import Metric, Record, provenance
 from bench.records.store import open_store, write_record
 from bench.records.typed_json import to_json
 from bench.replication.frontier_runs import check_frontier
-from bench.replication.table_run import NAMES, Options, check, check_data, names_at
+from bench.replication.run_options import Options
+from bench.replication.table_run import NAMES, check, check_data, names_at
 from bench.suite.emulation import mask_emulated, once
+from bench.suite.folder import new_folder
 from bench.suite.preflight import check_model, choose_device
 from bench.suite.progress import Progress
 from bench.suite.scales import Scale, scale_named
 from bench.workloads.low_memory_steps import FRUGAL_METHODS
 from bench.workloads.steps import STEP_METHODS
+from zo_core.model_names import with_input_shape
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,10 +70,12 @@ class Suite:
             StoreError: the output folder cannot be written.
             ImportError: the library that reads the data files is not installed.
         """
-        chosen = _scale(scale, model, input_shape)
         device_type = choose_device(device)
         groups, tables = (GROUPS, ()) if only is None else parse_groups(only, scale)
-        options = Options(**{**(campaign or {}), "device": device_type})
+        measured = None if groups == (TABLES,) else model  # tables train it, and try it there
+        chosen = _scale(scale, measured, input_shape)
+        trained = {"model": model} if tables and model is not None else {}
+        options = Options(**{**(campaign or {}), **trained, "device": device_type})
         check_data(tables, scale, options)
         if "frontier" in groups and chosen.frontier_trains and options.data_dir is not None:
             check_frontier(options)
@@ -168,11 +171,6 @@ def _refuse_table_options(given: Mapping[str, Any]) -> None:
 
 def _option(name: str) -> str:
     return "no-verify" if name == "verify" else name.replace("_", "-")
-
-
-def new_folder() -> Path:
-    """Name an output folder by the present time."""
-    return Path("zobench-results") / datetime.now(timezone.utc).strftime("%Y-%m-%dT%H%M%SZ")
 
 
 def parse_groups(only: str, scale: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -8,19 +8,42 @@ from __future__ import annotations
 
 from typing import Any
 
-# name -> (type, what it says)
+# name -> (type, help text)
 TABLE_OPTIONS: dict[str, tuple[type, str]] = {
-    "engine": (str, "who runs a table's cells: local processes (default), or ray"),
-    "address": (str, "of the Ray cluster; default: auto, the one of this machine"),
-    "workers": (int, "cells at a time; default: one a core, or all that the cluster holds"),
-    "data-dir": (str, "folder of data sets that are files"),
-    "no-verify": (bool, "read the data files whatever their checksums are"),
-    "seeds": (int, "runs of a cell; default: the scale's"),
-    "per-process": (int, "cells that a process trains, default 1: more save starts, lose more"),
-    "minutes": (float, "begin no cell after so long; the same --out goes on with what is missing"),
+    "engine": (
+        str,
+        "where the cells of a table run: local or ray (a cluster); default: local",
+    ),
+    "address": (str, "address of the Ray cluster; default: auto, the cluster of this machine"),
+    "workers": (
+        int,
+        "number of cells at a time; default: one per core, or all that the cluster fits",
+    ),
+    "data-dir": (str, "folder with the files of data sets"),
+    "dataset": (
+        str,
+        "data set of the tables: NAME, FILE.npz, FOLDER or package.module:factory; default: that"
+        " of the scale",
+    ),
+    "criterion": (str, "loss of the tables, or package.module:function; default: cross-entropy"),
+    "init": (
+        str,
+        "file with the weights that each cell starts from, safetensors or a state_dict; default:"
+        " fresh ones",
+    ),
+    "no-verify": (bool, "accept data files with different checksums"),
+    "seeds": (int, "number of runs per cell; default: that of the scale"),
+    "per-process": (int, "number of cells that a process trains one after another; default: 1"),
+    "minutes": (
+        float,
+        "minutes after which no cell is started; the same --out continues; default: no limit",
+    ),
 }
 
 
 def option_of(kind: type) -> dict[str, Any]:
-    """Say how a parser reads an option of some type."""
-    return {"action": "store_true"} if kind is bool else {"type": kind, "default": None}
+    """Return how a parser reads an option of a type."""
+    if kind is bool:
+        return {"action": "store_true"}
+    metavar = {int: "N", float: "NUMBER", str: "NAME"}[kind]
+    return {"type": kind, "default": None, "metavar": metavar}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.records import typed_json
-from bench.records.details.accuracy import CurvePoint, PassCounts
+from bench.records.details.training import CurvePoint, PassCounts
 from bench.records.store import StoreError, replacing
 from zo_core.algorithms import train_config
 from zo_core.config import TrainConfig
@@ -70,6 +70,8 @@ class CellTraining:
     threads: int | None = None  # of torch on the CPU; None: as the library has it
     threads_trial_s: Mapping[str, float] = field(default_factory=dict)  # a forward, by threads
     scalar_noise: Mapping[str, Any] | None = None  # zo_core's ScalarNoise
+    outputs: str = "outputs"  # the expression that takes the scores out of what forward returns
+    remarks: tuple[str, ...] = ()  # on the model, before it is trained
 
     @property
     def last(self) -> CurvePoint:

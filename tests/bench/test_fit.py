@@ -8,20 +8,25 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
 from bench.__main__ import main
 from bench.boards import BOARDS, Verdict
 from bench.fit import measuring as fit
-from bench.fit.cells import Cell, Trial, agreement
+from bench.fit.cells import Cell, agreement
 from bench.fit.measuring import predict_cells, try_cell
 from bench.fit.prediction import predict_tensors
 from bench.fit.record import fit_record
-from bench.fit.target import Target, decimal_remark, find_target, parse_size
+from bench.fit.target import Target, decimal_remark, find_target, parse_size, this_machine
 from bench.records.case_name import CaseName
+from bench.records.details.machine import FitTrial
 from bench.records.record import Record
 from bench.records.store import read_records
+from bench.records.typed_json import to_json
 from bench.workloads.steps import STEP_METHODS, measure_tensor_peaks
+from devices.cgroup import Group
+from devices.tensor_peak import TensorPeak
 
 MIB = 2**20
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux enforces the limit")
@@ -30,7 +35,7 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux enforces 
 def cell(predicted: int, limit: int, status: str | None) -> Cell:
     trial = None
     if status is not None:
-        trial = Trial(
+        trial = FitTrial(
             status=status,
             phase="forward",
             error=None,
@@ -127,8 +132,8 @@ def test_the_verdict_is_by_resident_memory_and_the_limit_is_set_to_match() -> No
 @pytest.mark.parametrize("model", ["small_resnet", "cnn"])
 def test_predictions_grow_with_the_batch_and_backprop_needs_the_most(model: str) -> None:
     steps = predict_tensors(model, STEP_METHODS, [1, 2, 16, 64], None)
-    by_method = {m: [s["bytes"] for s in steps if s["method"] == m] for m in STEP_METHODS}
-    assert {step["how"] for step in steps} == {"fake tensors"}
+    by_method = {m: [s.bytes for s in steps if s.method == m] for m in STEP_METHODS}
+    assert {step.how for step in steps} == {"fake tensors"}
     for predicted in by_method.values():
         assert all(small < large for small, large in pairwise(predicted))
     assert by_method["zo"] == by_method["inference"]
@@ -136,24 +141,30 @@ def test_predictions_grow_with_the_batch_and_backprop_needs_the_most(model: str)
     assert by_method["fedavg"][-1] > by_method["zo"][-1]
 
 
+def tracked(model: str, method: str, batch: int) -> TensorPeak:
+    peak = measure_tensor_peaks(model, [method], batch)[method]
+    assert isinstance(peak, TensorPeak)
+    return peak
+
+
 @pytest.mark.parametrize("method", STEP_METHODS)
 def test_a_prediction_without_memory_meets_the_count_with_it(method: str) -> None:
     (step,) = predict_tensors("small_resnet", [method], [16], None)
-    counted = measure_tensor_peaks("small_resnet", [method], 16)[method]["peak_bytes"]
-    assert counted <= step["bytes"] <= 1.5 * counted
+    counted = tracked("small_resnet", method, 16).peak_bytes
+    assert counted <= step.bytes <= 1.5 * counted
 
 
 def test_attention_is_counted_as_the_cpu_computes_it() -> None:
     """The meta device takes another path, which keeps every attention matrix: 16 % more here."""
     (step,) = predict_tensors("vit", ["fedavg"], [16], None)
-    counted = measure_tensor_peaks("vit", ["fedavg"], 16)["fedavg"]["peak_bytes"]
-    assert step["bytes"] == pytest.approx(counted, rel=0.01)
+    counted = tracked("vit", "fedavg", 16).peak_bytes
+    assert step.bytes == pytest.approx(counted, rel=0.01)
 
 
 def test_a_whole_set_costs_its_images_and_no_more_activations() -> None:
     (batch,) = predict_tensors("cnn", ["zo"], [8], None)
     (whole,) = predict_tensors("cnn", ["zo"], [8], 80)
-    assert whole["bytes"] - batch["bytes"] == 72 * (64 * 4 + 8)
+    assert whole.bytes - batch.bytes == 72 * (64 * 4 + 8)
 
 
 def test_agreement_counts_what_a_trial_told() -> None:
@@ -186,7 +197,7 @@ def predicting_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def run(function: str, *arguments: Any, limit_bytes: int | None = None) -> Any:
         if function == "predict_tensors":
-            return SimpleNamespace(value=predict_tensors(*arguments))
+            return SimpleNamespace(value=to_json(predict_tensors(*arguments)))
         return in_child(function, *arguments, limit_bytes=limit_bytes)
 
     monkeypatch.setattr(fit, "_run", run)
@@ -227,10 +238,26 @@ def test_the_command_prints_json_and_stores_its_record(
     assert record.case == "fit/1GiB/cnn"
 
 
+def test_the_default_device_is_this_machine_or_its_lower_limit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("bench.fit.target.own_group", lambda: None)
+    whole = this_machine()
+    assert whole.memory_bytes == psutil.virtual_memory().total
+    assert 0 < whole.reserve_bytes < whole.memory_bytes
+    assert this_machine(0).limit_bytes == whole.memory_bytes
+    (tmp_path / "memory.current").write_text(str(100 * MIB))
+    for text, limit in (("max", whole.memory_bytes), (str(900 * MIB), 900 * MIB)):
+        (tmp_path / "memory.max").write_text(text)
+        group = Group(path=tmp_path, version="cgroup v2")
+        monkeypatch.setattr("bench.fit.target.own_group", lambda group=group: group)
+        assert this_machine().memory_bytes == limit
+    assert this_machine().reserve_bytes == 100 * MIB
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ([], "--device is missing"),
         (["--device", "toaster"], "pi-zero-2"),
         (["--device", "512"], "512MiB"),
         (["--device", "1GiB", "--reserve", "2GiB"], "--reserve"),
@@ -238,8 +265,8 @@ def test_the_command_prints_json_and_stores_its_record(
         (["--device", "1GiB", "--batches", "0,8"], "--batches"),
         (["--device", "1GiB", "--images", "0"], "--images"),
         (["--device", "1GiB", "--input-shape", "3,8,8"], "add --model"),
-        (["--grid", "--device", "1GiB"], "--device has no effect beside --grid"),
-        (["--grid", "--reserve", "1GiB"], "--reserve has no effect beside --grid"),
+        (["--grid", "--device", "1GiB"], "--device has no effect with --grid"),
+        (["--grid", "--reserve", "1GiB"], "--reserve has no effect with --grid"),
     ],
 )
 def test_a_users_mistake_is_one_line_and_exit_code_2(

@@ -15,8 +15,7 @@ from tiny_cells import training
 import devices
 from bench.cases import bench_frontier
 from bench.labels import FRONTIER_ALGORITHMS
-from bench.records.details.accuracy import CurvePoint
-from bench.records.details.frontier import ClientCost, FrontierDetails
+from bench.records.details.training import ClientCost, CurvePoint, FrontierDetails
 from bench.records.frontier import (
     MeanPoint,
     Point,
@@ -36,7 +35,7 @@ from bench.records.store import read_records
 from bench.records.typed_json import to_json
 from bench.replication.frontier_runs import Run, cell_run, dataset_in, frontier_cells
 from bench.replication.frontier_variants import FRONTIER_VARIANTS, label_of
-from bench.replication.table_run import Options
+from bench.replication.run_options import Options
 from bench.report.groups.frontier import frontier_sentences, frontier_tables
 from bench.report.plots.frontier import budget_plots, spread
 from bench.suite.suite import Suite

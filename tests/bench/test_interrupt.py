@@ -22,8 +22,6 @@ def test_ctrl_c_leaves_valid_partial_results_and_a_report(tmp_path: Path) -> Non
     out = tmp_path / "out"
     # The folder's pytest makes errors of warnings, which must not end the command's run.
     (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
-    # A shell's background job ignores Ctrl-C, and so would what it starts.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     running = subprocess.Popen(
         [*command, "--model", "cnn", "--out", str(out)],
         cwd=tmp_path,
@@ -32,7 +30,6 @@ def test_ctrl_c_leaves_valid_partial_results_and_a_report(tmp_path: Path) -> Non
         text=True,
         start_new_session=True,  # a terminal sends Ctrl-C to all processes of the command
     )
-    signal.signal(signal.SIGINT, before)
     began = time.monotonic()
     while not list(out.glob("records/*.json")) and time.monotonic() < began + 120:
         time.sleep(0.1)

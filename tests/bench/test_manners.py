@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.__main__ import COMMANDS, build_parser, main
-from bench.cli import MissingRequirementError, UsageError
+from bench.__main__ import build_parser, main
+from bench.cli import MissingRequirementError, UsageError, check
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
@@ -44,8 +44,6 @@ def test_what_goes_wrong_is_one_line_and_an_exit_code(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    (check,) = (command for command in COMMANDS if command.__name__.endswith(".check"))
-
     def fails(arguments: argparse.Namespace) -> int:
         raise error
 

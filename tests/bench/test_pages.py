@@ -39,7 +39,7 @@ def test_all_writes_the_same_tree_below_out(
         sample.write(tmp_path / "in" / name, sample.bytes_records())
     out = tmp_path / "pages"
     assert main(["report", "--all", str(tmp_path / "in"), "--out", str(out)]) == 0
-    printed = capsys.readouterr().out.split()
+    printed = capsys.readouterr().out.splitlines()
     pages = [out / name / "report.html" for name in ("one/default", "two/laptop")]
     assert printed == list(map(str, pages))
     assert all(page.is_file() for page in pages)

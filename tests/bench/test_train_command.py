@@ -58,7 +58,6 @@ def damaged_cifar10(folder: Path) -> list[str]:
         (["--clients", "1500"], "clients must be at most the number of training samples, 14"),
         (["--batch-size", "0"], "batch_size must be >= 1, got 0"),
         (["--dataset", "cifar10"], "cifar10 needs a data folder"),
-        (["--device", "gpu"], "device must be one of auto, cpu, cuda, got 'gpu'"),
         (["--threads", "0"], "--threads must be in [1, 2^31), got 0; leave it out"),
         (["--threads", "9999999999"], "--threads must be in [1, 2^31)"),
     ],
@@ -213,7 +212,7 @@ def test_a_folder_takes_other_seeds_and_splits_and_never_replaces_a_record(
     capsys.readouterr()
     assert main([*words, "--client-lr", "0.2"]) == 2
     error = capsys.readouterr().err
-    assert "--out must hold no record of train/zowarmup-digits-cnn/20-80/seed-0 yet" in error
+    assert "--out must not contain a record of train/zowarmup-digits-cnn/20-80/seed-0" in error
     assert "choose another folder" in error
     assert error.count("\n") == 1
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.json")} == before

@@ -82,7 +82,8 @@ def test_a_child_that_is_given_the_allocator_has_no_figure_and_names_it(name: st
 
 
 @pytest.fixture(scope="module")
-def keeper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def keeper(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Build an allocator that returns nothing; return the environment that preloads it."""
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("needs a C compiler")
@@ -91,13 +92,15 @@ def keeper(tmp_path_factory: pytest.TempPathFactory) -> Path:
     library = folder / "libkeeper.so"  # a name that says nothing of allocators
     command = [compiler, "-shared", "-fPIC", "-O1", "-fno-builtin", "keeper.c", "-o", library]
     subprocess.run(command, cwd=folder, check=True)
-    return library
+    # LD_PRELOAD takes no path with a space, as TMPDIR may have
+    return {"LD_PRELOAD": library.name, "LD_LIBRARY_PATH": str(folder)}
 
 
 def test_an_allocator_of_an_unknown_name_is_found_out_by_trying(
-    monkeypatch: pytest.MonkeyPatch, keeper: Path
+    monkeypatch: pytest.MonkeyPatch, keeper: dict[str, str]
 ) -> None:
-    monkeypatch.setenv("LD_PRELOAD", str(keeper))
+    for name, value in keeper.items():
+        monkeypatch.setenv(name, value)
 
     result = run_isolated("devices_children:measured_thrice")
 
@@ -107,10 +110,10 @@ def test_an_allocator_of_an_unknown_name_is_found_out_by_trying(
     assert "libkeeper.so" in reading["reason"]
 
 
-def test_the_trial_sees_memory_that_stays_though_malloc_trim_is_called(keeper: Path) -> None:
-    env = {"LD_PRELOAD": str(keeper)}
-
-    taken, left = run_isolated("devices.heap_trial:take_and_free", env=env).value
+def test_the_trial_sees_memory_that_stays_though_malloc_trim_is_called(
+    keeper: dict[str, str],
+) -> None:
+    taken, left = run_isolated("devices.heap_trial:take_and_free", env=keeper).value
 
     assert taken > 7 * MIB
     assert left > 7 * MIB

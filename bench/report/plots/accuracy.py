@@ -10,7 +10,7 @@ from bench.format import MIB
 from bench.labels import FURTHER_ALGORITHMS, label
 from bench.records.budget import is_compared
 from bench.records.case_name import CaseName
-from bench.records.details.accuracy import AccuracyDetails, CurvePoint
+from bench.records.details.training import AccuracyDetails, CurvePoint
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.typed_json import from_json
@@ -86,7 +86,7 @@ def _with_curves(results: Results, split: str) -> dict[str, Record]:
         name: record
         for name, case in cases.items()
         if (record := results.record(case))
-        and record.details.get("curves")
+        and record.details_as(AccuracyDetails)
         and is_compared(results, record)
     }
 
@@ -98,7 +98,7 @@ def _draw_curves(axes: Axes, algorithm: str, record: Record, x_of: Abscissa) -> 
         zip(*details.curves, strict=False)
     )  # one evaluation of all seeds; ends with the shortest
     x = [statistics.fmean(map(x_of, column)) for column in columns]
-    shares = [[100 * point.test_accuracy for point in column] for column in columns]
+    shares = [[100 * point.accuracy for point in column] for column in columns]
     axes.plot(
         x,
         [statistics.fmean(column) for column in shares],
@@ -114,7 +114,7 @@ def _draw_curves(axes: Axes, algorithm: str, record: Record, x_of: Abscissa) -> 
     for curve, outcome in zip(details.curves, details.outcomes, strict=True):
         if outcome == "diverged":
             last = curve[-1]
-            axes.plot(x_of(last), 100 * last.test_accuracy, "X", color=style.color, ms=9)
+            axes.plot(x_of(last), 100 * last.accuracy, "X", color=style.color, ms=9)
 
 
 def _mib_a_client(clients: int) -> Abscissa:
@@ -151,7 +151,6 @@ def _sample(records: Mapping[str, Record]) -> str:
 
 
 def _diverged(records: Mapping[str, Record]) -> str:
-    outcomes = [o for record in records.values() for o in _details(record).outcomes]
-    if "diverged" not in outcomes:
+    if not any(_details(record).num_diverged for record in records.values()):
         return ""
     return " A cross marks where a seed diverged; mean and band end with the first that did."

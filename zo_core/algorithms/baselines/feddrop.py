@@ -157,7 +157,7 @@ class FedDropOptions(FedAvgOptions):
 
 
 def feddrop(config: TrainConfig, options: FedDropOptions, high: tuple[int, ...]) -> Algorithm:
-    """FedDrop: low-resource clients train a random half of the units, drawn anew each round.
+    """FedDrop: low-resource clients train a random half of the units, drawn again each round.
 
     Raises:
         ValueError: the model cannot be narrowed.

@@ -186,7 +186,7 @@ class FedKSeedOptions(LocalStepOptions, ServerRateOptions):
     """FedKSeed"""
 
     # its authors' LLM runs
-    candidates: int = count(1024, "candidate directions, K", most=MAX_CANDIDATES)
+    candidates: int = count(1024, "number of candidate directions, K", most=MAX_CANDIDATES)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -100,7 +100,7 @@ class Scaffold(FedAvg):
         ]
         inner = self.sgd_step(client, context)
         step = partial(corrected_step_, step=inner, weights=arrays, corrections=parts)
-        criterion = self.criterion or cross_entropy
+        criterion = self.criterion or replica.criterion
         self.train_module_(replica.module, client, context, criterion, step=step)
 
     def server_result(

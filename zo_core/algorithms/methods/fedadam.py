@@ -124,16 +124,16 @@ class ZerothOrderAdam(ZerothOrderStep):
 class FedAdamOptions(LocalSGDOptions):
     """FedAdam"""
 
-    adam_lr: float = rate(0.01, "learning rate of the server's Adam in local training; ours")
+    adam_lr: float = rate(0.01, "learning rate of the server's Adam in rounds of local training")
     # Reddi et al. 2021; the paper names none
-    adam_eps: float = rate(1e-3, "number added to the root of Adam's second moment")
+    adam_eps: float = rate(1e-3, "term added to the square root of Adam's second moment")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ZOWarmUpFedAdamOptions(FedAdamOptions, WeightedOptions):
     """ZOWarmUp with FedAdam"""
 
-    zo_adam_lr: float = rate(0.001, "learning rate of Adam in zeroth-order rounds; ours")
+    zo_adam_lr: float = rate(0.001, "learning rate of Adam in zeroth-order rounds")
 
 
 def fedadam_method(config: TrainConfig, options: FedAdamOptions) -> FedAdam:

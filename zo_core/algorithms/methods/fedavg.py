@@ -12,7 +12,7 @@ from zo_core.algorithms.steps.phases import one_phase
 from zo_core.config import TrainConfig
 from zo_core.first_order.memory_efficient_backprop import BACKPROP, backprop_step, check_backprop
 from zo_core.first_order.sgd import SGDStep, local_sgd_
-from zo_core.loss.module_loss import Criterion, cross_entropy
+from zo_core.loss.module_loss import Criterion
 from zo_core.method import Algorithm, ClientData, RoundContext
 from zo_core.options import Options, choice, count, rate
 from zo_core.replica import Replica
@@ -34,7 +34,7 @@ class FedAvg(DenseAveraging):
 
     def train_(self, replica: Replica, client: ClientData, context: RoundContext) -> None:
         """Take some epochs of SGD over the shard."""
-        self.train_module_(replica.module, client, context, self.criterion or cross_entropy)
+        self.train_module_(replica.module, client, context, self.criterion or replica.criterion)
 
     def train_module_(
         self,
@@ -71,17 +71,19 @@ class FedAvg(DenseAveraging):
 class LocalSGDOptions(Options):
     """Local SGD"""
 
-    batch_size: int = count(64, "items per batch")  # paper
-    local_epochs: int = count(3, "epochs per round")  # paper
-    client_lr: float = rate(0.1, "learning rate of the clients")  # tuned
-    backprop: str = choice("plain", BACKPROP, "how a client takes the same step at less memory")
+    batch_size: int = count(64, "number of items per batch of local training")  # paper
+    local_epochs: int = count(3, "number of local epochs per round")  # paper
+    client_lr: float = rate(0.1, "learning rate of local training at the clients")  # tuned
+    backprop: str = choice(
+        "plain", BACKPROP, "variant of backprop: same step, different memory and time"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class FedAvgOptions(LocalSGDOptions):
     """FedAvg"""
 
-    server_lr: float = rate(1.0, "learning rate of the server")
+    server_lr: float = rate(1.0, "learning rate of the server's update")
 
 
 def local_sgd_fields(config: TrainConfig, options: LocalSGDOptions) -> dict[str, Any]:

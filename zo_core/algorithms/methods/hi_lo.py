@@ -139,8 +139,8 @@ class HiLoOptions(FedAvgOptions, WeightedOptions, ServerRateOptions):
 
     zo_share: float | None = share(  # gamma of figure 2
         None,
-        "weight of the zeroth-order step",
-        none="the ZO clients' share of those who took part",
+        "weight of the zeroth-order step against the FedAvg step",
+        none="the share of ZO clients among the participants",
     )
 
 

@@ -178,21 +178,21 @@ class SplitStep(ZerothOrderStep):
 class ZOWarmUpSplitOptions(FedAvgOptions, ServerRateOptions):
     """ZOWarmUp with split directions"""
 
-    splits: int = count(4, "parts of a client's items, k; each has its own S directions")
+    splits: int = count(4, "number of parts of a client's items, k; each has its own S directions")
     scalars: str = choice("float32", ENCODINGS, "encoding of the scalars in messages")
     zo_schedule: str = choice(
-        "constant", SCHEDULES, "learning rate over the rounds after the pivot"
+        "constant", SCHEDULES, "schedule of the learning rate after the pivot"
     )
     second_moment: float | None = share(
-        None, "decay of the second moment that divides the step", none="no second moment"
+        None, "decay of the second moment that scales the step", none="no second moment"
     )
     clip_quantile: float | None = share(
-        None, "quantile of a round's |dL| that larger ones are reduced to", none="no clipping"
+        None, "quantile of |dL| in a round to which larger values are clipped", none="no clipping"
     )
     tail: int | None = count(
-        None, "last rounds whose models are averaged at the end", none="no average"
+        None, "number of last rounds whose models are averaged", none="no average"
     )
-    balanced: bool = flag(False, "balanced softmax as the loss of the rounds after the pivot")
+    balanced: bool = flag(False, "use the balanced softmax as the loss after the pivot")
 
     def check(self) -> None:
         """Check that a round's scalars fit a message."""
@@ -207,6 +207,8 @@ def zowarmup_split(
     rounds, tail = config.rounds - config.pivot, options.tail or 0
     rule = f"must be at most {rounds}, the rounds after the pivot"
     require(tail <= rounds, "tail", rule, tail)
+    own_loss = options.balanced and config.criterion != "cross-entropy"
+    require(not own_loss, "balanced", "goes with criterion='cross-entropy' alone", True)
     require(config.clients <= _MAX_SLOT, "clients", f"must be <= {_MAX_SLOT}", config.clients)
     cohort = config.zo_cohort or config.clients
     step = SplitStep(

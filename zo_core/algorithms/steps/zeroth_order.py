@@ -177,33 +177,33 @@ class ZerothOrderStep(ZerothOrderClient):
 
 @dataclass(frozen=True, kw_only=True)
 class AverageOptions(LocalStepOptions):
-    """The step that is common to all clients"""
+    """Common zeroth-order step"""
 
     average: str = choice(  # Algorithm 1: sum
-        "mean", ("mean", "sum"), "what the step takes of the round's directions"
+        "mean", ("mean", "sum"), "whether the step is the mean or the sum over the directions"
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class WeightedOptions(AverageOptions):
-    """Weights of the clients' scalars"""
+    """Weighting of clients"""
 
-    weighted: bool = flag(False, "weight a client's scalars by its items; paper: no")
+    weighted: bool = flag(False, "weight the scalars of a client by its number of items; paper: no")
 
     def check(self) -> None:
         """Check that weights are taken of a mean."""
         super().check()
         sums = self.weighted and self.average == "sum"
-        require(not sums, "weighted", "goes with average='mean' alone", self.weighted)
+        require(not sums, "weighted", "works with average='mean' only", self.weighted)
 
 
 @dataclass(frozen=True, kw_only=True)
 class GridOptions(LocalStepOptions):
-    """Arithmetic of the weights"""
+    """Weight arithmetic"""
 
-    grid: bool = flag(True, "keep the weights on a grid, where every replica has the same bits")
+    grid: bool = flag(True, "keep the weights on a grid, so that all replicas are bit-identical")
     distribution: str = choice(  # paper
-        "rademacher", DISTRIBUTIONS, "distribution of the directions; on the grid: rademacher"
+        "rademacher", DISTRIBUTIONS, "distribution of the directions; the grid needs rademacher"
     )
 
     def check(self) -> None:

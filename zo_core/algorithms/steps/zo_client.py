@@ -36,13 +36,15 @@ class ZerothOrderOptions(Options):
     """Zeroth-order steps"""
 
     directions: int = count(  # paper
-        3, "directions per client and local step, S", most=_MAX_SCALARS
+        3, "number of directions per client and local step, S", most=_MAX_SCALARS
     )
-    epsilon: float = rate(1e-4, "size of the perturbation")  # paper
-    tau: float = rate(0.75, "factor of the perturbation")  # paper
-    literal_tau: bool = flag(True, "scale the step by tau^2, as the paper prints it")
-    estimator: str = choice("central", ESTIMATORS, "how a scalar follows from losses")  # paper
-    zo_client_lr: float = rate(1.0, "learning rate of a local step; ours")
+    epsilon: float = rate(1e-4, "size of the perturbation before tau")  # paper
+    tau: float = rate(0.75, "factor of the perturbation, whose size is epsilon * tau")  # paper
+    literal_tau: bool = flag(True, "multiply the step by tau^2, as printed in the paper")
+    estimator: str = choice(  # paper
+        "central", ESTIMATORS, "finite difference that estimates a scalar from losses"
+    )
+    zo_client_lr: float = rate(1.0, "learning rate of a local zeroth-order step")
 
     @property
     def lr(self) -> float:
@@ -59,8 +61,9 @@ class ZerothOrderOptions(Options):
 class LocalStepOptions(ZerothOrderOptions):
     """Local zeroth-order steps"""
 
-    # paper table 3
-    local_steps: int = count(1, "local steps per round, T, among which a client divides its items")
+    local_steps: int = count(  # paper table 3
+        1, "number of local steps per round, T; a client divides its items among them"
+    )
 
     def check(self) -> None:
         """Check that a round's scalars fit a message."""
@@ -70,9 +73,9 @@ class LocalStepOptions(ZerothOrderOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ServerRateOptions(ZerothOrderOptions):
-    """The rate of the server's zeroth-order step"""
+    """Server learning rate of zeroth-order steps"""
 
-    zo_server_lr: float = rate(0.02, "learning rate that multiplies --zo-client-lr")  # tuned
+    zo_server_lr: float = rate(0.02, "server learning rate, multiplied by zo_client_lr")  # tuned
 
     @property
     def lr(self) -> float:
@@ -98,7 +101,7 @@ class ZerothOrderClient:
     distribution: str = "rademacher"
     estimator: str = "central"  # a name in ESTIMATORS
     micro_batch: int | None = None
-    criterion: Criterion | None = None  # None for cross entropy
+    criterion: Criterion | None = None  # None for the replica's own
 
     def seeds(self, context: RoundContext, slot: int, step: int = 0) -> list[int]:
         """Derive the S seeds of a client's local step: directions step * S to step * S + S - 1."""

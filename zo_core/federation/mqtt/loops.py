@@ -82,13 +82,16 @@ def _bid_farewell(server: Server, link: Link, topics: Topics) -> None:
         link.next_event(TICK_S / 10)
 
 
-def join(client: Client, link: Link, topics: Topics) -> Stop:
+def join(
+    client: Client, link: Link, topics: Topics, *, refresh: Callable[[], None] = lambda: None
+) -> Stop:
     """Run a client until its run is over.
 
     Args:
         client: new.
         link: connected, subscribed to what the server publishes.
         topics: the run's.
+        refresh: called after each event, to show how things stand.
     """
     up = topics.up(link.identity)
 
@@ -113,6 +116,7 @@ def join(client: Client, link: Link, topics: Topics) -> Stop:
                 client.busy(now)
             case _:
                 act(client.tick(now))
+        refresh()
     link.send(topics.gone(link.identity), iter([b""]))
     ends_s = time.monotonic() + LINGER_S
     while not link.idle and time.monotonic() < ends_s:

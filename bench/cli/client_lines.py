@@ -1,0 +1,41 @@
+"""What ``zobench join`` prints while it trains: that it joined, then a line every few rounds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from zo_core.federation.protocol.client import Client
+
+_LINE_EVERY = 10  # rounds
+
+
+class ClientLines:
+    """Prints the progress of a client.
+
+    Args:
+        console: prints the lines.
+        client: is read, never changed.
+    """
+
+    def __init__(self, console: Console, client: Client) -> None:
+        self._console = console
+        self._client = client
+        self._printed_round: int | None = None
+
+    def refresh(self) -> None:
+        """Print a line if the client has just joined, or is ten rounds further."""
+        plan, done = self._client.plan, self._client.next_round
+        if plan is None:
+            return
+        if self._printed_round is None:
+            self._console.print(
+                f"joined run {plan.run_id:016x} as client {self._client.slot} of "
+                f"{plan.config.clients}: {plan.config.algorithm} on {plan.config.dataset}"
+            )
+            self._printed_round = done
+        elif done >= self._printed_round + _LINE_EVERY:
+            self._console.print(f"round {done} of {plan.rounds}")
+            self._printed_round = done
