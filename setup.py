@@ -18,7 +18,7 @@ setup(
         Extension(
             "zo_core.kernels._cpu",
             sources=["zo_core/kernels/_cpu.c"],
-            depends=["zo_core/kernels/_passes.h", "zo_core/kernels/_tiles.h"],
+            depends=[f"zo_core/kernels/_{name}.h" for name in ("passes", "sums_x86", "tiles")],
             extra_compile_args=[] if sys.platform == "win32" else FLAGS,
             extra_link_args=[] if sys.platform == "win32" else ["-pthread"],
             define_macros=[("Py_LIMITED_API", "0x030B0000")] if LIMITED else [],

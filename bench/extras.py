@@ -15,6 +15,7 @@ EXTRAS = {  # import name -> extra of pyproject.toml
     "ray": "cluster",
     "shtab": "completion",
     "triton": "dev",
+    "mkdocs": "docs",
 }
 
 

@@ -56,3 +56,10 @@ FORWARD_VARIANTS: Final = (
     StepVariant(name="by-8", label="8 items per forward", micro_batch=8),
     StepVariant(name="by-1", label="1 item per forward", micro_batch=1),
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotAdmitted:
+    """Why a model's layers do not admit a variant."""
+
+    error: str

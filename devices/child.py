@@ -77,12 +77,19 @@ def _append(report: str, line: dict[str, Any]) -> None:
 
 def _append_value(report: str, value: Any) -> None:
     try:
-        text = json.dumps({"value": value}, default=lambda item: item.to_json())
+        text = json.dumps({"value": value}, default=_plain)
     except (TypeError, ValueError, AttributeError) as error:
         _append(report, {"garbage": f"the result is not JSON: {type(error).__name__}: {error}"})
         return
     with Path(report).open("a") as file:
         file.write(text + "\n")
+
+
+def _plain(item: Any) -> Any:
+    """Return a dataclass as a dict of its fields; an object that writes itself, as it does."""
+    if hasattr(item, "to_json"):
+        return item.to_json()
+    return {name: getattr(item, name) for name in item.__dataclass_fields__}
 
 
 def _describe(error: BaseException) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from devices.kernel_buffers import kernel_bytes
-from devices.reading import to_plain
+from devices.tensor_peak import TensorPeak
 
 CATEGORIES = (
     "parameter",
@@ -38,36 +38,6 @@ CATEGORIES = (
 _COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 # torch.tensor(...) makes its storage unseen and then passes it through this operator.
 _FRESH = torch.ops.aten.lift_fresh.default
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TensorPeak:
-    """Hold the peak of live tensor storage in a region.
-
-    Args:
-        baseline_bytes: Storage given as existing at the region's start.
-        peak_bytes: Largest sum of live storage in the region, the baseline included.
-        with_buffers_bytes: Largest sum of live storage and the buffers that CPU kernels take while
-            they run; what a process should need above its libraries.
-        by_category: What the peak consisted of, by name of CATEGORIES; sums to peak_bytes.
-        ignored_bytes: Storage that was used in the region, existed before it and was not
-            given, so that it is in none of the other figures.
-    """
-
-    baseline_bytes: int
-    peak_bytes: int
-    with_buffers_bytes: int
-    by_category: Mapping[str, int]
-    ignored_bytes: int
-
-    @property
-    def peak_above_baseline_bytes(self) -> int:
-        """Return peak_bytes - baseline_bytes."""
-        return self.peak_bytes - self.baseline_bytes
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the peak as plain JSON data."""
-        return to_plain(self)
 
 
 @dataclass(slots=True)

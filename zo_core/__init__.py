@@ -16,20 +16,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zo_core.digest import digest
     from zo_core.grid import Grid, GridError, snap_
-    from zo_core.optimizer import ZOSGD, apply_updates_
+    from zo_core.optimizer import apply_updates_
     from zo_core.parameters import parameters
     from zo_core.payloads.core import Payload, PayloadError
     from zo_core.perturbation import perturb_
+    from zo_core.replay import replay
     from zo_core.spsa import NonFiniteLossError, loss_differences, projected_gradient
     from zo_core.stream import derive_seed, rademacher
+    from zo_core.update_log import LogError, UpdateLog
+    from zo_core.zosgd import ZOSGD
 
 __all__ = [
     "ZOSGD",
     "Grid",
     "GridError",
+    "LogError",
     "NonFiniteLossError",
     "Payload",
     "PayloadError",
+    "UpdateLog",
     "apply_updates_",
     "derive_seed",
     "digest",
@@ -38,18 +43,22 @@ __all__ = [
     "perturb_",
     "projected_gradient",
     "rademacher",
+    "replay",
     "snap_",
 ]
 
 _MODULES = {  # where each name is defined
     "digest": ("digest",),
     "grid": ("Grid", "GridError", "snap_"),
-    "optimizer": ("ZOSGD", "apply_updates_"),
+    "optimizer": ("apply_updates_",),
     "parameters": ("parameters",),
     "payloads.core": ("Payload", "PayloadError"),
     "perturbation": ("perturb_",),
+    "replay": ("replay",),
     "spsa": ("NonFiniteLossError", "loss_differences", "projected_gradient"),
     "stream": ("derive_seed", "rademacher"),
+    "update_log": ("LogError", "UpdateLog"),
+    "zosgd": ("ZOSGD",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -67,7 +76,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """Keep digest and parameters functions: importing the modules so named would replace them."""
+    """Keep digest, parameters and replay functions: importing these modules would replace them."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         shadows = isinstance(value, ModuleType) and name in _MODULE_OF

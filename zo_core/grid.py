@@ -131,10 +131,9 @@ def widen_from_(
         Names of the tensors widened.
     """
     wide = [index for index, k in enumerate(largest_k) if k > MAX_K]
-    exponents = before.copy()
-    exponents[wide] += 1
-    _round(params, {index: int(exponents[index]) for index in wide})
-    grid.exponents[...] = exponents
+    wider = before[wide] + 1
+    _round(params, dict(zip(wide, wider.tolist(), strict=True)))
+    grid.exponents[wide] = wider
     return [params.names[index] for index in wide]
 
 
@@ -233,5 +232,5 @@ def _require_float32(params: Parameters) -> None:
         if "float32" not in str(array.dtype):
             raise ValueError(
                 f"grid mode needs float32 weights, but parameter {name!r} is {array.dtype}; "
-                "convert the model with .float(), or use plain mode (grid=None)"
+                "convert the model with .float(), or use plain mode (no grid)"
             )

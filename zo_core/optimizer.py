@@ -1,4 +1,4 @@
-"""Applying (seed, scalar) updates in one pass, and ZO-SGD on top of it.
+"""Applying (seed, scalar) updates in one pass over the weights.
 
 ``apply_updates_`` is what every replica does with a round's result.  With a grid it follows rules
 6 to 9 of ``zo-grid/1``: integers from start to end, so that the weights' bits do not depend on
@@ -10,10 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from zo_core import kernels
-from zo_core.estimators import LossFn
 from zo_core.fixed_point import FixedPointUpdate, coefficients, fixed_point
 from zo_core.grid import MAX_K, MAX_K_IN_ROUND, Grid, GridError, check_grid, widen_from_
 from zo_core.kernels.journal import Pass, ReplayStats, uninterrupted
@@ -21,8 +19,8 @@ from zo_core.kernels.numpy_ref import OFF_GRID
 from zo_core.parameters import Parameters, Params, parameters
 from zo_core.perturbation import perturb_pass
 from zo_core.plain_mode import check_step
-from zo_core.spsa import check_distribution, loss_differences, radius
-from zo_core.stream import check_seed, derive_seeds
+from zo_core.spsa import check_distribution, radius
+from zo_core.stream import check_seed
 
 _BEYOND_FLOAT32 = 512  # an exponent f of which no step fits
 
@@ -221,64 +219,3 @@ def check_range(params: Parameters, stats: Sequence[ReplayStats]) -> None:
 def _zero_share(stats: Sequence[ReplayStats], params: Parameters) -> float:
     zeros: int = sum(s.zero_increments for s in stats)
     return zeros / params.num_elements
-
-
-class ZOSGD:
-    """ZO-SGD on one machine (MeZO, Malladi et al., arXiv 2305.17333) with Rademacher directions.
-
-    >>> import numpy as np
-    >>> w = np.full(8, 0.5, dtype=np.float32)
-    >>> optimizer = ZOSGD([w], lr=0.05, epsilon=1e-3, directions=4, run_seed=1)
-    >>> for _ in range(200):
-    ...     _ = optimizer.step(lambda: float(w.astype(np.float64) @ w))
-    >>> bool(abs(w).max() < 0.01)
-    True
-    """
-
-    def __init__(
-        self,
-        params: Params,
-        *,
-        lr: float,
-        epsilon: float,
-        run_seed: int,
-        tau: float = 1.0,
-        directions: int = 1,
-        grid: Grid | None = None,
-    ) -> None:
-        self.params = parameters(params)
-        self.lr = lr
-        self.epsilon = epsilon
-        self.tau = tau
-        self.directions = directions
-        self.grid = grid
-        self.run_seed = run_seed
-        self.steps_taken = 0
-
-    def step(self, loss_fn: LossFn) -> list[tuple[int, float]]:
-        """Take one step of 2 * directions forwards; return its (seed, dL) pairs."""
-        seeds = derive_seeds(
-            self.run_seed,
-            round_index=self.steps_taken,
-            client_id=0,
-            directions=self.directions,
-        )
-        differences = loss_differences(
-            loss_fn, self.params, seeds, epsilon=self.epsilon, tau=self.tau, grid=self.grid
-        )
-        updates = list(zip(seeds, map(float, differences), strict=True))
-        apply = update_pass(
-            parameters(self.params),
-            updates,
-            self.lr,
-            epsilon=self.epsilon,
-            tau=self.tau,
-            grid=self.grid,
-        )
-        uninterrupted(partial(self._advance, apply, self.steps_taken + 1))
-        return updates
-
-    def _advance(self, apply: Pass[ReplayReport], steps_taken: int) -> None:
-        """Change weights and count together: a step that is not counted would be taken again."""
-        apply()
-        self.steps_taken = steps_taken

@@ -42,6 +42,7 @@ class Parameters:
     names: tuple[str, ...]
     arrays: tuple[Any, ...]  # torch tensors (detached) or NumPy arrays, any shape
     source: Source | None = field(default=None, compare=False, repr=False)  # to see it change
+    part: frozenset[int] | None = None  # numbers of the tensors that passes visit; None for all
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -55,10 +56,11 @@ class Parameters:
 
     @cached_property
     def pieces(self) -> tuple[Span, ...]:
-        """All stretches of all tensors, in stream order."""
+        """All stretches of the tensors that passes visit, in stream order."""
         return tuple(
             piece
             for index, array in enumerate(self.arrays)
+            if self.part is None or index in self.part
             for piece in _pieces(as_numpy_if_possible(array), index, 0)
         )
 

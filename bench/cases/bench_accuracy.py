@@ -10,7 +10,7 @@ from typing import Any
 import devices
 from bench.cases.digits_trainings import FURTHER, VARIANTS, further_config, training_config
 from bench.records.case_name import CaseName
-from bench.records.details.accuracy import AccuracyDetails, TrainDetails
+from bench.records.details.training import AccuracyDetails, TrainDetails
 from bench.records.training_metrics import training_metrics
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale

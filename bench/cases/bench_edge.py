@@ -12,14 +12,14 @@ from bench.format import MIB
 from bench.models.names import model_label
 from bench.paper import CLIENT_IMAGES, DIRECTIONS
 from bench.records.case_name import CaseName
-from bench.records.details.accuracy import TrainDetails
-from bench.records.details.edge import (
+from bench.records.details.machine import (
     LimitDetails,
     PrecisionDetails,
     RoundDetails,
     ScalarErrors,
     TrainingDetails,
 )
+from bench.records.details.training import TrainDetails
 from bench.records.record import Metric, mean, median, single, unmeasured
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
@@ -61,7 +61,8 @@ def test_round(suite: Suite, model: str, client: str, size: Size) -> None:
     measured = value_of(memory, RoundMemory)
     metrics = {}
     if measured and not failed:
-        seconds = _batch_seconds(timed.value) if timed else _set_seconds(measured, plan)
+        batch_s = value_of(timed, tuple[float, ...]) if timed else None
+        seconds = _batch_seconds(batch_s) if batch_s else _set_seconds(measured, plan)
         metrics = _peaks(measured) | {"round": seconds}
     suite.record(
         case=CaseName.edge(model_label(model), client, micro_batch, images if whole_set else None),
@@ -72,7 +73,7 @@ def test_round(suite: Suite, model: str, client: str, size: Size) -> None:
             "environment": RETURN_BLOCKS,
         },
         metrics=metrics,
-        details=measured.details() if measured else RoundDetails(measurement=None),
+        details=_round_details(measured),
         status=failed.status if failed else "ok",
         error=failed.error if failed else None,
         headline="" if failed else _round_words(metrics),
@@ -217,6 +218,13 @@ def _train(function: str, config: dict[str, Any]) -> devices.IsolatedResult:
     return devices.run_isolated(function, config, timeout_s=CASE_TIMEOUT_S, env=ONE_THREAD)
 
 
+def _round_details(measured: RoundMemory | None) -> RoundDetails:
+    if measured is None:
+        return RoundDetails(measurement=None)
+    peak = {"process_peak_bytes": measured.process_peak_bytes}
+    return RoundDetails(measurement=measured.region.to_json() | peak)
+
+
 def _peaks(memory: RoundMemory) -> dict[str, Metric]:
     above, how = memory.region.peak_above_baseline_bytes.value, memory.region.peak_bytes.method
     return {
@@ -225,7 +233,7 @@ def _peaks(memory: RoundMemory) -> dict[str, Metric]:
     }
 
 
-def _batch_seconds(seconds: list[float]) -> Metric:
+def _batch_seconds(seconds: Sequence[float]) -> Metric:
     return median(seconds, "second", "wall time in another process, after a round")
 
 

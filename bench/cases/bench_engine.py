@@ -8,13 +8,15 @@ from typing import Any
 import devices
 from bench.format import MIB
 from bench.records.case_name import CaseName, size_part
-from bench.records.details.engine import EngineDetails
+from bench.records.details.machine import EngineDetails
 from bench.records.record import Metric, median, single
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
 from bench.workloads.child import CASE_TIMEOUT_S, reading_metric, value_of
 from bench.workloads.engine import GridRestore, PlainRestore
+
+Timings = dict[str, tuple[float, ...]]  # seconds of each turn, by operation
 
 _HOW = (
     "perf_counter, operations turn by turn in one fresh process, adds and perturbations the fastest"
@@ -36,7 +38,7 @@ def test_passes(suite: Suite, parameters: int, threads: int) -> None:
     """Hold perturb, fused restore-and-perturb and replay against an in-place scalar add."""
     repeats = suite.scale.engine_repeats
     run = _run("time_passes", parameters, threads, repeats)
-    seconds = run.value or {}
+    seconds = value_of(run, Timings) or {}
     metrics = _ratios(seconds, "add") | _rates(seconds, 8 * parameters) if seconds else {}
     _record(
         suite,
@@ -54,8 +56,7 @@ def test_model_passes(suite: Suite) -> None:
     repeats = suite.scale.engine_repeats
     run = _run("time_model_passes", repeats)
     metrics = {}
-    if run.status == "ok":
-        seconds = run.value
+    if seconds := value_of(run, Timings):
         peers = {name: seconds[name] for name in ("mezo", "torch_signs")}
         peers["perturb"] = seconds.pop("perturb_once")
         metrics = _ratios(seconds, "add") | _ratios(peers, "perturb")
@@ -77,11 +78,11 @@ def test_step_share(suite: Suite, batch: int) -> None:
     repeats = suite.scale.engine_repeats
     run = _run("time_step_share", batch, repeats)
     metrics = {}
-    if run.status == "ok":
-        seconds = {name: run.value[name] for name in ("forwards", "step")}
+    if timed := value_of(run, Timings):
+        seconds = {name: timed[name] for name in ("forwards", "step")}
         metrics = _ratios(seconds, "forwards") | {
             name: median(samples, "second", "perf_counter within the step")
-            for name, samples in run.value.items()
+            for name, samples in timed.items()
             if name.startswith("phase_")
         }
     _record(
@@ -110,7 +111,7 @@ def test_simulation(suite: Suite, model: str) -> None:
         CaseName.of("engine", "simulation", model),
         config,
         run,
-        _ratios(run.value, "forwards") if run.status == "ok" else {},
+        _ratios(value_of(run, Timings) or {}, "forwards"),
         limits={"round / forwards": 1.10},
     )
 
@@ -119,7 +120,7 @@ def test_meter_overhead(suite: Suite) -> None:
     """Say what the meters cost at worst, a step of one image, so that nobody times under them."""
     config = {"model": "resnet18", "batch": 1, "repeats": suite.scale.time_repeats}
     run = devices.run_isolated("bench.workloads.meter_overhead:time_meters", *config.values())
-    metrics = _ratios(run.value, "off") if run.status == "ok" else {}
+    metrics = _ratios(value_of(run, Timings) or {}, "off")
     _record(suite, CaseName.of("engine", "meter-overhead"), config, run, metrics, limits={})
 
 

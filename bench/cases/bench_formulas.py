@@ -27,8 +27,10 @@ from bench.records.details.formulas import (
 )
 from bench.records.record import single
 from bench.suite.suite import Suite
+from bench.workloads.child import value_of
 from bench.workloads.layer_counts import count_by_torchinfo, count_layers
-from bench.workloads.steps import BESIDE_OTHERS, build
+from bench.workloads.steps import BESIDE_OTHERS, MeasuredStep, build
+from bench.workloads.tensors_alive_at_peak import TensorsAtPeak
 from zo_core import cost_model
 from zo_core.models import count_parameters
 
@@ -106,14 +108,16 @@ def _begin_residual(
 
 
 def _residual(
-    method: str, census: devices.IsolatedResult, *default: devices.IsolatedResult
+    method: str, tensors: devices.IsolatedResult, *default: devices.IsolatedResult
 ) -> ResidualTerms | NoResidual:
     """Name the terms, given what the processes found."""
-    failed = next((run for run in (census, *default) if run.status != "ok"), None)
-    if failed is not None:
-        return NoResidual(reason=f"{failed.status}: {failed.error}")
-    above = [run.value["peak_above_baseline_bytes"]["value"] for run in default]
-    evidence = Evidence.of(census.value, default=[value for value in above if value is not None])
+    failed = next((run for run in (tensors, *default) if run.status != "ok"), None)
+    alive = value_of(tensors, TensorsAtPeak)
+    if failed is not None or alive is None:
+        return NoResidual(reason=f"{failed.status}: {failed.error}" if failed else "")
+    steps = [step for run in default if (step := value_of(run, MeasuredStep))]
+    above = [step.region.peak_above_baseline_bytes.value for step in steps]
+    evidence = Evidence.of(alive, default=[value for value in above if value is not None])
     counted = cost_model.resnet18_activations()
     return residual_terms(method, cost_model.resnet18_parameters(), counted, BATCH, evidence)
 

@@ -16,8 +16,7 @@ from typing import Any
 import devices
 from bench.cases.digits_trainings import trainings
 from bench.records.case_name import CaseName, split_part
-from bench.records.details.accuracy import CurvePoint
-from bench.records.details.frontier import ClientCost, FrontierDetails
+from bench.records.details.training import ClientCost, CurvePoint, FrontierDetails
 from bench.records.frontier import family_of, most_joules, slowest
 from bench.records.record import Metric, single
 from bench.records.store import StoreError, read_records

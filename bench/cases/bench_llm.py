@@ -13,7 +13,7 @@ from bench.format import MIB
 from bench.models.names import model_label
 from bench.paper import COHORT, DIRECTIONS
 from bench.records.case_name import CaseName, size_part
-from bench.records.details.llm import FitsDetails, PredictedStep, StepDetails
+from bench.records.details.machine import FitsDetails, PredictedStep, StepDetails
 from bench.records.record import Metric, median, single
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale

@@ -8,7 +8,7 @@ has memory of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields
 from typing import Any
 
 import psutil
@@ -18,7 +18,7 @@ from bench.format import MIB
 from bench.models.names import model_label
 from bench.paper import BATCH, CLIENT_IMAGES
 from bench.records.case_name import CaseName
-from bench.records.details.memory import MemoryDetails
+from bench.records.details.machine import MemoryDetails
 from bench.records.record import Metric, median, single
 from bench.records.step_memory import (
     HOST,
@@ -27,11 +27,19 @@ from bench.records.step_memory import (
     implausible_peak,
     memory_of,
 )
+from bench.step_variants import NotAdmitted
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
-from bench.workloads.child import CASE_TIMEOUT_S
-from bench.workloads.steps import BESIDE_OTHERS, RETURN_BLOCKS, STEP_METHODS, worked_through
+from bench.workloads.child import CASE_TIMEOUT_S, value_of
+from bench.workloads.steps import (
+    BESIDE_OTHERS,
+    RETURN_BLOCKS,
+    STEP_METHODS,
+    MeasuredStep,
+    worked_through,
+)
+from devices.tensor_peak import TensorPeak
 
 _FULL_SET_PROCESSES = 3  # their median moves little
 _FULL_SET_METHODS = ("inference", "zo")
@@ -102,17 +110,7 @@ def _measure(
         # where the process was killed, by a method that needs the most, each has one of its own
         counted = together if together.status == "ok" else tensors(method)
         step_of = (model, method, batch, images)
-        _record(suite, step_of, _one_of(counted, method), ended.get(method, []))
-
-
-def _one_of(together: devices.IsolatedResult, method: str) -> devices.IsolatedResult:
-    """Take one method's result out of the process that measured several."""
-    if together.status != "ok":
-        return together
-    found = together.value[method]
-    if "error" in found:
-        return replace(together, status="error", value=None, error=found["error"])
-    return replace(together, value=found)
+        _record(suite, step_of, counted, ended.get(method, []))
 
 
 def _record(
@@ -122,12 +120,12 @@ def _record(
     runs: Sequence[devices.IsolatedResult],
 ) -> None:
     model, method, batch, images = step
-    failed = next((run for run in (*runs, tensors) if run.status != "ok"), None)
-    measurements = [run.value for run in runs if run.status == "ok"]
-    metrics = {} if failed else _metrics(measurements) | _tensor_metrics(tensors.value)
-    implausible = implausible_peak(suite.device_type, metrics)
-    if implausible is not None:
-        metrics = {}
+    status, error = _failure(method, tensors, runs)
+    measured = [found for run in runs if (found := value_of(run, MeasuredStep))]
+    peak = _peak_of(tensors, method)
+    metrics = _metrics(measured) | _tensor_metrics(peak) if peak and not error else {}
+    if implausible := implausible_peak(suite.device_type, metrics):
+        status, error, metrics = "error", implausible, {}
     suite.record(
         case=CaseName.memory(model_label(model), method, batch, images),
         config={
@@ -143,13 +141,34 @@ def _record(
         },
         metrics=metrics,
         details=MemoryDetails(
-            measurements=tuple(measurements), tensor_by_category=_categories(tensors)
+            measurements=tuple(step.details() for step in measured),
+            tensor_by_category=peak.by_category if peak else {},
         ),
-        status=failed.status if failed else "error" if implausible else "ok",
-        error=failed.error if failed else implausible,
+        status=status,
+        error=error,
         case_version=3,
         headline="" if not metrics else _headline(metrics, memory_of(suite.device_type, metrics)),
     )
+
+
+def _failure(
+    method: str, tensors: devices.IsolatedResult, runs: Sequence[devices.IsolatedResult]
+) -> tuple[str, str | None]:
+    """Return status and error of the first process that failed; "ok" and None where none did."""
+    failed = next((run for run in (*runs, tensors) if run.status != "ok"), None)
+    if failed is not None:
+        return failed.status, failed.error
+    found = _peaks_of(tensors)[method]
+    return ("error", found.error) if isinstance(found, NotAdmitted) else ("ok", None)
+
+
+def _peak_of(tensors: devices.IsolatedResult, method: str) -> TensorPeak | None:
+    found = _peaks_of(tensors).get(method)
+    return found if isinstance(found, TensorPeak) else None
+
+
+def _peaks_of(tensors: devices.IsolatedResult) -> dict[str, TensorPeak | NotAdmitted]:
+    return value_of(tensors, dict[str, TensorPeak | NotAdmitted]) or {}
 
 
 def _run(function: str, arguments: Sequence[Any]) -> devices.IsolatedResult:
@@ -166,43 +185,41 @@ def processes_at_once() -> int:
     return 2 if psutil.virtual_memory().available > _PLENTY_BYTES else 1
 
 
-def _metrics(measurements: list[dict[str, Any]]) -> dict[str, Metric]:
+def _metrics(measured: Sequence[MeasuredStep]) -> dict[str, Metric]:
     """Take the host's figures, and the device's where there is one, over the processes."""
-    if not measurements:  # at tensor level alone
+    if not measured:  # at tensor level alone
         return {}
-    names = {
-        "peak_above_baseline": "peak_above_baseline_bytes",
-        "peak": "peak_bytes",
-        "baseline": "baseline_bytes",
+    regions = [step.region for step in measured]
+    metrics = {
+        "peak_above_baseline": _median([r.peak_above_baseline_bytes for r in regions]),
+        "peak": _median([r.peak_bytes for r in regions]),
+        "baseline": _median([r.baseline_bytes for r in regions]),
     }
-    metrics = {name: _median(measurements, field) for name, field in names.items()}
-    on_device = [m["device"] for m in measurements if "device" in m]
-    for field in on_device[0] if on_device else ():
-        if field != "is_integrated":
-            metrics[f"device_{field.removesuffix('_bytes')}"] = _median(on_device, field)
+    on_device = [step.device for step in measured if step.device]
+    names = [field.name for field in fields(devices.DeviceMemory) if field.name != "is_integrated"]
+    for name in names if on_device else ():
+        readings = [getattr(memory, name) for memory in on_device]
+        metrics[f"device_{name.removesuffix('_bytes')}"] = _median(readings)
     return metrics
 
 
-def _median(measurements: Sequence[Mapping[str, Any]], field: str) -> Metric:
-    first = measurements[0][field]
-    for found in (m[field] for m in measurements):
-        if found["value"] is None:
-            return Metric(value=None, unit="byte", method=found["method"], reason=found["reason"])
-    return median([m[field]["value"] for m in measurements], "byte", first["method"])
+def _median(readings: Sequence[devices.Reading]) -> Metric:
+    """Return the median; unmeasured where one of the readings has no value."""
+    for reading in readings:
+        if reading.value is None:
+            return Metric(value=None, unit="byte", method=reading.method, reason=reading.reason)
+    values = [reading.value for reading in readings if reading.value is not None]
+    return median(values, "byte", readings[0].method)
 
 
-def _tensor_metrics(peak: dict[str, Any]) -> dict[str, Metric]:
-    above = peak["peak_bytes"] - peak["baseline_bytes"]
-    with_buffers = peak["with_buffers_bytes"] - peak["baseline_bytes"]
+def _tensor_metrics(peak: TensorPeak) -> dict[str, Metric]:
+    with_buffers = peak.with_buffers_bytes - peak.baseline_bytes
+    above = peak.peak_above_baseline_bytes
     return {
-        "tensor_peak": single(peak["peak_bytes"], "byte", f"{_TENSORS}; weights and inputs too"),
+        "tensor_peak": single(peak.peak_bytes, "byte", f"{_TENSORS}; weights and inputs too"),
         "tensor_peak_above_baseline": single(above, "byte", f"{_TENSORS}; made in the step"),
         WITH_BUFFERS: single(with_buffers, "byte", f"{_TENSORS}, and CPU kernels' buffers"),
     }
-
-
-def _categories(tensors: devices.IsolatedResult) -> dict[str, int]:
-    return dict(tensors.value["by_category"]) if tensors.status == "ok" else {}
 
 
 def _headline(metrics: dict[str, Metric], memory: StepMemory) -> str:

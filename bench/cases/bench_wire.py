@@ -5,21 +5,23 @@ from __future__ import annotations
 import pytest
 
 from bench.cases.bench_bytes import round_payloads
+from bench.format import MIB
 from bench.paper import COHORT
 from bench.records.case_name import CaseName
-from bench.records.details.wire import FleetDetails
+from bench.records.details.machine import FleetDetails
 from bench.records.record import median, single, unmeasured
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
 from bench.workloads.wire_measure import (
+    MTU,
     NO_BROKER,
     measure_wire,
     message_bytes,
     mosquitto,
     why_no_wire,
 )
-from bench.workloads.wire_scale import lost_messages, measure_fleet, rounds_per_s
+from bench.workloads.wire_scale import measure_fleet
 
 _WEIGHTS = {"zo": 1000, "fedavg": 11_173_962}  # ZO's bytes do not depend on the model
 _COHORTS = {"zo": COHORT, "fedavg": 2}  # FedAvg's do not depend on the cohort
@@ -56,15 +58,16 @@ def test_wire_bytes(suite: Suite, method: str, tls: bool) -> None:
         )
     )
     sizes: dict[str, float | None] = {}
-    for way, payload in (("up", up), ("down", down)):
-        sizes[f"{way}_scalars"] = payload.scalar_bytes
-        sizes[f"{way}_payload"] = payload.num_bytes
-        sizes[f"{way}_message"] = message_bytes(payload.num_bytes, method, way)
-        sizes[f"{way}_wire"] = None if wire is None else wire[way]
+    on_wire = {"up": wire.up, "down": wire.down} if wire else {}
+    for direction, payload in (("up", up), ("down", down)):
+        sizes[f"{direction}_scalars"] = payload.scalar_bytes
+        sizes[f"{direction}_payload"] = payload.num_bytes
+        sizes[f"{direction}_message"] = message_bytes(payload.num_bytes, method, direction)
+        sizes[f"{direction}_wire"] = on_wire.get(direction)
     suite.record(
         case=CaseName.of("wire", "mqtt-tls" if tls else "mqtt", method),
         config={"transport": "mqtt", "tls": tls, "method": method, "cohort": _COHORTS[method]}
-        | {"rounds": rounds, "mtu": 1500, "segmentation_offload": False},
+        | {"rounds": rounds, "mtu": MTU, "segmentation_offload": False},
         metrics={
             name: unmeasured("byte", reason or "not measured")
             if size is None
@@ -83,31 +86,32 @@ def test_fleet(suite: Suite, clients: int) -> None:
     if mosquitto() is None:
         suite.leave_out(NO_BROKER)
         pytest.skip(NO_BROKER)
-    done = measure_fleet(clients, rounds=_FLEET_ROUNDS)
-    lost = lost_messages(done, clients)
+    run = measure_fleet(clients, rounds=_FLEET_ROUNDS)
+    server, fleet, lost = run.server, run.fleet, run.lost_messages(clients)
     metrics = {
-        "round": median(done["round_s"], "second", _HOW_FLEET),
-        "server_cpu": median(done["round_cpu_s"], "second", "the server's CPU time a round"),
-        "rounds_per_s": single(rounds_per_s(done), "round/second", _HOW_FLEET),
+        "round": median(server.round_s, "second", _HOW_FLEET),
+        "server_cpu": median(server.round_cpu_s, "second", "the server's CPU time a round"),
+        "rounds_per_s": single(run.rounds_per_s, "round/second", _HOW_FLEET),
         "lost": single(
             lost, "message", "updates that did not count, refusals, clients left behind"
         ),
+        "server_peak": single(server.usage.peak_mib * MIB, "byte", "VmHWM"),
+        "broker_peak": single(run.broker_peak_mib * MIB, "byte", "VmHWM"),
+        "fleet_peak": single(fleet.usage.peak_mib * MIB, "byte", "VmHWM"),
     }
-    for part in ("server", "broker", "fleet"):
-        metrics[f"{part}_peak"] = single(done[f"{part}_peak_mib"] * 2**20, "byte", "VmHWM")
     suite.record(
         case=CaseName.of("wire", "fleet", clients),
         config={"transport": "mqtt", "clients": clients, "cohort": clients, "rounds": _FLEET_ROUNDS}
         | {"directions": 3, "broker": "mosquitto"},
         metrics=metrics,
         details=FleetDetails(
-            refused=done["refused"],
-            events=done["events"],
-            fleet_cpu_s=done["fleet_cpu_s"],
-            load_average=done["load_average"],
+            refused=server.refused,
+            events=fleet.events,
+            fleet_cpu_s=fleet.usage.cpu_s,
+            load_average=run.load_average,
         ),
         status="ok" if lost == 0 else "error",
         error=None if lost == 0 else f"{lost} messages were lost",
-        headline=f"{rounds_per_s(done):.1f} rounds a second, server {done['server_peak_mib']:.0f} "
-        f"MiB, {lost} messages lost",
+        headline=f"{run.rounds_per_s:.1f} rounds/s, server {server.usage.peak_mib:.0f} MiB,"
+        f" {lost} messages lost",
     )

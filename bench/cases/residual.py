@@ -6,11 +6,11 @@ what they leave over, see :mod:`bench.report.groups.formulas`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from bench.records.details.formulas import ResidualTerms, Term
+from bench.workloads.tensors_alive_at_peak import TensorsAtPeak
 from zo_core import cost_model
 
 _TRACKED = "tensor storage at the peak, seen at torch's dispatcher"
@@ -30,18 +30,17 @@ class Evidence:
     default_above_baseline: tuple[float, ...]  # of processes left to glibc's default
 
     @classmethod
-    def of(cls, census: Mapping[str, Any], *, default: Sequence[float]) -> Evidence:
-        """Join :mod:`bench.workloads.tensors_alive_at_peak`'s data with peaks of processes."""
-        tensors = census["tensors"]
-        kinds = tensors["by_category"]
+    def of(cls, alive: TensorsAtPeak, *, default: Sequence[float]) -> Evidence:
+        """Join the tensors alive at a step's peak with peaks of processes."""
+        kinds = alive.tensors.by_category
         return cls(
             parameters=kinds["parameter"],
             gradients=kinds["gradient"],
             activation_gradients=kinds["activation gradient"],
-            layer_outputs=census["layer_outputs"],
-            saved=census["saved"],
-            tensors_above_baseline=tensors["peak_bytes"] - tensors["baseline_bytes"],
-            allocator_above_baseline=census["allocator_above_baseline"],
+            layer_outputs=alive.layer_outputs,
+            saved=alive.saved,
+            tensors_above_baseline=alive.tensors.peak_above_baseline_bytes,
+            allocator_above_baseline=alive.allocator_above_baseline,
             default_above_baseline=tuple(default),
         )
 

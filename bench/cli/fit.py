@@ -32,6 +32,7 @@ from bench.format import MIB, MISSING
 from bench.models.names import model_label, with_input_shape
 from bench.records.case_name import CaseName
 from bench.records.store import open_store, write_record
+from bench.records.typed_json import to_json
 from bench.suite.preflight import check_model
 from bench.workloads.steps import RETURN_BLOCKS, STEP_METHODS
 
@@ -123,7 +124,7 @@ def run(arguments: argparse.Namespace) -> int:
     cells = _cells(targets, models, batches, arguments, console)
     case = GRID if arguments.grid else _case(targets[0], models, arguments.images)
     if arguments.json:
-        print_json([cell.to_json() for cell in cells])
+        print_json(to_json([cell.details() for cell in cells]))
     else:
         _show(Console(highlight=False, markup=False), cells)
     if folder is not None:

@@ -29,7 +29,7 @@ from bench.cli.train_instruct import run_instruct
 from bench.cli.train_progress import describe, showing_progress, stopping_on_interrupt
 from bench.format import split_of
 from bench.records.case_name import CaseName, split_part
-from bench.records.details.accuracy import TrainDetails
+from bench.records.details.training import TrainDetails
 from bench.records.record import Record, provenance
 from bench.records.store import open_store, record_path, write_record
 from bench.records.training_metrics import train_details, training_metrics

@@ -8,32 +8,13 @@ no other process.  Both figures are kept, and the verdict is by resident memory.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass, fields
 
 from bench.boards import Verdict, verdict_of
+from bench.records.details.machine import FitCell, FitTrial
 
 NEAR = 0.3  # a prediction within this share of the limit is a close one
 _LEAST_LIMIT_BYTES = 1 << 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """The result of one step under the limit."""
-
-    status: str  # "ok", "does not fit", or another of devices.IsolatedResult
-    phase: str | None  # the last one reached
-    error: str | None
-    limit_method: str | None  # "cgroup v1", "cgroup v2" or "RLIMIT_DATA"
-    enforced_bytes: int  # the limit that the kernel enforced on its own counter
-    peak_bytes: float | None  # by the limit's counter; None where it has none
-    resident_bytes: int | None  # high-water mark of the process; None where it did not end
-    seconds: float
-
-    @property
-    def fits(self) -> bool | None:
-        """Whether the step completed; None where it failed for another reason than memory."""
-        return {"ok": True, "does not fit": False}.get(self.status)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +33,7 @@ class Cell:
     how: str  # how the tensors were predicted
     runtime_bytes: int  # measured: resident memory of this step's process without its tensors
     uncounted_bytes: int | None  # of it, what a limit's counter leaves out; None: no counter here
-    trial: Trial | None = None
+    trial: FitTrial | None = None
 
     @property
     def predicted_bytes(self) -> int:
@@ -91,11 +72,16 @@ class Cell:
         measured = self.trial.resident_bytes if self.trial else None
         return None if measured is None else self.predicted_bytes / measured - 1
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the cell as plain JSON data, derived figures included."""
-        names = ("predicted_bytes", "counted_bytes", "is_near", "agrees")
-        derived = {name: getattr(self, name) for name in names}
-        return asdict(self) | derived | {"verdict": self.verdict.value}
+    def details(self) -> FitCell:
+        """Return the cell for the record, derived figures included."""
+        return FitCell(
+            **{field.name: getattr(self, field.name) for field in fields(self)},
+            predicted_bytes=self.predicted_bytes,
+            counted_bytes=self.counted_bytes,
+            verdict=self.verdict.value,
+            is_near=self.is_near,
+            agrees=self.agrees,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

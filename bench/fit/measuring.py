@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import devices
-from bench.fit.cells import Cell, Trial
-from bench.fit.prediction import Runtime
+from bench.fit.cells import Cell
+from bench.fit.prediction import PredictedTensors, Runtime
 from bench.fit.target import Target
+from bench.records.details.machine import FitTrial
 from bench.records.typed_json import from_json
 from bench.workloads.child import TRIAL_TIMEOUT_S
 from bench.workloads.steps import BESIDE_OTHERS, RETURN_BLOCKS
@@ -37,7 +38,8 @@ def predict_cells(
     Raises:
         CannotPredictError: the model's process failed; the message says why.
     """
-    steps = _run("predict_tensors", model, list(methods), list(batches), images).value
+    run = _run("predict_tensors", model, list(methods), list(batches), images)
+    steps = from_json(tuple[PredictedTensors, ...], run.value)
     # Second, so that the libraries' pages are in the page cache and not charged to its group.
     needs = {method: _measure_runtime(model, method) for method in methods}
     return [
@@ -46,21 +48,21 @@ def predict_cells(
             limit_bytes=target.limit_bytes,
             reserve_bytes=target.reserve_bytes,
             model=model,
-            method=step["method"],
-            batch=step["batch"],
+            method=step.method,
+            batch=step.batch,
             images=images,
-            tensors_bytes=step["bytes"],
-            formula_bytes=step["formula_bytes"],
-            how=step["how"],
-            runtime_bytes=needs[step["method"]][0],
-            uncounted_bytes=needs[step["method"]][1],
+            tensors_bytes=step.bytes,
+            formula_bytes=step.formula_bytes,
+            how=step.how,
+            runtime_bytes=needs[step.method][0],
+            uncounted_bytes=needs[step.method][1],
         )
         for target in targets
         for step in steps
     ]
 
 
-def try_cell(cell: Cell) -> Trial:
+def try_cell(cell: Cell) -> FitTrial:
     """Run a cell's step once in a fresh process, and stop it where resident memory is too much."""
     run = devices.run_isolated(
         "bench.fit.trial:try_step",
@@ -69,14 +71,14 @@ def try_cell(cell: Cell) -> Trial:
         timeout_s=TRIAL_TIMEOUT_S,
         env=RETURN_BLOCKS | BESIDE_OTHERS,
     )
-    return Trial(
+    return FitTrial(
         status=run.status,
         phase=run.phase,
         error=None if run.error is None else run.error.splitlines()[0],
         limit_method=run.limit_method,
         enforced_bytes=cell.enforced_bytes,
         peak_bytes=run.limit_peak_bytes.value,
-        resident_bytes=run.value["peak_rss_bytes"] if run.status == "ok" else None,
+        resident_bytes=run.value,
         seconds=run.seconds,
     )
 

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import devices
-from bench.records.typed_json import to_json
 
 if TYPE_CHECKING:
     import torch
@@ -24,9 +23,20 @@ if TYPE_CHECKING:
 _RUNTIME_ITEMS = 2
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictedTensors:
+    """The tensors of one step at their peak."""
+
+    method: str
+    batch: int
+    bytes: int
+    formula_bytes: int  # the paper's closed form over the module's counts
+    how: str  # "fake tensors", or "closed form" where the model does not run on them
+
+
 def predict_tensors(
     model: str, methods: Sequence[str], batches: Sequence[int], images: int | None
-) -> list[dict[str, Any]]:
+) -> list[PredictedTensors]:
     """Predict the tensors of steps at their peak, weights and inputs included.
 
     Args:
@@ -34,11 +44,6 @@ def predict_tensors(
         methods: names in STEP_METHODS.
         batches: items a forward.
         images: items of a whole set worked through in micro-batches; None for one batch.
-
-    Returns:
-        One dict a step: "method", "batch", "bytes", "how" ("fake tensors", or "closed form" with
-        "reason" where the model does not run on them), and "formula_bytes", the paper's closed form
-        over the module's counts.
     """
     from bench.models.load import load_model
 
@@ -57,7 +62,7 @@ class Runtime:
     peak_bytes: int  # of the whole process so far: the high-water mark of resident memory
 
 
-def measure_runtime(model: str, method: str) -> dict[str, int]:
+def measure_runtime(model: str, method: str) -> Runtime:
     """Take one step on two items, then count what is resident next to weights and batch.
 
     Two, since torch computes the convolutions of a single small item without oneDNN.
@@ -65,9 +70,6 @@ def measure_runtime(model: str, method: str) -> dict[str, int]:
     Args:
         model: as :func:`bench.models.names.parse_model` takes it.
         method: a name in STEP_METHODS.
-
-    Returns:
-        JSON of :class:`Runtime`.
     """
     from bench.models.load import load_model
     from bench.workloads.steps import bind_step
@@ -78,23 +80,22 @@ def measure_runtime(model: str, method: str) -> dict[str, int]:
     devices.trim()
     memory = devices.read_host_memory()
     held = _bytes_of([*loaded.module.parameters(), *loaded.module.buffers(), x, y])
-    runtime = Runtime(
+    return Runtime(
         resident_bytes=memory.rss_bytes - held, peak_bytes=memory.peak_rss_bytes or memory.rss_bytes
     )
-    found: dict[str, int] = to_json(runtime)
-    return found
 
 
 def _predict(
     loaded: LoadedModel, formulas: _ClosedForms, method: str, batch: int, images: int | None
-) -> dict[str, Any]:
+) -> PredictedTensors:
     formula = formulas.of(method, batch)
-    found: dict[str, Any] = {"method": method, "batch": batch, "formula_bytes": formula}
     try:
-        return found | {"bytes": _count(loaded, method, batch, images), "how": "fake tensors"}
-    except (RuntimeError, NotImplementedError, TypeError) as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        return found | {"bytes": formula, "how": "closed form", "reason": reason}
+        counted, how = _count(loaded, method, batch, images), "fake tensors"
+    except (RuntimeError, NotImplementedError, TypeError):
+        counted, how = formula, "closed form"
+    return PredictedTensors(
+        method=method, batch=batch, bytes=counted, formula_bytes=formula, how=how
+    )
 
 
 def _count(loaded: LoadedModel, method: str, batch: int, images: int | None) -> int:

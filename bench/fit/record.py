@@ -7,7 +7,9 @@ from typing import Any
 
 from bench.fit.cells import NEAR, Cell, agreement
 from bench.records.case_name import CaseName
+from bench.records.details.machine import FitDetails
 from bench.records.record import Metric, Record, provenance, single, unmeasured
+from bench.records.typed_json import to_json
 from bench.workloads.steps import RETURN_BLOCKS
 
 _ERROR = "prediction less the measured resident peak, as a share of it, over the cells that fit"
@@ -37,7 +39,7 @@ def fit_record(case: CaseName, cells: Sequence[Cell], device: Mapping[str, Any])
             "environment": RETURN_BLOCKS,
         },
         metrics=_metrics(cells),
-        details={"cells": [cell.to_json() for cell in cells]},
+        details=to_json(FitDetails(cells=tuple(cell.details() for cell in cells))),
         provenance=provenance("fit", device, "closed" if case == GRID else "open"),
     )
 

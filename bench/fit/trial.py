@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import devices
 
 
-def try_step(model: str, method: str, batch: int, images: int | None) -> dict[str, Any]:
+def try_step(model: str, method: str, batch: int, images: int | None) -> int | None:
     """Take one step; the last phase told is where a process without enough memory ended.
 
     Args:
@@ -17,7 +15,7 @@ def try_step(model: str, method: str, batch: int, images: int | None) -> dict[st
         images: items of a whole set worked through in micro-batches; None for one batch.
 
     Returns:
-        The peak of resident memory, "peak_rss_bytes".
+        The peak of resident memory, bytes; None where the system keeps none.
     """
     devices.phase("import")
     from bench.models.load import load_model
@@ -32,4 +30,4 @@ def try_step(model: str, method: str, batch: int, images: int | None) -> dict[st
     loaded.module.register_forward_hook(lambda *_: devices.phase(after))
     step()
     devices.phase("done")
-    return {"peak_rss_bytes": devices.read_host_memory().peak_rss_bytes}
+    return devices.read_host_memory().peak_rss_bytes

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench.records.details.llm import Pretraining
+from bench.records.details.instruct import Pretraining
 from bench.records.store import replacing
 from bench.records.typed_json import from_json, to_json
 from zo_core.data import Dataset, Split

@@ -11,7 +11,7 @@ from typing import Any
 import devices
 from bench.instruct.study import Done
 from bench.instruct.variants import COHORT, EVAL_EVERY
-from bench.records.details.llm import (
+from bench.records.details.instruct import (
     InstructDetails,
     LossPoint,
     StudyRun,

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.instruct.pretraining import Tell, pretrained
 from bench.instruct.record import PAPER, sizes_of, study_run, write_study
 from bench.instruct.study import Study, StudyConfig
-from bench.records.details.llm import InstructDetails
+from bench.records.details.instruct import InstructDetails
 from bench.records.typed_json import to_json
 from bench.sweeps.cell import CellStore
 from bench.sweeps.engines import SweepRunner, open_engine

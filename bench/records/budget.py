@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bench.records.details.training import AccuracyDetails
 from bench.records.record import Record
 from bench.records.record_index import Results
 
@@ -15,13 +16,10 @@ _REFERENCES = ("zowarmup", "high-res-only")
 
 def rounds_of(record: Record) -> int:
     """Return the rounds that a training of the group accuracy did, or was to do if it diverged."""
-    curves = record.details.get("curves", ())
-    finished = [
-        curve[-1]["rounds_done"]
-        for curve, outcome in zip(curves, record.details.get("outcomes", ()), strict=False)
-        if outcome == "finished"
-    ]
-    return max(finished, default=int(record.config.get("rounds", 0)))
+    details = record.details_as(AccuracyDetails)
+    finished = details.finished_curves if details else ()
+    planned = int(record.config.get("rounds", 0))
+    return max((curve[-1].rounds_done for curve in finished), default=planned)
 
 
 def reference_rounds(rounds: Mapping[str, int]) -> int:
@@ -39,4 +37,5 @@ def reference_rounds(rounds: Mapping[str, int]) -> int:
 def is_compared(results: Results, record: Record) -> bool:
     """Say whether a training of the group accuracy has the rounds to be compared."""
     split = [r for r in results.group("accuracy") if r.name.split == record.name.split]
-    return rounds_of(record) >= reference_rounds({r.name.variant: rounds_of(r) for r in split})
+    rounds = {r.name.variant: rounds_of(r) for r in split}
+    return rounds[record.name.variant] >= reference_rounds(rounds)

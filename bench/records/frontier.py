@@ -13,8 +13,7 @@ from string import ascii_lowercase
 
 from bench.records.budget import reference_rounds
 from bench.records.case_name import CaseName
-from bench.records.details.accuracy import AccuracyDetails, CurvePoint
-from bench.records.details.frontier import ClientCost, FrontierDetails
+from bench.records.details.training import AccuracyDetails, ClientCost, CurvePoint, FrontierDetails
 from bench.records.record import Record
 from bench.records.record_index import Results
 

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.records.details.training import AccuracyDetails
 from bench.records.record import Record
 
 MIN_PAIRS = 3  # for an interval
@@ -89,5 +90,6 @@ def _by_seed(record: Record | None, metric: str) -> dict[int, float]:
         return {}
     samples = record.metrics[metric].samples
     # A seed without a sample would shift all pairs after it: then nothing is comparable.
-    seeds = record.details.get("seeds", ())
+    details = record.details_as(AccuracyDetails)
+    seeds = details.seeds if details else ()
     return dict(zip(seeds, samples, strict=True)) if len(seeds) == len(samples) else {}

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from bench import SUITE_VERSION
 from bench.records.case_name import CaseName
-from bench.records.typed_json import from_json
+from bench.records.typed_json import from_json, has_fields
 
 T = TypeVar("T")
 SCHEMA = "zobench-record/2"  # name and version of the format
@@ -28,7 +28,7 @@ class Metric:
 
     value: float | None  # the median or mean of the samples, as `statistic` says
     unit: str  # "byte", "second", "ratio", "share" and the like
-    method: str  # how each sample was had
+    method: str  # how each sample was measured
     statistic: str = "single"  # "single", "median" or "mean"
     samples: tuple[float, ...] = ()  # all of them, in order
     reason: str | None = None  # why value is None
@@ -115,15 +115,17 @@ class Record:
         return CaseName.parse(self.case)
 
     def details_as(self, kind: type[T]) -> T | None:
-        """Return the details as their dataclass; None where there are none.
+        """Return the details as their dataclass; None where there are none, or of another kind.
 
         Args:
-            kind: the dataclass, or one of those, that bench.records.details has for the group.
+            kind: one of the dataclasses of :mod:`bench.records.details`.
 
         Raises:
-            ValueError: the details have a different shape.
+            ValueError: the details have the fields of this kind with other types.
         """
-        return from_json(kind, self.details) if self.details else None
+        if not self.details or not has_fields(kind, self.details):
+            return None
+        return from_json(kind, self.details)
 
     @property
     def config_hash(self) -> str:

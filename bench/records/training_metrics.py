@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bench.records.details.accuracy import TrainDetails
+from bench.records.details.training import TrainDetails
 from bench.records.record import Metric, mean, single, unmeasured
 from bench.records.typed_json import from_json
 

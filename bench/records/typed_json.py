@@ -53,6 +53,11 @@ def from_json(kind: type[T], data: Any) -> T:
     return read
 
 
+def has_fields(kind: type[Any], data: Mapping[str, Any]) -> bool:
+    """Return whether data has all that a dataclass requires: of the kinds of a union, which."""
+    return all(field.name in data for field in fields(kind) if _is_required(field))
+
+
 def schema_of(kind: Any) -> dict[str, Any]:
     """Write a type's JSON Schema."""
     if is_dataclass(kind):

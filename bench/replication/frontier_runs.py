@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.records.case_name import split_part
-from bench.records.details.accuracy import CurvePoint
+from bench.records.details.training import CurvePoint
 from bench.replication.frontier_variants import (
     FRONTIER_BASE,
     FRONTIER_DATASETS,

@@ -22,18 +22,15 @@ FRONTIER_VARIANTS: Final[dict[str, dict[str, Any]]] = {
     "fedavg": {"algorithm": "fedavg"},
     "zowarmup-elastic": {"algorithm": "zowarmup-elastic"},
     "warmup-partial": {"algorithm": "warmup-partial"},
-    "fedavg-1-bit": {"algorithm": "fedavg", "uplink": "1-bit"},
     # as many forwards as three central differences
     "zowarmup-fzoo": {
         **{"algorithm": "zowarmup", "estimator": "fzoo", "directions": 5},
         "zo_server_lr": 1e-6,  # as long a step as zowarmup's where the slope along z is 1
     },
     "zowarmup-forward": {"algorithm": "zowarmup", "estimator": "forward"},
-    "fedavg-top-k": {"algorithm": "fedavg", "uplink": "top-k"},
     "fjord": {"algorithm": "fjord"},
     "heterofl": {"algorithm": "heterofl"},
     "warmup-bias-norm": {"algorithm": "warmup-partial", "trained": "bias-norm"},
-    "fedavg-8-bit": {"algorithm": "fedavg", "uplink": "8-bit"},
     "warmup-last-2": {"algorithm": "warmup-partial", "trained": "last-2"},
     "mezo": {"algorithm": "mezo"},
     "zowarmup-hi-lo": {"algorithm": "zowarmup-hi-lo"},

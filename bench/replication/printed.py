@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.replication.spec import Printed
+from bench.records.details.tables import Printed
 
 SPLITS = ("10/90", "30/70", "50/50", "70/30", "90/10")
 THREE_SPLITS = ("10/90", "50/50", "90/10")

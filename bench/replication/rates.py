@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.records.details.tables import SearchDetails, StageTrace
 from bench.records.record import Record
 from bench.records.store import StoreError, read_records, replacing
+from bench.records.typed_json import from_json
 from bench.replication.spec import Rates
 
 _FOLDER = Path(__file__).with_name("rates")
@@ -33,11 +35,13 @@ def rates_origin(name: str) -> str:
 
 def rates_of(search: Record) -> dict[str, dict[str, float]]:
     """Collect what a search's record chose, stage after stage."""
-    found: dict[str, dict[str, float]] = {}
-    for method, stages in search.details["methods"].items():
-        for stage in stages:
-            found.setdefault(method, {}).update(stage["chosen"])
-    return found
+    methods = from_json(SearchDetails, search.details).methods
+    return {method: chosen_rates(stages) for method, stages in methods.items()}
+
+
+def chosen_rates(stages: Sequence[StageTrace]) -> dict[str, float]:
+    """Collect the rates that a method's stages chose."""
+    return {name: rate for stage in stages for name, rate in stage.chosen.items()}
 
 
 def write_rates(search: Record) -> Path:

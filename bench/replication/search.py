@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
+from bench.records.details.tables import Stage, StageTrace
 from bench.replication.spec import TableScale
 from bench.sweeps.cell import Cell, CellStore, CellTraining
 from bench.sweeps.engines import SweepRunner
-from bench.sweeps.halving import Candidate, Rung, Trial, best_of, halve, sample_grid
+from bench.sweeps.halving import Candidate, Rung, best_of, halve, sample_grid
 from zo_core.algorithms import taken_by, train_config
 from zo_core.data.resources import parse_split
 
@@ -43,16 +44,6 @@ _ZO_ADAM: Final = {"zo_adam_lr": _ADAM}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """One group of rates, searched together."""
-
-    algorithm: str
-    axes: Mapping[str, Sequence[float]]
-    seeds: int
-    fields: Mapping[str, Any]  # what else of the config differs from the scale's
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
     """A method's stages; each begins with the rates that those before it chose."""
 
@@ -60,7 +51,7 @@ class Search:
     stages: tuple[Stage, ...]
 
 
-def _search(method: str, *stages: tuple[str, Mapping[str, Sequence[float]]], **f: Any) -> Search:
+def _search(method: str, *stages: tuple[str, Mapping[str, tuple[float, ...]]], **f: Any) -> Search:
     seeds = 2 * len(SPLITS) // len(stages)
     return Search(
         method=method,
@@ -84,22 +75,13 @@ SEARCHES: Final[dict[str, Search]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageTrace:
-    """What a stage tried and chose."""
-
-    stage: Stage
-    trials: tuple[Trial, ...]
-    chosen: Candidate
-
-
 class UnfinishedError(Exception):
     """A rung's runs were not all begun in time, so that nothing can be chosen from it."""
 
 
 def run_search(
     search: Search, scale: TableScale, rungs: Sequence[Rung], workplace: SweepRunner
-) -> list[StageTrace]:
+) -> tuple[StageTrace, ...]:
     """Search a method's rates; cells that the store holds are not run again.
 
     Raises:
@@ -109,14 +91,14 @@ def run_search(
     chosen: dict[str, float] = {}
     traces = []
     for stage in search.stages:
-        candidates = sample_grid(dict(stage.axes), rungs[0].candidates, seed=_SAMPLE_SEED)
+        candidates = sample_grid(stage.axes, rungs[0].candidates, seed=_SAMPLE_SEED)
         known = replace(stage, fields={**stage.fields, **chosen})
         score = partial(_scores, workplace, known, scale)
         trials = halve(candidates, rungs, score)
         best = best_of(trials)
         chosen |= best
         traces.append(StageTrace(stage=stage, trials=tuple(trials), chosen=best))
-    return traces
+    return tuple(traces)
 
 
 def budget_rounds(search: Search, rungs: Sequence[Rung]) -> int:

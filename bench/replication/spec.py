@@ -6,20 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.records.details.tables import Printed
 from bench.sweeps.cell import Cell
 from zo_core.algorithms import taken_by, train_config
 from zo_core.config import TrainConfig
 from zo_core.data.resources import parse_split
 
 Rates = Mapping[str, Mapping[str, float]]  # method -> config fields that were searched
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Printed:
-    """What the paper prints for a cell, in per cent."""
-
-    mean: float
-    std: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

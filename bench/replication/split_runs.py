@@ -15,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bench.records.typed_json import from_json
 from bench.replication.stacked_losses import stacked
-from bench.sweeps.cell import Cell, CellResult, CellTraining
+from bench.sweeps.cell import Cell, CellResult
 from bench.sweeps.task import result_of
 from bench.sweeps.worker import summary
 from zo_core.algorithms.methods.zowarmup_split import SplitStep
@@ -64,7 +63,7 @@ class Runner:
             cell,
             "cpu",
             status="ok",
-            training=from_json(CellTraining, summary(training, dataset)),
+            training=summary(training, dataset),
             seconds=time.perf_counter() - started,
         )
 

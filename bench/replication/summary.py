@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from bench.records.case_name import place_key
-from bench.records.details.accuracy import CurvePoint
+from bench.records.details.tables import MeanPoint, PlaceDetails
+from bench.records.details.training import CurvePoint
 from bench.records.record import Metric, mean, unmeasured
 from bench.replication.spec import PaperTable, Row, TableScale, splits_of
 from bench.sweeps.cell import Cell, CellResult, CellStore, CellTraining
@@ -148,53 +148,56 @@ def metrics_of(place: Place) -> dict[str, Metric]:
     return {f"{place.key}/{name}": metric for name, metric in metrics.items()}
 
 
-def details_of(place: Place) -> dict[str, Any]:
+def details_of(place: Place) -> PlaceDetails:
     """Describe a place for the record: seeds, outcomes, hand-overs, what is printed, curves."""
     trainings = [run.training for run in place.done]
-    return {
-        "row": place.row.name,
-        "label": place.row.label,
-        "split": place.split,
-        "x": place.row.x,
-        "seeds": [seed for seed, _ in place.runs],
-        "asked": place.asked,
-        "keys": [run.key for _, run in place.runs],
-        "commits": sorted({str(run.made_by["commit"]) for _, run in place.runs}),
-        "dirty": any(run.made_by["dirty"] for _, run in place.runs),
-        "outcomes": [training.outcome for training in trainings],
-        "reasons": sorted({t.reason for t in trainings if t.reason}),
-        "handovers": [training.handover_blake2b for training in trainings],
-        "failed": sorted({f"{run.status}: {run.error}" for run in place.failures}),
-        "printed": (p := place.row.printed.get(place.split)) and asdict(p),
-        "curve": curve_of(place.done),
-    }
+    return PlaceDetails(
+        row=place.row.name,
+        label=place.row.label,
+        split=place.split,
+        x=place.row.x,
+        seeds=tuple(seed for seed, _ in place.runs),
+        asked=place.asked,
+        keys=tuple(run.key for _, run in place.runs),
+        commits=tuple(sorted({str(run.made_by["commit"]) for _, run in place.runs})),
+        dirty=any(run.made_by["dirty"] for _, run in place.runs),
+        outcomes=tuple(training.outcome for training in trainings),
+        reasons=tuple(sorted({t.reason for t in trainings if t.reason})),
+        handovers=tuple(training.handover_blake2b for training in trainings),
+        failed=tuple(sorted({f"{run.status}: {run.error}" for run in place.failures})),
+        printed=place.row.printed.get(place.split),
+        curve=curve_of(place.done),
+    )
 
 
-def curve_of(runs: Sequence[Run]) -> list[dict[str, float]]:
+def curve_of(runs: Sequence[Run]) -> tuple[MeanPoint, ...]:
     """Average the runs' curves as far as all of them go, at no more than MAX_POINTS rounds."""
     columns = list(zip(*(run.curve for run in runs), strict=False))
     step = -(-len(columns) // MAX_POINTS) if columns else 1
     chosen = columns[::-1][::step][::-1]  # the last one is always in
-    return [_point(column, [run.clients for run in runs]) for column in chosen]
+    return tuple(_point(column, [run.clients for run in runs]) for column in chosen)
 
 
-def _point(column: Sequence[CurvePoint], clients: Sequence[int]) -> dict[str, float]:
+def _point(column: Sequence[CurvePoint], clients: Sequence[int]) -> MeanPoint:
     accuracies = [point.test_accuracy for point in column]
     payloads = [_link_bytes(point) / n for point, n in zip(column, clients, strict=True)]
-    numbers = {
-        "rounds": float(column[0].rounds_done),
-        "mean": statistics.fmean(accuracies),
-        "low": min(accuracies),
-        "high": max(accuracies),
-        "link_bytes_per_client": statistics.fmean(payloads),
-        "elapsed_s": statistics.fmean(point.elapsed_s for point in column),
-    }
     passes = [
         p.item_passes / n for p, n in zip(column, clients, strict=True) if p.item_passes is not None
     ]
-    if len(passes) == len(column):  # cells of older versions lack it
-        numbers["item_passes_per_client"] = statistics.fmean(passes)
-    return {name: float(f"{value:.6g}") for name, value in numbers.items()}
+    is_counted = len(passes) == len(column)  # cells of older versions lack it
+    return MeanPoint(
+        rounds=_rounded(column[0].rounds_done),
+        mean=_rounded(statistics.fmean(accuracies)),
+        low=_rounded(min(accuracies)),
+        high=_rounded(max(accuracies)),
+        link_bytes_per_client=_rounded(statistics.fmean(payloads)),
+        elapsed_s=_rounded(statistics.fmean(point.elapsed_s for point in column)),
+        item_passes_per_client=_rounded(statistics.fmean(passes)) if is_counted else None,
+    )
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.6g}")
 
 
 def _link_bytes(spent: CellTraining | CurvePoint) -> int:

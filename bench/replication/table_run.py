@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.records.details.tables import SearchDetails, StageTrace, TableDetails
 from bench.records.record import Metric
 from bench.records.store import open_store
 from bench.replication.definitions import TABLES
-from bench.replication.rates import rates_origin, read_rates
+from bench.replication.rates import chosen_rates, rates_origin, read_rates
 from bench.replication.scales import RUNGS, TABLE_SCALES
 from bench.replication.search import (
     SEARCHES,
-    StageTrace,
     UnfinishedError,
     budget_rounds,
     run_search,
@@ -67,7 +67,7 @@ class Outcome:
 
     config: Mapping[str, Any]
     metrics: Mapping[str, Metric]
-    details: Mapping[str, Any]
+    details: TableDetails | SearchDetails
     headline: str
     failures: tuple[str, ...] = ()  # of cells, in words
 
@@ -110,14 +110,14 @@ class TableRun:
                 "runs": self._runs(table),
             },
             metrics={name: m for place in places for name, m in metrics_of(place).items()},
-            details={
-                "title": table.title,
-                "baseline": table.baseline,
-                "quantity": table.quantity,
-                "x_label": table.x_label,
-                "notes": [note for note in (*table.notes, scale.note) if note],
-                "places": [details_of(place) for place in places],
-            },
+            details=TableDetails(
+                title=table.title,
+                baseline=table.baseline,
+                quantity=table.quantity,
+                x_label=table.x_label,
+                notes=tuple(note for note in (*table.notes, scale.note) if note),
+                places=tuple(map(details_of, places)),
+            ),
             headline=f"{done} of {asked} runs done, {len(failures)} failed",
             failures=tuple(failures),
         )
@@ -125,7 +125,7 @@ class TableRun:
     def search(self, tell: Tell) -> Outcome:
         """Search the rates of every method that a table of this scale uses."""
         scale, rungs = self.scale, RUNGS[self.scale.name]
-        traces: dict[str, list[StageTrace]] = {}
+        traces: dict[str, tuple[StageTrace, ...]] = {}
         failures: list[str] = []
         with open_workplace(self.store, self.options, self._checkpoints()) as workplace:
             for method, search in SEARCHES.items():
@@ -137,7 +137,6 @@ class TableRun:
                 except UnfinishedError as error:
                     failures.append(f"{method}: {error}")
                     break
-        chosen = {m: {k: v for t in ts for k, v in t.chosen.items()} for m, ts in traces.items()}
         return Outcome(
             config={
                 "rates": scale.rates,
@@ -145,12 +144,12 @@ class TableRun:
                 "rungs": [asdict(rung) for rung in rungs],
             },
             metrics={},
-            details={
-                "title": "Learning-rate search",
-                "budget_rounds": {m: budget_rounds(SEARCHES[m], rungs) for m in traces},
-                "methods": {m: [asdict(t) for t in ts] for m, ts in traces.items()},
-            },
-            headline="; ".join(f"{m}: {_rates(fields)}" for m, fields in chosen.items()),
+            details=SearchDetails(
+                title="Learning-rate search",
+                budget_rounds={m: budget_rounds(SEARCHES[m], rungs) for m in traces},
+                methods=traces,
+            ),
+            headline="; ".join(f"{m}: {_rates(chosen_rates(ts))}" for m, ts in traces.items()),
             failures=tuple(failures),
         )
 

@@ -7,6 +7,7 @@ from bench.labels import label
 from bench.paper import BATCH
 from bench.records.budget import is_compared
 from bench.records.case_name import CaseName
+from bench.records.details.training import AccuracyDetails
 from bench.records.paired import compare_on_seeds
 from bench.records.record_index import Results
 from bench.report.costs import (
@@ -131,7 +132,8 @@ def _split(results: Results, split: str) -> str | None:
     accuracy = results.value(cases[0], "test_accuracy")
     if found is None or first is None or accuracy is None:
         return None
-    diverged = list(first.details.get("outcomes", ())).count("diverged")
+    details = first.details_as(AccuracyDetails)
+    diverged = details.num_diverged if details else 0
     return (
         f"{percent(accuracy)} on {first.config.get('dataset', 'the data')} with"
         f" {split.replace('-', '/')} high/low-resource clients, {points(found.mean)} points"

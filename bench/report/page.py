@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from bench.format import instant
+from bench.records.details.formulas import Table1Details
+from bench.records.details.machine import LimitDetails
+from bench.records.details.tables import TableDetails
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.store import read_records, replacing
@@ -23,6 +26,8 @@ from bench.report.reproduce import command_lines
 from bench.report.section import Section
 from bench.report.sections import SECTIONS
 from bench.report.table import Table
+
+_WITH_NOTES = (TableDetails, Table1Details, LimitDetails)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,14 +136,14 @@ def _part(results: Results, section: Section, plots: Path) -> Part:
         sentences=[line for make in section.sentences for line in make(results)],
         tables=[table for make in section.tables for table in make(results)],
         plots=[embedded(plot, plots) for plot in plots_of(results, section.group)],
-        notes=[note for record in records for note in _notes(record.details)],
+        notes=[note for record in records for note in _notes(record)],
         missing=results.missing(section.group),
     )
 
 
-def _notes(details: Mapping[str, Any]) -> Sequence[str]:
-    notes: Sequence[str] = details.get("notes", ())
-    return notes
+def _notes(record: Record) -> Sequence[str]:
+    details = next(filter(None, map(record.details_as, _WITH_NOTES)), None)
+    return details.notes if details else ()
 
 
 def embedded(plot: Plot, folder: Path) -> EmbeddedPlot:

@@ -8,7 +8,6 @@ from bench.records.case_name import place_key
 from bench.records.details.tables import PlaceDetails, TableDetails
 from bench.records.paired import PairedDifference, paired_difference
 from bench.records.record import Metric, Record
-from bench.records.typed_json import from_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +20,8 @@ class ReplicatedTable:
     @classmethod
     def of(cls, record: Record) -> ReplicatedTable | None:
         """Read a record; None for one without places: the search's, and one that failed."""
-        if "places" not in record.details:
-            return None
-        return cls(record, from_json(TableDetails, record.details))
+        details = record.details_as(TableDetails)
+        return None if details is None else cls(record, details)
 
     @property
     def places(self) -> tuple[PlaceDetails, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.records import typed_json
-from bench.records.details.accuracy import CurvePoint, PassCounts
+from bench.records.details.training import CurvePoint, PassCounts
 from bench.records.store import StoreError, replacing
 from zo_core.algorithms import train_config
 from zo_core.config import TrainConfig

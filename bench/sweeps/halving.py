@@ -6,14 +6,15 @@ AISTATS 2016, arXiv 1502.07943.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+from bench.records.details.tables import Trial
 from zo_core.stream import Purpose, random_permutation
 
-Candidate = dict[str, float]  # config fields
+Candidate = Mapping[str, float]  # config fields
 Score = Callable[[Sequence[Candidate], int], Sequence[float | None]]
 
 
@@ -23,15 +24,6 @@ class Rung:
 
     candidates: int
     rounds: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """One candidate on one rung."""
-
-    rounds: int
-    fields: Candidate
-    score: float | None  # mean hold-out accuracy; None where a run diverged or failed
 
 
 def halve(candidates: Sequence[Candidate], rungs: Sequence[Rung], score: Score) -> list[Trial]:
@@ -72,7 +64,7 @@ def best_of(trials: Sequence[Trial]) -> Candidate:
     return first.fields
 
 
-def sample_grid(axes: dict[str, Sequence[float]], most: int, *, seed: int) -> list[Candidate]:
+def sample_grid(axes: Mapping[str, Sequence[float]], most: int, *, seed: int) -> list[Candidate]:
     """Draw candidates from a grid, in an order that the seed fixes; all where there are few.
 
     Args:

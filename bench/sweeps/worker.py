@@ -8,6 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from bench.records.typed_json import from_json
+from bench.sweeps.cell import CellTraining
+
 if TYPE_CHECKING:
     from zo_core.data import Dataset
     from zo_core.federation.simulation.training import Training
@@ -23,7 +26,7 @@ def run_cells(
     device: str = "cpu",
     checkpoints: str | None = None,
     keys: Sequence[str] = (),
-) -> list[dict[str, Any]]:
+) -> list[CellTraining]:
     """Train one config after the other, all of one data set.
 
     Args:
@@ -36,7 +39,7 @@ def run_cells(
         keys: names of the configs, for that.
 
     Returns:
-        A :class:`bench.sweeps.cell.CellTraining` for each config, as JSON.
+        What came of each config.
     """
     from zo_core.algorithms import train_config
     from zo_core.data import load_dataset
@@ -53,7 +56,7 @@ def run_cells(
     return found
 
 
-def summary(training: Training, dataset: Dataset) -> dict[str, Any]:
+def summary(training: Training, dataset: Dataset) -> CellTraining:
     """Return a finished run's record, small, with the hand-over's hash and a client's peaks."""
     from zo_core.models.answers import score_answers
 
@@ -67,7 +70,7 @@ def summary(training: Training, dataset: Dataset) -> dict[str, Any]:
     data["parameters"] = training.replica.params.num_elements
     if finished and dataset.texts is not None:
         data["rouge_by_task"] = score_answers(training.replica.module, dataset.texts)
-    return data
+    return from_json(CellTraining, data)
 
 
 def _snapshot(path: str | None) -> Snapshot | None:

@@ -14,7 +14,7 @@ CASE_TIMEOUT_S: Final = 3600.0  # everything that one case measures in one proce
 
 
 def value_of(run: devices.IsolatedResult, kind: type[T]) -> T | None:
-    """Return a child's result as the type whose JSON it sent; None where the child failed.
+    """Return a child's result as the type that it returned; None where the child failed.
 
     Args:
         run: the child's end.

@@ -1,8 +1,8 @@
 """What a round costs one client of a training run: tensors at the peak, time, and joules.
 
 A real round of each phase is run on the run's own data, and one client of each group is measured
-while it computes its update and applies the result.  The functions run in a fresh process, take and
-give plain JSON, and import torch only when they run.
+while it computes its update and applies the result.  The functions run in a fresh process, take
+plain JSON, return dataclasses and import torch only when they run.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import devices
-from bench.records.details.frontier import ClientCost
-from bench.records.typed_json import to_json
-from bench.step_variants import BACKPROP_VARIANTS, FORWARD_VARIANTS, PLAIN
+from bench.records.details.training import ClientCost
+from bench.step_variants import BACKPROP_VARIANTS, FORWARD_VARIANTS, PLAIN, NotAdmitted
 from bench.workloads.timing import time_once
 
 if TYPE_CHECKING:
-    from devices.tensor_memory import TensorPeak
+    from devices.tensor_peak import TensorPeak
     from zo_core.data import Dataset
     from zo_core.federation.simulation.training import Training
     from zo_core.loss.passes import Passes
@@ -32,13 +31,6 @@ class Costs:
     """What a round of each phase costs a client of each group that takes part."""
 
     costs: tuple[ClientCost, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotAdmitted:
-    """Why a model does not admit a variant of the step."""
-
-    error: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +48,7 @@ def measure_variants(
     data_dir: str | None = None,
     verify: bool = True,
     ways: Sequence[str] | None = None,
-) -> Any:
+) -> dict[str, VariantCosts]:
     """Measure a client's round in each way that a variant can be run.
 
     Args:
@@ -67,21 +59,19 @@ def measure_variants(
         ways: names of those to be measured beside the plain one; None for all.
 
     Returns:
-        JSON of :class:`VariantCosts` by variant.
+        The costs by variant.
     """
     from zo_core.data import load_dataset
 
     folder = None if data_dir is None else Path(data_dir)
-    return to_json(
-        {
-            name: _measure(
-                *(fields, repeats),
-                load_dataset(fields["dataset"], data_dir=folder, verify=verify),
-                ways,
-            )
-            for name, fields in variants.items()
-        }
-    )
+    return {
+        name: _measure(
+            *(fields, repeats),
+            load_dataset(fields["dataset"], data_dir=folder, verify=verify),
+            ways,
+        )
+        for name, fields in variants.items()
+    }
 
 
 def _measure(

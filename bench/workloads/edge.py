@@ -18,8 +18,6 @@ import numpy as np
 
 import devices
 from bench.paper import LOCAL_EPOCHS
-from bench.records.details.edge import RoundDetails
-from bench.records.typed_json import to_json
 from bench.workloads.child import TRIAL_TIMEOUT_S
 from bench.workloads.steps import EPSILON, LR, STEADY_LOSSES, TAU, bind_step
 from bench.workloads.timing import take_turns, time_once
@@ -49,11 +47,6 @@ class RoundMemory:
 
     region: devices.Measurement  # of the round
     process_peak_bytes: int | None  # since the process began
-
-    def details(self) -> RoundDetails:
-        """Describe it for the record."""
-        peak = {"process_peak_bytes": self.process_peak_bytes}
-        return RoundDetails(measurement=self.region.to_json() | peak)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +104,7 @@ def export(model: str, folder: str) -> None:
     export_model(loaded.module, Path(folder), example=loaded.batch(2), name=model, grid=grid)
 
 
-def measure_round_memory(plan: dict[str, Any]) -> Any:
+def measure_round_memory(plan: dict[str, Any]) -> RoundMemory:
     """Measure the peak memory of a client's round in this process.
 
     Loading the model and an unmeasured round over one micro-batch come first; the process's own
@@ -119,9 +112,6 @@ def measure_round_memory(plan: dict[str, Any]) -> Any:
 
     Args:
         plan: fields of :class:`Plan`.
-
-    Returns:
-        JSON of :class:`RoundMemory`.
     """
     devices.phase("set-up")
     chosen = Plan(**plan)
@@ -135,7 +125,7 @@ def measure_round_memory(plan: dict[str, Any]) -> Any:
     whole = None
     if first_peak is not None and region.peak_bytes.value is not None:
         whole = max(first_peak, int(region.peak_bytes.value))
-    return to_json(RoundMemory(region=region, process_peak_bytes=whole))
+    return RoundMemory(region=region, process_peak_bytes=whole)
 
 
 def time_round(plan: dict[str, Any], repeats: int) -> list[float]:

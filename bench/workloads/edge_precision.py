@@ -20,8 +20,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from bench.models.load import load_model
-from bench.records.details.edge import ScalarErrors
-from bench.records.typed_json import to_json
+from bench.records.details.machine import ScalarErrors
 from bench.workloads.steps import EPSILON, TAU
 from zo_core import derive_seed, loss_differences, snap_
 from zo_core.data import load_dataset
@@ -45,7 +44,7 @@ def measure_precision(
     steps: int,
     lr: float,
     micro_batch: int,
-) -> Any:
+) -> ScalarErrors:
     """Compare dL of both back ends with float64's, at warmed-up weights.
 
     Args:
@@ -55,9 +54,6 @@ def measure_precision(
         steps: SGD steps of the warm-up.
         lr: its rate.
         micro_batch: items a forward.
-
-    Returns:
-        JSON of :class:`bench.records.details.edge.ScalarErrors`.
     """
     loaded = load_model(model)
     x, y = enlarged_digits(loaded.input_shape)
@@ -81,7 +77,7 @@ def measure_precision(
     }
     exact = found["float64"]
     others = {name: differences for name, differences in found.items() if name != "float64"}
-    errors = ScalarErrors(
+    return ScalarErrors(
         loss_before=before,
         loss=mean_loss(module, x, y, micro_batch=micro_batch),
         rms=_rms(exact),
@@ -89,7 +85,6 @@ def measure_precision(
         correlation={name: float(np.corrcoef(d, exact)[0, 1]) for name, d in others.items()},
         differences={name: tuple(map(float, d)) for name, d in found.items()},
     )
-    return to_json(errors)
 
 
 def enlarged_digits(shape: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:

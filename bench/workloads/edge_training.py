@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bench.records.typed_json import to_json
 from bench.workloads.edge import EdgeTraining
 from zo_core.algorithms import train_config
 from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
@@ -100,14 +99,11 @@ class EdgeClients:
         return self.inner.apply_(replica, result, context)
 
 
-def train_with_edge_clients(config: dict[str, Any]) -> Any:
+def train_with_edge_clients(config: dict[str, Any]) -> EdgeTraining:
     """Run one training with every low-resource client on ONNX Runtime in phase two.
 
     Args:
         config: what zo_core.algorithms.train_config takes; the algorithm is ZOWarmUp.
-
-    Returns:
-        JSON of :class:`EdgeTraining`.
     """
     chosen = train_config(**config)
     training = Training(chosen, load_dataset(chosen.dataset))
@@ -121,13 +117,11 @@ def train_with_edge_clients(config: dict[str, Any]) -> Any:
     training.schedule = Schedule(chosen, changed)
     record = training.run()
     assert method.edge is not None
-    return to_json(
-        EdgeTraining(
-            test_accuracy=record.final.test_accuracy,
-            digest=record.digest,
-            edge_digest=method.edge.digest().hex(),
-            rounds_checked=method.rounds_checked,
-        )
+    return EdgeTraining(
+        test_accuracy=record.final.test_accuracy,
+        digest=record.digest,
+        edge_digest=method.edge.digest().hex(),
+        rounds_checked=method.rounds_checked,
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.records.typed_json import to_json
+import devices
 from bench.workloads.timing import take_turns
 
 if TYPE_CHECKING:
@@ -141,11 +141,10 @@ def time_step_share(batch: int, repeats: int) -> dict[str, list[float]]:
     return timed | {f"phase_{name}": seconds for name, seconds in phases.items()}
 
 
-def measure_extra_memory(parameters: int) -> dict[str, dict[str, Any]]:
+def measure_extra_memory(parameters: int) -> dict[str, devices.Measurement]:
     """Measure what perturb, restore and replay need beside the weights, at process level."""
     import numpy as np
 
-    import devices
     from zo_core import apply_updates_, perturb_, snap_
     from zo_core import parameters as number
 
@@ -161,16 +160,15 @@ def measure_extra_memory(parameters: int) -> dict[str, dict[str, Any]]:
     for name, operation in operations.items():
         with devices.measure() as region:
             operation()
-        readings[name] = region.to_json()
+        readings[name] = region
     return readings
 
 
-def count_changed_bits(model: str, cycles: int) -> Any:
+def count_changed_bits(model: str, cycles: int) -> GridRestore:
     """Perturb and restore a model many times on the grid; count the weights whose bits changed.
 
-    Returns:
-        JSON of :class:`GridRestore`. Initial weights, signs and update come from integers and IEEE
-        operations, so every machine must reach its digest.
+    Initial weights, signs and update come from integers and IEEE operations, so every machine must
+    reach the digest.
     """
     from bench.workloads.steps import build
     from zo_core import apply_updates_, derive_seed, digest, perturb_, snap_
@@ -191,17 +189,11 @@ def count_changed_bits(model: str, cycles: int) -> Any:
     same = digest(numbered, grid) == before
     fixed = [(_SEED + j, (-1) ** j * 2.0**-20 * (j + 1)) for j in range(_REPLAYED[0])]
     apply_updates_(numbered, fixed, 1e-3, epsilon=1e-4, grid=grid)
-    return to_json(
-        GridRestore(changed=changed, same_digest=same, digest=digest(numbered, grid).hex())
-    )
+    return GridRestore(changed=changed, same_digest=same, digest=digest(numbered, grid).hex())
 
 
-def plain_restore_error(dtype: str, cycles: int, parameters: int) -> Any:
-    """Perturb and restore plain weights of N(0, 0.02) many times; say how far they drift.
-
-    Returns:
-        JSON of :class:`PlainRestore`.
-    """
+def plain_restore_error(dtype: str, cycles: int, parameters: int) -> PlainRestore:
+    """Perturb and restore plain weights of N(0, 0.02) many times; measure how far they drift."""
     import torch
 
     from zo_core import derive_seed, perturb_
@@ -218,7 +210,7 @@ def plain_restore_error(dtype: str, cycles: int, parameters: int) -> Any:
             perturb_([weights], seed, scale)
     drift = (weights.double() - origin.double()).norm() / origin.double().norm()
     changed = float((weights != origin).double().mean())
-    return to_json(PlainRestore(changed=changed, relative_l2=float(drift), effect=effect))
+    return PlainRestore(changed=changed, relative_l2=float(drift), effect=effect)
 
 
 def _replay(numbered: Any, n: int) -> Callable[[], object]:

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import devices
-from bench.records.details.llm import PredictedStep
-from bench.records.typed_json import to_json
+from bench.records.details.machine import PredictedStep
 from bench.workloads.steps import LR, RETURN_BLOCKS, bind_step
 from bench.workloads.timing import take_turns
 
-BACKPROP_WAYS = ("plain", "checkpointed", "layerwise")
+BACKPROP_VARIANTS = ("plain", "checkpointed", "layerwise")
 _TURNS = 5
 _M_MMAP_THRESHOLD = -3  # glibc's malloc.h
 
@@ -30,7 +29,7 @@ class LMStep:
     perturb_per_add: tuple[float, ...]  # of a ZO step: a pass over a scalar add, turn by turn
 
 
-def measure_lm_step(model: str, method: str, batch: int) -> Any:
+def measure_lm_step(model: str, method: str, batch: int) -> LMStep:
     """Measure one step's tensors, then another's resident memory and time, in this process.
 
     The first step, under the tracker, also loads what a library loads once; the tracker is gone
@@ -40,9 +39,6 @@ def measure_lm_step(model: str, method: str, batch: int) -> Any:
         model: ``lm:NAME`` as :func:`bench.models.names.parse_model` takes it.
         method: a name in bench.workloads.steps.STEP_METHODS.
         batch: sequences a forward.
-
-    Returns:
-        JSON of :class:`LMStep`.
     """
     devices.phase("set-up")
     from bench.models.load import load_model
@@ -64,14 +60,13 @@ def measure_lm_step(model: str, method: str, batch: int) -> Any:
         step()
     if method == "zo":
         devices.phase("passes")
-    found = LMStep(
+    return LMStep(
         region=region,
         tensor_peak_bytes=tensors.peak_bytes,
         tensor_by_category=tensors.by_category,
         parameters=count_parameters(loaded.module),
         perturb_per_add=_perturb_per_add(loaded.module) if method == "zo" else (),
     )
-    return to_json(found)
 
 
 def _return_blocks() -> None:
@@ -99,17 +94,14 @@ def _perturb_per_add(module: Any) -> tuple[float, ...]:
     return tuple(b / a for a, b in zip(seconds["add"], seconds["perturb"], strict=True))
 
 
-def predict_lm_tensors(model: str, batches: Sequence[int]) -> Any:
+def predict_lm_tensors(model: str, batches: Sequence[int]) -> list[PredictedStep]:
     """Count the tensors of steps at their peak without their memory, weights included.
 
-    A ZO step needs what its forward needs; backprop is counted in each of BACKPROP_WAYS, by SGD.
-
-    Returns:
-        JSON of a list of :class:`bench.records.details.llm.PredictedStep`.
+    A ZO step needs what its forward needs; of backprop, BACKPROP_VARIANTS are
+    counted, by SGD.
     """
-    return to_json(
-        [_predict_lm(model, way, batch) for batch in batches for way in ("forward", *BACKPROP_WAYS)]
-    )
+    names = ("forward", *BACKPROP_VARIANTS)
+    return [_predict_lm(model, name, batch) for batch in batches for name in names]
 
 
 def _predict_lm(model: str, way: str, batch: int) -> PredictedStep:

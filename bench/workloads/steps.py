@@ -1,21 +1,26 @@
 """What the suite measures, as functions that a fresh process can be told to run by name.
 
-They take and give plain JSON, and import torch only when they run, so that a measured process holds
-nothing but what the work needs.
+They take plain JSON, return dataclasses and import torch only when they run, so that a measured
+process holds nothing but what the work needs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import devices
+from bench.step_variants import NotAdmitted
 from bench.workloads.low_memory_steps import bind_frugal, micro_batch_of
 from devices.heap import mmap_threshold_bytes
 
 if TYPE_CHECKING:
     import torch
+
+    from bench.records.details.training import TrainDetails
+    from devices.tensor_peak import TensorPeak
 
 STEP_METHODS = ("inference", "zo", "fedavg")
 # Environment of a process whose memory is measured: glibc gives each freed block of 16 pages (64
@@ -46,9 +51,22 @@ def worked_through(items: int, micro_batch: int) -> int:
     return min(items, _MICRO_BATCHES_SEEN * micro_batch)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredStep:
+    """The memory of one step."""
+
+    region: devices.Measurement  # the host's
+    device: devices.DeviceMemory | None  # on CUDA
+
+    def details(self) -> dict[str, Any]:
+        """Describe it for the record."""
+        on_device = {} if self.device is None else {"device": self.device.to_json()}
+        return self.region.to_json() | on_device
+
+
 def measure_step_memory(
     model: str, method: str, batch: int, images: int | None = None, device: str = "cpu"
-) -> dict[str, Any]:
+) -> MeasuredStep:
     """Measure the peak memory of one step in this process, as the system or the driver sees it.
 
     An unmeasured step comes first, over one batch, so that what a library loads or builds once is
@@ -62,9 +80,6 @@ def measure_step_memory(
         images: items of a whole client set, held; the first few micro-batches of it are worked
             through. None for one batch.
         device: "cpu" or "cuda".
-
-    Returns:
-        devices.Measurement as JSON; with "device" (devices.DeviceMemory) on CUDA.
     """
     devices.phase("set-up")
     step, burn_in = _make_steps(model, method, batch, images, device)
@@ -74,46 +89,45 @@ def measure_step_memory(
     if device == "cpu":
         with devices.measure() as region:
             step()
-        return region.to_json()
+        return MeasuredStep(region=region, device=None)
     with devices.measure_device() as on_device, devices.measure() as region:
         step()
-    return region.to_json() | {"device": on_device.to_json()}
+    return MeasuredStep(region=region, device=on_device)
 
 
 def measure_tensor_peaks(
     model: str, methods: list[str], batch: int, images: int | None = None, device: str = "cpu"
-) -> dict[str, Any]:
+) -> dict[str, TensorPeak | NotAdmitted]:
     """Measure the peak of live tensors of one step of each method, on one model, by turns.
 
     Weights and inputs count, and what the step makes; what the allocator and the system do about
     it does not matter here, so no step comes before.  Arguments as in :func:`measure_step_memory`.
 
     Returns:
-        devices.tensor_memory.TensorPeak as JSON, by method; "error" alone where the model's layers
-        do not admit a method.
+        The peak by method, or why the model's layers do not admit the method.
     """
     from bench.models.load import load_model
 
     loaded = load_model(model).to(device)
     x, y = (part.to(device) for part in loaded.batch(images or batch))
-    peaks = {}
+    peaks: dict[str, TensorPeak | NotAdmitted] = {}
     # Backprop first: tables that a layer keeps from a forward in inference mode cannot take part.
     for method in sorted(methods, key=lambda name: not name.startswith(("fedavg", "backprop"))):
         try:
             peaks[method] = _tensor_peak(loaded.module, x, y, method, batch)
         except ValueError as error:
-            peaks[method] = {"error": str(error)}
+            peaks[method] = NotAdmitted(error=str(error))
     return peaks
 
 
-def _tensor_peak(module: Any, x: Any, y: Any, method: str, micro_batch: int) -> dict[str, Any]:
+def _tensor_peak(module: Any, x: Any, y: Any, method: str, micro_batch: int) -> TensorPeak:
     from devices.tensor_memory import track_tensors
 
     seen = worked_through(len(x), micro_batch)
     step = bind_step(module, x[:seen], y[:seen], method, micro_batch=micro_batch)
     with track_tensors(parameters=module.parameters(), existing=[*module.buffers(), x, y]) as peak:
         step()
-    return peak.result().to_json()
+    return peak.result()
 
 
 def make_step(model: str, method: str, batch: int, device: str = "cpu") -> Callable[[], object]:
@@ -215,17 +229,13 @@ def _fedavg_step(module: Any, x: Any, y: Any, micro_batch: int) -> Callable[[], 
 _METHODS = {"inference": _inference, "zo": _zo_step, "fedavg": _fedavg_step}
 
 
-def train(config: dict[str, Any]) -> dict[str, Any]:
+def train(config: dict[str, Any]) -> TrainDetails:
     """Run one whole training in this process.
 
     Args:
         config: what zo_core.algorithms.train_config takes.
-
-    Returns:
-        JSON of :class:`bench.records.details.accuracy.TrainDetails`.
     """
     from bench.records.training_metrics import train_details
-    from bench.records.typed_json import to_json
     from zo_core.algorithms import train_config
     from zo_core.data import load_dataset
     from zo_core.federation.simulation.training import Training
@@ -234,5 +244,4 @@ def train(config: dict[str, Any]) -> dict[str, Any]:
     training = Training(chosen, load_dataset(chosen.dataset))
     with devices.measure() as region:
         record = training.run()
-    details: dict[str, Any] = to_json(train_details(record, region.to_json()))
-    return details
+    return train_details(record, region.to_json())

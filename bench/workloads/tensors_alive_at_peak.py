@@ -11,7 +11,10 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from devices.tensor_peak import TensorPeak
 
 if TYPE_CHECKING:
     import torch
@@ -19,18 +22,23 @@ if TYPE_CHECKING:
     from devices.tensor_memory import TensorTracker
 
 
-def tensors_alive_at_peak(model: str, method: str, batch: int) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorsAtPeak:
+    """The tensors of a step at its peak, bytes."""
+
+    tensors: TensorPeak
+    layer_outputs: int  # of layers with parameters
+    saved: int  # other tensors that autograd kept for the backward pass
+    allocator_above_baseline: int  # peak by the allocator's events
+
+
+def tensors_alive_at_peak(model: str, method: str, batch: int) -> TensorsAtPeak:
     """Take one step under the tracker and one under the allocator's profiler.
 
     Args:
         model: as :func:`bench.models.names.parse_model` takes it.
         method: a name in STEP_METHODS.
         batch: items.
-
-    Returns:
-        "tensors" (devices.tensor_memory.TensorPeak), and in bytes "layer_outputs" (outputs of
-        layers with parameters, alive at the peak), "saved" (other tensors that autograd kept for
-        the backward pass, alive at the peak) and "allocator_above_baseline".
     """
     from bench.models.load import load_model
     from bench.workloads.steps import bind_step
@@ -39,8 +47,13 @@ def tensors_alive_at_peak(model: str, method: str, batch: int) -> dict[str, Any]
     loaded = load_model(model)
     x, y = loaded.batch(batch)
     step = bind_step(loaded.module, x, y, method, micro_batch=batch)
-    census = _census(loaded.module, x, y, step)
-    return census | {"allocator_above_baseline": peak_by_events(step)}
+    tensors, watch = _watch(loaded.module, x, y, step)
+    return TensorsAtPeak(
+        tensors=tensors,
+        layer_outputs=watch.at_peak("layer output"),
+        saved=watch.at_peak("saved"),
+        allocator_above_baseline=peak_by_events(step),
+    )
 
 
 class _Watch:
@@ -82,9 +95,9 @@ class _Watch:
         )
 
 
-def _census(
+def _watch(
     module: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, step: Callable[[], object]
-) -> dict[str, Any]:
+) -> tuple[TensorPeak, _Watch]:
     from devices.tensor_memory import track_tensors
 
     existing = [*module.buffers(), x, y]
@@ -94,11 +107,7 @@ def _census(
             watch.ignore(tensor)
         with _watching_layers(module, watch), _watching_saved(watch):
             step()
-    return {
-        "tensors": tracker.result().to_json(),
-        "layer_outputs": watch.at_peak("layer output"),
-        "saved": watch.at_peak("saved"),
-    }
+    return tracker.result(), watch
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from devices.kernel_buffers import recurrent_workspace_bytes
-from devices.tensor_memory import TensorPeak, track_tensors
+from devices.tensor_memory import track_tensors
+from devices.tensor_peak import TensorPeak
 from zo_core.loss.module_loss import cross_entropy, evaluating
 
 _LSTM = torch.ops.aten.mkldnn_rnn_layer.default

@@ -1,7 +1,7 @@
 """A server and clients whose loss costs nothing, so that what is measured is the network.
 
-As a program, ``python -m bench.workloads.wire server ...`` or ``... clients ...``, it prints JSON
-at its end.  Needs no torch.
+As a program, ``python -m bench.workloads.wire server ...`` or ``... fleet ...``, it prints its
+:class:`ServerRun` or :class:`ClientsRun` as JSON at its end.  Needs no torch.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ import os
 import resource
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from bench.records.typed_json import to_json
 from bench.workloads.wire_fleet import drive_fleet
 from bench.workloads.wire_stub import (
     PATIENCE_S,
@@ -35,8 +38,36 @@ from zo_core.federation.protocol.serving import begin
 from zo_core.federation.store import FileStore
 
 
-def run_server(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Serve stub rounds; tell when each ended and what the process took."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a process took."""
+
+    peak_mib: float  # resident memory
+    cpu_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerRun:
+    """The rounds of a server."""
+
+    round_s: tuple[float, ...]  # from one result to the next
+    round_cpu_s: tuple[float, ...]  # of this process
+    num_accepted: tuple[int, ...]  # updates, by round
+    refused: Mapping[str, int]  # messages, by reason
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientsRun:
+    """The runs of some clients."""
+
+    rounds: tuple[int, ...]  # that each client ended at
+    events: Mapping[str, int]  # of all, by name
+    usage: Usage
+
+
+def run_server(arguments: argparse.Namespace) -> ServerRun:
+    """Serve stub rounds."""
     plan = stub_plan(
         arguments.method,
         clients=arguments.clients,
@@ -45,12 +76,12 @@ def run_server(arguments: argparse.Namespace) -> dict[str, Any]:
     )
     ends: list[float] = []
     cpu: list[float] = []  # of this process, seconds
-    counted: list[int] = []
+    accepted: list[int] = []
 
     def note(done: RoundSummary) -> None:
         ends.append(time.monotonic())
         cpu.append(time.process_time())
-        counted.append(done.num_accepted)
+        accepted.append(done.num_accepted)
         print(f"round {done.round_index}", flush=True)
 
     with tempfile.TemporaryDirectory() as name:
@@ -64,15 +95,16 @@ def run_server(arguments: argparse.Namespace) -> dict[str, Any]:
         serve(server, link, TOPICS)
         link.close()
         store.close()
-    return {
-        "round_s": np.diff(ends).tolist(),
-        "round_cpu_s": np.diff(cpu).tolist(),
-        "counted": counted,
-        "refused": {reason.name: count for reason, count in server.refused.items()},
-    }
+    return ServerRun(
+        round_s=tuple(np.diff(ends).tolist()),
+        round_cpu_s=tuple(np.diff(cpu).tolist()),
+        num_accepted=tuple(accepted),
+        refused={reason.name: count for reason, count in server.refused.items()},
+        usage=_usage(),
+    )
 
 
-def run_client(arguments: argparse.Namespace) -> dict[str, Any]:
+def run_client(arguments: argparse.Namespace) -> ClientsRun:
     """Run one stub client by the connection that devices use."""
     number = arguments.first
     with tempfile.TemporaryDirectory() as name:
@@ -82,18 +114,26 @@ def run_client(arguments: argparse.Namespace) -> dict[str, Any]:
         link.open(arguments.host, arguments.port, security, patience_s=PATIENCE_S)
         join(client, link, TOPICS)
         link.close()
-    return {"rounds": [client.next_round], "events": dict(client.events)}
+    return ClientsRun(rounds=(client.next_round,), events=client.events, usage=_usage())
 
 
-def run_fleet(arguments: argparse.Namespace) -> dict[str, Any]:
+def run_fleet(arguments: argparse.Namespace) -> ClientsRun:
     """Run stub clients first .. first + count, all in one thread."""
-    return drive_fleet(
+    clients = drive_fleet(
         host=arguments.host,
         port=arguments.port,
         first=arguments.first,
         count=arguments.count,
         weights=arguments.weights,
     )
+    events = sum((client.events for client in clients), Counter[str]())
+    rounds = tuple(client.next_round for client in clients)
+    return ClientsRun(rounds=rounds, events=events, usage=_usage())
+
+
+def _usage() -> Usage:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return Usage(peak_mib=peak_mib(os.getpid()), cpu_s=used.ru_utime + used.ru_stime)
 
 
 def peak_mib(pid: int) -> float:
@@ -118,9 +158,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1)
     parser.add_argument("--ca", type=Path, help="of a client: the broker's authority, for TLS")
     arguments = parser.parse_args()
-    result, used = _ROLES[arguments.role](arguments), resource.getrusage(resource.RUSAGE_SELF)
-    result |= {"peak_mib": peak_mib(os.getpid()), "cpu_s": used.ru_utime + used.ru_stime}
-    print(json.dumps(result), flush=True)
+    print(json.dumps(to_json(_ROLES[arguments.role](arguments))), flush=True)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,13 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
+from bench.records.details.machine import TrafficDetails
 from devices.traffic import Counters, Peer, network_pair
 
 NO_BROKER = "the broker mosquitto is not installed (Debian: apt-get install mosquitto)"
 LEVELS = ("scalars", "payload", "message", "wire")
+MTU = 1500  # of the virtual cable
 _PORT, _PLAIN_PORT = 1883, 1884
 _CHUNK_BYTES, _CHUNK_HEAD = 1 << 18, 45  # of a long body: data, and what stands before it
 _TOPICS = {"up": "zo/up/c0", "down": "zo/all", "model": "zo/down/c0"}
@@ -61,8 +62,8 @@ def _publish(body: int, topic: str) -> int:
 
 def measure_wire(
     method: str, *, cohort: int, weights: int, first: int, rounds: int, tls: bool = False
-) -> dict[str, Any]:
-    """Count what crosses one client's interface in the steady state, a round.
+) -> TrafficDetails:
+    """Count what crosses one client's interface in the steady state, per round.
 
     Args:
         method: "zo" or "fedavg".
@@ -71,10 +72,6 @@ def measure_wire(
         first: rounds before the count begins.
         rounds: counted.
         tls: whether the client's connection is encrypted.
-
-    Returns:
-        Bytes a round, "up" and "down", link-layer headers included; packets; segments that TCP
-        sent again, at either end; how the link was set.
     """
     with ExitStack() as stack:
         here, there = stack.enter_context(network_pair())
@@ -96,21 +93,16 @@ def measure_wire(
         before = _counters_after(server, there, first)
         resent = here.resent_segments(), there.resent_segments()
         after = _counters_after(server, there, last)
-        return _per_round(before, after, rounds) | {
-            "up_resent_segments": (there.resent_segments() - resent[1]) / rounds,
-            "down_resent_segments": (here.resent_segments() - resent[0]) / rounds,
-            "mtu": 1500,
-            "segmentation_offload": "off (gso_max_segs 1)",
-        }
-
-
-def _per_round(before: Counters, after: Counters, rounds: int) -> dict[str, float]:
-    return {
-        "up": (after.sent_bytes - before.sent_bytes) / rounds,
-        "down": (after.received_bytes - before.received_bytes) / rounds,
-        "up_packets": (after.sent_packets - before.sent_packets) / rounds,
-        "down_packets": (after.received_packets - before.received_packets) / rounds,
-    }
+        return TrafficDetails(
+            up=(after.sent_bytes - before.sent_bytes) / rounds,
+            down=(after.received_bytes - before.received_bytes) / rounds,
+            up_packets=(after.sent_packets - before.sent_packets) / rounds,
+            down_packets=(after.received_packets - before.received_packets) / rounds,
+            up_resent_segments=(there.resent_segments() - resent[1]) / rounds,
+            down_resent_segments=(here.resent_segments() - resent[0]) / rounds,
+            mtu=MTU,
+            segmentation_offload="off (gso_max_segs 1)",
+        )
 
 
 def _counters_after(server: subprocess.Popen[str], peer: Peer, round_index: int) -> Counters:

@@ -9,30 +9,52 @@ import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
-from bench.workloads.wire import peak_mib
+from bench.records.typed_json import from_json
+from bench.workloads.wire import ClientsRun, ServerRun, peak_mib
 from bench.workloads.wire_measure import mosquitto, write_broker
 
+T = TypeVar("T")
 _WEIGHTS = 100  # a fleet's time should go to messages
 _LIMIT_S = 300.0
 
 
-def measure_fleet(clients: int, *, rounds: int, burn_in: int = 5) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetRun:
+    """A fleet's run."""
+
+    server: ServerRun  # its rounds after the burn-in
+    fleet: ClientsRun
+    broker_peak_mib: float
+    rounds: int  # of the run, the burn-in included
+    load_average: float  # of the machine before the run: whether it was quiet
+
+    @property
+    def rounds_per_s(self) -> float:
+        """Rounds per second, by the median round."""
+        return 1.0 / float(np.median(self.server.round_s))
+
+    def lost_messages(self, clients: int) -> int:
+        """Count updates that did not count and clients that did not end: 0 where none was lost.
+
+        What came twice was refused once, and is not lost.
+        """
+        short = sum(clients - accepted for accepted in self.server.num_accepted)
+        return short + clients - self.fleet.rounds.count(self.rounds)
+
+
+def measure_fleet(clients: int, *, rounds: int, burn_in: int = 5) -> FleetRun:
     """Run rounds with a cohort of all clients, whose losses are constant.
 
     Args:
         clients: of the fleet, in one process.
         rounds: counted, after the burn-in.
         burn_in: rounds before.
-
-    Returns:
-        Seconds of each round, and of the server's CPU; peak resident MiB of server, broker and
-        fleet; updates that counted in each round; what was refused or asked for again; the
-        machine's load before, which tells whether it was quiet.
 
     Raises:
         RuntimeError: the run did not end in time.
@@ -48,45 +70,27 @@ def measure_fleet(clients: int, *, rounds: int, burn_in: int = 5) -> dict[str, A
         server = _start(stack, [*program, "server", *common, *sizes, *last])
         members = ["--count", str(clients), "--weights", str(_WEIGHTS)]
         fleet = _start(stack, [*program, "fleet", *common, *members])
-        served, joined = _result(server), _result(fleet)
+        served, joined = _result(server, ServerRun), _result(fleet, ClientsRun)
         broker_mib = peak_mib(broker.pid)
-    return {
-        "round_s": served["round_s"][burn_in - 1 :],
-        "round_cpu_s": served["round_cpu_s"][burn_in - 1 :],
-        "counted": served["counted"],
-        "refused": served["refused"],
-        "events": joined["events"],
-        "ended": sum(done == burn_in + rounds for done in joined["rounds"]),
-        "server_peak_mib": served["peak_mib"],
-        "fleet_peak_mib": joined["peak_mib"],
-        "broker_peak_mib": broker_mib,
-        "fleet_cpu_s": joined["cpu_s"],
-        "load_average": load,
-    }
+    counted = slice(burn_in - 1, None)
+    return FleetRun(
+        server=replace(
+            served, round_s=served.round_s[counted], round_cpu_s=served.round_cpu_s[counted]
+        ),
+        fleet=joined,
+        broker_peak_mib=broker_mib,
+        rounds=burn_in + rounds,
+        load_average=load,
+    )
 
 
-def lost_messages(done: dict[str, Any], clients: int) -> int:
-    """Count updates that did not count, and clients that did not end: 0 where nothing was lost.
-
-    What came twice was refused once, and is no loss.
-    """
-    short: int = sum(clients - counted for counted in done["counted"])
-    return short + clients - int(done["ended"])
-
-
-def rounds_per_s(done: dict[str, Any]) -> float:
-    """Rounds a second, by the median round."""
-    return 1.0 / float(np.median(done["round_s"]))
-
-
-def _result(process: subprocess.Popen[str]) -> dict[str, Any]:
+def _result(process: subprocess.Popen[str], kind: type[T]) -> T:
     """Read a program's last line."""
     try:
         lines = process.communicate(timeout=_LIMIT_S)[0].splitlines()
-        done: dict[str, Any] = json.loads(lines[-1])
+        return from_json(kind, json.loads(lines[-1]))
     except (subprocess.TimeoutExpired, IndexError, ValueError) as error:
         raise RuntimeError(f"a fleet's run did not end within {_LIMIT_S:.0f} s") from error
-    return done
 
 
 def _start(stack: ExitStack, command: list[str]) -> subprocess.Popen[str]:

@@ -38,6 +38,7 @@ def counts_of_steps(model: str, methods: list[str], batch: int) -> dict[str, dic
     from bench.fit.prediction import predict_tensors
     from bench.models.load import load_model
     from bench.workloads.steps import STEP_METHODS, bind_step, measure_tensor_peaks
+    from devices.tensor_peak import TensorPeak
 
     loaded = load_model(model)
     found = {}
@@ -47,16 +48,17 @@ def counts_of_steps(model: str, methods: list[str], batch: int) -> dict[str, dic
         with devices.measure() as region:
             step()
         tracked = measure_tensor_peaks(model, [method], batch)[method]
+        assert isinstance(tracked, TensorPeak)
         found[method] = {
             "process": region.peak_above_baseline_bytes.value or 0.0,
-            "tracked": tracked["with_buffers_bytes"] - tracked["baseline_bytes"],
+            "tracked": tracked.with_buffers_bytes - tracked.baseline_bytes,
         }
     held = [*loaded.module.parameters(), *loaded.module.buffers(), *loaded.batch(batch)]
     held_bytes = sum(tensor.numel() * tensor.element_size() for tensor in held)
     predictable = [method for method in methods if method in STEP_METHODS]
     for step_found in predict_tensors(model, predictable, [batch], None):
-        assert step_found["how"] == "fake tensors"
-        found[step_found["method"]]["predicted"] = step_found["bytes"] - held_bytes
+        assert step_found.how == "fake tensors"
+        found[step_found.method]["predicted"] = step_found.bytes - held_bytes
     return found
 
 

@@ -1,5 +1,6 @@
 """The commands and options of ``zobench`` change on purpose only: commands.txt lists them.
 
+Options that a training method declares are left out: the table of laws tests those.
 `python tests/bench/test_commands.py` writes the list again.
 """
 
@@ -10,8 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.__main__ import build_parser
+from zo_core.algorithms.configs import option_groups
 
 LIST = Path(__file__).with_name("commands.txt")
+OF_METHODS = {
+    f"--{field.name.replace('_', '-')}" for group in option_groups() for field in group.options
+}
 REFRESH = "python tests/bench/test_commands.py"
 
 
@@ -21,7 +26,9 @@ def options_of(parser: argparse.ArgumentParser) -> Iterator[str]:
         if isinstance(action, argparse._SubParsersAction):
             for command in action.choices.values():
                 yield from options_of(command)
-        elif not isinstance(action, argparse._HelpAction):
+        elif not isinstance(action, argparse._HelpAction) and OF_METHODS.isdisjoint(
+            action.option_strings
+        ):
             yield f"{parser.prog} {', '.join(action.option_strings) or action.dest.upper()}"
 
 

@@ -18,9 +18,11 @@ from bench.__main__ import main
 from bench.compare.compare import Comparison, compare, profile_difference
 from bench.compare.gate_result import State, judge, ratio_bound
 from bench.compare.table import markdown_table, verdict_line
+from bench.records.details.tables import PlaceDetails, TableDetails
 from bench.records.gates import Gate, gate_of
 from bench.records.record import Metric, Record, mean, median, single, unmeasured
 from bench.records.store import read_records
+from bench.records.typed_json import to_json
 
 TENSOR = "sum of live tensor storage, seen at torch's dispatcher; made in the step"
 VMHWM = "VmHWM reset by clear_refs"
@@ -238,18 +240,45 @@ def test_one_sample_is_compared_with_that_of_the_same_seed_alone() -> None:
 
 def test_fewer_runs_of_a_table_are_compared_on_the_seeds_that_both_have() -> None:
     def table(shares: list[float]) -> list[Record]:
-        place = {"row": "zowarmup", "split": "10/90", "seeds": list(range(len(shares)))}
         return [
             sample.record(
                 "tables/table2",
                 {"table": "table2", "runs": len(shares)},
                 {"zowarmup/10-90/test_accuracy": mean(shares, "share", "argmax")},
-                details={"places": [place]},
+                details=to_json(table_details(seeds=len(shares))),
             )
         ]
 
     assert compare(table([0.7, 0.8, 0.9]), table([0.7, 0.8])).passes
     assert failing(compare(table([0.7, 0.8, 0.9]), table([0.6, 0.7])))
+
+
+def table_details(seeds: int) -> TableDetails:
+    place = PlaceDetails(
+        row="zowarmup",
+        label="ZOWarmUp",
+        split="10/90",
+        x=None,
+        seeds=tuple(range(seeds)),
+        asked=seeds,
+        keys=(),
+        commits=(),
+        dirty=False,
+        outcomes=("finished",) * seeds,
+        reasons=(),
+        handovers=(),
+        failed=(),
+        printed=None,
+        curve=(),
+    )
+    return TableDetails(
+        title="Table 2",
+        baseline=None,
+        quantity="test_accuracy",
+        x_label=None,
+        notes=(),
+        places=(place,),
+    )
 
 
 def test_accuracy_is_paired_by_seed_and_by_nothing_else() -> None:

@@ -12,13 +12,13 @@ import pytest
 import sample_records as sample
 from rich.console import Console
 
+import devices
 from bench.cases.bench_memory import _headline as progress_line
 from bench.cases.bench_memory import _metrics
 from bench.records.gates import Gate, gate_of
 from bench.records.record import Metric, Record, single, unmeasured
 from bench.records.record_index import Results
 from bench.records.step_memory import ALLOCATOR, DEVICE, HOST, memory_of, step_memory
-from bench.report import readme
 from bench.report.costs import memory_figure, pairs, scaled
 from bench.report.device_terms import device_tables
 from bench.report.groups.fit import board_tables
@@ -29,9 +29,11 @@ from bench.report.machines import Machine, figure_tables
 from bench.report.measured_on import heading_remark
 from bench.report.page import write_report
 from bench.report.plots.memory import memory_plots
+from bench.report.results_page import results_page
 from bench.report.sections import SECTIONS
 from bench.report.table import Table
 from bench.report.terminal import summary_table
+from bench.workloads.steps import MeasuredStep
 from devices.cuda import measure_device
 
 GPU = {"name": "Sample GPU 80", "memory_bytes": 80 << 30, "is_integrated": False, "driver": "1"}
@@ -157,11 +159,10 @@ def test_machines_are_compared_by_the_devices_memory_and_the_hosts_is_called_tha
     ]
 
 
-def test_the_readme_names_the_gpu_and_shows_its_memory(tmp_path: Path) -> None:
-    folder = tmp_path / "results" / "gpu-box" / "default"
-    sample.write(folder, on_a_gpu())
-    text = readme.results_section(tmp_path)
-    assert "### Sample Processor 1, 4 cores, 8 GiB, Sample GPU 80, Sample OS 1" in text
+def test_the_page_of_results_names_the_gpu_and_shows_its_memory(tmp_path: Path) -> None:
+    sample.write(tmp_path / "gpu-box" / "default", on_a_gpu())
+    text = results_page(tmp_path)
+    assert "## Sample Processor 1, 4 cores, 8 GiB, Sample GPU 80" in text
     assert "allocated device memory above the loaded model" in text
     assert "| ZO | 283 MiB | 30.0 MiB |" in text
 
@@ -187,11 +188,9 @@ class FakeDriver:
 def measured() -> dict[str, Metric]:
     with measure_device(driver=FakeDriver()) as region:  # type: ignore[arg-type]
         pass
-    host = {
-        name: {"value": 1 << 20, "method": "VmHWM", "reason": None}
-        for name in ("peak_above_baseline_bytes", "peak_bytes", "baseline_bytes")
-    }
-    return _metrics([host | {"device": region.to_json()}] * 3)
+    with devices.measure() as host:
+        pass
+    return _metrics([MeasuredStep(region=host, device=region)] * 3)
 
 
 def test_what_the_device_measured_is_what_the_progress_line_tells() -> None:

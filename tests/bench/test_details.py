@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import sample_records as sample
 
 from bench.groups import GROUPS, OPT_IN_GROUPS, TABLES
 from bench.records.details.by_group import DETAILS, NoDetails
+from bench.records.details.machine import PackagingDetails
 from bench.records.details.schema import DETAILS_SCHEMA_FILE, details_schema
 from bench.records.store import read_records
 from bench.records.typed_json import from_json, schema_of, to_json
@@ -91,6 +93,14 @@ def test_kinds_of_one_group_are_told_apart_by_their_required_fields() -> None:
         for one, other in combinations(kinds, 2):
             shared = required(one) <= known(other) and required(other) <= known(one)
             assert not shared, (group, one, other)
+
+
+def test_details_are_read_as_their_own_kind_only() -> None:
+    wrong = {"client": {"torch": 1}, "torch": []}
+    read = [sample.record("edge/a", {}, {}, details=d) for d in ({}, {"notes": []}, wrong)]
+    assert [record.details_as(PackagingDetails) for record in read[:2]] == [None, None]
+    with pytest.raises(ValueError, match=r"PackagingDetails\.torch"):
+        read[2].details_as(PackagingDetails)
 
 
 @pytest.mark.parametrize("folder", sorted(path.parent for path in RESULTS.glob("**/records")))

@@ -38,11 +38,11 @@ def test_low_resource_clients_without_torch_end_with_the_servers_digest() -> Non
         "warmup_cohort": 4,
     }
     mixed, all_torch = train_with_edge_clients(config), train(config)
-    assert mixed["rounds_checked"] == 4
-    assert mixed["digest"] == mixed["edge_digest"]
-    assert mixed["digest"] != all_torch["digest"]  # forwards differ in the last bits
-    theirs = all_torch["curve"][-1]["test_accuracy"]
-    assert abs(mixed["test_accuracy"] - theirs) < 0.03
+    assert mixed.rounds_checked == 4
+    assert mixed.digest == mixed.edge_digest
+    assert mixed.digest != all_torch.digest  # forwards differ in the last bits
+    theirs = all_torch.curve[-1].test_accuracy
+    assert abs(mixed.test_accuracy - theirs) < 0.03
 
 
 def test_a_limit_is_searched_between_one_that_fails_and_one_that_does_not(

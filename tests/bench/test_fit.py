@@ -14,16 +14,19 @@ import pytest
 from bench.__main__ import main
 from bench.boards import BOARDS, Verdict
 from bench.fit import measuring as fit
-from bench.fit.cells import Cell, Trial, agreement
+from bench.fit.cells import Cell, agreement
 from bench.fit.measuring import predict_cells, try_cell
 from bench.fit.prediction import predict_tensors
 from bench.fit.record import fit_record
 from bench.fit.target import Target, decimal_remark, find_target, parse_size, this_machine
 from bench.records.case_name import CaseName
+from bench.records.details.machine import FitTrial
 from bench.records.record import Record
 from bench.records.store import read_records
+from bench.records.typed_json import to_json
 from bench.workloads.steps import STEP_METHODS, measure_tensor_peaks
 from devices.cgroup import Group
+from devices.tensor_peak import TensorPeak
 
 MIB = 2**20
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux enforces the limit")
@@ -32,7 +35,7 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux enforces 
 def cell(predicted: int, limit: int, status: str | None) -> Cell:
     trial = None
     if status is not None:
-        trial = Trial(
+        trial = FitTrial(
             status=status,
             phase="forward",
             error=None,
@@ -129,8 +132,8 @@ def test_the_verdict_is_by_resident_memory_and_the_limit_is_set_to_match() -> No
 @pytest.mark.parametrize("model", ["small_resnet", "cnn"])
 def test_predictions_grow_with_the_batch_and_backprop_needs_the_most(model: str) -> None:
     steps = predict_tensors(model, STEP_METHODS, [1, 2, 16, 64], None)
-    by_method = {m: [s["bytes"] for s in steps if s["method"] == m] for m in STEP_METHODS}
-    assert {step["how"] for step in steps} == {"fake tensors"}
+    by_method = {m: [s.bytes for s in steps if s.method == m] for m in STEP_METHODS}
+    assert {step.how for step in steps} == {"fake tensors"}
     for predicted in by_method.values():
         assert all(small < large for small, large in pairwise(predicted))
     assert by_method["zo"] == by_method["inference"]
@@ -138,24 +141,30 @@ def test_predictions_grow_with_the_batch_and_backprop_needs_the_most(model: str)
     assert by_method["fedavg"][-1] > by_method["zo"][-1]
 
 
+def tracked(model: str, method: str, batch: int) -> TensorPeak:
+    peak = measure_tensor_peaks(model, [method], batch)[method]
+    assert isinstance(peak, TensorPeak)
+    return peak
+
+
 @pytest.mark.parametrize("method", STEP_METHODS)
 def test_a_prediction_without_memory_meets_the_count_with_it(method: str) -> None:
     (step,) = predict_tensors("small_resnet", [method], [16], None)
-    counted = measure_tensor_peaks("small_resnet", [method], 16)[method]["peak_bytes"]
-    assert counted <= step["bytes"] <= 1.5 * counted
+    counted = tracked("small_resnet", method, 16).peak_bytes
+    assert counted <= step.bytes <= 1.5 * counted
 
 
 def test_attention_is_counted_as_the_cpu_computes_it() -> None:
     """The meta device takes another path, which keeps every attention matrix: 16 % more here."""
     (step,) = predict_tensors("vit", ["fedavg"], [16], None)
-    counted = measure_tensor_peaks("vit", ["fedavg"], 16)["fedavg"]["peak_bytes"]
-    assert step["bytes"] == pytest.approx(counted, rel=0.01)
+    counted = tracked("vit", "fedavg", 16).peak_bytes
+    assert step.bytes == pytest.approx(counted, rel=0.01)
 
 
 def test_a_whole_set_costs_its_images_and_no_more_activations() -> None:
     (batch,) = predict_tensors("cnn", ["zo"], [8], None)
     (whole,) = predict_tensors("cnn", ["zo"], [8], 80)
-    assert whole["bytes"] - batch["bytes"] == 72 * (64 * 4 + 8)
+    assert whole.bytes - batch.bytes == 72 * (64 * 4 + 8)
 
 
 def test_agreement_counts_what_a_trial_told() -> None:
@@ -188,7 +197,7 @@ def predicting_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def run(function: str, *arguments: Any, limit_bytes: int | None = None) -> Any:
         if function == "predict_tensors":
-            return SimpleNamespace(value=predict_tensors(*arguments))
+            return SimpleNamespace(value=to_json(predict_tensors(*arguments)))
         return in_child(function, *arguments, limit_bytes=limit_bytes)
 
     monkeypatch.setattr(fit, "_run", run)

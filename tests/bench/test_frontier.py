@@ -15,8 +15,7 @@ from tiny_cells import training
 import devices
 from bench.cases import bench_frontier
 from bench.labels import FRONTIER_ALGORITHMS, label
-from bench.records.details.accuracy import CurvePoint
-from bench.records.details.frontier import ClientCost, FrontierDetails
+from bench.records.details.training import ClientCost, CurvePoint, FrontierDetails
 from bench.records.frontier import (
     MeanPoint,
     Point,

@@ -206,7 +206,8 @@ def fedavg(end: float, rounds: int) -> sample.Record:
     """A training of FedAvg with all clients, one seed."""
     metrics = {"test_accuracy": sample.mean([end], "share", "sample run")}
     config = {"algorithm": "fedavg", "dataset": "digits", "rounds": rounds, "clients": 50}
-    details = {"seeds": [0], "outcomes": ["finished"]}
+    curves = [[{**sample.curve("fedavg", end)[-1], "rounds_done": rounds}]]
+    details = sample.accuracy_details([0], curves)
     return sample.record("accuracy/fedavg/10-90", config, metrics, details=details)
 
 
@@ -270,7 +271,8 @@ def test_paired_difference_of_a_known_sample() -> None:
 def test_pairs_are_matched_by_seed_not_by_place() -> None:
     def run(name: str, by_seed: dict[int, float]) -> sample.Record:
         metrics = {"test_accuracy": sample.mean(list(by_seed.values()), "share", "sample")}
-        return sample.record(f"accuracy/{name}/1-9", {}, metrics, details={"seeds": list(by_seed)})
+        details = sample.accuracy_details(by_seed)
+        return sample.record(f"accuracy/{name}/1-9", {}, metrics, details=details)
 
     found = compare_on_seeds(
         run("a", {7: 0.5, 8: 0.9}), run("b", {8: 0.8, 7: 0.4, 9: 0.0}), "test_accuracy"

@@ -19,8 +19,8 @@ from bench.instruct.pretraining import PretrainingConfig
 from bench.instruct.run import run_study
 from bench.instruct.study import StudyConfig
 from bench.instruct.variants import VARIANTS, variant_config
-from bench.records.details.llm import InstructDetails, StudyRun
-from bench.records.typed_json import from_json
+from bench.records.details.instruct import InstructDetails, StudyRun
+from bench.records.typed_json import from_json, to_json
 from bench.sweeps.worker import run_cells
 from zo_core.data import DATASETS, Dataset, load_dataset
 from zo_core.data.instruction_set import MERGES, VOCABULARY, TextLimits, instructions
@@ -75,7 +75,7 @@ def write_tasks(folder: Path) -> None:
 
 def train_here(target: str, configs: Any, *, timeout_s: Any, env: Any, **options: Any) -> Any:
     """Stand in for devices.run_isolated: train in this process, which has the small model."""
-    value = json.loads(json.dumps(run_cells(configs, **options)))
+    value = json.loads(json.dumps(to_json(run_cells(configs, **options))))
     return SimpleNamespace(status="ok", value=value, seconds=1.0)
 
 

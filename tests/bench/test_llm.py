@@ -9,10 +9,9 @@ from bench.cases.bench_llm import _round_bytes, _step_metrics
 from bench.groups import GROUPS
 from bench.records.record import Record, provenance, single
 from bench.records.record_index import Results
-from bench.records.typed_json import from_json
 from bench.report.groups.llm import llm_tables
 from bench.suite.suite import parse_groups
-from bench.workloads.llm import LMStep, measure_lm_step, predict_lm_tensors
+from bench.workloads.llm import measure_lm_step, predict_lm_tensors
 
 needs_transformers = needs("transformers")
 TINY = "lm:tiny-llama@16"
@@ -20,9 +19,7 @@ TINY = "lm:tiny-llama@16"
 
 @needs_transformers
 def test_a_zo_steps_tensors_are_inferences() -> None:
-    inference, zo = (
-        from_json(LMStep, measure_lm_step(TINY, method, 2)) for method in ("inference", "zo")
-    )
+    inference, zo = (measure_lm_step(TINY, method, 2) for method in ("inference", "zo"))
     peaks = [found.tensor_peak_bytes for found in (inference, zo)]
     assert peaks[0] <= peaks[1] <= 1.02 * peaks[0]
     assert all(ratio > 0 for ratio in zo.perturb_per_add)
@@ -34,9 +31,9 @@ def test_a_zo_steps_tensors_are_inferences() -> None:
 
 @needs_transformers
 def test_what_backprop_holds_is_ordered_by_what_it_saves() -> None:
-    peaks = {step["way"]: step["bytes"] for step in predict_lm_tensors(TINY, [1])}
+    peaks = {step.way: step.bytes for step in predict_lm_tensors(TINY, [1])}
     assert peaks["forward"] < peaks["layerwise"] < peaks["checkpointed"] <= peaks["plain"]
-    measured = measure_lm_step(TINY, "inference", 1)["tensor_peak_bytes"]
+    measured = measure_lm_step(TINY, "inference", 1).tensor_peak_bytes
     assert peaks["forward"] == pytest.approx(measured, rel=0.01)
 
 

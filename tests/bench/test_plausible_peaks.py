@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,11 @@ from bench.cases.bench_memory import _record
 from bench.records.record import Metric, Record, median, provenance, single, unmeasured
 from bench.records.record import why_no_commit as reason_in
 from bench.records.step_memory import implausible_peak, unexplained_peak
+from bench.records.typed_json import to_json
 from bench.records.validate import check_file
+from bench.workloads.steps import MeasuredStep
+from devices import Reading
+from devices.tensor_peak import TensorPeak
 
 MIB = 2**20
 
@@ -100,7 +105,7 @@ def test_check_refuses_such_a_record(tmp_path: Path) -> None:
 def ended(value: Any) -> devices.IsolatedResult:
     return devices.IsolatedResult(
         status="ok",
-        value=value,
+        value=to_json(value),
         error=None,
         phase=None,
         exit_code=0,
@@ -113,28 +118,32 @@ def ended(value: Any) -> devices.IsolatedResult:
     )
 
 
-def reading(value: int | None) -> dict[str, Any]:
-    reason = None if value is not None else "freed memory stays resident"
-    return {"value": value, "unit": "byte", "method": "VmHWM", "reason": reason}
+def region(above: int | None) -> devices.Measurement:
+    with devices.measure() as measured:
+        pass
+    return replace(
+        measured,
+        baseline_bytes=Reading(value=200 * MIB, unit="byte", method="VmRSS"),
+        peak_bytes=Reading(value=500 * MIB, unit="byte", method="VmHWM"),
+        peak_above_baseline_bytes=devices.missing("byte", "freed memory stays resident")
+        if above is None
+        else Reading(value=above, unit="byte", method="VmHWM"),
+    )
 
 
 def recorded(*above: int | None) -> dict[str, Any]:
     """What the suite records of processes with these peaks, for a step of 317 MiB of tensors."""
     seen: dict[str, Any] = {}
     suite = SimpleNamespace(device_type="cpu", record=lambda **fields: seen.update(fields))
-    tensors = dict.fromkeys(("peak_bytes", "with_buffers_bytes"), 360 * MIB)
-    tensors |= {"baseline_bytes": 43 * MIB, "by_category": {}}
-    runs = [
-        ended(
-            {
-                "peak_above_baseline_bytes": reading(each),
-                "peak_bytes": reading(500 * MIB),
-                "baseline_bytes": reading(200 * MIB),
-            }
-        )
-        for each in above
-    ]
-    _record(suite, ("cnn", "fedavg", 64, None), ended(tensors), runs)  # type: ignore[arg-type]
+    peak = TensorPeak(
+        baseline_bytes=43 * MIB,
+        peak_bytes=360 * MIB,
+        with_buffers_bytes=360 * MIB,
+        by_category={},
+        ignored_bytes=0,
+    )
+    runs = [ended(MeasuredStep(region=region(each), device=None)) for each in above]
+    _record(suite, ("cnn", "fedavg", 64, None), ended({"fedavg": peak}), runs)  # type: ignore[arg-type]
     return seen
 
 

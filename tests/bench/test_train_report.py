@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import sample_records as sample
 
-from bench.records.details.accuracy import CurvePoint, TrainDetails
+from bench.records.details.training import CurvePoint, TrainDetails
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.training_metrics import training_metrics

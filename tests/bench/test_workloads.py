@@ -5,10 +5,12 @@ import torch
 from torch import nn
 
 import devices
+from bench.step_variants import NotAdmitted
 from bench.workloads.low_memory_steps import FRUGAL_METHODS
 from bench.workloads.steps import STEP_METHODS, bind_step, measure_tensor_peaks
 from bench.workloads.tensors_alive_at_peak import tensors_alive_at_peak
-from devices.tensor_memory import TensorPeak, track_tensors
+from devices.tensor_memory import track_tensors
+from devices.tensor_peak import TensorPeak
 from zo_core.loss.module_loss import mean_loss
 
 ITEMS, INPUTS, HIDDEN, CLASSES = 16, 64, 32, 10
@@ -25,6 +27,13 @@ def mlp() -> nn.Module:
 
 def data(items: int = ITEMS) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.zeros(items, INPUTS), torch.zeros(items, dtype=torch.long)
+
+
+def peaks_of(
+    model: str, methods: list[str], batch: int, images: int | None = None
+) -> dict[str, TensorPeak]:
+    found = measure_tensor_peaks(model, methods, batch, images)
+    return {method: peak for method, peak in found.items() if isinstance(peak, TensorPeak)}
 
 
 def tracked(method: str, items: int = ITEMS, micro_batch: int = ITEMS) -> TensorPeak:
@@ -55,25 +64,28 @@ def test_micro_batches_need_as_much_as_one_of_them(method: str) -> None:
 
 
 def test_a_whole_set_is_held_and_costs_the_step_nothing() -> None:
-    few, many = (measure_tensor_peaks("small_resnet", ["zo"], 4, n)["zo"] for n in (12, 40))
-    assert many["baseline_bytes"] - few["baseline_bytes"] == 28 * (4 * 3 * 32 * 32 + 8)
-    assert many["peak_bytes"] - many["baseline_bytes"] == few["peak_bytes"] - few["baseline_bytes"]
+    few, many = (peaks_of("small_resnet", ["zo"], 4, n)["zo"] for n in (12, 40))
+    assert many.baseline_bytes - few.baseline_bytes == 28 * (4 * 3 * 32 * 32 + 8)
+    assert many.peak_above_baseline_bytes == few.peak_above_baseline_bytes
 
 
 def test_a_frugal_step_holds_less_than_its_plain_one() -> None:
-    found = measure_tensor_peaks("small_resnet", [*FRUGAL_METHODS, *STEP_METHODS], 16)
-    peaks = {method: peak["peak_bytes"] for method, peak in found.items()}
+    found = peaks_of("small_resnet", [*FRUGAL_METHODS, *STEP_METHODS], 16)
+    peaks = {method: peak.peak_bytes for method, peak in found.items()}
     for method in FRUGAL_METHODS:
         plain = "zo" if method.startswith("zo") else "fedavg"
         assert peaks[method] < peaks[plain], method
-        weights = {found[m]["by_category"]["parameter"] for m in (method, plain)}
+        weights = {found[m].by_category["parameter"] for m in (method, plain)}
         assert len(weights) == 1
 
 
 def test_a_method_that_the_layers_do_not_admit_is_told_from_the_others() -> None:
     found = measure_tensor_peaks("torchvision:resnet18@3x32x32", ["backprop-least", "zo-by-1"], 2)
-    assert "BatchNorm" in found["backprop-least"]["error"]
-    assert found["zo-by-1"]["peak_bytes"] > 0
+    refused, peak = found["backprop-least"], found["zo-by-1"]
+    assert isinstance(refused, NotAdmitted)
+    assert "BatchNorm" in refused.error
+    assert isinstance(peak, TensorPeak)
+    assert peak.peak_bytes > 0
 
 
 def test_a_zo_step_in_micro_batches_takes_the_whole_sets_step() -> None:
@@ -88,23 +100,22 @@ def test_a_zo_step_in_micro_batches_takes_the_whole_sets_step() -> None:
 
 
 def test_a_step_of_the_suite_needs_no_more_tensors_by_zo_than_by_inference() -> None:
-    found = measure_tensor_peaks("small_resnet", list(STEP_METHODS), 8)
-    alone = {m: measure_tensor_peaks("small_resnet", [m], 8)[m] for m in STEP_METHODS}
+    found = peaks_of("small_resnet", list(STEP_METHODS), 8)
+    alone = {m: peaks_of("small_resnet", [m], 8)[m] for m in STEP_METHODS}
     assert found == alone  # what one method leaves behind does not count against the next
-    peaks = {method: peak["peak_bytes"] for method, peak in found.items()}
+    peaks = {method: peak.peak_bytes for method, peak in found.items()}
     assert peaks["zo"] <= 1.02 * peaks["inference"]
     assert peaks["fedavg"] > 1.5 * peaks["zo"]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:torch.profiler")  # torch 2.11 warns of itself
-def test_the_census_accounts_for_all_activations_at_the_peak() -> None:
+def test_the_tensors_alive_account_for_all_activations_at_the_peak() -> None:
     statistics = 2 * 4 * 8 * 8  # a group norm's means and deviations, 8 groups of 8 items
     for method, uncounted in (("zo", statistics), ("fedavg", 16)):  # backprop saves them
-        census = tensors_alive_at_peak("small_resnet", method, 8)
-        activations = census["tensors"]["by_category"]["activation"]
-        assert 0 <= activations - census["layer_outputs"] - census["saved"] <= uncounted
-        peak = census["tensors"]["peak_bytes"] - census["tensors"]["baseline_bytes"]
-        assert census["allocator_above_baseline"] >= peak
+        alive = tensors_alive_at_peak("small_resnet", method, 8)
+        activations = alive.tensors.by_category["activation"]
+        assert 0 <= activations - alive.layer_outputs - alive.saved <= uncounted
+        assert alive.allocator_above_baseline >= alive.tensors.peak_above_baseline_bytes
 
 
 @pytest.mark.process

@@ -32,10 +32,11 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "suite": {"records", "models", "replication", "workloads"},
         "cases": {"records", "models", "replication", "suite", "workloads"},
         "compare": {"records"},
+        "audit": set(),
         "report": {"records"},
         "cli": {
             *("records", "models", "workloads", "replication", "instruct", "fit", "suite"),
-            *("compare", "report"),
+            *("compare", "report", "audit"),
         },
         "entry": {"records", "suite", "report", "cli"},
     },

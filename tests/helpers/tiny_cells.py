@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.records.details.accuracy import CurvePoint, PassCounts
+from bench.records.details.training import CurvePoint, PassCounts
 from bench.sweeps.cell import Cell, CellResult, CellTraining
 from bench.sweeps.task import Task, TaskContext
 from zo_core.algorithms import train_config

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -89,7 +91,16 @@ def config(algorithm: str, **changes: Any) -> TrainConfig:
         fields["directions"] = DIM
     if algorithm == "warmup-partial":  # a part of theta alone ends where it began
         fields["trained"] = "last-3"
-    return train_config(**{**taken_by(algorithm, fields), **changes})
+    return train_config(**{**taken_by(algorithm, fields), **law_settings(algorithm), **changes})
+
+
+def law_settings(algorithm: str) -> dict[str, Any]:
+    """What an algorithm needs on the parabola: LAWS of its own test file, if there is one."""
+    name = f"test_{algorithm.replace('-', '_')}"
+    if not Path(__file__).with_name(f"{name}.py").exists():
+        return {}
+    settings: dict[str, Any] = getattr(import_module(name), "LAWS", {})
+    return settings
 
 
 @dataclass

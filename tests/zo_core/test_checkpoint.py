@@ -69,7 +69,6 @@ def outcome(record: TrainingRecord) -> Any:
         ({"algorithm": "zowarmup-fedadam"}, (2, 6)),  # the server's state, then everyone's
         ({"algorithm": "zowarmup-fedkseed"}, (6,)),
         ({"algorithm": "zowarmup-hi-lo"}, (6,)),
-        ({"algorithm": "fedavg", "uplink": "1-bit"}, (4,)),  # what each client keeps back
     ],
 )
 def test_a_resumed_run_ends_as_one_that_was_never_interrupted(

@@ -11,7 +11,8 @@ import torch
 from parabola import config
 from torch import nn
 
-from devices.tensor_memory import TensorPeak, track_tensors
+from devices.tensor_memory import track_tensors
+from devices.tensor_peak import TensorPeak
 from zo_core.algorithms import build_algorithm, train_config
 from zo_core.federation import Replica
 from zo_core.first_order.activation_checkpointing import blocks, checkpointing

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from zo_core.algorithms import build_algorithm, train_config
-from zo_core.algorithms.baselines.heterofl import HeteroFL, mask_absent
+from zo_core.algorithms.baselines.heterofl import HeteroFL, mask_absent, size_share
 from zo_core.data import Dataset
 from zo_core.data.synthetic import synthetic_blobs
 from zo_core.federation import Replica, run_round
@@ -221,3 +221,21 @@ def test_a_whole_run_learns_and_is_the_same_again(blobs: Dataset, norm: str) -> 
     records = [Training(config, blobs).run() for _ in range(2)]
     assert records[0].digest == records[1].digest
     assert records[0].final.test_accuracy > 0.5
+
+
+@pytest.mark.parametrize("algorithm", ["heterofl", "fjord"])
+def test_a_budget_is_in_bytes_rounds_or_item_passes(algorithm: str) -> None:
+    """Four of ten clients are high-resource, cohorts of 5, 3 epochs: 45 passes an item and round;
+    ZOWarmUp's warm-up has 4 clients, so 36, and its other rounds 10 clients with 6 forwards each.
+    """
+    fields: dict[str, Any] = {"rounds": 40, "pivot": 10, "clients": 10, "warmup_cohort": 5}
+    high = (0, 1, 2, 3)
+
+    def rounds(budget: str) -> int:
+        config = train_config(algorithm, **fields, model="cnn", budget=budget)
+        return build_algorithm(config, high).rounds
+
+    by_hand = {"bytes": int(40 / ((4 + 6 * size_share("cnn")) / 10)), "rounds": 40}
+    assert {name: rounds(name) for name in by_hand} == by_hand
+    assert rounds("passes") == (10 * 36 + 30 * 60) // 45
+    assert rounds("usual") == by_hand["bytes" if algorithm == "heterofl" else "rounds"]

@@ -13,14 +13,12 @@ from hypothesis.extra import numpy as hnp
 from zo_core_children import extra_bytes_of_payload
 
 import devices
-from zo_core.payloads.compressed import CodeBits
 from zo_core.payloads.core import (
     DenseWeights,
     ElasticUpdate,
     MixedResult,
     Payload,
     PayloadError,
-    QuantisedChange,
     RoundResult,
     ScalarUpdate,
     SeedPool,
@@ -82,28 +80,6 @@ def sparse_changes(draw: Any) -> SparseChange:
 
 PAYLOADS = st.one_of(
     sparse_changes(),
-    st.builds(
-        QuantisedChange,
-        run_id=U64,
-        round_index=U32,
-        slot=U32,
-        samples=U32,
-        scales=floats(st.integers(0, 5)),
-        bits=st.just(CodeBits.INTEGER),
-        codes=hnp.arrays(np.int8, st.integers(0, 20)),
-        buffers=floats(st.integers(0, 5)),
-    ),
-    st.builds(
-        QuantisedChange,
-        run_id=U64,
-        round_index=U32,
-        slot=U32,
-        samples=U32,
-        bits=st.just(CodeBits.SIGN),
-        scales=floats(st.integers(0, 5)),
-        codes=hnp.arrays(np.int8, st.integers(0, 20), elements=st.sampled_from([-1, 1])),
-        buffers=floats(st.integers(0, 5)),
-    ),
     st.builds(
         ElasticUpdate,
         run_id=U64,

@@ -18,13 +18,11 @@ from zo_core.federation.protocol.messages import (
     Welcome,
 )
 from zo_core.federation.protocol.transfer import Chunk, Purpose
-from zo_core.payloads.compressed import CodeBits
 from zo_core.payloads.core import (
     DenseWeights,
     ElasticUpdate,
     MixedResult,
     Payload,
-    QuantisedChange,
     RoundResult,
     ScalarUpdate,
     SeedPool,
@@ -38,7 +36,6 @@ CLIENT: dict[str, Any] = {**RUN, "slot": 5, "samples": 900}
 DIGEST = b"abcdefgh"
 FLOATS = np.array([0.5, -2.0, 3.0e-4, 0.0, -1.0e9], np.float32)
 COHORT = np.array([True, False, True, True, False, False, False, False, True, False])
-SIGNS = np.where(COHORT, 1, -1).astype(np.int8)
 NONE = np.empty(0, np.float32)
 SPARSE_POOL = np.zeros(12, np.float32)
 SPARSE_POOL[[1, 11]] = 0.25, -4.0
@@ -86,16 +83,6 @@ EXAMPLES: dict[str, Payload] = {
         positions=np.array([0, 7, 65_999], np.uint32),
         values=FLOATS[:3],
         buffers=FLOATS[3:],
-    ),
-    "8 bits": QuantisedChange(
-        **CLIENT,
-        scales=FLOATS[:2],
-        bits=CodeBits.INTEGER,
-        codes=np.array([-127, 0, 5], np.int8),
-        buffers=FLOATS[3:],
-    ),
-    "1 bit": QuantisedChange(
-        **CLIENT, bits=CodeBits.SIGN, scales=FLOATS[:1], codes=SIGNS, buffers=NONE
     ),
     "hello": Hello(**RUN, digest=DIGEST, slot=4, flags=HIGH),
     "first hello": Hello(run_id=0, round_index=0, flags=FRESH),
@@ -171,14 +158,6 @@ GOLDEN = {  # name -> the whole body, hex
         "5a4f010a8897a6b5c4d3e2f104030201050000008403000070110100030000000200000000000000"
         "07000000cf0101000000003f000000c052499d3900000000286b6ece"
     ),
-    "8 bits": (
-        "5a4f010b8897a6b5c4d3e2f104030201050000008403000008020000000300000000000000020000"
-        "000000003f000000c081000500000000286b6ece"
-    ),
-    "1 bit": (
-        "5a4f010b8897a6b5c4d3e2f104030201050000008403000001010000000a00000000000000000000"
-        "000000003f0d01"
-    ),
     "hello": "5a4f01208897a6b5c4d3e2f10403020161626364656667680400000001",
     "first hello": "5a4f01200000000000000000000000000000000000000000ffffffff02",
     "welcome": "5a4f01218897a6b5c4d3e2f104030201090000000000000001000000070000007b2261223a317d",
@@ -208,8 +187,6 @@ SCALAR_BYTES = {  # name -> what the paper counts; nothing of the others
     "sub-model of all labels": 4,
     "elastic": 20,
     "sparse": 20,
-    "8 bits": 11,
-    "1 bit": 2,
 }
 BY_NAME = pytest.mark.parametrize("name", EXAMPLES)
 

@@ -36,7 +36,7 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def settings() -> list[Any]:
-    return [getattr(owner, name) for owner, name, _ in _current_switches()]
+    return [getattr(owner, name) for owner, name, _ in _current_switches("ieee")]
 
 
 def noise_of(precision: str, module: nn.Module | None = None) -> ScalarNoise:
@@ -60,11 +60,27 @@ def test_a_precision_sets_every_switch_and_puts_it_back(
     before = settings()
     a = torch.ones(2, 2)
     with computing_in(precision, "cpu", forwards_only=True):
-        assert set(settings()) <= {float32}
+        assert set(settings()) <= {float32, float32 == "tf32"}
         assert (a @ a).dtype == dtype
     with computing_in(precision, "cpu", forwards_only=False):
         assert (a @ a).dtype == torch.float32  # backprop has no autocast
     assert settings() == before
+
+
+@pytest.mark.skipif(not settings(), reason="torch has the older switches only")
+@pytest.mark.parametrize("precision", ["fp32", "tf32"])
+def test_cudnns_older_switch_agrees_with_its_current_ones(precision: str) -> None:
+    """Torch refuses to read a switch that differs, and torch.export reads it."""
+    with computing_in(precision, "cpu", forwards_only=True):
+        assert torch.backends.cudnn.allow_tf32 is (precision == "tf32")
+    conv: Any = torch.backends.cudnn.conv
+    before, conv.fp32_precision = conv.fp32_precision, "ieee"  # by the process, and this one only
+    try:
+        with computing_in(precision, "cpu", forwards_only=True):
+            assert torch.backends.cudnn.allow_tf32 is (precision == "tf32")
+        assert conv.fp32_precision == "ieee"
+    finally:
+        conv.fp32_precision = before
 
 
 @pytest.mark.parametrize("wanted", ["ieee", "tf32"])
@@ -75,7 +91,7 @@ def test_torchs_older_switches_are_set_where_there_are_no_others(
         allow_tf32 = wanted != "tf32"
 
     matmul, cudnn = Backend(), Backend()
-    monkeypatch.setattr("zo_core.loss.precision._current_switches", list)
+    monkeypatch.setattr("zo_core.loss.precision._current_switches", lambda wanted: [])
     monkeypatch.setattr("torch.backends.cuda.matmul", matmul)
     monkeypatch.setattr("torch.backends.cudnn", cudnn)
     with _float32_as(wanted):

@@ -35,9 +35,6 @@ SWITCHED: list[dict[str, Any]] = [
     {"estimator": "fzoo", "zo_server_lr": 1e-6},
     {"zo_share": 0.3},
     {"candidates": 64, "zo_server_lr": 0.02},
-    {"uplink": "top-k"},
-    {"uplink": "8-bit"},
-    {"uplink": "1-bit"},
     {"trained": "last-2"},
     {"splits": 2},
     {"scalars": "float16"},
@@ -74,7 +71,8 @@ def another(field: Field[Any]) -> Any:
         return {"last-1": "last-2"}[field.default]
     if field.name == "tail":
         return 3
-    return 0.5 if field.default is None else 2 * field.default
+    tried = (0.5,) if field.default is None else (2 * field.default, field.default / 2)
+    return next(value for value in tried if option_of(field).allows(value))
 
 
 def weights(name: str, **changes: Any) -> np.ndarray:

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from zo_core.algorithms.baselines.dgc import DGCOptions, dgc
 from zo_core.algorithms.baselines.elastic import ElasticOptions, zowarmup_elastic
+from zo_core.algorithms.baselines.ensemble import EnsembleOptions, ensemble
+from zo_core.algorithms.baselines.feddrop import FedDropOptions, feddrop
 from zo_core.algorithms.baselines.fedkseed import (
     FedKSeedOptions,
     ZOWarmUpFedKSeedOptions,
@@ -14,23 +17,22 @@ from zo_core.algorithms.baselines.fedkseed import (
     zowarmup_fedkseed,
 )
 from zo_core.algorithms.baselines.fedkseed_pro import fedkseed_pro
+from zo_core.algorithms.baselines.fedsep import FedSepOptions, fedsep
+from zo_core.algorithms.baselines.fedsq import FedSQOptions, fedsq
 from zo_core.algorithms.baselines.fedzo import FedZOOptions, fedzo
 from zo_core.algorithms.baselines.fjord import fjord
-from zo_core.algorithms.baselines.heterofl import heterofl
+from zo_core.algorithms.baselines.heterofl import NarrowOptions, heterofl
 from zo_core.algorithms.baselines.mezo import MeZOOptions, SingleMeZOOptions, mezo, mezo_single
 from zo_core.algorithms.baselines.partial import PartialOptions, warmup_partial
+from zo_core.algorithms.baselines.scaffold import scaffold
+from zo_core.algorithms.baselines.zerofl import ZeroFLOptions, zerofl
 from zo_core.algorithms.methods.fedadam import (
     FedAdamOptions,
     ZOWarmUpFedAdamOptions,
     high_res_only_fedadam,
     zowarmup_fedadam,
 )
-from zo_core.algorithms.methods.fedavg import (
-    CompressedOptions,
-    FedAvgOptions,
-    fedavg,
-    high_res_only,
-)
+from zo_core.algorithms.methods.fedavg import FedAvgOptions, fedavg, high_res_only
 from zo_core.algorithms.methods.hi_lo import HiLoOptions, zowarmup_hi_lo
 from zo_core.algorithms.methods.zowarmup import ZOWarmUpOptions, zowarmup
 from zo_core.algorithms.methods.zowarmup_split import ZOWarmUpSplitOptions, zowarmup_split
@@ -52,9 +54,9 @@ class Row:
 
 
 ALGORITHMS: dict[str, Row] = {
-    "fedavg": Row("FedAvg, all clients", CompressedOptions, fedavg, network=True),
-    "high-res-only": Row("High-Res-Only", CompressedOptions, high_res_only, network=True),
-    "heterofl": Row("HeteroFL", FedAvgOptions, heterofl),
+    "fedavg": Row("FedAvg, all clients", FedAvgOptions, fedavg, network=True),
+    "high-res-only": Row("High-Res-Only", FedAvgOptions, high_res_only, network=True),
+    "heterofl": Row("HeteroFL", NarrowOptions, heterofl),
     "zowarmup": Row("ZOWarmUp", ZOWarmUpOptions, zowarmup, baseline=False, network=True),
     "zowarmup-split": Row(
         "ZOWarmUp, split directions",
@@ -78,7 +80,14 @@ ALGORITHMS: dict[str, Row] = {
     "zowarmup-hi-lo": Row("ZOWarmUp hi + lo", HiLoOptions, zowarmup_hi_lo, baseline=False),
     "zowarmup-elastic": Row("ZOWarmUp + ElasticZO", ElasticOptions, zowarmup_elastic),
     "warmup-partial": Row("Warm-up, then the last layer", PartialOptions, warmup_partial),
-    "fjord": Row("FjORD", FedAvgOptions, fjord),
+    "fjord": Row("FjORD", NarrowOptions, fjord),
+    "dgc": Row("DGC", DGCOptions, dgc),
+    "fedsq": Row("FedSQ", FedSQOptions, fedsq),
+    "scaffold": Row("SCAFFOLD", FedAvgOptions, scaffold),
+    "feddrop": Row("FedDrop", FedDropOptions, feddrop),
+    "ensemble": Row("Simple ensembling", EnsembleOptions, ensemble),
+    "zerofl": Row("ZeroFL", ZeroFLOptions, zerofl),
+    "fedsep": Row("FedSep", FedSepOptions, fedsep),
 }
 
 

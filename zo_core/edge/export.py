@@ -41,7 +41,6 @@ from zo_core.edge.manifest import (
 from zo_core.edge.whole_files import replacing_files
 from zo_core.grid import Grid
 from zo_core.loss.module_loss import evaluating, mean_loss
-from zo_core.loss.precision import computing_in
 from zo_core.parameters import parameters as numbered_parameters
 from zo_core.shared_memory import first_names
 
@@ -185,9 +184,7 @@ def _write_graph(
     items = torch.export.Dim("items")
     graph = _LossGraph(module, list(tensors)).eval()
     try:
-        # torch.export refuses where cuDNN's newer switches differ from its older one, which is on.
-        switches = computing_in("tf32", "cpu", forwards_only=False)
-        with switches, warnings.catch_warnings(), redirect_stdout(StringIO()):
+        with warnings.catch_warnings(), redirect_stdout(StringIO()):
             warnings.simplefilter("ignore")  # torch's own, on its way
             program = torch.onnx.export(
                 graph,

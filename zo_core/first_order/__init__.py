@@ -1,1 +1,1 @@
-"""Backprop: local SGD, memory-efficient variants, trainable parts, compressed uplinks."""
+"""Backprop: local SGD, memory-efficient variants, trainable parts."""

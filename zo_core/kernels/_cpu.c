@@ -166,11 +166,38 @@ static PyObject *use_team(PyObject *self, PyObject *address) {
     return Py_NewRef(Py_None);
 }
 
+/* The names of the summations that this processor can run, the fastest first. */
+static PyObject *summations(PyObject *self, PyObject *nothing) {
+    Summation found[3];
+    const int n = find_summations(found);
+    PyObject *names = PyList_New(n);
+    for (int i = 0; names && i < n; i++) {
+        PyObject *name = PyUnicode_FromString(found[i].name);
+        if (!name || PyList_SetItem(names, i, name)) Py_CLEAR(names);
+    }
+    return names;
+}
+
+/* Take one of them by its index; tests compare them. */
+static PyObject *use_summation(PyObject *self, PyObject *index) {
+    Summation found[3];
+    const long at = PyLong_AsLong(index);
+    if (PyErr_Occurred()) return NULL;
+    if (at < 0 || at >= find_summations(found)) {
+        PyErr_SetString(PyExc_IndexError, "this processor has no summation of that index");
+        return NULL;
+    }
+    summation = found[at];
+    return Py_NewRef(Py_None);
+}
+
 static PyMethodDef METHODS[] = {
     {"prepare", prepare, METH_O, NULL},
     {"perturb", perturb, METH_VARARGS, NULL},
     {"replay", replay, METH_VARARGS, NULL},
     {"use_team", use_team, METH_O, NULL},
+    {"summations", summations, METH_NOARGS, NULL},
+    {"use_summation", use_summation, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -180,4 +207,9 @@ static struct PyModuleDef MODULE = {
     PyModuleDef_HEAD_INIT, .m_name = "_cpu", .m_size = 0, .m_methods = METHODS, .m_slots = SLOTS,
 };
 
-PyMODINIT_FUNC PyInit__cpu(void) { return PyModuleDef_Init(&MODULE); }
+PyMODINIT_FUNC PyInit__cpu(void) {
+    Summation found[3];
+    find_summations(found);
+    summation = found[0];
+    return PyModuleDef_Init(&MODULE);
+}

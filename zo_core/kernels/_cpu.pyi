@@ -11,6 +11,12 @@ class Table:
 def use_team(address: int, /) -> None:
     """Let the OpenMP runtime whose GOMP_parallel is at an address do the work; 0 for none."""
 
+def summations() -> list[str]:
+    """Name the replay's summations that this processor can run, the fastest first."""
+
+def use_summation(index: int, /) -> None:
+    """Take the summation of an index from now on; all give the same bits."""
+
 def prepare(pieces: list[tuple[npt.NDArray[np.float32], int, int]], /) -> Table:
     """Describe (array, tensor_index, start) pieces."""
 

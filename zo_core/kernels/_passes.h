@@ -6,7 +6,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "_tiles.h"
+#include "_sums_x86.h"
+
+/* How a replay takes its sums: the fastest for this processor, once the module is loaded. */
+static Summation summation = {"portable", zo_sum_tile};
 
 enum { MAX_DIMS = 64, MAX_THREADS = 256 };
 
@@ -195,8 +198,8 @@ static void replay_on_tile(const Pass *pass, const Piece *piece, float *w, int f
     uint32_t total = 0;
     const int n = to - from;
     for (int64_t j = 0; j < pass->directions; j++) total += pass->a[j];
-    zo_sum_tile(sums, from / 32, (to + 31) / 32, pass->seeds, pass->a, pass->directions,
-                piece->tensor, (uint64_t)block);
+    summation.sum_tile(sums, from / 32, (to + 31) / 32, pass->seeds, pass->a, pass->directions,
+                       piece->tensor, (uint64_t)block);
     if (!pass->exponents) {
         zo_apply_plain(w, t, total, n, pass->factor, stats);
         return;

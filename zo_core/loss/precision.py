@@ -42,32 +42,47 @@ def computing_in(precision: str, device_type: str, *, forwards_only: bool) -> It
 @contextmanager
 def _float32_as(wanted: str) -> Iterator[None]:
     """Set how float32 matmuls and convolutions compute, by torch's current API or its older one."""
-    switches = _current_switches() or _older_switches(wanted)
-    before = [getattr(owner, name) for owner, name, _ in switches]
+    switches = _current_switches(wanted) or _older_switches(wanted)
+    before = [_setting(owner, name) for owner, name, _ in switches]
     for owner, name, value in switches:
-        setattr(owner, name, wanted if value is None else value)
+        setattr(owner, name, value)
     try:
         yield
     finally:
         for (owner, name, _), value in zip(switches, before, strict=True):
-            setattr(owner, name, value)
+            if value is not None:
+                setattr(owner, name, value)
 
 
-def _current_switches() -> list[tuple[Any, str, Any]]:
-    """List torch's per-operator switches (2.9 and later); setting old and new ones is an error."""
+def _setting(owner: Any, name: str) -> Any:
+    """Read a switch; None where torch refuses, since the process set one kind and not the other."""
+    try:
+        return getattr(owner, name)
+    except RuntimeError:
+        return None
+
+
+def _current_switches(wanted: str) -> list[tuple[Any, str, Any]]:
+    """List torch's per-operator switches (2.9 and later), and cuDNN's older one before them.
+
+    Torch refuses to read cuDNN's older switch, as torch.export does, while it differs from the
+    current ones; setting it sets these too, so it comes first.
+    """
     backends: Any = torch.backends
     owners = [
         getattr(getattr(backends, backend), operator, None)
         for backend, operator in (
             ("cuda", "matmul"),
             ("cudnn", "conv"),
+            ("cudnn", "rnn"),
             ("mkldnn", "matmul"),
             ("mkldnn", "conv"),
         )
     ]
     if not all(hasattr(owner, "fp32_precision") for owner in owners):
         return []
-    return [(owner, "fp32_precision", None) for owner in owners]
+    older = (backends.cudnn, "allow_tf32", wanted == "tf32")
+    return [older, *((owner, "fp32_precision", wanted) for owner in owners)]
 
 
 def _older_switches(wanted: str) -> list[tuple[Any, str, Any]]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.payloads.compressed import QuantisedChange, SparseChange
+from zo_core.payloads.compressed import SparseChange
 from zo_core.payloads.encoding import PAYLOAD_VERSION, Payload, payload
 from zo_core.payloads.fields import (
     DIGEST_PREFIX_BYTES,
@@ -39,7 +39,6 @@ __all__ = [
     "NotFiniteError",
     "Payload",
     "PayloadError",
-    "QuantisedChange",
     "RoundResult",
     "ScalarUpdate",
     "SeedPool",

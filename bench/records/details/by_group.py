@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bench.records.details.accuracy import AccuracyDetails, TrainDetails
-from bench.records.details.edge import EdgeDetails
-from bench.records.details.engine import EngineDetails
-from bench.records.details.fit import FitDetails
 from bench.records.details.formulas import FormulasDetails
-from bench.records.details.frontier import FrontierDetails
-from bench.records.details.llm import LlmDetails
-from bench.records.details.memory import MemoryDetails
+from bench.records.details.instruct import InstructDetails
+from bench.records.details.machine import (
+    EdgeDetails,
+    EngineDetails,
+    FitDetails,
+    FitsDetails,
+    MemoryDetails,
+    StepDetails,
+    WireDetails,
+)
 from bench.records.details.tables import TablesDetails
-from bench.records.details.wire import WireDetails
+from bench.records.details.training import AccuracyDetails, FrontierDetails, TrainDetails
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +33,7 @@ DETAILS: Final[dict[str, Any]] = {  # by group; a record of any group may have n
     "fit": FitDetails,
     "formulas": FormulasDetails,
     "frontier": FrontierDetails,
-    "llm": LlmDetails,
+    "llm": StepDetails | FitsDetails | InstructDetails,
     "memory": MemoryDetails,
     "tables": TablesDetails,
     "time": NoDetails,

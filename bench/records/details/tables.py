@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Printed:
-    """What the paper prints."""
+    """What the paper prints for a place, in per cent."""
 
     mean: float
     std: float | None
@@ -62,12 +62,45 @@ class TableDetails:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One group of rates, searched together."""
+
+    algorithm: str
+    axes: Mapping[str, tuple[float, ...]]  # the values of each rate
+    seeds: int
+    fields: Mapping[str, Any]  # what else of the config differs from the scale's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One candidate on one rung."""
+
+    rounds: int
+    fields: Mapping[str, float]
+    score: float | None  # mean hold-out accuracy; None where a run diverged or failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageTrace:
+    """What a stage tried and chose."""
+
+    stage: Stage
+    trials: tuple[Trial, ...]
+    chosen: Mapping[str, float]
+
+    @property
+    def best(self) -> Trial:
+        """The first of the last rung."""
+        return next(trial for trial in self.trials if trial.rounds == self.trials[-1].rounds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SearchDetails:
     """What the search of learning rates tried and chose."""
 
     title: str
     budget_rounds: Mapping[str, int]  # by method
-    methods: Mapping[str, tuple[Mapping[str, Any], ...]]  # by method: its stages
+    methods: Mapping[str, tuple[StageTrace, ...]]  # by method: its stages
 
 
 TablesDetails = TableDetails | SearchDetails

@@ -8,6 +8,7 @@ from bench.format import MISSING, percent, points, size
 from bench.labels import label
 from bench.records.budget import is_compared, rounds_of
 from bench.records.case_name import CaseName
+from bench.records.details.training import AccuracyDetails
 from bench.records.paired import compare_on_seeds
 from bench.records.record import Record
 from bench.records.record_index import Results
@@ -55,20 +56,20 @@ def _accuracy_table(what: str, rows: tuple[tuple[Cell, ...], ...]) -> Table:
 
 
 def _row(results: Results, record: Record, split: str, algorithm: str) -> tuple[Cell, ...]:
-    outcomes = record.details.get("outcomes", ())
+    details = record.details_as(AccuracyDetails)
     return (
         Cell(split.replace("-", "/")),
         Cell(label(algorithm), sample_of(record)),
         *(_share_cell(results, record.case, name) for name in _SHARES),
         Cell(_bytes_per_client(results, record)),
-        Cell(str(sum(o == "diverged" for o in outcomes)) if outcomes else MISSING),
+        Cell(str(details.num_diverged) if details else MISSING),
     )
 
 
 def sample_of(record: Record) -> str:
     """Write a training's rounds and seeds."""
-    seeds = record.details.get("seeds", ())
-    return f"{rounds_of(record)} rounds, n = {len(seeds) or MISSING}"
+    details = record.details_as(AccuracyDetails)
+    return f"{rounds_of(record)} rounds, n = {len(details.seeds) if details else MISSING}"
 
 
 def _share_cell(results: Results, case: str, name: str) -> Cell:

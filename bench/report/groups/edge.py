@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.format import MISSING, mib, quantity, significant
 from bench.labels import EDGE_CLIENTS, label
+from bench.records.details.machine import PrecisionDetails
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.report.section import Section
@@ -76,7 +77,8 @@ def _figures_table(records: list[Record]) -> Table:
 
 
 def _threshold(record: Record, name: str) -> str:
-    limit = record.details.get("limits", {}).get(name)
+    details = record.details_as(PrecisionDetails)
+    limit = details.limits.get(name) if details else None
     return MISSING if limit is None else f"≤ {significant(limit)}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.format import MISSING, quantity, significant
+from bench.records.details.machine import EngineDetails
 from bench.records.record import Metric, Record
 from bench.records.record_index import Results
 from bench.report.section import Section
@@ -33,8 +34,9 @@ def _row(record: Record, name: str, metric: Metric, value: float) -> tuple[Cell,
         return quantity(amount, metric.unit)
 
     bare = write if metric.unit in ("byte", "second", "share") else significant
-    limit = record.details.get("limits", {}).get(name)
-    floor = record.details.get("floors", {}).get(name)
+    details = record.details_as(EngineDetails)
+    limit = details.limits.get(name) if details else None
+    floor = details.floors.get(name) if details else None
     thresholds = [(sign, bar) for sign, bar in (("≤", limit), ("≥", floor)) if bar is not None]
     passed = (limit is None or value <= limit) and (floor is None or value >= floor)
     return (

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from bench.boards import Memory
 from bench.format import MISSING, duration, mib, percent, size
 from bench.labels import METHODS, SAME_STEP_METHODS, label
 from bench.paper import BATCH
-from bench.records.record import Record
+from bench.records.details.machine import FitCell, FitDetails
 from bench.records.record_index import Results
 from bench.records.step_memory import HOST, step_memory
 from bench.report.costs import ROUND, whole_figure
@@ -177,35 +177,34 @@ def _share(peak_bytes: float, memory: Memory) -> Cell:
 
 def trial_tables(results: Results) -> list[Table]:
     """Tabulate the largest batch that fitted in each device's memory, tried or predicted."""
-    return [_trials(record) for record in results.group("fit") if record.details.get("cells")]
+    found = [(record.case, record.details_as(FitDetails)) for record in results.group("fit")]
+    return [_trials(case, fit.cells) for case, fit in found if fit and fit.cells]
 
 
-def _trials(record: Record) -> Table:
-    cells: Sequence[dict[str, Any]] = record.details["cells"]
-    methods = list(dict.fromkeys(cell["method"] for cell in cells))
-    devices = dict.fromkeys((cell["device"], cell["limit_bytes"], cell["model"]) for cell in cells)
+def _trials(case: str, cells: Sequence[FitCell]) -> Table:
+    methods = list(dict.fromkeys(cell.method for cell in cells))
+    devices = dict.fromkeys((cell.device, cell.limit_bytes, cell.model) for cell in cells)
     rows = []
     for device, limit, model in devices:
-        mine = [cell for cell in cells if (cell["device"], cell["model"]) == (device, model)]
-        largest = (_largest([c for c in mine if c["method"] == method]) for method in methods)
+        mine = [cell for cell in cells if (cell.device, cell.model) == (device, model)]
+        largest = (_largest([c for c in mine if c.method == method]) for method in methods)
         rows.append((Cell(device, size(limit)), Cell(label(model)), *largest))
-    tried = "tried under that limit" if all(cell["trial"] for cell in cells) else "predicted"
-    batches = sorted({cell["batch"] for cell in cells})
+    tried = "tried under that limit" if all(cell.trial for cell in cells) else "predicted"
+    batches = sorted({cell.batch for cell in cells})
     return Table(
-        caption=f"{record.case}: the largest batch of {batches} that fits, {tried}",
+        caption=f"{case}: the largest batch of {batches} that fits, {tried}",
         columns=("Device", "Model", *map(label, methods)),
         rows=tuple(rows),
     )
 
 
-def _largest(cells: Sequence[dict[str, Any]]) -> Cell:
-    fitting = [cell["batch"] for cell in cells if _fits(cell)]
+def _largest(cells: Sequence[FitCell]) -> Cell:
+    fitting = [cell.batch for cell in cells if _fits(cell)]
     return Cell(str(max(fitting)) if fitting else "none") if cells else Cell(MISSING)
 
 
-def _fits(cell: dict[str, Any]) -> bool:
-    trial = cell["trial"]
-    return bool(trial["status"] == "ok" if trial else cell["verdict"] != "does not fit")
+def _fits(cell: FitCell) -> bool:
+    return cell.trial.status == "ok" if cell.trial else cell.verdict != "does not fit"
 
 
 SECTION = Section(

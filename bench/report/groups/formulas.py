@@ -9,7 +9,15 @@ from bench.format import MISSING, megabytes, significant
 from bench.labels import label
 from bench.paper import BATCH, MB
 from bench.records.case_name import CaseName
-from bench.records.details.formulas import ResidualTerms, Table1Details, Table1Row, Term
+from bench.records.details.formulas import (
+    Count,
+    CountsDetails,
+    Listing,
+    ResidualTerms,
+    Table1Details,
+    Table1Row,
+    Term,
+)
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.report.section import Section
@@ -26,13 +34,14 @@ def formula_tables(results: Results) -> list[Table]:
     table1 = results.record(TABLE_1)
     counts = results.record(CaseName.of("formulas", "counts"))
     tables = []
-    if table1 and table1.details.get("rows"):
+    if table1 and table1.details_as(Table1Details):
         tables.append(_table1(table1, table1_rows(results)))
         tables += [_residual(method, found) for method, found in residuals(results).items()]
-    if counts and counts.details.get("rows"):
-        tables.append(_counts(counts))
-        if counts.details.get("listings"):
-            tables.append(_listings(counts))
+    found = counts.details_as(CountsDetails) if counts else None
+    if found:
+        tables.append(_counts(found.rows))
+        if found.listings:
+            tables.append(_listings(found.listings))
     return tables
 
 
@@ -95,15 +104,15 @@ def _signed(residual: float) -> str:
     return f"{'+' if residual > 0 else ''}{megabytes(residual)}"
 
 
-def _counts(record: Record) -> Table:
+def _counts(counts: Sequence[Count]) -> Table:
     rows = [
         (
-            Cell(row["quantity"]),
-            *(Cell(_number(row[key])) for key in ("expected", "found")),
-            Cell(_deviation(row["expected"], row["found"])),
-            Cell(row["source"]),
+            Cell(row.quantity),
+            *(Cell(_number(number)) for number in (row.expected, row.found)),
+            Cell(_deviation(row.expected, row.found)),
+            Cell(row.source),
         )
-        for row in record.details["rows"]
+        for row in counts
     ]
     return Table(
         caption="The counts that the formulas rest on",
@@ -115,16 +124,16 @@ def _counts(record: Record) -> Table:
     )
 
 
-def _listings(record: Record) -> Table:
+def _listings(listings: Sequence[Listing]) -> Table:
     """Tabulate torchinfo's counts next to ours, which the suite uses for every other model."""
     rows = [
         (
-            Cell(label(row["model"])),
-            Cell(row["quantity"]),
-            *(Cell(_number(row[key])) for key in ("torchinfo", "counted")),
-            Cell(_deviation(row["counted"], row["torchinfo"])),
+            Cell(label(row.model)),
+            Cell(row.quantity),
+            *(Cell(_number(number)) for number in (row.torchinfo, row.counted)),
+            Cell(_deviation(row.counted, row.torchinfo)),
         )
-        for row in record.details["listings"]
+        for row in listings
     ]
     return Table(
         caption=(

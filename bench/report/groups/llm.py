@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.format import MISSING, mib, significant
+from bench.records.details.machine import StepDetails
 from bench.records.record import Metric, Record
 from bench.records.record_index import Results
 from bench.report.section import Section
@@ -39,7 +40,8 @@ def _value(metric: Metric) -> tuple[Cell, Cell]:
 def _failed(record: Record) -> tuple[Cell, ...]:
     limit = record.config.get("limit_bytes")
     under = "" if limit is None else f"under {mib(limit)} MiB"
-    phase = record.details.get("phase") or "no phase"
+    details = record.details_as(StepDetails)
+    phase = (details and details.phase) or "no phase"
     return (
         Cell(record.name.label),
         Cell(record.status, f"{under}, {phase}".strip(", ")),

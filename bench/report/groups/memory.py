@@ -8,6 +8,7 @@ from dataclasses import replace
 from bench.format import MISSING, mib, significant
 from bench.labels import LOW_MEMORY_METHODS, METHODS, label
 from bench.paper import BATCH
+from bench.records.details.machine import MemoryDetails
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.step_memory import HOST, step_memory
@@ -115,7 +116,8 @@ def _low_memory_table(results: Results, model: str, records: dict[str, Record]) 
 
 
 def _shares(record: Record) -> Sequence[Cell]:
-    by_category = record.details.get("tensor_by_category", {})
+    details = record.details_as(MemoryDetails)
+    by_category = details.tensor_by_category if details else {}
     total = sum(by_category.values())
     if not total:
         return [Cell(MISSING)] * (len(_CATEGORIES) + 1)

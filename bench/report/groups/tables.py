@@ -56,15 +56,14 @@ def search_table(search: SearchDetails) -> Table:
     rows = []
     for method, stages in search.methods.items():
         for stage in stages:
-            best = next(t for t in stage["trials"] if t["rounds"] == stage["trials"][-1]["rounds"])
             rows.append(
                 (
                     Cell(method),
-                    Cell(stage["stage"]["algorithm"]),
-                    Cell(", ".join(f"{k} = {v:g}" for k, v in stage["chosen"].items())),
-                    Cell(percent(best["score"])),
-                    Cell(str(len(stage["trials"]))),
-                    Cell(str(stage["stage"]["seeds"])),
+                    Cell(stage.stage.algorithm),
+                    Cell(", ".join(f"{k} = {v:g}" for k, v in stage.chosen.items())),
+                    Cell(MISSING if stage.best.score is None else percent(stage.best.score)),
+                    Cell(str(len(stage.trials))),
+                    Cell(str(stage.stage.seeds)),
                     Cell(f"{search.budget_rounds[method]:,}"),
                 )
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.format import MISSING, duration, percent, size, split_of
 from bench.labels import label
-from bench.records.details.accuracy import TrainDetails
+from bench.records.details.training import TrainDetails
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.typed_json import from_json
@@ -27,7 +27,7 @@ def train_sentences(results: Results) -> list[str]:
 
 def train_tables(results: Results) -> list[Table]:
     """Tabulate how the trainings ended, and the test accuracy of each by round."""
-    records = [record for record in results.group("train") if record.details.get("curve")]
+    records = [record for record in results.group("train") if record.details_as(TrainDetails)]
     return [_ends(results, records), _curves(records)] if records else []
 
 

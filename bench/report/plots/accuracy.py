@@ -10,7 +10,7 @@ from bench.format import MIB
 from bench.labels import FURTHER_ALGORITHMS, label
 from bench.records.budget import is_compared
 from bench.records.case_name import CaseName
-from bench.records.details.accuracy import AccuracyDetails, CurvePoint
+from bench.records.details.training import AccuracyDetails, CurvePoint
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.typed_json import from_json
@@ -86,7 +86,7 @@ def _with_curves(results: Results, split: str) -> dict[str, Record]:
         name: record
         for name, case in cases.items()
         if (record := results.record(case))
-        and record.details.get("curves")
+        and record.details_as(AccuracyDetails)
         and is_compared(results, record)
     }
 
@@ -151,7 +151,6 @@ def _sample(records: Mapping[str, Record]) -> str:
 
 
 def _diverged(records: Mapping[str, Record]) -> str:
-    outcomes = [o for record in records.values() for o in _details(record).outcomes]
-    if "diverged" not in outcomes:
+    if not any(_details(record).num_diverged for record in records.values()):
         return ""
     return " A cross marks where a seed diverged; mean and band end with the first that did."

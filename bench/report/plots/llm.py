@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bench.records.case_name import CaseName
-from bench.records.details.llm import InstructDetails, LossPoint, StudyRun
+from bench.records.details.instruct import InstructDetails, LossPoint, StudyRun
 from bench.records.record_index import Results
 from bench.report.plots.style import COLORS, LINES, MARKERS, Plot, panel
 from bench.report.table import count_range

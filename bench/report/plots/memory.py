@@ -9,7 +9,9 @@ from bench.format import MIB, mib, significant, size
 from bench.labels import METHODS, label
 from bench.paper import BATCH
 from bench.records.case_name import CaseName
-from bench.records.record import Metric, Record
+from bench.records.details.formulas import Table1Details
+from bench.records.details.machine import MemoryDetails
+from bench.records.record import Metric
 from bench.records.record_index import Results
 from bench.records.step_memory import HOST, step_memory
 from bench.report.costs import memory_figure
@@ -155,12 +157,13 @@ def _draw_least(axes: Axes, results: Results, model: str) -> None:
 def _draw_formulas(axes: Axes, results: Results, largest_batch: int) -> bool:
     """Draw the formulas' lines up to the largest measured batch; False where there are none."""
     record = results.record(CaseName.of("formulas", "table1"))
-    predictions = record.details.get("predictions", []) if record else []
+    details = record.details_as(Table1Details) if record else None
+    predictions = details.predictions if details else ()
     for key, (words, method, dashes) in _FORMULAS.items():
         line = sorted(
-            (row["batch"], formula_above_weights(row["bytes"]) / MIB)
+            (row.batch, formula_above_weights(row.bytes) / MIB)
             for row in predictions
-            if row["method"] == key and row["batch"] <= largest_batch
+            if row.method == key and row.batch <= largest_batch
         )
         if line:
             axes.plot(
@@ -174,16 +177,16 @@ def _draw_formulas(axes: Axes, results: Results, largest_batch: int) -> bool:
 
 
 def _category_plot(results: Results, model: str) -> Plot | None:
-    found = _largest_batch(results, model)
-    if not found:
+    by_batch = _categories(results, model)
+    if not by_batch:
         return None
-    batch = next(iter(found.values())).config["batch"]
+    batch = max(by_batch)
+    stacks = {method: by_batch[batch][method] for method in METHODS if method in by_batch[batch]}
     words = f"{label(model)}, batch {batch}"
     with panel(words, "Live tensors at the peak (MiB)", "") as (figure, axes):
-        _draw_stacks(axes, {m: r.details["tensor_by_category"] for m, r in found.items()})
+        _draw_stacks(axes, stacks)
     totals = ", ".join(
-        f"{label(method)} {mib(sum(record.details['tensor_by_category'].values()))} MiB"
-        for method, record in found.items()
+        f"{label(method)} {mib(sum(stack.values()))} MiB" for method, stack in stacks.items()
     )
     return Plot(
         name=f"categories-{model}",
@@ -196,19 +199,16 @@ def _category_plot(results: Results, model: str) -> Plot | None:
     )
 
 
-def _largest_batch(results: Results, model: str) -> dict[str, Record]:
-    """Return the records of the largest batch that has categories, by method."""
-    records = [
-        record
-        for record in results.group("memory")
-        if record.config["model"] == model
-        and record.config["method"] in METHODS
-        and record.details.get("tensor_by_category")
-        and record.config.get("images", 0) in (0, record.config["batch"])
-    ]
-    largest = max((record.config["batch"] for record in records), default=None)
-    found = {r.config["method"]: r for r in records if r.config["batch"] == largest}
-    return {method: found[method] for method in METHODS if method in found}
+def _categories(results: Results, model: str) -> dict[int, dict[str, Mapping[str, int]]]:
+    """Collect the tensors of a step at its peak: by batch, then by method, bytes by category."""
+    found: dict[int, dict[str, Mapping[str, int]]] = {}
+    for record in results.group("memory"):
+        config, details = record.config, record.details_as(MemoryDetails)
+        is_step = config["method"] in METHODS and config.get("images", 0) in (0, config["batch"])
+        if config["model"] == model and is_step and details and details.tensor_by_category:
+            by_method = found.setdefault(config["batch"], {})
+            by_method[config["method"]] = details.tensor_by_category
+    return found
 
 
 def _draw_stacks(axes: Axes, stacks: Mapping[str, Mapping[str, int]]) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from tiny_cells import InstantEngine
 
+from bench.records.details.tables import SearchDetails, StageTrace
 from bench.replication.scales import TABLE_SCALES
-from bench.replication.search import SEARCHES, StageTrace, UnfinishedError, run_search
+from bench.replication.search import SEARCHES, UnfinishedError, run_search
 from bench.replication.table_run import Options, TableRun
 from bench.sweeps.cell import CellStore
 from bench.sweeps.engines import SweepRunner
@@ -18,7 +19,7 @@ from bench.sweeps.task import TaskContext
 RUNGS = (Rung(candidates=3, rounds=5), Rung(candidates=2, rounds=10))
 
 
-def search(folder: Path, most_processes: int) -> list[StageTrace]:
+def search(folder: Path, most_processes: int) -> tuple[StageTrace, ...]:
     """Search a method's rates in the time that so many processes take."""
     engine = InstantEngine()
     workplace = SweepRunner(
@@ -57,4 +58,5 @@ def test_a_search_out_of_time_stops_at_its_first_method_and_says_so(
     (failure,) = outcome.failures
     assert failure.startswith("high-res-only: ")
     assert "were not begun in --minutes" in failure
-    assert outcome.details["methods"] == {}
+    assert isinstance(outcome.details, SearchDetails)
+    assert outcome.details.methods == {}

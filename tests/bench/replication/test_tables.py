@@ -12,6 +12,7 @@ from tiny_cells import result, training
 from bench.records.paired import paired_difference
 from bench.records.record import Record, provenance
 from bench.records.record_index import Results
+from bench.records.typed_json import to_json
 from bench.replication.definitions import TABLES
 from bench.replication.rates import read_rates
 from bench.replication.scales import TABLE_SCALES
@@ -44,7 +45,7 @@ def record_of(folder: Path, table: str, *, runs: int, skipped: int = 0) -> Recor
         status="ok",
         config=outcome.config,
         metrics=outcome.metrics,
-        details=outcome.details,
+        details=to_json(outcome.details),
         provenance=provenance("default", {}),
     )
 
@@ -102,11 +103,11 @@ def test_a_curve_ends_where_the_shortest_run_does_and_keeps_its_last_point() -> 
         return Run(training=replace(done, curve=tuple(points)), clients=10, pivot=1)
 
     curve = curve_of([run(50, item_passes=30), run(40, item_passes=30)])
-    assert curve[-1]["rounds"] == 40
+    assert curve[-1].rounds == 40
     assert len(curve) <= 21
-    assert curve[-1]["item_passes_per_client"] == 3.0
+    assert curve[-1].item_passes_per_client == 3.0
     older = run(1, item_passes=None)
-    assert "item_passes_per_client" not in curve_of([older])[0]
+    assert curve_of([older])[0].item_passes_per_client is None
 
 
 @pytest.mark.parametrize(

@@ -10,15 +10,14 @@ paper's self-distillation is left out.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zo_core.algorithms.baselines.heterofl import HeteroFL
-from zo_core.algorithms.methods.fedavg import FedAvg, FedAvgOptions, local_sgd_fields
-from zo_core.algorithms.steps.phases import one_phase
+from zo_core.algorithms.baselines.heterofl import HeteroFL, NarrowOptions, by_budget
+from zo_core.algorithms.methods.fedavg import FedAvg, local_sgd_fields
 from zo_core.config import TrainConfig
 from zo_core.first_order.sgd import SGDStep
 from zo_core.loss.module_loss import Criterion, cross_entropy
@@ -90,12 +89,11 @@ def ordered_dropout_step_(
             whole[prefix(tuple(part.shape))] = part
 
 
-def fjord(config: TrainConfig, options: FedAvgOptions, high: tuple[int, ...]) -> Algorithm:
+def fjord(config: TrainConfig, options: NarrowOptions, high: tuple[int, ...]) -> Algorithm:
     """FjORD: each step trains the first channels only, at a width drawn for it.
 
     Raises:
         ValueError: the model cannot be narrowed.
     """
     method = FjORD(**local_sgd_fields(config, options), server_lr=options.server_lr, high=high)
-    schedule = one_phase(method, config, tuple(range(config.clients)))
-    return replace(schedule, statistics_batch=options.batch_size)
+    return by_budget(method, config, options, usual="rounds")

@@ -4,32 +4,39 @@ nested half of the network's channels, and each weight becomes the mean over who
 
 The paper (ZOWarmUp, arXiv 2509.03503) runs it at widths 1 and 1/2 under a fixed total of bytes on
 the link, and gives no total.  Here it is what FedAvg would spend in the config's rounds with the
-same cohorts, so that there are fewer rounds the more clients are high-resource.
+same cohorts, so that there are fewer rounds the more clients are high-resource; ``budget`` sets
+another total.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from itertools import pairwise
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from zo_core.algorithms.methods.fedavg import FedAvg, FedAvgOptions, local_sgd_fields
+from zo_core.algorithms.methods.zowarmup import ZOWarmUpOptions
 from zo_core.algorithms.steps.averaging import commit_, require_finite
 from zo_core.config import TrainConfig
+from zo_core.cost_model import zo_forwards
 from zo_core.loss.module_loss import Criterion, cross_entropy
 from zo_core.method import Algorithm, ApplyReport, ClientData, Phase, RoundContext
+from zo_core.options import choice
 from zo_core.payloads.core import DenseWeights, Payload, SubModel
 from zo_core.replica import Replica, gather
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from zo_core.models.narrow import NarrowTensor
 
+Places = npt.NDArray[np.int64]
 LOW_WIDTH = 0.5  # of the channels; paper
 
 
@@ -54,9 +61,7 @@ class HeteroFL(FedAvg):
         Raises:
             NonFiniteWeightsError: the training diverged; no message carries such weights.
         """
-        from zo_core.models.narrow import narrowed
-
-        module = narrowed(replica.module, self.width(client.slot), scaled=self.scaled)
+        module = self.sub_network(replica, client.slot, context.round_index)
         labels = self._labels(replica, client)
         criterion = self.criterion or cross_entropy
         if labels.size:
@@ -84,7 +89,13 @@ class HeteroFL(FedAvg):
         size = replica.params.num_elements
         total, count = np.zeros(size), np.zeros(size, np.int32)
         for payload in updates:
-            self._fold_(total, count, self._checked(payload, replica, context), replica)
+            update = cast(SubModel, payload)
+            held = list(self.held(replica, update.slot, context.round_index))
+            expected = sum(places.size for _, places in held)
+            context.require_expected(
+                update, slot=update.slot, count=update.values.size, expected=expected
+            )
+            self._fold_(total, count, update, held)
         before = gather(replica.params.arrays)
         mean = np.where(count > 0, total / np.maximum(count, 1), before)
         after = self.stepped(replica, before, mean)
@@ -98,38 +109,51 @@ class HeteroFL(FedAvg):
     def message_for(self, replica: Replica, result: Payload, slot: int) -> Payload:
         """Cut the client's sub-network out of a result."""
         dense = cast(DenseWeights, result)
-        parts = [view.reshape(-1) for _, view in self._views(dense.values, replica, slot)]
-        return replace(dense, values=np.concatenate(parts))
+        held = self.held(replica, slot, dense.round_index + 1)
+        return replace(dense, values=np.concatenate([dense.values[p].reshape(-1) for _, p in held]))
+
+    def sub_network(self, replica: Replica, slot: int, round_index: int) -> nn.Module:
+        """Copy the network that a client trains in a round."""
+        from zo_core.models.narrow import narrowed
+
+        return narrowed(replica.module, self.width(slot), scaled=self.scaled)
+
+    def held(
+        self, replica: Replica, slot: int, round_index: int
+    ) -> Iterator[tuple[NarrowTensor, Places]]:
+        """Find what a client holds of each tensor: places within all weights, of its shape."""
+        for tensor, places in self._tensors(replica, self.width(slot)):
+            yield tensor, places[tensor.index]
+
+    def _tensors(
+        self, replica: Replica, width: float = 1.0
+    ) -> Iterator[tuple[NarrowTensor, Places]]:
+        """Pair what a width holds of each tensor with the places of the whole tensor."""
+        from zo_core.models.narrow import narrow_tensors
+
+        params = replica.params
+        places = np.arange(params.num_elements)
+        starts = np.cumsum([0, *params.sizes])
+        tensors = narrow_tensors(replica.module, width)
+        for tensor, array, (start, end) in zip(
+            tensors, params.arrays, pairwise(starts), strict=True
+        ):
+            yield tensor, places[start:end].reshape(array.shape)
 
     def _fold_(
         self,
         total: npt.NDArray[np.float64],
         count: npt.NDArray[np.int32],
         update: SubModel,
-        replica: Replica,
+        held: Sequence[tuple[NarrowTensor, Places]],
     ) -> None:
         start = 0
-        counts = self._views(count, replica, update.slot)
-        for (tensor, sums), (_, times) in zip(
-            self._views(total, replica, update.slot), counts, strict=True
-        ):
-            values = update.values[start : start + sums.size].reshape(sums.shape)
+        for tensor, places in held:
+            values = update.values[start : start + places.size].reshape(places.shape)
             rows = update.labels if tensor.is_output and update.labels.size else slice(None)
-            sums[rows] += values[rows]
-            times[rows] += 1
-            start += sums.size
-
-    def _views(
-        self, flat: npt.NDArray[Any], replica: Replica, slot: int
-    ) -> Iterator[tuple[NarrowTensor, npt.NDArray[Any]]]:
-        """Views of a client's weights within all weights, tensor by tensor."""
-        from zo_core.models.narrow import narrow_tensors
-
-        start, params = 0, replica.params
-        tensors = narrow_tensors(replica.module, self.width(slot))
-        for tensor, array, size in zip(tensors, params.arrays, params.sizes, strict=True):
-            yield tensor, flat[start : start + size].reshape(array.shape)[tensor.index]
-            start += size
+            total[places[rows]] += values[rows]
+            count[places[rows]] += 1
+            start += places.size
 
     def width(self, slot: int) -> float:
         """Share of the hidden channels that a client holds."""
@@ -145,17 +169,6 @@ class HeteroFL(FedAvg):
             labels[client.y.unique().cpu().numpy()] = True
         return labels
 
-    def _checked(self, payload: Payload, replica: Replica, context: RoundContext) -> SubModel:
-        update = cast(SubModel, payload)
-        expected = sum(
-            view.size
-            for _, view in self._views(np.empty(replica.params.num_elements), replica, update.slot)
-        )
-        context.require_expected(
-            update, slot=update.slot, count=update.values.size, expected=expected
-        )
-        return update
-
 
 def mask_absent(criterion: Criterion, labels: npt.NDArray[np.bool_]) -> Criterion:
     """Give a loss that sees 0 in place of the outputs of labels that a client does not have."""
@@ -169,21 +182,59 @@ def mask_absent(criterion: Criterion, labels: npt.NDArray[np.bool_]) -> Criterio
     return loss
 
 
-def heterofl(config: TrainConfig, options: FedAvgOptions, high: tuple[int, ...]) -> Algorithm:
+@dataclass(frozen=True, kw_only=True)
+class NarrowOptions(FedAvgOptions):
+    """Networks of several widths"""
+
+    budget: str = choice(
+        "usual",
+        ("usual", "passes", "bytes", "rounds"),
+        "what a run spends as much of as others: FedAvg's bytes (usual for heterofl), the config's "
+        "rounds (usual for fjord), or ZOWarmUp's item passes",
+    )
+
+
+def heterofl(config: TrainConfig, options: NarrowOptions, high: tuple[int, ...]) -> Algorithm:
     """HeteroFL: low-resource clients train half of the channels, for FedAvg's total of bytes.
 
     Raises:
         ValueError: the model cannot be narrowed.
     """
     method = HeteroFL(**local_sgd_fields(config, options), server_lr=options.server_lr, high=high)
-    share = (len(high) + (config.clients - len(high)) * size_share(config.model)) / config.clients
+    return by_budget(method, config, options, usual="bytes")
+
+
+def by_budget(
+    method: HeteroFL, config: TrainConfig, options: NarrowOptions, *, usual: str
+) -> Algorithm:
+    """Build a schedule of all clients, with as many rounds as the budget has room for."""
+    clients, high = config.clients, len(method.high)
+    budget = usual if options.budget == "usual" else options.budget
+    rounds = config.rounds
+    if budget == "bytes":
+        rounds = int(rounds / ((high + (clients - high) * size_share(config.model)) / clients))
+    elif budget == "passes":
+        rounds = zowarmup_passes(config, options, high) // passes_of(config, options, clients)
     phase = Phase(
         method=method,
-        rounds=int(config.rounds / share),
-        pool=tuple(range(config.clients)),
+        rounds=rounds,
+        pool=tuple(range(clients)),
         cohort_size=config.warmup_cohort,
     )
     return Algorithm(phases=(phase,), statistics_batch=options.batch_size)
+
+
+def passes_of(config: TrainConfig, options: FedAvgOptions, pool: int) -> int:
+    """Passes of each client's items in a round of FedAvg; a backward counts as two forwards."""
+    return 3 * options.local_epochs * min(config.warmup_cohort, pool)
+
+
+def zowarmup_passes(config: TrainConfig, options: FedAvgOptions, high: int) -> int:
+    """Passes of each client's items in ZOWarmUp's rounds, with its usual directions."""
+    forwards = zo_forwards(ZOWarmUpOptions().directions, one_sided=False)
+    in_phase_two = forwards * (config.zo_cohort or config.clients)
+    warm_up = config.pivot * passes_of(config, options, high)
+    return warm_up + (config.rounds - config.pivot) * in_phase_two
 
 
 def size_share(model: str) -> float:

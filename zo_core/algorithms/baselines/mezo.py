@@ -3,7 +3,7 @@ arXiv 2305.17333): ZOWarmUp's phase two for all rounds, from scratch, federated 
 
 Each round, w -= lr * mean_j (dL_j / (2 rho)) z_j over the S directions of each sampled client, dL
 over its whole shard.  As an optimiser for a loop of one's own it is
-:class:`zo_core.optimizer.ZOSGD`.
+:class:`zo_core.torch.ZOSGD`.
 """
 
 from __future__ import annotations

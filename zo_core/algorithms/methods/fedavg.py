@@ -4,20 +4,17 @@ among the clients that can do backprop.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from zo_core.algorithms.steps.averaging import DenseAveraging
 from zo_core.algorithms.steps.phases import one_phase
 from zo_core.config import TrainConfig
-from zo_core.cost_model import FLOAT_BYTES
 from zo_core.first_order.memory_efficient_backprop import BACKPROP, backprop_step, check_backprop
 from zo_core.first_order.sgd import SGDStep, local_sgd_
-from zo_core.first_order.uplink import UPLINKS, compress_with_feedback_, decompressed
 from zo_core.loss.module_loss import Criterion, cross_entropy
 from zo_core.method import Algorithm, ClientData, RoundContext
 from zo_core.options import Options, choice, count, rate
-from zo_core.payloads.core import DenseWeights, Payload
 from zo_core.replica import Replica
 
 if TYPE_CHECKING:
@@ -33,27 +30,7 @@ class FedAvg(DenseAveraging):
     batch_size: int
     backprop: str = "plain"  # a name in BACKPROP
     micro_batch: int | None = None  # items a forward, where backprop accumulates
-    uplink: str = "dense"  # a name in UPLINKS
     name: str = "fedavg"
-
-    def client_update(self, replica: Replica, client: ClientData, context: RoundContext) -> Payload:
-        """Train on the shard and return the weights, or their compressed change.
-
-        Raises:
-            NonFiniteWeightsError: the training diverged; what the client kept back stays.
-        """
-        update = DenseAveraging.client_update(self, replica, client, context)
-        if self.uplink == "dense":
-            return update
-        return compress_with_feedback_(self.uplink, replica, cast(DenseWeights, update))
-
-    def received(self, replica: Replica, update: Payload) -> DenseWeights:
-        """Return a client's weights as its message gives them."""
-        return decompressed(replica, update)
-
-    def client_state_bytes(self, replica: Replica) -> int:
-        """Bytes that a client keeps beside the model: the round's weights, what it kept back."""
-        return 0 if self.uplink == "dense" else 2 * FLOAT_BYTES * replica.params.num_elements
 
     def train_(self, replica: Replica, client: ClientData, context: RoundContext) -> None:
         """Take some epochs of SGD over the shard."""
@@ -66,9 +43,10 @@ class FedAvg(DenseAveraging):
         context: RoundContext,
         criterion: Criterion,
         *,
+        step: SGDStep | None = None,
         training_mode: bool = True,
     ) -> None:
-        """Train a module as :meth:`train_` trains a replica's."""
+        """Train a module as :meth:`train_` trains a replica's, or by another step."""
         local_sgd_(
             module,
             client.x,
@@ -80,7 +58,7 @@ class FedAvg(DenseAveraging):
             round_index=context.round_index,
             client_id=client.slot,
             criterion=criterion,
-            step=self.sgd_step(client, context),
+            step=step or self.sgd_step(client, context),
             training_mode=training_mode,
         )
 
@@ -108,13 +86,6 @@ class FedAvgOptions(LocalSGDOptions):
     server_lr: float = rate(1.0, "learning rate of the server's update")
 
 
-@dataclass(frozen=True, kw_only=True)
-class CompressedOptions(FedAvgOptions):
-    """Compressed uplinks"""
-
-    uplink: str = choice("dense", UPLINKS, "encoding of the updates that clients send")
-
-
 def local_sgd_fields(config: TrainConfig, options: LocalSGDOptions) -> dict[str, Any]:
     """Return the fields of a method whose clients train by local SGD, as a config gives them.
 
@@ -136,15 +107,11 @@ def fedavg_method(config: TrainConfig, options: FedAvgOptions) -> FedAvg:
     return FedAvg(**local_sgd_fields(config, options), server_lr=options.server_lr)
 
 
-def fedavg(config: TrainConfig, options: CompressedOptions, high: tuple[int, ...]) -> Algorithm:
+def fedavg(config: TrainConfig, options: FedAvgOptions, high: tuple[int, ...]) -> Algorithm:
     """FedAvg over all clients, as if each had the memory for backprop."""
-    method = replace(fedavg_method(config, options), uplink=options.uplink)
-    return one_phase(method, config, tuple(range(config.clients)))
+    return one_phase(fedavg_method(config, options), config, tuple(range(config.clients)))
 
 
-def high_res_only(
-    config: TrainConfig, options: CompressedOptions, high: tuple[int, ...]
-) -> Algorithm:
+def high_res_only(config: TrainConfig, options: FedAvgOptions, high: tuple[int, ...]) -> Algorithm:
     """FedAvg over the high-resource clients: the paper's baseline."""
-    method = replace(fedavg_method(config, options), uplink=options.uplink)
-    return one_phase(method, config, high)
+    return one_phase(fedavg_method(config, options), config, high)

@@ -20,8 +20,7 @@ from zo_core.replica import Replica
 from zo_core.stream import STREAM_VERSION
 
 PLAN_VERSION = 2
-# replicas are compared by digest, which only the grid gives; messages are not compressed
-_NEEDED = {"grid": True, "uplink": "dense"}
+_NEEDED = {"grid": True}  # replicas are compared by digest, which only the grid gives
 
 
 class PlanError(ValueError):

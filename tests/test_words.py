@@ -1,0 +1,49 @@
+"""Plain words: what a person reads contains none of the patterns of words.txt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+RECORDED = {ROOT / "docs" / "paper-results.md"}  # its labels are those of committed records
+CODE = re.compile(r"```.*?```|`[^`]*`|\]\([^)]*\)", flags=re.DOTALL)
+
+
+def patterns() -> list[tuple[re.Pattern[str], str]]:
+    lines = (ROOT / "tests" / "words.txt").read_text(encoding="utf-8").splitlines()
+    rows = [line.split(" => ", 1) for line in lines if line and not line.startswith("#")]
+    return [
+        (re.compile(rf"(?<!\w){bad}(?!\w)", flags=re.IGNORECASE), better) for bad, better in rows
+    ]
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    paths = [*ROOT.glob("*.md"), ROOT / "CITATION.cff", *(ROOT / "docs").rglob("*.md")]
+    paths += [*(ROOT / "bench" / "report" / "templates").glob("*.jinja")]
+    paths += [*(ROOT / ".github").rglob("*.md"), *(ROOT / ".github").rglob("*.yml")]
+    paths += [*(ROOT / "results").glob("*.md"), *(ROOT / "findings").glob("*.md")]
+    for path in sorted(set(paths) - RECORDED):
+        yield str(path.relative_to(ROOT)), CODE.sub(" ", path.read_text(encoding="utf-8"))
+
+
+def found_in(text: str) -> list[str]:
+    flat = " ".join(text.split())
+    return [
+        f"{flat[max(0, match.start() - 30) : match.end() + 30]!r}: write {better}"
+        for pattern, better in patterns()
+        for match in pattern.finditer(flat)
+    ]
+
+
+@pytest.mark.parametrize(("name", "text"), [*pages()], ids=lambda value: value[:40])
+def test_pages_use_plain_words(name: str, text: str) -> None:
+    assert found_in(text) == [], name
+
+
+def test_a_pattern_matches_whole_words_only() -> None:
+    assert found_in("It goes on with frugal steps") != []
+    assert found_in("the pathway and thence") == []

@@ -1,0 +1,235 @@
+"""ZO-SGD on buffers of any kind: the engine under :class:`zo_core.torch.ZOSGD`.
+
+A step is what it is in MeZO (Malladi et al., arXiv 2305.17333) with Rademacher directions: the
+mean over S directions of dL / (2 rho) times z, from 2 S forwards.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from zo_core.estimators import LossFn
+from zo_core.grid import Grid
+from zo_core.kernels.journal import Pass, uninterrupted
+from zo_core.optimizer import ReplayReport, update_pass
+from zo_core.parameters import Parameters, Params, parameters
+from zo_core.spsa import loss_differences
+from zo_core.stream import derive_seeds
+from zo_core.update_log import UpdateLog, Updates
+
+EPSILON = 1e-3  # MeZO's
+_FIRST_LOOK = 10  # steps
+_REPORTED_SHARE = 0.5  # of increments that round to zero (zo-grid/1, rule 13)
+_log = logging.getLogger("zo_core.zosgd")
+
+
+class ZOSGD:
+    """Train buffers on one machine by forwards alone; needs NumPy, not torch.
+
+    Args:
+        params: a module, or an ordered list of torch tensors or NumPy arrays.
+        lr: step size; one per group where there are groups.
+        epsilon: finite-difference step, > 0.
+        tau: scale of the directions, > 0; the step scales with tau^2.
+        directions: S, directions per estimate.
+        run_seed: the seed that all directions are derived from.
+        grid: the weights' exponents from :func:`zo_core.snap_`; None for plain mode.
+        group_of: the group of each tensor, in stream order; None for one group.
+        log: records each step; it must be of these weights (:func:`zo_core.update_log.start_log`).
+        steps_taken: steps before this one, when a run is resumed.
+
+    >>> import numpy as np
+    >>> w = np.full(8, 0.5, dtype=np.float32)
+    >>> optimizer = ZOSGD([w], lr=0.05, directions=4)
+    >>> for _ in range(200):
+    ...     _ = optimizer.step(lambda: float(w.astype(np.float64) @ w))
+    >>> bool(abs(w).max() < 0.01)
+    True
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        *,
+        lr: float | Sequence[float],
+        epsilon: float = EPSILON,
+        tau: float = 1.0,
+        directions: int = 1,
+        run_seed: int = 0,
+        grid: Grid | None = None,
+        group_of: Sequence[int] | None = None,
+        log: UpdateLog | None = None,
+        steps_taken: int = 0,
+    ) -> None:
+        self.params = parameters(params)
+        self.rates = list(lr) if isinstance(lr, Sequence) else [lr]  # of each group
+        self.epsilon = epsilon
+        self.tau = tau
+        self.directions = directions
+        self.run_seed = run_seed
+        self.grid = grid
+        self.log = log
+        self.steps_taken = steps_taken
+        self._parts = group_parts(self.params, group_of, len(self.rates))
+        self._pending: Updates = []
+        self._zeros = ZeroShares()
+
+    def step(self, loss_fn: LossFn) -> Updates:
+        """Take one step of 2 * directions forwards; return its (seed, dL) pairs."""
+        self.clear()
+        updates = self.estimate(loss_fn)
+        self.apply()
+        return updates
+
+    def estimate(self, loss_fn: LossFn) -> Updates:
+        """Compute dL of S more directions for the next step; the weights stay where they are.
+
+        Several estimates before a step, of several batches, count alike in its mean.
+
+        Args:
+            loss_fn: returns the loss at the present weights; called 2 * directions times.
+
+        Returns:
+            The new (seed, dL) pairs.
+        """
+        seeds = derive_seeds(
+            self.run_seed,
+            round_index=self.steps_taken,
+            client_id=0,
+            directions=self.directions,
+            step=len(self._pending) // self.directions,
+        )
+        differences = loss_differences(
+            loss_fn, self.params, seeds, epsilon=self.epsilon, tau=self.tau, grid=self.grid
+        )
+        updates = list(zip(seeds, map(float, differences), strict=True))
+        self._pending = [*self._pending, *updates]
+        return updates
+
+    def apply(self) -> ReplayReport:
+        """Take the step of all estimates since the last one.
+
+        Raises:
+            ValueError: there is no estimate.
+            GridError: a weight would leave the grid; no weight has changed.
+        """
+        take = grouped_pass(
+            self._parts,
+            self._pending,
+            self.rates,
+            epsilon=self.epsilon,
+            tau=self.tau,
+            grid=self.grid,
+        )
+        report = uninterrupted(partial(self._advance, take, self.steps_taken + 1))
+        if self.grid is not None:
+            self._zeros.add(report.zero_share)
+        return report
+
+    def clear(self) -> None:
+        """Drop the estimates since the last step."""
+        self._pending = []
+
+    def _advance(self, take: Pass[ReplayReport], steps_taken: int) -> ReplayReport:
+        """Change weights, log and count together: a step not counted would be taken again."""
+        report = take()
+        if self.log is not None and self._pending:
+            self.log.write_step(steps_taken - 1, self._pending, self.rates)
+        self.steps_taken = steps_taken
+        self._pending = []
+        return report
+
+
+class ZeroShares:
+    """Warns where the increments of many steps round to zero; a schedule's ends alone may."""
+
+    def __init__(self) -> None:
+        self._steps, self._sum, self._next_look = 0, 0.0, _FIRST_LOOK
+
+    def add(self, share: float | None) -> None:
+        """Note a step's share; after 10, 100, 1,000 ... steps, look at the mean."""
+        self._steps += 1
+        self._sum += share or 0.0
+        if self._steps < self._next_look:
+            return
+        self._next_look *= 10
+        mean = self._sum / self._steps
+        if mean > _REPORTED_SHARE:
+            _log.warning(
+                "%.0f %% of the increments of %d steps round to zero on the grid; raise lr",
+                100 * mean,
+                self._steps,
+            )
+
+
+def group_parts(
+    params: Parameters, group_of: Sequence[int] | None, num_groups: int
+) -> list[Parameters]:
+    """Split weights by group; each part keeps its tensors' numbers in the stream.
+
+    Args:
+        params: the weights.
+        group_of: the group of each tensor; None for one group.
+        num_groups: number of groups; one may be empty.
+
+    Raises:
+        ValueError: not one group per tensor.
+    """
+    if group_of is None:
+        return [params]
+    if len(group_of) != len(params.arrays):
+        raise ValueError(
+            f"group_of must have one group for each of {len(params.arrays)} tensors, got "
+            f"{len(group_of)}"
+        )
+    return [
+        replace(params, part=frozenset(i for i, own in enumerate(group_of) if own == number))
+        for number in range(num_groups)
+    ]
+
+
+def grouped_pass(
+    parts: Sequence[Parameters],
+    updates: Updates,
+    rates: Sequence[float],
+    *,
+    epsilon: float,
+    tau: float,
+    grid: Grid | None,
+) -> Pass[ReplayReport]:
+    """Prepare one step in which each group of tensors has its own rate.
+
+    Args:
+        parts: the groups, see :func:`group_parts`.
+        updates: (seed, dL) pairs; their mean is applied.
+        rates: one per group.
+        epsilon: finite-difference step of the scalars.
+        tau: scale of z that they were computed with.
+        grid: the weights' exponents, widened in place where needed; None for plain mode.
+
+    Returns:
+        The step; calling it again finishes it where an interrupt cut it.
+
+    Raises:
+        ValueError: not one rate per group, or as in :func:`zo_core.apply_updates_`.
+        GridError: a weight would leave the grid; no weight has changed.
+    """
+    if len(rates) != len(parts):
+        raise ValueError(f"lr must have one value for each of {len(parts)} groups, got {rates}")
+    passes = [
+        update_pass(part, updates, lr, epsilon=epsilon, tau=tau, grid=grid)
+        for part, lr in zip(parts, rates, strict=True)
+    ]
+
+    def take() -> ReplayReport:
+        reports = [run() for run in passes]
+        shares = [report.zero_share for report in reports if report.zero_share is not None]
+        return ReplayReport(
+            zero_share=sum(shares) if len(shares) == len(reports) else None,
+            widened=tuple(name for report in reports for name in report.widened),
+        )
+
+    return take
