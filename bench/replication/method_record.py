@@ -16,7 +16,7 @@ from bench.records.case_name import CaseName
 from bench.records.details.tables import SearchDetails, TableDetails
 from bench.records.record import Record, provenance
 from bench.records.store import open_store, write_record
-from bench.records.typed_json import from_json, to_json
+from bench.records.typed_json import to_json
 from bench.replication import method_study as study
 from bench.replication.run_options import Options
 from bench.replication.spec import Row
