@@ -17,9 +17,16 @@ def memories_of(results: Results) -> Sequence[Memory]:
     """List the memories that peaks are compared with; none for an unknown device."""
     if step_memory(results) is HOST:
         return BOARDS
-    accelerator = device_of(results).get("accelerator") or {}
-    memory = accelerator.get("memory_bytes")
-    return [Memory(name=accelerator["name"], memory_bytes=memory)] if memory else []
+    memory = accelerator_of(results)
+    return [] if memory is None else [memory]
+
+
+def accelerator_of(results: Results) -> Memory | None:
+    """Return the GPU's name and memory, as a step asked the driver or the profile has it."""
+    profile = device_of(results).get("accelerator") or {}
+    totals = (results.value(record.case, "device_total") for record in results.group("memory"))
+    total = next(filter(None, totals), None) or profile.get("memory_bytes")
+    return Memory(name=profile.get("name", "the GPU"), memory_bytes=int(total)) if total else None
 
 
 def device_of(results: Results) -> Mapping[str, Any]:

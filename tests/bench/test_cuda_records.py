@@ -113,6 +113,19 @@ def test_a_process_on_a_gpu_is_compared_with_the_gpus_memory_not_a_boards() -> N
 
 
 @pytest.mark.parametrize("gpu", [None, {**GPU, "memory_bytes": None}])
+def test_the_gpus_memory_is_known_from_the_step_where_the_profile_lacks_it(
+    gpu: dict[str, Any] | None,
+) -> None:
+    total = {"device_total": single(80 << 30, "byte", "mem_get_info")}
+    records = [replace(r, metrics={**r.metrics, **total}) for r in on_a_gpu(gpu=gpu)]
+    results = Results.of(records)
+    assert board_tables(results)
+    control = fit_charts(results)[0].control
+    assert control is not None
+    assert control.limit_bytes == 80 << 30
+
+
+@pytest.mark.parametrize("gpu", [None, {**GPU, "memory_bytes": None}])
 def test_where_the_gpus_memory_is_not_known_no_fit_is_claimed(gpu: dict[str, Any] | None) -> None:
     results = Results.of(on_a_gpu(gpu=gpu))
     assert not board_tables(results)
@@ -150,8 +163,8 @@ def test_the_terminal_the_plot_and_the_low_memory_table_show_the_device() -> Non
     assert axes.get_ylabel() == "Peak allocated device memory\nabove baseline (MiB)"
     drawn = {line.get_label(): line for line in axes.lines}
     assert max(drawn["ZO"].get_ydata()) == pytest.approx((ABOVE["zo"] or 0) / sample.MIB)
-    frugal = replace(records[0], case="memory/resnet18/zo-by-8/b64")
-    (table,) = low_memory_tables(Results.of([*records, frugal]))
+    low_memory = replace(records[0], case="memory/resnet18/zo-by-8/b64")
+    (table,) = low_memory_tables(Results.of([*records, low_memory]))
     assert table.columns[7] == "Device, allocated, MiB"
     assert [row[7].text for row in table.rows][:2] == ["59.0", "30.0"]
 
@@ -186,7 +199,8 @@ class FakeDriver:
     """A GPU with its own memory, whose region takes 7 MiB of tensors."""
 
     is_integrated = available_bytes = staticmethod(lambda: False)
-    reset_peaks = staticmethod(lambda: None)
+    empty_caches = reset_peaks = staticmethod(lambda: None)
+    total_bytes = staticmethod(lambda: 80 << 30)
     allocated_bytes = staticmethod(lambda: (3 << 20, 10 << 20))
     reserved_bytes = staticmethod(lambda: (4 << 20, 12 << 20))
     process_bytes = staticmethod(lambda: 500 << 20)
@@ -216,7 +230,7 @@ def test_gates_on_a_gpus_memory_are_those_of_its_meter() -> None:
     assert gates == {
         "allocated": Gate.TENSOR,
         "allocated_above_baseline": Gate.TENSOR,
-        **dict.fromkeys(["baseline", "reserved", "process", "context"], Gate.NONE),
+        **dict.fromkeys(["baseline", "reserved", "process", "context", "total"], Gate.NONE),
         "available_fall": Gate.NONE,
     }
 

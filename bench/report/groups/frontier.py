@@ -42,8 +42,9 @@ _BY = dict(
 
 def name_of(point: Point) -> str:
     """Write a point's method, and the variant of its steps unless that is the plain one."""
-    method = label(point.variant)
-    return method if point.way == "plain" else f"{method} ({STEP_VARIANTS[point.way]})"
+    method = point.label or label(point.variant)
+    steps = "" if point.step_variant == "plain" else f" ({STEP_VARIANTS[point.step_variant]})"
+    return method + steps
 
 
 def sample_of(point: Point) -> str:

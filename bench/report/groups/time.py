@@ -92,7 +92,7 @@ def _target_tables(results: Results) -> list[Table]:
     """Tabulate how long whole trainings take to an accuracy, by plain steps."""
     tables = []
     for panel in panels_of(results):
-        points = [point for point in points_of(results, panel) if point.way == PLAIN]
+        points = [point for point in points_of(results, panel) if point.step_variant == PLAIN]
         rounds = count_range(point.rounds for point in points)
         rows = tuple(
             (

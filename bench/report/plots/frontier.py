@@ -97,7 +97,8 @@ def _libraries(results: Results) -> str:
 
 def _bytes_plot(name: str, points: Sequence[Point]) -> Plot:
     steps = byte_steps(points)
-    plain = [point for point in points if point.way == "plain"]  # a variant changes no byte
+    # a variant of the steps changes no byte
+    plain = [point for point in points if point.step_variant == "plain"]
     labels = (_title(name), "Bytes per client, up and down", "Test accuracy (%)")
     with panel(*labels, _SIZE_INCH) as (figure, axes):
         end = 1.3 * max(point.last.bytes_a_client for point in points)
@@ -138,8 +139,8 @@ def _staircase(axes: Axes, x: Sequence[float], shares: Sequence[float], end: flo
 def _draw(axes: Axes, points: Sequence[Point], x: Sequence[float]) -> None:
     for family, look in _LOOKS.items():
         chosen = [(at, p) for at, p in zip(x, points, strict=True) if p.family == family]
-        for _, ways in groupby(chosen, key=lambda mark: mark[1].variant):
-            marks = list(ways)
+        for _, alike in groupby(chosen, key=lambda mark: mark[1].variant):
+            marks = list(alike)
             axes.plot(
                 [at for at, _ in marks],
                 [100 * p.last.accuracy for _, p in marks],

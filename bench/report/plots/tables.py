@@ -51,7 +51,7 @@ def _plots(table: ReplicatedTable) -> Iterator[Plot]:
 
 
 def _has_passes(table: ReplicatedTable, split: str) -> bool:
-    """Tell whether all of a split's curves count passes; runs of older versions do not."""
+    """Log whether all of a split's curves count passes; runs of older versions do not."""
     points = (point for p in table.places if p.split == split for point in p.curve)
     return all(point.item_passes_per_client is not None for point in points)
 
