@@ -57,7 +57,7 @@ _OTHERS = (
     Look(color="#000000", marker="X", line=":"),
 )
 _INK = "#1c2024"
-_TITLE_COLUMNS = 36  # of characters that fit a panel's width
+_TITLE_COLUMNS = 38  # of characters that fit a panel's width
 
 # Any: how this is typed differs between matplotlib's versions.
 _STYLE: Any = {
