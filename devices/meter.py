@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from devices import clock, heap, memory
 from devices.allocator import Allocator, find_allocator
 from devices.heap_trial import why_freed_memory_stays
+from devices.measurement_text import html_table, one_line
 from devices.memory import HostMemory, read_host_memory
 from devices.peaks import PeakMeter, best_peak_meter
 from devices.reading import Reading, missing, to_plain
@@ -77,6 +78,12 @@ class Measurement:
     def to_json(self) -> dict[str, Any]:
         """Return the measurement as plain JSON data."""
         return to_plain(self)
+
+    def __str__(self) -> str:
+        return one_line(self)
+
+    def _repr_html_(self) -> str:
+        return html_table(self)
 
 
 @contextmanager

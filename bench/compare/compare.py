@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.compare.gate_result import GateResult, State, judge
 from bench.compare.seeds import sample_seeds
-from bench.groups import TABLES
+from bench.groups import TABLES, TESTS
 from bench.records.gates import Gate, gate_of
 from bench.records.record import Metric, Record, unmeasured
 from bench.records.record_index import Results
@@ -139,9 +139,9 @@ def _breakage(old: Record, new: Record) -> str | None:
 def _gone(old: Sequence[Record], new: Sequence[Record]) -> Iterator[str]:
     """Find the cases that NEW lacks although it ran their group at their scale.
 
-    Tables are asked for one by one, so that one of them says nothing of the others.
+    Tables and tests are chosen one by one, so that one of them says nothing of the others.
     """
-    ran = {(r.group, r.provenance.scale) for r in new if r.group != TABLES}
+    ran = {(r.group, r.provenance.scale) for r in new if r.group not in {TABLES, TESTS}}
     cases = {record.case for record in new}
     for record in old:
         if record.case not in cases and (record.group, record.provenance.scale) in ran:
