@@ -7,6 +7,8 @@ pair (module, step). The step can be of any package; it is watched from outside.
 from __future__ import annotations
 
 import argparse
+import sys
+from contextlib import redirect_stdout
 from typing import Any
 
 from rich.console import Console
@@ -43,7 +45,7 @@ def register(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Audit and print; exit code 1 if a check fails."""
-    with user_errors():
+    with user_errors(), redirect_stdout(sys.stderr):  # what the audited code prints
         from bench.audit import audit
         from bench.audit.table import report_table
 

@@ -87,6 +87,13 @@ def _key(name: str) -> str:
     return name.replace("_", "-")
 
 
+def algorithm_in_file(parser: CommandParser, words: list[str]) -> str | None:
+    """Return the algorithm that the file of a command line's --config names, if any."""
+    path = _path_in(words)
+    name = None if path is None else _read(parser, path).get("algorithm")
+    return name if isinstance(name, str) else None
+
+
 def _path_in(words: list[str]) -> Path | None:
     reader = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     reader.add_argument("--config", type=Path, nargs="?")

@@ -26,7 +26,7 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "models": set(),
         "workloads": {"records", "models"},
         "sweeps": {"records", "workloads"},
-        "replication": {"records", "sweeps"},
+        "replication": {"records", "sweeps", "workloads"},
         "instruct": {"records", "sweeps"},
         "fit": {"records", "models", "workloads"},
         "suite": {"records", "models", "replication", "workloads"},

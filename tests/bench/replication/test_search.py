@@ -8,9 +8,10 @@ import pytest
 from tiny_cells import InstantEngine
 
 from bench.records.details.tables import SearchDetails, StageTrace
+from bench.replication.run_options import Options
 from bench.replication.scales import TABLE_SCALES
 from bench.replication.search import SEARCHES, UnfinishedError, run_search
-from bench.replication.table_run import Options, TableRun
+from bench.replication.table_run import TableRun
 from bench.sweeps.cell import CellStore
 from bench.sweeps.engines import SweepRunner
 from bench.sweeps.halving import Rung
@@ -57,6 +58,6 @@ def test_a_search_out_of_time_stops_at_its_first_method_and_says_so(
     outcome = TableRun(Options(minutes=1e-9), tmp_path, "smoke").search(lambda text: None)
     (failure,) = outcome.failures
     assert failure.startswith("high-res-only: ")
-    assert "were not begun in --minutes" in failure
+    assert "were not started within --minutes" in failure
     assert isinstance(outcome.details, SearchDetails)
     assert outcome.details.methods == {}
