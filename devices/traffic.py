@@ -66,7 +66,7 @@ def read_counters(interface: str, root: Path = Path("/")) -> Counters | None:
         root: The folder that stands for the root of the file system.
 
     Returns:
-        The counters; None where they can't be read.
+        The counters; None where they cannot be read.
 
     Raises:
         ValueError: There is no such interface.
