@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import command_page
 import pytest
 from optional import needs_results
 
@@ -18,6 +19,7 @@ DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
 DOCS += [*sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "results").glob("README.md"))]
 RUNNABLE = ("extending.md", "measure.md")  # whose Python blocks run on their own
 COMMAND = re.compile(r"(?:\.venv/bin/)?(zobench .*)")
+OWN_METHOD = "growing:growing"  # of a file that tests/bench/test_own_by_the_docs.py writes
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
@@ -34,6 +36,7 @@ def command_lines() -> list[tuple[str, str]]:
         (name, line.strip())
         for name, code in blocks("sh")
         for line in code.replace("\\\n", " ").splitlines()
+        if OWN_METHOD not in line
     ]
     in_tables = re.findall(r"`(zobench [^`]+)`", (ROOT / "README.md").read_text(encoding="utf-8"))
     found = [(name, COMMAND.fullmatch(line)) for name, line in lines]
@@ -53,10 +56,19 @@ def test_the_arithmetic_of_table_1_runs() -> None:
 
 
 @pytest.mark.parametrize(("page", "line"), command_lines())
-def test_every_command_line_is_one_that_the_parser_takes(page: str, line: str) -> None:
+def test_every_command_line_is_one_that_the_parser_takes(
+    page: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("run.toml").write_text("")  # an earlier line of the page writes it
     words = shlex.split(line, comments=True)[1:]
-    words = words[: next((i for i, word in enumerate(words) if word in {">>", "|", "&"}), None)]
+    ends = (i for i, word in enumerate(words) if word in {">", ">>", "|", "&"})
+    words = words[: next(ends, None)]
     build_parser().parse_args(words)
+
+
+def test_the_page_of_commands_is_that_of_the_parsers() -> None:
+    assert command_page.PAGE.read_text() == command_page.page(), f"run: {command_page.REFRESH}"
 
 
 @needs_results

@@ -26,11 +26,26 @@ class TrainConfig(Options):
 
     options: Options  # the algorithm's own
 
-    algorithm: str = text("zowarmup", "training algorithm, see docs/training.md")
-    dataset: str = text("digits", "data set, see docs/data.md")
-    model: str = text("cnn", "model that is trained")
+    algorithm: str = text(
+        "zowarmup", "training algorithm, see docs/training.md, or package.module:function"
+    )
+    dataset: str = text(
+        "digits",
+        "data set, see docs/data.md, FILE.npz, a folder of images, or package.module:factory",
+    )
+    model: str = text(
+        "cnn",
+        "model that is trained: NAME, torchvision:NAME, timm:NAME, hf:FOLDER, or "
+        "package.module:factory",
+    )
     # ours; the paper: batch for FedAvg, group for FedAdam
     norm: str = text("group", "normalisation layers of the model: group or batch")
+    criterion: str = text("cross-entropy", "loss: cross-entropy, mse, or package.module:function")
+    init: str | None = text(
+        None,
+        "file with the weights to start from, safetensors or a state_dict",
+        none="fresh ones",
+    )
     run_seed: int = count(0, "seed of everything random in the run", least=0, most=(1 << 64) - 1)
 
     clients: int = count(50, "number of clients")  # paper

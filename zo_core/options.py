@@ -119,10 +119,15 @@ def flag(default: bool, help: str) -> Any:
 
 
 def text(
-    default: str, help: str, *, rule: str = "", allows: Callable[[Any], bool] = lambda value: True
+    default: str | None,
+    help: str,
+    *,
+    rule: str = "",
+    allows: Callable[[Any], bool] = lambda value: True,
+    none: str | None = None,
 ) -> Any:
     """Declare a name with a rule of its own, or one that is checked where it is looked up."""
-    return _declare(default, Option(help=help, rule=rule, allows=allows))
+    return _declare(default, Option(help=help, rule=rule, allows=allows, none=none))
 
 
 def _declare(default: Any, option: Option) -> Any:

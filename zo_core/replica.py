@@ -44,13 +44,21 @@ class Replica:
             model order.  A module knows its own.
         forward: for a list, what computes a loss at these weights; None for a replica that only
             replays.
+        criterion: a module's loss of each item, where a method has no other; None for cross
+            entropy.
     """
 
     def __init__(
-        self, params: Params, *, frozen: Sequence[Any] = (), forward: Forward | None = None
+        self,
+        params: Params,
+        *,
+        frozen: Sequence[Any] = (),
+        forward: Forward | None = None,
+        criterion: Any = None,
     ) -> None:
         self.module: Any = params if is_module(params) else None
         self._forward = forward
+        self._criterion = criterion
         self.params: Parameters = parameters(params)
         self.grid: Grid | None = None
         # what a method keeps between rounds: every replica's own copy, in digest and snapshot; what
@@ -70,20 +78,27 @@ class Replica:
             x: inputs, (items, ...).
             y: targets, (items, ...).
             micro_batch: items a forward; None for all at once.
-            criterion: gives a module's loss of each item; None for cross entropy.
+            criterion: gives a module's loss of each item; None for the replica's own.
 
         Raises:
             ValueError: no items, micro_batch < 1, or a replica that has no forward.
         """
         if self.module is not None:
-            from zo_core.loss.module_loss import cross_entropy, mean_loss
+            from zo_core.loss.module_loss import mean_loss
 
-            criterion = criterion or cross_entropy
+            criterion = criterion or self.criterion
             return mean_loss(self.module, x, y, micro_batch=micro_batch, criterion=criterion)
         if self._forward is None or criterion is not None:
             what = "forward" if self._forward is None else "criterion of its own choice"
             raise ValueError(f"a replica of bare buffers has no {what}: give it one, or a module")
         return self._forward.mean_loss(x, y, micro_batch=micro_batch)
+
+    @property
+    def criterion(self) -> Any:
+        """The loss of each item that training descends."""
+        from zo_core.loss.module_loss import cross_entropy
+
+        return self._criterion or cross_entropy
 
     def digest(self) -> bytes:
         """Hash the exact state, 32 bytes; see :func:`zo_core.digest.digest`.

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from bench.models.names import model_label
 from bench.paper import CLIENT_IMAGES, COHORT, DIRECTIONS
 from bench.records.case_name import CaseName
 from bench.records.record import single
@@ -14,6 +13,7 @@ from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
 from bench.workloads.steps import build
+from zo_core.model_names import model_label
 from zo_core.payloads.core import DenseWeights, Payload, RoundResult, ScalarUpdate
 from zo_core.replica import Replica
 

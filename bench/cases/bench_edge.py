@@ -9,7 +9,6 @@ from typing import Any
 import devices
 from bench.cases.edge_packaging import packaging_metrics
 from bench.format import MIB
-from bench.models.names import model_label
 from bench.paper import CLIENT_IMAGES, DIRECTIONS
 from bench.records.case_name import CaseName
 from bench.records.details.machine import (
@@ -28,6 +27,7 @@ from bench.workloads.child import CASE_TIMEOUT_S, value_of
 from bench.workloads.edge import EdgeTraining, RoundMemory, make_plan
 from bench.workloads.edge_limit import completes, smallest_limit
 from bench.workloads.steps import ONE_THREAD, RETURN_BLOCKS
+from zo_core.model_names import model_label
 
 _WHOLE_SET = (CLIENT_IMAGES, 8, DIRECTIONS)  # images, micro-batch, S
 _COMPUTED = {"vit": 72}  # of a client's images, where all would take a quarter of an hour
@@ -276,7 +276,7 @@ def _training_metrics(
     checked = [float(run.rounds_checked) for run in edge]
     return {
         "onnx_test_accuracy": mean([run.test_accuracy for run in edge], "share", how),
-        "torch_test_accuracy": mean([run.curve[-1].test_accuracy for run in torch], "share", how),
+        "torch_test_accuracy": mean([run.last.accuracy for run in torch], "share", how),
         "one_digest": mean(equal, "share", "runs whose replicas ended with one digest"),
         "rounds_checked": mean(checked, "count", "results after which digests were compared"),
     }

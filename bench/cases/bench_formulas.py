@@ -12,7 +12,6 @@ from bench.cases.bench_bytes import round_payloads
 from bench.cases.bench_memory import processes_at_once
 from bench.cases.residual import Evidence, residual_terms
 from bench.models.load import load_model
-from bench.models.names import SUITE_SHAPES
 from bench.paper import BATCH, COHORT, DIRECTIONS
 from bench.records.case_name import CaseName
 from bench.records.details.formulas import (
@@ -32,6 +31,7 @@ from bench.workloads.layer_counts import count_by_torchinfo, count_layers
 from bench.workloads.steps import BESIDE_OTHERS, MeasuredStep, build
 from bench.workloads.tensors_alive_at_peak import TensorsAtPeak
 from zo_core import cost_model
+from zo_core.model_names import SUITE_SHAPES
 from zo_core.models import count_parameters
 
 
@@ -130,9 +130,9 @@ def _communication_rows(parameters: int) -> list[Table1Row]:
         ("zo", "down-link"): (cost_model.comm_zo_down(DIRECTIONS, COHORT), "4SK"),
     }
     measured = {
-        (method, way): len(payload.encode())
+        (method, direction): len(payload.encode())
         for method in ("fedavg", "zo")
-        for way, payload in zip(
+        for direction, payload in zip(
             ("up-link", "down-link"), round_payloads("resnet18", method), strict=True
         )
     }

@@ -8,7 +8,6 @@ from typing import Any
 
 import devices
 from bench import paper
-from bench.models.names import model_label
 from bench.records.case_name import CaseName
 from bench.records.record import Metric, median, single, unmeasured
 from bench.suite.parametrize import with_parameters
@@ -17,6 +16,7 @@ from bench.suite.suite import Suite
 from bench.workloads.steps import STEP_METHODS, make_step
 from bench.workloads.timing import time_once, without_warm_up
 from devices.energy import NoEnergy, shortest_region_s
+from zo_core.model_names import model_label
 
 _TIMED_S = 2.0  # of short steps, so that what disturbs some of them does not disturb all
 _MOST_REPEATS = 30
@@ -62,8 +62,8 @@ def _cases(scale: Scale) -> list[tuple[str, str, int]]:
         for method in STEP_METHODS
     ] + [
         (model, method, paper.BATCH)
-        for model in scale.frugal_models
-        for method in scale.frugal_methods
+        for model in scale.low_memory_models
+        for method in scale.low_memory_methods
     ]
 
 

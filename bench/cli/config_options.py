@@ -11,9 +11,10 @@ from textwrap import wrap
 from typing import Any
 
 from bench.cli.config_file import add_config_file_option
+from bench.cli.own_algorithm import add_when_named
 from bench.cli.parser import CommandParser
 from zo_core.algorithms import train_config
-from zo_core.algorithms.configs import SHARED, option_groups
+from zo_core.algorithms.configs import SHARED, OptionGroup, option_groups
 from zo_core.algorithms.registry import ALGORITHMS
 from zo_core.config import TrainConfig
 from zo_core.options import declared, option_of
@@ -53,10 +54,23 @@ def add_config_options(parser: CommandParser, **own: Any) -> None:
         help="percent of high- and low-resource clients, e.g. 10/90; sets --high-share",
     )
     for group in option_groups():
-        options = parser.add_argument_group(group.title, _wrapped(group.algorithms))
-        hints = typing.get_type_hints(group.kind)
-        for field in group.options:
-            _add(options, field, hints[field.name], _of_config(field), option_of(field).choices)
+        _add_group(parser, group)
+    add_when_named(parser, lambda algorithm: _add_own_groups(parser, algorithm))
+
+
+def _add_own_groups(parser: CommandParser, algorithm: str) -> None:
+    """Add the options that a method of the user's own declares, and no other."""
+    parser._option_string_actions["--algorithm"].choices = tuple(ALGORITHMS)
+    for group in option_groups():
+        if group.algorithms == (algorithm,):
+            _add_group(parser, group)
+
+
+def _add_group(parser: CommandParser, group: OptionGroup) -> None:
+    options = parser.add_argument_group(group.title, _wrapped(group.algorithms))
+    hints = typing.get_type_hints(group.kind)
+    for field in group.options:
+        _add(options, field, hints[field.name], _of_config(field), option_of(field).choices)
 
 
 def chosen_config(arguments: argparse.Namespace, **fixed: Any) -> TrainConfig:

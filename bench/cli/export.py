@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.cli import Group, add_command, print_json, status_console, user_errors
 from bench.format import size
-from bench.models.names import model_label, with_input_shape
+from zo_core.model_names import model_label, with_input_shape
 
 if TYPE_CHECKING:
     from zo_core.edge.manifest import Manifest

@@ -29,12 +29,12 @@ from bench.fit.measuring import predict_cells, try_cell
 from bench.fit.record import GRID, fit_record
 from bench.fit.target import Target, decimal_remark, find_target, parse_size, this_machine
 from bench.format import MIB, MISSING
-from bench.models.names import model_label, with_input_shape
 from bench.records.case_name import CaseName
 from bench.records.store import open_store, write_record
 from bench.records.typed_json import to_json
 from bench.suite.preflight import check_model
 from bench.workloads.steps import RETURN_BLOCKS, STEP_METHODS
+from zo_core.model_names import model_label, with_input_shape
 
 EXAMPLES = """\
   zobench fit                                              this machine, five models
@@ -179,13 +179,13 @@ def _cells(
     return cells
 
 
-def _try_all(cells: Sequence[Cell], workers: int, tell: Callable[[str], None]) -> list[Cell]:
+def _try_all(cells: Sequence[Cell], workers: int, log: Callable[[str], None]) -> list[Cell]:
     tried = []
     with devices.IsolatedPool(workers) as pool:
         for cell, trial in zip(cells, pool.map(try_cell, cells), strict=True):
             done = replace(cell, trial=trial)
             tried.append(done)
-            tell(
+            log(
                 f"{done.device}, {done.model}, {done.method}, batch {done.batch}: "
                 f"predicted {done.predicted_bytes / MIB:.0f} MiB; {_trial_words(done)}"
             )

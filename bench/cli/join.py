@@ -31,6 +31,7 @@ from bench.cli.client_lines import ClientLines
 from bench.cli.link_options import add_link_options, port_of, security_of, topics_of
 from bench.cli.threads import add_threads_option, chosen_threads
 from bench.suite.preflight import DEVICE_TYPES, choose_device
+from zo_core.own import allowing_modules
 
 if TYPE_CHECKING:
     from zo_core.federation.protocol.trainers import OnnxTrainer, TorchTrainer
@@ -76,8 +77,8 @@ def register(commands: Any) -> None:
         "--backend",
         choices=("auto", "torch", "onnx"),
         default="auto",
-        help="library that runs forwards; auto: onnx if --model is given or torch is not installed;"
-        " default: auto",
+        help="library that runs forwards; auto: torch if it is installed and the memory suffices"
+        " for backprop, else onnx if --model is given; default: auto",
     )
     parser.add_argument(
         "--model", type=Path, metavar="DIR", help="folder written by zobench export, for onnx"
@@ -106,6 +107,14 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--device", choices=DEVICE_TYPES, help="device that torch computes on; default: cpu"
     )
+    parser.add_argument(
+        "--import",
+        dest="imports",
+        action="append",
+        metavar="MODULE",
+        help="module of the current folder that the run may import for its own model, data, loss"
+        " or method; may be repeated; default: none that the server names",
+    )
     add_threads_option(parser)
     parser.add_argument(
         "--patience",
@@ -127,6 +136,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     console = status_console(arguments)
     with ExitStack() as stack:
+        stack.enter_context(allowing_modules(arguments.imports or ()))
         with user_errors():
             topics, security, name = topics_of(arguments), security_of(arguments), _name(arguments)
             trainer, high = _trainer(arguments)

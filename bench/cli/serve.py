@@ -30,9 +30,11 @@ from bench.cli.link_options import port_of, security_of, topics_of
 from bench.cli.serve_options import DEFAULT_LISTEN, add_serve_options
 from bench.cli.threads import add_threads_option, chosen_threads, describe_threads
 from zo_core.federation.mqtt.security import is_loopback
+from zo_core.own import is_own, top_module
 
 if TYPE_CHECKING:
     from bench.cli.round_table import RoundTable
+    from zo_core.config import TrainConfig
     from zo_core.data import Dataset
     from zo_core.federation.protocol.plan import Plan, Rules
     from zo_core.federation.protocol.server import Server
@@ -43,7 +45,7 @@ EXAMPLES = """  zobench serve --clients 8 --split 50/50        with a broker ins
   zobench serve --broker hub.example --ca ca.pem --username server --password-file secret
 """
 LOG_FILE = "round.log"
-OUTCOME_FILE = "outcome.json"
+OUTCOME_FILE, WEIGHTS_FILE = "outcome.json", "weights.safetensors"
 _WARMUP_COHORT = 10  # of all clients, if there are that many
 
 
@@ -106,7 +108,8 @@ def run(arguments: argparse.Namespace) -> int:
             f"{topics.prefix}/#"
         )
         console.print(
-            f"waiting for {rules.wait_for} clients; on each device: {_join_words(arguments, outer)}"
+            f"waiting for {rules.wait_for} clients; on each device: "
+            f"{_join_words(arguments, outer, server.plan.config)}"
         )
         try:
             stop = serve(server, link, topics, refresh=table.refresh)
@@ -117,6 +120,7 @@ def run(arguments: argparse.Namespace) -> int:
             ) from error
     outcome = _outcome(server, stop.reason)
     (arguments.dir / OUTCOME_FILE).write_text(json.dumps(outcome, indent=1))
+    _write_weights(server, arguments.dir / WEIGHTS_FILE)
     console.print(refusals(server))
     if arguments.json:
         print_json(outcome)
@@ -127,12 +131,26 @@ def run(arguments: argparse.Namespace) -> int:
     return EXIT_DONE if stop.reason is None else EXIT_GATE
 
 
-def _join_words(arguments: argparse.Namespace, host: str) -> str:
+def _write_weights(server: Server, path: Path) -> None:
+    from zo_core.models.initial_weights import save_weights
+
+    about = {"model": server.plan.config.model, "digest": server.replica.digest().hex()}
+    save_weights(server.replica.module, path, about)
+
+
+def _join_words(arguments: argparse.Namespace, host: str, config: TrainConfig) -> str:
     """Write the command with which another device joins."""
-    words = f"zobench join {host} --port {port_of(arguments)}"
+    words = f"zobench join {host} --port {port_of(arguments)}{_import_words(config)}"
     if arguments.ca is not None:
         return f"{words} --ca {arguments.ca}"
     return words if is_loopback(host) else f"{words} --insecure"
+
+
+def _import_words(config: TrainConfig) -> str:
+    """Write the options by which a client with torch allows the run's own modules."""
+    names = (config.model, config.dataset, config.criterion, config.algorithm)
+    own = [top_module(name) for name in names if is_own(name)]
+    return "".join(f" --import {module}" for module in dict.fromkeys(own))
 
 
 def _rules(arguments: argparse.Namespace) -> Rules:
@@ -169,19 +187,21 @@ def _server(
     arguments: argparse.Namespace, rules: Rules, store: FileStore, table: RoundTable
 ) -> tuple[Server, str]:
     """Continue the run in the folder, or start one; describe its threads."""
-    from zo_core.federation.build import initial_replica
+    from zo_core.federation.build import built_model
     from zo_core.federation.protocol.serving import begin, plan_of, resume, threads_of
     from zo_core.threads import choose_threads
 
     spool = arguments.dir / "spool"
     earlier = plan_of(store) if len(store) else None
     plan, dataset = _plan(arguments, earlier)
-    replica = initial_replica(plan.config, dataset, "cpu")
+    built = built_model(plan.config, dataset, "cpu")
+    replica = built.replica
     wanted = chosen_threads(arguments)
     if earlier is not None and wanted == "auto":
         wanted = threads_of(store)
     threads, trial_s = choose_threads(wanted, replica.module, dataset.train.x)
-    words = describe_threads(threads, trial_s)
+    remarks = [f"warning: {remark}" for remark in built.remarks]
+    words = "\n".join([describe_threads(threads, trial_s), *remarks])
     if earlier is not None:
         server = resume(rules, lambda _: replica, store, spool, on_round=table.note)
     else:

@@ -27,8 +27,9 @@ from bench.cli.config_options import add_config_options, chosen_config, words_fo
 from bench.cli.threads import add_threads_option, chosen_threads, describe_threads
 from bench.cli.train_instruct import run_instruct
 from bench.cli.train_progress import describe, showing_progress, stopping_on_interrupt
+from bench.cli.trained_weights import write_weights
 from bench.format import split_of
-from bench.records.case_name import CaseName, split_part
+from bench.records.case_name import CaseName, name_part, split_part
 from bench.records.details.training import TrainDetails
 from bench.records.record import Record, provenance
 from bench.records.store import open_store, record_path, write_record
@@ -124,6 +125,9 @@ def run(arguments: argparse.Namespace) -> int:
     console = status_console(arguments)
     about = training.record
     console.print(describe_threads(about.threads, about.threads_trial_s))
+    for remark in (*about.remarks, *about.warnings):
+        console.print(f"warning: {remark}", soft_wrap=True)
+    before = set(about.warnings)
     saving = arguments.checkpoints is not None
     with (
         showing_progress(console, training.schedule.rounds) as show,
@@ -144,11 +148,12 @@ def run(arguments: argparse.Namespace) -> int:
         return EXIT_INTERRUPTED
     made = _as_record(replace(train_details(record, region.to_json()), label=training.label))
     path = write_record(folder, made)
+    weights = write_weights(training, folder, made)
     if arguments.json:
         print_json(made.to_json())
     else:
         print(describe(record))
-    for warning in record.warnings:
+    for warning in set(record.warnings) - before:
         console.print(f"warning: {warning}", soft_wrap=True)
     if record.reason is not None:
         console.print(f"diverged: {record.reason}")
@@ -158,7 +163,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"where guessing stays below {100 * record.guessing:.1f} %",
             soft_wrap=True,
         )
-    console.print(f"digest {record.digest}\nrecord {path}", soft_wrap=True)
+    console.print(f"digest {record.digest}\nrecord {path}\nweights {weights}", soft_wrap=True)
     return 0
 
 
@@ -237,7 +242,7 @@ def _folder(out: Path | None, case: CaseName) -> Path:
 
 def _case(config: Mapping[str, Any]) -> CaseName:
     """Name a training by what people vary; the record's config contains all other options."""
-    trained = f"{config['algorithm']}-{config['dataset']}-{config['model']}"
+    trained = "-".join(name_part(config[name]) for name in ("algorithm", "dataset", "model"))
     split = split_part(split_of(config["high_share"]))
     return CaseName.of("train", trained, split, f"seed-{config['run_seed']}")
 

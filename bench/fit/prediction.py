@@ -40,7 +40,7 @@ def predict_tensors(
     """Predict the tensors of steps at their peak, weights and inputs included.
 
     Args:
-        model: as :func:`bench.models.names.parse_model` takes it.
+        model: as :func:`zo_core.model_names.parse_model` takes it.
         methods: names in STEP_METHODS.
         batches: items a forward.
         images: items of a whole set worked through in micro-batches; None for one batch.
@@ -68,7 +68,7 @@ def measure_runtime(model: str, method: str) -> Runtime:
     Two, since torch computes the convolutions of a single small item without oneDNN.
 
     Args:
-        model: as :func:`bench.models.names.parse_model` takes it.
+        model: as :func:`zo_core.model_names.parse_model` takes it.
         method: a name in STEP_METHODS.
     """
     from bench.models.load import load_model

@@ -9,7 +9,7 @@ def try_step(model: str, method: str, batch: int, images: int | None) -> int | N
     """Take one step; the last phase told is where a process without enough memory ended.
 
     Args:
-        model: as :func:`bench.models.names.parse_model` takes it.
+        model: as :func:`zo_core.model_names.parse_model` takes it.
         method: a name in STEP_METHODS.
         batch: items a forward.
         images: items of a whole set worked through in micro-batches; None for one batch.

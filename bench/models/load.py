@@ -1,4 +1,4 @@
-"""A model and batches for it, from its name: the suite's, torchvision's, a language model, or the
+"""A model and batches for it, from its name: the suite's, a library's, a language model, or the
 user's own.
 
 The user's factory takes no arguments and returns a module, or (module, (x, y)) with an example
@@ -8,29 +8,19 @@ classes as the module has outputs; the loss is the cross entropy either way.  Im
 
 from __future__ import annotations
 
-import importlib
-import sys
 from dataclasses import dataclass
-from pathlib import Path
-from types import ModuleType
 from typing import Any, cast
 
 import torch
 from torch import nn
 
-from bench.models.names import ModelName, parse_model
-from zo_core.compat.torchvision import import_torchvision
 from zo_core.loss.items import require_items
 from zo_core.loss.module_loss import evaluating
-from zo_core.models import build_model, init_weights_
-from zo_core.models.lm import (
-    LM_SHAPES,
-    LanguageModel,
-    build_lm,
-    load_lm,
-    outline_lm,
-    require_length,
-)
+from zo_core.loss.outputs import scores_of
+from zo_core.model_names import ModelName, parse_model
+from zo_core.models.by_name import Task, build_by_name, language_module, own_module
+from zo_core.models.libraries import hf_input_shape, timm_input_shape
+from zo_core.models.lm import LanguageModel, outline_lm, require_length
 from zo_core.models.lora import add_lora_
 
 _RUN_SEED = 2509_03503  # any number; weights and inputs follow from it
@@ -47,6 +37,7 @@ class LoadedModel:
     input_shape: tuple[int, ...]  # of one item
     num_classes: int
     is_language: bool = False  # inputs are token ids, targets a token for each of them
+    vocabulary: int | None = None  # inputs are token ids below it, targets classes
 
     def batch(self, items: int) -> _Batch:
         """Make inputs (items, *input_shape) and targets (items,), the same at every call."""
@@ -56,11 +47,14 @@ class LoadedModel:
             return x[chosen], y[chosen]
         generator = torch.Generator().manual_seed(_RUN_SEED)
         if self.is_language:
-            shape = (items, self.input_shape[0] + 1)
-            ids = torch.randint(self.num_classes, shape, generator=generator)
+            tokens = (items, self.input_shape[0] + 1)
+            ids = torch.randint(self.num_classes, tokens, generator=generator)
             return ids[:, :-1], ids[:, 1:]
         y = torch.randint(self.num_classes, (items,), generator=generator)
-        return torch.randn((items, *self.input_shape), generator=generator), y
+        shape = (items, *self.input_shape)
+        if self.vocabulary is not None:
+            return torch.randint(self.vocabulary, shape, generator=generator), y
+        return torch.randn(shape, generator=generator), y
 
     def to(self, device: str) -> LoadedModel:
         """Move the module, in place; batches are made on the CPU."""
@@ -72,7 +66,7 @@ def load_model(model: str) -> LoadedModel:
     """Build a model by name.
 
     Args:
-        model: as :func:`bench.models.names.parse_model` takes it.
+        model: as :func:`zo_core.model_names.parse_model` takes it.
 
     Returns:
         The module, float32 unless the factory's own is not, on the CPU.
@@ -82,14 +76,20 @@ def load_model(model: str) -> LoadedModel:
             a module, or (module, (x, y)).
     """
     name = parse_model(model)
-    if name.kind == "suite":
-        return _noise(_suite_module(name), cast(tuple[int, ...], name.input_shape), _CLASSES)
-    if name.kind == "torchvision":
-        module = _torchvision_module(name.name)
-        return _with_classes(module, cast(tuple[int, ...], name.input_shape), model)
+    if name.kind == "factory":
+        return _from_factory(name, model)
     if name.kind == "lm":
         return _language_model(name)
-    return _from_factory(name, model)
+    module = build_by_name(name, Task(input_shape=name.input_shape), run_seed=_RUN_SEED)
+    if name.kind == "suite":
+        return _noise(module, cast(tuple[int, ...], name.input_shape), _CLASSES)
+    shape = name.input_shape or _own_shape(name, module)
+    return _with_classes(module, shape, model)
+
+
+def _own_shape(name: ModelName, module: nn.Module) -> tuple[int, ...]:
+    """Return the shape of one input that a library's model is meant for."""
+    return timm_input_shape(module) if name.kind == "timm" else hf_input_shape(module)
 
 
 def outline_model(model: str) -> LoadedModel:
@@ -110,11 +110,7 @@ def outline_model(model: str) -> LoadedModel:
 
 def _language_model(name: ModelName) -> LoadedModel:
     try:
-        if name.name in LM_SHAPES:
-            module = build_lm(name.name, dtype=name.dtype, run_seed=_RUN_SEED)
-        else:
-            module = load_lm(name.name, dtype=name.dtype)
-        module = _with_adapters(module, name)
+        module = language_module(name, _RUN_SEED)
     except ImportError as error:
         raise ValueError(str(error)) from error
     return _tokens(module, cast(tuple[int, ...], name.input_shape))
@@ -137,38 +133,8 @@ def _tokens(module: LanguageModel, shape: tuple[int, ...]) -> LoadedModel:
     )
 
 
-def _suite_module(name: ModelName) -> nn.Module:
-    channels, size, _ = cast(tuple[int, ...], name.input_shape)
-    return build_model(
-        name.name,
-        num_classes=_CLASSES,
-        in_channels=channels,
-        image_size=size,
-        run_seed=_RUN_SEED,
-    )
-
-
-def _torchvision_module(name: str) -> nn.Module:
-    try:
-        models: Any = import_torchvision("models")
-    except ImportError as error:
-        raise ValueError(str(error)) from error
-    known = models.list_models(module=models)
-    if name not in known:
-        raise ValueError(f"unknown model torchvision:{name}; known: {', '.join(known)}")
-    with torch.random.fork_rng(devices=[]):  # its layers draw default weights
-        module = cast(nn.Module, models.get_model(name, weights=None))
-    init_weights_(module, _RUN_SEED)
-    return module
-
-
 def _from_factory(name: ModelName, model: str) -> LoadedModel:
-    made = _call(name)
-    module, example = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
-    if not isinstance(module, nn.Module):
-        raise ValueError(
-            f"{model} must return a torch module, or (module, (x, y)), got {_describe(made)}"
-        )
+    module, example = own_module(name, _RUN_SEED)
     if example is not None:
         return _with_example(module, example, model)
     if name.input_shape is None:
@@ -177,30 +143,6 @@ def _from_factory(name: ModelName, model: str) -> LoadedModel:
             "or return (module, (x, y))"
         )
     return _with_classes(module, name.input_shape, model)
-
-
-def _call(name: ModelName) -> Any:
-    """Import the factory, from the current folder too, and call it."""
-    try:
-        factory = getattr(_import(name.module), name.name)
-    except ImportError as error:
-        raise ValueError(f"module {name.module} cannot be imported: {error}") from error
-    except AttributeError as error:
-        raise ValueError(f"module {name.module} has no function {name.name!r}") from error
-    try:
-        return factory()
-    except Exception as error:
-        problem = f"{type(error).__name__}: {error}"
-        raise ValueError(
-            f"{name.module}:{name.name}() failed with {problem}; it is called without arguments"
-        ) from error
-
-
-def _import(module: str) -> ModuleType:
-    here = str(Path.cwd())
-    if here not in sys.path:  # a console script, unlike python -m, leaves it out
-        sys.path.insert(0, here)
-    return importlib.import_module(module)
 
 
 def _with_example(module: nn.Module, example: Any, model: str) -> LoadedModel:
@@ -230,10 +172,20 @@ def _checked_example(example: Any, model: str) -> _Batch:
 
 def _with_classes(module: nn.Module, input_shape: tuple[int, ...], model: str) -> LoadedModel:
     """Try one input, and take as many classes as there are outputs."""
-    outputs = _scores(module, torch.zeros((1, *input_shape)), model)
-    if outputs.ndim != 2:
+    vocabulary = getattr(getattr(module, "config", None), "vocab_size", None)
+    is_text = vocabulary is not None and len(input_shape) == 1
+    x = torch.zeros((1, *input_shape), dtype=torch.int64 if is_text else torch.float32)
+    outputs = _scores(module, x, model)
+    if outputs.ndim != 2 and not is_text:
         raise ValueError(f"{model} must return scores (items, classes), got {_describe(outputs)}")
-    return _noise(module, input_shape, outputs.shape[1])
+    return LoadedModel(
+        module=module,
+        example=None,
+        input_shape=input_shape,
+        num_classes=outputs.shape[-1],
+        is_language=is_text and outputs.ndim == 3,
+        vocabulary=vocabulary if is_text else None,
+    )
 
 
 def _scores(module: nn.Module, x: torch.Tensor, model: str) -> torch.Tensor:
@@ -244,12 +196,12 @@ def _scores(module: nn.Module, x: torch.Tensor, model: str) -> torch.Tensor:
     """
     with torch.no_grad(), evaluating(module):
         try:
-            outputs = module(x)
+            outputs = scores_of(module(x))
         except Exception as error:
             raise ValueError(
                 f"{model} does not take an input of shape {tuple(x.shape)}: {error}"
             ) from error
-    if not (isinstance(outputs, torch.Tensor) and outputs.ndim in (2, 3)):
+    if outputs.ndim not in (2, 3):
         raise ValueError(
             f"{model} must return scores, (items, classes) or (items, positions, classes), got "
             f"{_describe(outputs)}"

@@ -6,6 +6,7 @@ more than one file looks up have a constructor each; the others are built by ``C
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 _SEPARATOR = "/"
@@ -127,6 +128,15 @@ def size_part(batch: int, images: int | None = None) -> str:
     ('b64', '900-by-8')
     """
     return f"b{batch}" if images is None else f"{images}-by-{batch}"
+
+
+def name_part(text: str) -> str:
+    """Write a name that may be a path or an import path as a part of a name.
+
+    >>> name_part("torchvision:resnet18"), name_part("data/my clicks.npz")
+    ('torchvision-resnet18', 'my-clicks.npz')
+    """
+    return re.sub(r"[^\w.-]+", "-", text.rstrip(_SEPARATOR).rsplit(_SEPARATOR, 1)[-1]).strip("-")
 
 
 def split_part(split: str) -> str:

@@ -154,7 +154,7 @@ def _line(cell: Cell, result: CellResult) -> str:
     names = ("dataset", "rounds", "high_share", "run_seed", "splits", "zo_server_lr", "scalars")
     shown = [f"{name} {fields[name]}" for name in names]
     assert result.training is not None  # the runner raises where there is none
-    accuracy = result.training.last.test_accuracy
+    accuracy = result.training.last.accuracy
     return f"{', '.join(shown)}: test accuracy {accuracy:.3f}, {result.seconds:.0f} s"
 
 

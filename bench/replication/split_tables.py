@@ -99,7 +99,7 @@ def forwards_to(training: CellTraining, accuracy: float, budget: Budget) -> floa
     pivot, rounds = budget.base["pivot"], budget.base["rounds"]
     curve = [point for point in training.curve if point.rounds_done > pivot]
     for at in range(len(curve) - _IN_A_ROW + 1):
-        if all(p.test_accuracy >= accuracy for p in curve[at : at + _IN_A_ROW]):
+        if all(p.accuracy >= accuracy for p in curve[at : at + _IN_A_ROW]):
             return float((curve[at].rounds_done - pivot) / (rounds - pivot))
     return None
 
@@ -133,7 +133,7 @@ def _peak(trainings: Mapping[int, CellTraining]) -> str:
 
 
 def _final(training: CellTraining) -> float:
-    return training.last.test_accuracy
+    return training.last.accuracy
 
 
 def _points(difference: PairedDifference) -> str:

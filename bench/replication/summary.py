@@ -32,8 +32,8 @@ class Run:
     @property
     def gain(self) -> float | None:
         """The last accuracy less that at the pivot; None where that was not evaluated."""
-        at_pivot = [p.test_accuracy for p in self.curve if p.rounds_done == self.pivot]
-        return self.training.last.test_accuracy - at_pivot[0] if at_pivot else None
+        at_pivot = [p.accuracy for p in self.curve if p.rounds_done == self.pivot]
+        return self.training.last.accuracy - at_pivot[0] if at_pivot else None
 
     def peak(self, group: str) -> int | None:
         """Return the peak of a group's clients, bytes; None where there is none."""
@@ -44,7 +44,7 @@ Figure = Callable[[Run], float | None]
 QUANTITIES: dict[str, tuple[str, str, Figure]] = {  # name -> unit, method, of one run
     "test_accuracy": (
         *("share", "argmax on the fixed test split"),
-        lambda run: run.training.last.test_accuracy,
+        lambda run: run.training.last.accuracy,
     ),
     "gain": ("share", "test accuracy less that at the pivot", lambda run: run.gain),
     "high_accuracy": (
@@ -179,7 +179,7 @@ def curve_of(runs: Sequence[Run]) -> tuple[MeanPoint, ...]:
 
 
 def _point(column: Sequence[CurvePoint], clients: Sequence[int]) -> MeanPoint:
-    accuracies = [point.test_accuracy for point in column]
+    accuracies = [point.accuracy for point in column]
     payloads = [_link_bytes(point) / n for point, n in zip(column, clients, strict=True)]
     passes = [
         p.item_passes / n for p, n in zip(column, clients, strict=True) if p.item_passes is not None

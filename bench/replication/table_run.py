@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from bench.records.record import Metric
 from bench.records.store import open_store
 from bench.replication.definitions import TABLES
 from bench.replication.rates import chosen_rates, rates_origin, read_rates
+from bench.replication.run_options import Options
 from bench.replication.scales import RUNGS, TABLE_SCALES
 from bench.replication.search import (
     SEARCHES,
@@ -24,41 +24,13 @@ from bench.replication.search import (
 from bench.replication.spec import PaperTable, Row, TableScale, cells_of, splits_of
 from bench.replication.summary import details_of, metrics_of, places_of
 from bench.sweeps.cell import Cell, CellResult, CellStore
-from bench.sweeps.engines import SweepRunner, check_engine, open_engine
+from bench.sweeps.engines import SweepRunner, open_engine
 from bench.sweeps.task import TaskContext
 from zo_core.data import require_dataset
 
-Tell = Callable[[str], None]
+Log = Callable[[str], None]
 SEARCH = "search"
 NAMES = (SEARCH, *TABLES)  # what --only takes, in the order in which they run
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """How tables are run."""
-
-    engine: str = "local"
-    address: str | None = None  # of a Ray cluster
-    workers: int | None = None  # tasks at a time; None: as many as the engine has room for
-    data_dir: str | None = None  # folder of data sets that are files
-    verify: bool = True  # compare their checksums
-    device: str = "cpu"
-    seeds: int | None = None  # runs of a cell; None: the scale's
-    per_process: int = 1  # cells that a process trains one after the other
-    minutes: float | None = None  # after which no further cell is begun
-    began: float = field(default_factory=time.monotonic)
-
-    def __post_init__(self) -> None:
-        for name in ("workers", "seeds", "per_process", "minutes"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ValueError(f"{name} must be > 0, got {value}")
-        check_engine(self.engine, self.address)
-
-    def out_of_time(self) -> bool:
-        """Tell whether no further cell is to be begun."""
-        minutes = self.minutes
-        return minutes is not None and time.monotonic() - self.began > 60 * minutes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,20 +49,20 @@ class TableRun:
 
     def __init__(self, options: Options, folder: Path, scale: str) -> None:
         self.options = options
-        self.scale = table_scale(scale)
+        self.scale = own_scale(scale, options)
         self.store = CellStore.below(open_store(folder))
         self._folder = folder
 
-    def fill(self, name: str, tell: Tell) -> None:
+    def fill(self, name: str, log: Log) -> None:
         """Run a table's missing cells; one that fails is stored as such and the rest go on.
 
         Args:
             name: a name in TABLES.
-            tell: is told of each cell that has ended.
+            log: called with a line for each cell that has ended.
         """
         cells = [cell for _, _, cell in self._cells(name)]
         saved = self._checkpoints()
-        fill_cells(cells, self.store, self.options, lambda text: tell(f"{name}: {text}"), saved)
+        fill_cells(cells, self.store, self.options, lambda text: log(f"{name}: {text}"), saved)
 
     def outcome(self, name: str) -> Outcome:
         """Make a table's record from the cells that are there."""
@@ -122,14 +94,14 @@ class TableRun:
             failures=tuple(failures),
         )
 
-    def search(self, tell: Tell) -> Outcome:
+    def search(self, log: Log) -> Outcome:
         """Search the rates of every method that a table of this scale uses."""
         scale, rungs = self.scale, RUNGS[self.scale.name]
         traces: dict[str, tuple[StageTrace, ...]] = {}
         failures: list[str] = []
         with open_workplace(self.store, self.options, self._checkpoints()) as workplace:
             for method, search in SEARCHES.items():
-                tell(f"search: {method}")
+                log(f"search: {method}")
                 try:
                     traces[method] = run_search(search, scale, rungs, workplace)
                 except ValueError as error:  # the other methods go on
@@ -169,7 +141,7 @@ def fill_cells(
     cells: Sequence[Cell],
     store: CellStore,
     options: Options,
-    tell: Tell,
+    log: Log,
     checkpoints: Path | None = None,
 ) -> None:
     """Run the cells that a store lacks; one that fails is stored as such and the rest go on.
@@ -178,18 +150,18 @@ def fill_cells(
         cells: what there shall be, in the order in which they are run.
         store: where results are kept.
         options: engine, data folder, deadline.
-        tell: is told of each cell that has ended.
+        log: called with a line for each cell that has ended.
         checkpoints: folder in which long runs are saved.
     """
     missing = store.missing(cells)
-    tell(f"{len(missing)} of {len({cell.key for cell in cells})} runs are missing")
+    log(f"{len(missing)} of {len({cell.key for cell in cells})} runs are missing")
     if not missing:
         return
     share = options.per_process
     shares = [missing[start : start + share] for start in range(0, len(missing), share)]
     with open_workplace(store, options, checkpoints) as workplace:
         for done, result in enumerate(workplace.run(shares), 1):
-            tell(f"{done} of {len(missing)} runs, {_words(result)}")
+            log(f"{done} of {len(missing)} runs, {_words(result)}")
 
 
 @contextmanager
@@ -226,6 +198,16 @@ def table_scale(name: str) -> TableScale:
     return TABLE_SCALES[name]
 
 
+def own_scale(name: str, options: Options) -> TableScale:
+    """Return a scale with the user's model and data in place of its own.
+
+    Raises:
+        ValueError: the scale is unknown.
+    """
+    scale = table_scale(name)
+    return replace(scale, base={**scale.base, **options.own})
+
+
 def names_at(scale: str) -> tuple[str, ...]:
     """List the tables that can be run at a scale."""
     return tuple(n for n, t in TABLES.items() if t.scales is None or scale in t.scales)
@@ -258,12 +240,13 @@ def check_data(names: Sequence[str], scale: str, options: Options) -> None:
         ImportError: the library that reads them is not installed.
     """
     folder = None if options.data_dir is None else Path(options.data_dir)
-    for dataset in dict.fromkeys(name for table in names for name in _datasets(table, scale)):
+    found = [_datasets(table, own_scale(scale, options)) for table in names]
+    for dataset in dict.fromkeys(name for datasets in found for name in datasets):
         require_dataset(dataset, data_dir=folder, verify=options.verify)
 
 
-def _datasets(name: str, scale: str) -> set[str]:
-    base = str(table_scale(scale).base["dataset"])
+def _datasets(name: str, scale: TableScale) -> set[str]:
+    base = str(scale.base["dataset"])
     if name == SEARCH:
         return {base}
     return {row.fields.get("dataset", base) for row in TABLES[name].rows}
@@ -273,7 +256,7 @@ def _words(result: CellResult) -> str:
     what = f"{result.config['algorithm']}, seed {result.config['run_seed']}"
     if result.training is None:
         return f"{what}: {result.status}: {result.error}"
-    return f"{what}: {100 * result.training.last.test_accuracy:.1f} %"
+    return f"{what}: {100 * result.training.last.accuracy:.1f} %"
 
 
 def _rates(fields: Mapping[str, float]) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import devices
-from bench.models.names import parse_model
 from bench.workloads.child import TRIAL_TIMEOUT_S
 from bench.workloads.steps import STEP_METHODS, bind_step
+from zo_core.model_names import parse_model
 
 DEVICE_TYPES = ("auto", "cpu", "cuda")
 _NOISE_ITEMS = 2  # where the model brings no example: the fewest that batch norm trains on
@@ -17,7 +17,7 @@ def check_model(model: str, methods: Sequence[str] = STEP_METHODS) -> str:
     """Try a user's model in a process of its own, so that a mistake shows before the first case.
 
     Args:
-        model: as :func:`bench.models.names.parse_model` takes it.
+        model: as :func:`zo_core.model_names.parse_model` takes it.
         methods: whose steps will be measured.
 
     Returns:

@@ -9,20 +9,21 @@ from typing import Any, TextIO
 
 import devices
 from bench.groups import GROUPS, OPT_IN_GROUPS, TABLES
-from bench.models.names import with_input_shape
 from bench.records.case_name import CaseName
 from bench.records.record import Metric, Record, provenance
 from bench.records.store import open_store, write_record
 from bench.records.typed_json import to_json
 from bench.replication.frontier_runs import check_frontier
-from bench.replication.table_run import NAMES, Options, check, check_data, names_at
+from bench.replication.run_options import Options
+from bench.replication.table_run import NAMES, check, check_data, names_at
 from bench.suite.emulation import mask_emulated, once
 from bench.suite.folder import new_folder
 from bench.suite.preflight import check_model, choose_device
 from bench.suite.progress import Progress
 from bench.suite.scales import Scale, scale_named
-from bench.workloads.low_memory_steps import FRUGAL_METHODS
+from bench.workloads.low_memory_steps import LOW_MEMORY_STEPS
 from bench.workloads.steps import STEP_METHODS
+from zo_core.model_names import with_input_shape
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,10 +70,12 @@ class Suite:
             StoreError: the output folder cannot be written.
             ImportError: the library that reads the data files is not installed.
         """
-        chosen = _scale(scale, model, input_shape)
         device_type = choose_device(device)
         groups, tables = (GROUPS, ()) if only is None else parse_groups(only, scale)
-        options = Options(**{**(campaign or {}), "device": device_type})
+        measured = None if groups == (TABLES,) else model  # tables train it, and try it there
+        chosen = _scale(scale, measured, input_shape)
+        trained = {"model": model} if tables and model is not None else {}
+        options = Options(**{**(campaign or {}), **trained, "device": device_type})
         check_data(tables, scale, options)
         if "frontier" in groups and chosen.frontier_trains and options.data_dir is not None:
             check_frontier(options)
@@ -127,7 +130,7 @@ class Suite:
     def leave_out(self, reason: str) -> None:
         """Say why the running case has nothing to record."""
         self.num_answers += 1
-        self.progress.tell(reason)
+        self.progress.log(reason)
 
 
 def _scale(name: str, model: str | None, input_shape: str | None) -> Scale:
@@ -137,10 +140,9 @@ def _scale(name: str, model: str | None, input_shape: str | None) -> Scale:
         raise ValueError("--input-shape is the shape of --model's input: add --model")
     if model is None:
         return scale
-    low_memory = FRUGAL_METHODS if scale.frugal_models else ()
+    low_memory = LOW_MEMORY_STEPS if scale.low_memory_models else ()
     chosen = check_model(with_input_shape(model, input_shape), (*STEP_METHODS, *low_memory))
     full_set = (chosen,) if scale.full_set_models else ()
-    frugal = (chosen,) if scale.frugal_models else ()
     return replace(
         scale,
         memory_models=(chosen,),
@@ -151,7 +153,7 @@ def _scale(name: str, model: str | None, input_shape: str | None) -> Scale:
         edge_trial_models=(),
         edge_precision_models=(),
         edge_training_seeds=(),
-        frugal_models=frugal,
+        low_memory_models=(chosen,) if scale.low_memory_models else (),
     )
 
 

@@ -20,6 +20,17 @@ TABLE_OPTIONS: dict[str, tuple[type, str]] = {
         "number of cells at a time; default: one per core, or all that the cluster fits",
     ),
     "data-dir": (str, "folder with the files of data sets"),
+    "dataset": (
+        str,
+        "data set of the tables: NAME, FILE.npz, FOLDER or package.module:factory; default: that"
+        " of the scale",
+    ),
+    "criterion": (str, "loss of the tables, or package.module:function; default: cross-entropy"),
+    "init": (
+        str,
+        "file with the weights that each cell starts from, safetensors or a state_dict; default:"
+        " fresh ones",
+    ),
     "no-verify": (bool, "accept data files with different checksums"),
     "seeds": (int, "number of runs per cell; default: that of the scale"),
     "per-process": (int, "number of cells that a process trains one after another; default: 1"),

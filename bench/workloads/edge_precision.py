@@ -48,7 +48,7 @@ def measure_precision(
     """Compare dL of both back ends with float64's, at warmed-up weights.
 
     Args:
-        model: as :func:`bench.models.names.parse_model` takes it; a model of the suite.
+        model: as :func:`zo_core.model_names.parse_model` takes it; a model of the suite.
         images: that a loss is over.
         seeds: directions.
         steps: SGD steps of the warm-up.

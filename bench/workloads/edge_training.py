@@ -118,7 +118,7 @@ def train_with_edge_clients(config: dict[str, Any]) -> EdgeTraining:
     record = training.run()
     assert method.edge is not None
     return EdgeTraining(
-        test_accuracy=record.final.test_accuracy,
+        test_accuracy=record.final.accuracy,
         digest=record.digest,
         edge_digest=method.edge.digest().hex(),
         rounds_checked=method.rounds_checked,

@@ -10,7 +10,7 @@ def time_meters(model: str, batch: int, repeats: int) -> dict[str, list[float]]:
     """Time one ZO step turn by turn, so that noise meets all meters alike.
 
     Args:
-        model: as :func:`bench.models.names.parse_model` takes it.
+        model: as :func:`zo_core.model_names.parse_model` takes it.
         batch: items.
         repeats: turns; one more comes first, unmeasured.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import devices
 from bench.step_variants import NotAdmitted
-from bench.workloads.low_memory_steps import bind_frugal, micro_batch_of
+from bench.workloads.low_memory_steps import bind_low_memory_step, micro_batch_of
 from devices.heap import mmap_threshold_bytes
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def measure_step_memory(
     direction takes.
 
     Args:
-        model: as :func:`bench.models.names.parse_model` takes it.
+        model: as :func:`zo_core.model_names.parse_model` takes it.
         method: a name in STEP_METHODS.
         batch: items a forward.
         images: items of a whole client set, held; the first few micro-batches of it are worked
@@ -152,7 +152,7 @@ def bind_step(
     method of :mod:`bench.workloads.low_memory_steps` cuts x up as its name says.
     """
     if method.startswith("backprop-"):
-        return bind_frugal(module, x, y, method, lr=LR)
+        return bind_low_memory_step(module, x, y, method, lr=LR)
     own = micro_batch_of(method)
     return _METHODS["zo" if own else method](module, x, y, own or micro_batch)
 

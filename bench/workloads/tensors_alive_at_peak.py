@@ -36,7 +36,7 @@ def tensors_alive_at_peak(model: str, method: str, batch: int) -> TensorsAtPeak:
     """Take one step under the tracker and one under the allocator's profiler.
 
     Args:
-        model: as :func:`bench.models.names.parse_model` takes it.
+        model: as :func:`zo_core.model_names.parse_model` takes it.
         method: a name in STEP_METHODS.
         batch: items.
     """

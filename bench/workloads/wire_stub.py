@@ -40,7 +40,7 @@ class StubTrainer:
                 run_id=context.run_id,
                 round_index=context.round_index,
                 slot=self._slot,
-                samples=self._plan.samples,
+                samples=self._plan.least_samples,
                 values=self.replica.values(),
             )
         return ScalarUpdate(

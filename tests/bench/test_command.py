@@ -169,7 +169,7 @@ def test_the_module_is_the_same_command() -> None:
 
 
 def test_words_in_brackets_are_printed_as_they_are() -> None:
-    """A console that reads markup would swallow the extra of ``pip install -e ".[bench]"``."""
+    """A console that reads markup would swallow the extra of ``pip install "zobench[bench]"``."""
     made = [
         ast.unparse(call)
         for path in (REPOSITORY / "bench").rglob("*.py")

@@ -10,10 +10,10 @@ from optional import needs
 from torch import nn
 
 from bench.models.load import load_model
-from bench.models.names import SUITE_SHAPES, model_label, parse_model, with_input_shape
 from bench.suite.preflight import check_model, choose_device, problem_of
 from bench.workloads.steps import STEP_METHODS, measure_tensor_peaks
 from devices.tensor_peak import TensorPeak
+from zo_core.model_names import SUITE_SHAPES, model_label, parse_model, with_input_shape
 
 OWN = """
 import torch
@@ -186,7 +186,7 @@ def test_an_example_batch_is_repeated_to_any_size(own: str) -> None:
         ("per_pixel", "must return scores"),
         ("broken", "KeyError: 'weights.pt'"),
         ("needs", "without arguments"),
-        ("missing", "no function 'missing'"),
+        ("missing", "has no 'missing'; it defines tiny, tokens"),
     ],
 )
 def test_a_factory_that_does_not_serve_says_why(own: str, name: str, expected: str) -> None:

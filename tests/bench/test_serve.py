@@ -22,6 +22,7 @@ from bench.cli.embedded import outer_address, own_address, start_embedded
 from bench.cli.link_options import port_of, topics_of
 from bench.cli.parser import CommandParser
 from bench.cli.round_table import RoundTable
+from zo_core.algorithms import train_config
 from zo_core.algorithms.configs import option_groups
 from zo_core.config import TrainConfig
 from zo_core.data import load_dataset
@@ -133,7 +134,7 @@ def test_a_broker_that_its_server_would_miss_is_a_mistake(
 def test_what_is_told_to_clients_is_a_command_that_works_elsewhere(
     words: Sequence[str], expected: str
 ) -> None:
-    assert serve._join_words(parsed(*words), "HOST") == expected
+    assert serve._join_words(parsed(*words), "HOST", train_config()) == expected
     assert outer_address("192.168.1.5") == own_address("192.168.1.5") == "192.168.1.5"
     assert network_address() not in ("0.0.0.0", "127.0.0.1")
 

@@ -369,7 +369,7 @@ def test_only_the_capable_warm_up() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model": "gpt"}, "unknown model 'gpt'; known"),
+        ({"model": "gpt"}, "unknown model 'gpt'; model must be one of"),
         ({"algorithm": "adam"}, "unknown algorithm 'adam'; known"),
         ({"norm": "layer"}, "norm"),
         ({"high_share": 0.01}, "no client"),

@@ -264,8 +264,6 @@ def test_weights_that_the_grid_zeroes_are_reported(
         (torch.zeros(2, 3), torch.zeros(2)),  # a regression's targets
         (torch.zeros(2), torch.zeros(2, dtype=torch.long)),  # a single score
         (torch.zeros(3, 3), torch.zeros(2, dtype=torch.long)),
-        ((torch.zeros(2, 3), torch.zeros(2, 3)), torch.zeros(2, dtype=torch.long)),
-        ({"out": torch.zeros(2, 3)}, torch.zeros(2, dtype=torch.long)),
     ],
 )
 def test_outputs_that_the_loss_would_misread_are_refused(outputs: Any, y: torch.Tensor) -> None:

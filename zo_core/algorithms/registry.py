@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_type_hints
 
 from zo_core.algorithms.baselines.dgc import DGCOptions, dgc
 from zo_core.algorithms.baselines.elastic import ElasticOptions, zowarmup_elastic
@@ -39,6 +39,7 @@ from zo_core.algorithms.methods.zowarmup_split import ZOWarmUpSplitOptions, zowa
 from zo_core.config import TrainConfig
 from zo_core.method import Algorithm
 from zo_core.options import Options
+from zo_core.own import is_own, load_own
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +93,19 @@ ALGORITHMS: dict[str, Row] = {
 
 
 def row_of(algorithm: str) -> Row:
-    """Return an algorithm's row.
+    """Return an algorithm's row; the user's own ``package.module:function`` gets one.
 
     Raises:
-        ValueError: the name is unknown; the message lists the known ones.
+        ValueError: the name is unknown, the message lists the known ones; or the user's own cannot
+            be imported, or does not say what its options are.
     """
+    if algorithm not in ALGORITHMS and is_own(algorithm):
+        ALGORITHMS[algorithm] = _own_row(algorithm)
     if algorithm not in ALGORITHMS:
-        raise ValueError(f"unknown algorithm {algorithm!r}; known: {', '.join(ALGORITHMS)}")
+        raise ValueError(
+            f"unknown algorithm {algorithm!r}; known: {', '.join(ALGORITHMS)}, or "
+            "package.module:function for your own"
+        )
     return ALGORITHMS[algorithm]
 
 
@@ -120,3 +127,23 @@ def build_algorithm(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
             f"{type(config.options).__name__} (use zo_core.algorithms.train_config)"
         )
     return row.build(config, config.options, high)
+
+
+def _own_row(algorithm: str) -> Row:
+    """Make the row of a function (config, options, high) -> Algorithm from its annotations."""
+    build = load_own(algorithm, "algorithm")
+    try:
+        options = get_type_hints(build)["options"]
+    except (KeyError, NameError, TypeError, AttributeError) as error:
+        raise _no_builder(algorithm) from error
+    if not (isinstance(options, type) and issubclass(options, Options)):
+        raise _no_builder(algorithm)
+    return Row(algorithm.partition(":")[2], options, build, network=True)
+
+
+def _no_builder(algorithm: str) -> ValueError:
+    return ValueError(
+        f"algorithm {algorithm!r} must be a function (config: TrainConfig, options: YourOptions, "
+        "high: tuple[int, ...]) -> Algorithm whose options are a dataclass of "
+        "zo_core.options.Options; docs/extending.md shows one"
+    )

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.loss.items import DataError, require_items, require_sequences
+from zo_core.loss.items import (
+    DataError,
+    Targets,
+    require_items,
+    require_sequences,
+    require_values,
+    targets_of,
+)
 
 if TYPE_CHECKING:  # who only asks which slots have resources needs no torch
     import torch
@@ -40,12 +47,14 @@ class Scaling:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Split:
-    """Images with their labels, or sequences with their next tokens."""
+    """Items with a label each, sequences with their next tokens, or items with numbers."""
 
     # images: float32, (items, channels, height, width); uint8 where it has a scaling
-    # sequences: int64 token ids, (items, positions)
+    # token ids: int64, (items, positions); anything else: float32, (items, ...)
     x: torch.Tensor
-    y: torch.Tensor  # int64, in [0, num_classes): (items,), or of sequences (items, positions)
+    # labels: int64, in [0, num_classes): (items,), or of sequences (items, positions)
+    # numbers: float32, (items,) or (items, ...)
+    y: torch.Tensor
     scaling: Scaling | None = None  # still to be done, for a data set that is large as bytes
 
     def __len__(self) -> int:
@@ -85,27 +94,44 @@ class Texts:
 class Dataset:
     """A training and a test split, fixed before anything is given to clients."""
 
-    name: str  # its key in DATASETS
+    name: str  # its key in DATASETS, or what load_dataset was given
     train: Split
     test: Split
-    num_classes: int  # labels are 0 .. num_classes - 1
-    texts: Texts | None = None  # of sequences
+    num_classes: int  # labels are 0 .. num_classes - 1; of numbers, how many an item has
+    texts: Texts | None = None  # of sequences that say something
+    # the client that holds each training item, 0 .. clients - 1, (items,); None for a draw
+    clients: npt.NDArray[np.int64] | None = None
+
+    @property
+    def targets(self) -> Targets:
+        """What a model learns of each item."""
+        return targets_of(self.train.y)
 
     @property
     def groups(self) -> torch.Tensor:
-        """What clients differ in: each training item's label, or its task."""
-        return self.train.y if self.texts is None else self.texts.train_tasks
+        """What clients differ in: each training item's label, or its task; else nothing."""
+        if self.texts is not None:
+            return self.texts.train_tasks
+        return (
+            self.train.y
+            if self.targets == "classes"
+            else self.train.y.new_zeros(len(self.train)).long()
+        )
 
     def __post_init__(self) -> None:
         shape = tuple(self.train.x.shape[1:])
         for split, name in ((self.train, "training"), (self.test, "test")):
-            where = f"the {name} split of {self.name}"
-            if self.texts is None:
-                require_items(
-                    split.x, split.y, num_classes=self.num_classes, where=where, shape=shape
-                )
-            else:
+            self._check(split, f"the {name} split of {self.name}", shape)
+
+    def _check(self, split: Split, where: str, shape: tuple[int, ...]) -> None:
+        match self.targets:
+            case "classes":
+                classes = self.num_classes
+                require_items(split.x, split.y, num_classes=classes, where=where, shape=shape)
+            case "tokens":
                 require_sequences(split.x, split.y, num_classes=self.num_classes, where=where)
+            case "values":
+                require_values(split.x, split.y, where=where)
 
 
 LabelledImages = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
@@ -140,7 +166,7 @@ def standardised(
     """
     import torch
 
-    _require_contrast(name, train[0])
+    require_contrast(name, train[0])
     scaling = channel_scaling(train[0])
     splits = [
         Split(x=torch.from_numpy(images), y=torch.from_numpy(labels), scaling=scaling)
@@ -154,7 +180,7 @@ def standardised(
     )
 
 
-def _require_contrast(name: str, images: npt.NDArray[np.uint8]) -> None:
+def require_contrast(name: str, images: npt.NDArray[np.uint8]) -> None:
     """Refuse a channel of one grey level: to scale it would be to divide by 0."""
     for channel in range(images.shape[1]):
         level = images[:, channel].max(initial=0)

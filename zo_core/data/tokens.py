@@ -159,5 +159,5 @@ def _import_tokenizers() -> Any:
         import tokenizers.models
         import tokenizers.pre_tokenizers
     except ModuleNotFoundError as error:
-        raise ImportError('tokenizers is not installed: pip install -e ".[llm]"') from error
+        raise ImportError('tokenizers is not installed: pip install "zobench[llm]"') from error
     return tokenizers

@@ -41,6 +41,7 @@ from zo_core.edge.manifest import (
 from zo_core.edge.whole_files import replacing_files
 from zo_core.grid import Grid
 from zo_core.loss.module_loss import evaluating, mean_loss
+from zo_core.loss.outputs import scores_of
 from zo_core.parameters import parameters as numbered_parameters
 from zo_core.shared_memory import first_names
 
@@ -95,7 +96,7 @@ def export_model(
         tensors = parameters | frozen
         _write_graph(module, tensors, specs[0] + specs[1], (x, y), made / GRAPH_FILE)
         with torch.inference_mode():
-            num_classes = module(x).shape[1]
+            num_classes = scores_of(module(x)).shape[1]
         manifest = Manifest(
             model=name,
             input_shape=tuple(x.shape[1:]),
@@ -131,7 +132,7 @@ class _LossGraph(nn.Module):
         named = dict(zip(self._names, tensors, strict=True))
         for tie in self._ties:
             named[tie.name] = tie.view(named[tie.first])
-        scores = torch.func.functional_call(self._module, named, (x,))
+        scores = scores_of(torch.func.functional_call(self._module, named, (x,)))
         log_shares = F.log_softmax(scores.double(), dim=1)
         loss = -log_shares.gather(1, y[:, None]).sum()
         return loss, (scores.argmax(dim=1) == y).sum()
@@ -281,4 +282,4 @@ def _dtype(tensor: torch.Tensor) -> str:
 def _require_extra() -> None:
     missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]
     if missing:
-        raise ImportError(f"exporting needs {', '.join(missing)}: pip install 'zobench[export]'")
+        raise ImportError(f'exporting needs {", ".join(missing)}: pip install "zobench[export]"')

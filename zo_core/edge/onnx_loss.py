@@ -168,7 +168,7 @@ def _session(path: Path, settings: SessionSettings) -> Any:
     try:
         import onnxruntime as ort
     except ImportError as error:
-        raise ImportError("onnxruntime is missing: pip install 'zobench[edge]'") from error
+        raise ImportError('onnxruntime is not installed: pip install "zobench[edge]"') from error
     options = ort.SessionOptions()
     options.log_severity_level = _ONLY_ERRORS
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL

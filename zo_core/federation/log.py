@@ -18,7 +18,7 @@ from zo_core.payloads.core import Payload, Snapshot
 from zo_core.replica import Replica
 
 _SLOT = struct.Struct("<I")
-_TOLD_APART = 2  # results whose digests tell what a client holds
+_KEPT_RESULTS = 2  # results whose digests tell what a client holds
 
 
 class Entry(IntEnum):
@@ -132,7 +132,7 @@ class RoundLog:
         body = snapshot.encode()
         total = self._sums[-1]
         first = next(i for i, before in enumerate(self._sums) if total - before <= len(body))
-        first = min(first, max(0, len(self._results) - _TOLD_APART))
+        first = min(first, max(0, len(self._results) - _KEPT_RESULTS))
         earlier = list(self.tail(self.first_round + first))
         self._replace(body, earlier=earlier)
 

@@ -10,6 +10,7 @@ from zo_core.config import TrainConfig
 from zo_core.loss.passes import Passes
 
 MAX_ZERO_SHARE = 0.5  # of increments, before a run is warned
+MAX_REPEAT_NOISE = 0.01  # of dL, by which two forwards may differ before a run is warned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +18,7 @@ class Evaluation:
     """Accuracy and cost after some rounds."""
 
     rounds_done: int
-    test_accuracy: float  # share of the test split
+    test_accuracy: float | None  # share of the test split; None where targets are numbers
     high_accuracy: float | None  # over the pooled hold-outs of high-resource clients
     low_accuracy: float | None  # over those of low-resource clients
     worst_decile_accuracy: float | None  # mean over the tenth of the clients that fare worst
@@ -25,8 +26,19 @@ class Evaluation:
     down_payload_bytes: int  # cumulative, all clients, hand-over included
     item_passes: int  # cumulative, all clients; a backward counts as two forwards
     elapsed_s: float  # of training, without evaluations
-    test_loss: float | None = None  # nats per answer token; of language models
+    test_loss: float | None = None  # of language models (nats per token) and of own losses
     holdout_loss: float | None = None  # likewise, over all clients' pooled hold-outs
+
+    @property
+    def accuracy(self) -> float:
+        """The test accuracy of a task that has one.
+
+        Raises:
+            ValueError: the targets are numbers.
+        """
+        if self.test_accuracy is None:
+            raise ValueError("targets that are numbers have a test loss and no accuracy")
+        return self.test_accuracy
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,6 +54,8 @@ class TrainingRecord:
     threads: int | None = None  # of torch on the CPU; None: as the library has it
     threads_trial_s: dict[str, float] = field(default_factory=dict)  # a forward, by threads
     scalar_noise: dict[str, Any] | None = None  # a ScalarNoise; None where nothing needs scalars
+    outputs: str = "outputs"  # the expression that takes the scores out of what forward returns
+    remarks: list[str] = field(default_factory=list)  # on the model, before it is trained
     guessing: float | None = None  # accuracy over all hold-outs that guessing stays below
     rounds_done: int = 0
     curve: list[Evaluation] = field(default_factory=list)
@@ -91,6 +105,20 @@ class TrainingRecord:
     @property
     def warnings(self) -> list[str]:
         """What the reader of the accuracy should know."""
+        return [*self._noise_warnings(), *self._grid_warnings()]
+
+    def _noise_warnings(self) -> list[str]:
+        noise = self.scalar_noise or {}
+        difference, scale = noise.get("repeat_difference"), noise.get("scale")
+        if not difference or not scale or difference <= MAX_REPEAT_NOISE * scale:
+            return []
+        return [
+            f"two forwards at the same weights differ by {difference:.2g}, {difference / scale:.0%}"
+            " of a scalar dL: the model draws at random in evaluation mode (functional dropout "
+            "without training=self.training?), and its scalars carry that noise"
+        ]
+
+    def _grid_warnings(self) -> list[str]:
         share = statistics.fmean(self.zero_shares) if self.zero_shares else 0.0
         if share <= MAX_ZERO_SHARE:
             return []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from zo_core.algorithms import build_algorithm
 from zo_core.config import TrainConfig
 from zo_core.data.resources import assign_resources
@@ -52,19 +54,22 @@ class Schedule:
         phase = self.phase_at(round_index)
         return sample_cohort(self.config.run_seed, round_index, phase.pool, phase.cohort_size)
 
-    def context_of(self, round_index: int, *, run_id: int, samples: int) -> RoundContext:
+    def context_of(
+        self, round_index: int, *, run_id: int, samples: int | Sequence[int]
+    ) -> RoundContext:
         """Derive what every party knows of a round.
 
         Args:
             round_index: which one.
             run_id: names the run in messages.
-            samples: training items of each client.
+            samples: training items of each client: one number where shards are equal.
         """
         cohort = self.cohort_of(round_index)
+        sizes = [samples if isinstance(samples, int) else samples[slot] for slot in cohort]
         return RoundContext(
             run_seed=self.config.run_seed,
             run_id=run_id,
             round_index=round_index,
             cohort=cohort,
-            samples=(samples,) * len(cohort),
+            samples=tuple(sizes),
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zo_core.loss.module_loss import Criterion, cross_entropy
+from zo_core.loss.outputs import scores_of
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +24,8 @@ def balanced_softmax(labels: torch.Tensor) -> Criterion:
     """
 
     def loss(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        counts = labels.bincount(minlength=outputs.shape[1]) + 1
-        return cross_entropy(outputs + (counts / counts.sum()).log(), y)
+        scores = scores_of(outputs)
+        counts = labels.bincount(minlength=scores.shape[1]) + 1
+        return cross_entropy(scores + (counts / counts.sum()).log(), y)
 
     return loss

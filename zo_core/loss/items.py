@@ -7,16 +7,31 @@ are checked as they are.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 UNLABELLED = -100  # the label of a position that is not part of the loss
+Targets = Literal["classes", "tokens", "values"]
 
 
 class DataError(ValueError):
     """Items or labels that cannot be trained on; the message says what is wrong, and the fix."""
+
+
+def targets_of(y: Any) -> Targets:
+    """Tell what targets are: a class per item, a token per position, or numbers.
+
+    Args:
+        y: (items,) or (items, ...), a tensor or an array.
+
+    >>> targets_of(np.array([0, 2])), targets_of(np.array([[1, 2]])), targets_of(np.array([0.5]))
+    ('classes', 'tokens', 'values')
+    """
+    if "int" not in str(y.dtype):
+        return "values"
+    return "classes" if y.ndim == 1 else "tokens"
 
 
 def as_items(x: npt.NDArray[Any], where: str) -> npt.NDArray[np.float32]:
@@ -85,10 +100,7 @@ def require_items(
             f"{_layout_hint(tuple(x.shape[1:]), tuple(shape))}"
         )
     _require_labels(y, num_classes, where)
-    if "float" in str(x.dtype) and not np.isfinite([float(x.min()), float(x.max())]).all():
-        raise DataError(
-            f"{where} must be finite, got {_first_bad(x)}; remove or replace NaN and infinities"
-        )
+    _require_finite(x, where)
 
 
 def require_sequences(x: Any, y: Any, *, num_classes: int, where: str) -> None:
@@ -110,6 +122,33 @@ def require_sequences(x: Any, y: Any, *, num_classes: int, where: str) -> None:
             f"got {tuple(x.shape)} tokens and labels of shape {tuple(y.shape)}"
         )
     _require_labels(labelled, num_classes, where)
+
+
+def require_values(x: Any, y: Any, *, where: str) -> None:
+    """Check items whose targets are numbers, as in regression.
+
+    Args:
+        x: (items, ...), a tensor or an array.
+        y: (items,) or (items, ...), floating point.
+        where: names the data in the message.
+
+    Raises:
+        DataError: no items, not one target per item, or a value that is not finite.
+    """
+    if len(x) == 0 or len(y) != len(x):
+        raise DataError(
+            f"{where} must have one target per item and at least one item, got {len(x)} items and "
+            f"{len(y)} targets"
+        )
+    _require_finite(x, where)
+    _require_finite(y, f"the targets of {where}")
+
+
+def _require_finite(x: Any, where: str) -> None:
+    if "float" in str(x.dtype) and not np.isfinite([float(x.min()), float(x.max())]).all():
+        raise DataError(
+            f"{where} must be finite, got {_first_bad(x)}; remove or replace NaN and infinities"
+        )
 
 
 def _require_labels(y: Any, num_classes: int, where: str) -> None:

@@ -12,13 +12,14 @@ from functools import reduce
 from typing import TYPE_CHECKING, TypeAlias
 
 from zo_core.loss.items import UNLABELLED
+from zo_core.loss.outputs import scores_of
 from zo_core.loss.passes import count_passes
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-# (outputs, y) -> (items,)
+# (what forward returned, y) -> (items,)
 Criterion: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]"
 
 _LEAST_CLASSES = 2
@@ -28,7 +29,8 @@ def cross_entropy(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Compute the cross entropy of each item, in float32 where the outputs are of fewer bits.
 
     Args:
-        outputs: scores, (items, classes), or (items, positions, classes) of a sequence.
+        outputs: what forward returned; its scores (see zo_core.loss.outputs) are (items, classes),
+            or (items, positions, classes) of a sequence.
         y: targets, (items,), or (items, positions) with :data:`UNLABELLED` where there is none;
             positions beyond the outputs' are padding.
 
@@ -40,6 +42,7 @@ def cross_entropy(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """
     import torch.nn.functional as F
 
+    outputs = scores_of(outputs)
     _check_kind(outputs, y)
     if y.ndim == 1:
         return F.cross_entropy(outputs, y, reduction="none")
@@ -53,9 +56,7 @@ def _check_kind(outputs: torch.Tensor, y: torch.Tensor) -> None:
     """Raise a ValueError unless outputs are scores of classes, for items or their positions."""
     expected = "a tensor of scores (items, classes), or (items, positions, classes) of a sequence"
     remedy = "return such scores from forward, or pass a criterion of your own"
-    shape = getattr(outputs, "shape", None)
-    if shape is None:
-        raise ValueError(f"outputs must be {expected}, got {type(outputs).__name__}; {remedy}")
+    shape = outputs.shape
     whole = not y.is_floating_point() and not y.is_complex()
     if y.ndim not in {1, 2} or len(shape) != y.ndim + 1 or shape[0] != len(y) or not whole:
         raise ValueError(
@@ -114,7 +115,7 @@ def correct_items(
 
     with torch.inference_mode(), evaluating(module):
         hits = [
-            module(inputs).argmax(dim=1) == labels
+            scores_of(module(inputs)).argmax(dim=1) == labels
             for inputs, labels in micro_batches(x, y, micro_batch)
         ]
         return torch.cat(hits).cpu()

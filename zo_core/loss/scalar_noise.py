@@ -34,6 +34,7 @@ class ScalarNoise:
     directions: int
     repeat_difference: float  # |L(w) - L(w)|, evaluated twice
     relative_rms: float | None  # RMS of dL - dL64 over the RMS of dL64
+    scale: float | None = None  # RMS of dL64
     reason: str | None = None  # why there is no relative_rms
 
     def check(self, *, force: bool) -> None:
@@ -80,9 +81,9 @@ def measure_scalar_noise(
     work = copy.deepcopy(module)
     with computing_in(precision, x.device.type, forwards_only=True):
         losses = [mean_loss(work, x, y, criterion=criterion) for _ in range(2)]
-    relative, reason = None, None
+    relative, scale, reason = None, None, None
     try:
-        relative = _relative_rms(
+        relative, scale = _relative_rms(
             work,
             x,
             y,
@@ -100,6 +101,7 @@ def measure_scalar_noise(
         directions=directions,
         repeat_difference=abs(losses[1] - losses[0]),
         relative_rms=relative,
+        scale=scale,
         reason=reason,
     )
 
@@ -113,8 +115,8 @@ def _relative_rms(
     radius: float,
     directions: int,
     criterion: Criterion,
-) -> float | None:
-    """Return the error's RMS over dL64's; None where the latter is 0."""
+) -> tuple[float | None, float]:
+    """Return the error's RMS over dL64's, None where the latter is 0; and dL64's RMS."""
     grid = snap_(work)  # so that both copies are perturbed to the same weights exactly
     exact = copy.deepcopy(work).double()
     seeds = derive_seeds(0, round_index=_ROUND, client_id=0, directions=directions)
@@ -130,7 +132,7 @@ def _relative_rms(
     truth = expected.astype(np.float64)
     scale = math.sqrt(float(np.square(truth).mean()))
     error = math.sqrt(float(np.square(found - truth).mean()))
-    return error / scale if scale > 0.0 else None
+    return (error / scale if scale > 0.0 else None), scale
 
 
 def as_json(noise: ScalarNoise | None) -> dict[str, Any] | None:

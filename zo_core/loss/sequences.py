@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from zo_core.loss.items import UNLABELLED
 from zo_core.loss.module_loss import cross_entropy, evaluating
+from zo_core.loss.outputs import scores_of
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +42,7 @@ def sequence_scores(
     losses, shares = [], torch.empty(len(x), dtype=torch.float64)
     with torch.inference_mode(), evaluating(module):
         for items in torch.split(order, _MICRO_BATCH):
-            outputs = module(x[items])
+            outputs = scores_of(module(x[items]))
             losses.append(cross_entropy(outputs, y[items]).sum(dtype=torch.float64))
             shares[items.cpu()] = _right_shares(outputs, y[items]).cpu()
     return shares, float(reduce(operator.add, losses)) / len(x)

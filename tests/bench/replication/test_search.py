@@ -8,9 +8,10 @@ import pytest
 from tiny_cells import InstantEngine
 
 from bench.records.details.tables import SearchDetails, StageTrace
+from bench.replication.run_options import Options
 from bench.replication.scales import TABLE_SCALES
 from bench.replication.search import SEARCHES, UnfinishedError, run_search
-from bench.replication.table_run import Options, TableRun
+from bench.replication.table_run import TableRun
 from bench.sweeps.cell import CellStore
 from bench.sweeps.engines import SweepRunner
 from bench.sweeps.halving import Rung

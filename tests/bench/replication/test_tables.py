@@ -15,10 +15,11 @@ from bench.records.record_index import Results
 from bench.records.typed_json import to_json
 from bench.replication.definitions import TABLES
 from bench.replication.rates import read_rates
+from bench.replication.run_options import Options
 from bench.replication.scales import TABLE_SCALES
 from bench.replication.spec import cells_of
 from bench.replication.summary import Run, curve_of
-from bench.replication.table_run import Options, TableRun
+from bench.replication.table_run import TableRun
 from bench.report.groups.tables import accuracy_table, cost_table
 from bench.report.paper_claims import CLAIMS
 from bench.report.paper_results import PAGE, results_page, verdict

@@ -111,7 +111,7 @@ def kept_units(
     layers, groups = layers_of(module), _group_sizes(module)
     channels: dict[int, Units] = {}
     for layer in layers[:-1]:
-        outputs = len(layer.weight)  # type: ignore[arg-type]
+        outputs = len(layer.weight)
         size = groups.get(outputs, 1)
         blocks = choose(outputs // size)
         channels[outputs] = (blocks[:, None] * size + np.arange(size)).reshape(-1)
@@ -119,7 +119,7 @@ def kept_units(
     before = 0
     for layer in module.modules():
         if layer in layers:
-            outputs, inputs = layer.weight.shape[:2]  # type: ignore[union-attr]
+            outputs, inputs = layer.weight.shape[:2]  # type: ignore[index]
             rows = None if layer is layers[-1] else channels[outputs]
             columns = None if layer is layers[0] else _inputs(channels, inputs, before)
             kept |= {id(layer.weight): (rows, columns), id(layer.bias): (rows, None)}

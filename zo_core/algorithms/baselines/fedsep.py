@@ -96,7 +96,7 @@ class FedSep(ChangeAveraging):
             weights=replica.params.arrays,
             sketch=self.sketch(replica, context.round_index),
         )
-        criterion = self.criterion or cross_entropy
+        criterion = self.criterion or replica.criterion
         self.train_module_(replica.module, client, context, criterion, step=step)
 
     def encoded_(
@@ -196,8 +196,10 @@ def bucket_step_(
         change = torch.cat([array.detach().reshape(-1) for array in weights]) - before
         sums = torch.zeros_like(sizes).index_add_(0, buckets, signs * change)
         after = before + signs * (sums / sizes)[buckets]
-        for array, part in zip(weights, after.split([w.numel() for w in weights]), strict=True):
-            array.copy_(part.view_as(array))
+        start = 0
+        for array in weights:
+            array.copy_(after[start : start + array.numel()].view_as(array))
+            start += array.numel()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,8 @@ from zo_core.algorithms.methods.zowarmup import ZOWarmUpOptions
 from zo_core.algorithms.steps.averaging import commit_, require_finite
 from zo_core.config import TrainConfig
 from zo_core.cost_model import zo_forwards
-from zo_core.loss.module_loss import Criterion, cross_entropy
+from zo_core.loss.module_loss import Criterion
+from zo_core.loss.outputs import scores_of
 from zo_core.method import Algorithm, ApplyReport, ClientData, Phase, RoundContext
 from zo_core.options import choice
 from zo_core.payloads.core import DenseWeights, Payload, SubModel
@@ -63,7 +64,7 @@ class HeteroFL(FedAvg):
         """
         module = self.sub_network(replica, client.slot, context.round_index)
         labels = self._labels(replica, client)
-        criterion = self.criterion or cross_entropy
+        criterion = self.criterion or replica.criterion
         if labels.size:
             criterion = mask_absent(criterion, labels)
         self.train_module_(module, client, context, criterion)
@@ -177,7 +178,7 @@ def mask_absent(criterion: Criterion, labels: npt.NDArray[np.bool_]) -> Criterio
         import torch
 
         absent = torch.from_numpy(~labels).to(outputs.device)
-        return criterion(outputs.masked_fill(absent, 0.0), y)
+        return criterion(scores_of(outputs).masked_fill(absent, 0.0), y)
 
     return loss
 

@@ -25,7 +25,6 @@ from zo_core.first_order.trainable_part import (
     trained_tensors,
     view_of,
 )
-from zo_core.loss.module_loss import cross_entropy
 from zo_core.method import Algorithm, ClientData, RoundContext
 from zo_core.options import text
 from zo_core.replica import Replica
@@ -52,7 +51,7 @@ class PartialFedAvg(FedAvg):
         module = replica.module
         with freeze_others(module, trained_tensors(module, self.trained)):
             self.train_module_(
-                module, client, context, self.criterion or cross_entropy, training_mode=False
+                module, client, context, self.criterion or replica.criterion, training_mode=False
             )
 
 

@@ -12,7 +12,7 @@ from zo_core.algorithms.steps.phases import one_phase
 from zo_core.config import TrainConfig
 from zo_core.first_order.memory_efficient_backprop import BACKPROP, backprop_step, check_backprop
 from zo_core.first_order.sgd import SGDStep, local_sgd_
-from zo_core.loss.module_loss import Criterion, cross_entropy
+from zo_core.loss.module_loss import Criterion
 from zo_core.method import Algorithm, ClientData, RoundContext
 from zo_core.options import Options, choice, count, rate
 from zo_core.replica import Replica
@@ -34,7 +34,7 @@ class FedAvg(DenseAveraging):
 
     def train_(self, replica: Replica, client: ClientData, context: RoundContext) -> None:
         """Take some epochs of SGD over the shard."""
-        self.train_module_(replica.module, client, context, self.criterion or cross_entropy)
+        self.train_module_(replica.module, client, context, self.criterion or replica.criterion)
 
     def train_module_(
         self,

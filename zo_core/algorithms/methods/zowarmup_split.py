@@ -207,6 +207,8 @@ def zowarmup_split(
     rounds, tail = config.rounds - config.pivot, options.tail or 0
     rule = f"must be at most {rounds}, the rounds after the pivot"
     require(tail <= rounds, "tail", rule, tail)
+    own_loss = options.balanced and config.criterion != "cross-entropy"
+    require(not own_loss, "balanced", "goes with criterion='cross-entropy' alone", True)
     require(config.clients <= _MAX_SLOT, "clients", f"must be <= {_MAX_SLOT}", config.clients)
     cohort = config.zo_cohort or config.clients
     step = SplitStep(

@@ -64,7 +64,7 @@ class DenseAveraging:
     """Clients train a copy; the server averages by samples: w += lr_s (sum n_k w_k / n - w)."""
 
     server_lr: float
-    criterion: Criterion | None = None  # None for cross entropy
+    criterion: Criterion | None = None  # None for the replica's own
     name: str = "dense-averaging"
     result_to_everyone: bool = False
     sends_weights: bool = True

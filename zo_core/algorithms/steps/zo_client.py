@@ -101,7 +101,7 @@ class ZerothOrderClient:
     distribution: str = "rademacher"
     estimator: str = "central"  # a name in ESTIMATORS
     micro_batch: int | None = None
-    criterion: Criterion | None = None  # None for cross entropy
+    criterion: Criterion | None = None  # None for the replica's own
 
     def seeds(self, context: RoundContext, slot: int, step: int = 0) -> list[int]:
         """Derive the S seeds of a client's local step: directions step * S to step * S + S - 1."""

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from zo_core.algorithms import ALGORITHMS, train_config
+from zo_core.algorithms.steps.averaging import DenseAveraging
 from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
 from zo_core.config import TrainConfig
 from zo_core.federation.protocol.transfer import MAX_CHUNK_BYTES, MIN_CHUNK_BYTES
@@ -67,7 +68,7 @@ class Plan:
 
     config: TrainConfig
     run_id: int  # names the run in messages; tells nothing about its seed
-    samples: int  # training items of each client: shards are equal
+    samples: int | tuple[int, ...]  # training items of each client; one number where all are equal
     chunk_bytes: int = 1 << 18  # of a body too long for one message
 
     def __post_init__(self) -> None:
@@ -85,12 +86,28 @@ class Plan:
                     "in one process (zobench train)"
                 )
         try:
-            self.schedule.algorithm.require_items(self.samples)
+            self._require_messages()
+            self.schedule.algorithm.require_items(self.least_samples)
         except ValueError as error:
             raise PlanError(str(error)) from error
         if not MIN_CHUNK_BYTES <= self.chunk_bytes <= MAX_CHUNK_BYTES:
             rule = f"must be in [{MIN_CHUNK_BYTES}, {MAX_CHUNK_BYTES}]"
             raise PlanError(f"chunk_bytes {rule}, got {self.chunk_bytes}")
+
+    def _require_messages(self) -> None:
+        """Check that the protocol carries what the methods send."""
+        for phase in self.schedule.algorithm.phases:
+            if not isinstance(phase.method, ZerothOrderStep | DenseAveraging):
+                raise ValueError(
+                    f"method {phase.method.name} of {self.config.algorithm} must be a "
+                    "ZerothOrderStep or a DenseAveraging over a network, whose messages the "
+                    "protocol carries; train it in one process (zobench train)"
+                )
+
+    @property
+    def least_samples(self) -> int:
+        """Training items of the client that has fewest."""
+        return self.samples if isinstance(self.samples, int) else min(self.samples)
 
     @cached_property
     def schedule(self) -> Schedule:
@@ -158,7 +175,8 @@ class Plan:
             plan = json.loads(data)
             _require_versions(plan)
             config = train_config(**plan["config"], run_seed=run_seed)
-            samples, chunk_bytes = int(plan["samples"]), int(plan["chunk_bytes"])
+            sizes, chunk_bytes = plan["samples"], int(plan["chunk_bytes"])
+            samples = tuple(map(int, sizes)) if isinstance(sizes, list) else int(sizes)
             return cls(config=config, run_id=run_id, samples=samples, chunk_bytes=chunk_bytes)
         except PlanError:
             raise

@@ -27,6 +27,7 @@ from zo_core.threads import (
 
 Backend = Literal["torch", "onnx"]
 Shard = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
+_OF_GRAPHS = {"balanced": False, "criterion": "cross-entropy"}
 _TRIAL_S = 0.1  # of forwards on each number of threads
 HIGH_MEMORY_MIB = 2048  # from here on a device is trusted with backprop, unless told otherwise
 
@@ -64,7 +65,8 @@ class TorchTrainer:
         from zo_core.loss.forward_mode import FORWARD_MODES
 
         dataset = load_dataset(plan.config.dataset, data_dir=self._data_dir)
-        self._plan, self.replica = plan, initial_replica(plan.config, dataset, self._device)
+        fresh = replace(plan.config, init=None)  # the run sends its own weights
+        self._plan, self.replica = plan, initial_replica(fresh, dataset, self._device)
         shard = federated_data(plan.config, dataset, self._device).client(slot)
         if self._own is not None:
             import torch
@@ -120,11 +122,14 @@ class OnnxTrainer:
         """Load the model and get the slot's data."""
         from zo_core.edge.manifest import read_manifest
 
-        if plan.config.to_json().get("balanced"):
-            raise ValueError(
-                "balanced must be False for a client without torch, whose exported model has the "
-                "cross entropy in its graph; run this client with torch"
-            )
+        values = plan.config.to_json()
+        for name, needed in _OF_GRAPHS.items():
+            if values.get(name, needed) != needed:
+                raise ValueError(
+                    f"{name} must be {needed} for a client without torch, whose exported model has "
+                    f"the cross entropy in its graph, got {values[name]}; run this client with "
+                    "torch"
+                )
         manifest = read_manifest(self._folder)
         x, y = self._own or shard_arrays(plan, slot)
         _require_fit((x, y), manifest.input_shape, manifest.num_classes)
@@ -187,8 +192,8 @@ def choose_backend(
             "machine, then add --model DIR"
         )
     raise ImportError(
-        'neither torch nor onnxruntime is installed: pip install -e ".[edge]" for a client without '
-        'torch, or ".[bench]"'
+        'neither torch nor onnxruntime is installed: pip install "zobench[edge]" (onnxruntime) or '
+        '"zobench[bench]" (torch)'
     )
 
 
@@ -197,26 +202,21 @@ def shard_arrays(plan: Plan, slot: int) -> Shard:
 
     Raises:
         ValueError: the data set can be had with torch alone.
+        FileNotFoundError: it is a file that is not in the current folder.
     """
-    from zo_core.data.dataset import channel_scaling
-    from zo_core.data.digits import DIGIT_ARRAYS
-    from zo_core.data.partition import dirichlet_partition
+    from zo_core.data.arrays_by_name import load_arrays, partition_of
 
-    if plan.config.dataset not in DIGIT_ARRAYS:
-        raise ValueError(
-            f"without torch the data set must be one of {', '.join(DIGIT_ARRAYS)}, got "
-            f"{plan.config.dataset!r}; give this device's own data (--data FILE.npz)"
-        )
-    (images, labels), _ = DIGIT_ARRAYS[plan.config.dataset]()
-    partition = dirichlet_partition(
-        labels,
-        clients=plan.config.clients,
-        alpha=plan.config.alpha,
-        holdout_share=plan.config.holdout_share,
-        run_seed=plan.config.run_seed,
+    arrays, config = load_arrays(plan.config.dataset), plan.config
+    partition = partition_of(
+        arrays.groups,
+        arrays.clients,
+        clients=config.clients,
+        alpha=config.alpha,
+        holdout_share=config.holdout_share,
+        run_seed=config.run_seed,
     )
     mine = partition.train[slot]
-    return channel_scaling(images).of_array(images[mine]), labels[mine]
+    return arrays.scaled(arrays.x[mine]), arrays.y[mine]
 
 
 def load_shard(path: Path) -> Shard:

@@ -10,22 +10,27 @@ import numpy as np
 import numpy.typing as npt
 
 from zo_core.data import FederatedData, Split
-from zo_core.loss.module_loss import correct_items
+from zo_core.loss.items import targets_of
+from zo_core.loss.module_loss import Criterion, correct_items, cross_entropy, mean_loss
 from zo_core.loss.sequences import sequence_scores
+
+_MICRO_BATCH = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
     """Shares of items whose largest output is at their label; None where there are no items.
 
-    Of sequences: the mean share of an answer's tokens that have the largest score.
+    Of sequences: the mean share of an answer's tokens that have the largest score.  None where
+    targets are numbers.
     """
 
-    test: float
+    test: float | None
     high: float | None  # over the pooled hold-outs of high-resource clients
     low: float | None  # over those of low-resource clients
     worst_decile: float | None  # mean over the tenth of the clients that fare worst
-    test_loss: float | None  # nats per answer token; of sequences, where it is finite
+    # finite ones: nats per answer token of sequences; of others, where the loss is the user's own
+    test_loss: float | None
     holdout_loss: float | None  # likewise, over all clients' pooled hold-outs
 
 
@@ -35,20 +40,25 @@ class Evaluator:
     Args:
         data: all clients' data.
         high: slots of the high-resource clients; all others count as low.
+        criterion: the loss that training descends.
     """
 
-    def __init__(self, data: FederatedData, high: tuple[int, ...]) -> None:
+    def __init__(
+        self, data: FederatedData, high: tuple[int, ...], criterion: Criterion = cross_entropy
+    ) -> None:
         self._test = data.test
         self._held_out = data.holdout(range(data.clients))
+        self._owner = np.repeat(np.arange(data.clients), data.held_out)  # of each item
         self._is_high = np.isin(np.arange(data.clients), high)
-        self._is_text = data.test.y.ndim > 1
+        self._targets = targets_of(data.test.y)
+        self._criterion = criterion
 
     def guessing(self) -> float | None:
         """Return the accuracy over all hold-outs that guessing stays below.
 
-        None without hold-outs, and for sequences.
+        None without hold-outs, and for other targets than a class per item.
         """
-        if self._is_text or len(self._held_out) == 0:
+        if self._targets != "classes" or len(self._held_out) == 0:
             return None
         return guessing_bound(self._held_out.y.cpu().numpy())
 
@@ -56,26 +66,37 @@ class Evaluator:
         """Measure a module as it stands."""
         hits, test_loss = self._scores(module, self._test)
         held_out, holdout_loss = self._scores(module, self._held_out)
-        # hold-outs are of one size, so a pooled share is a mean over clients
-        own = held_out.reshape(len(self._is_high), -1).mean(axis=1) if len(held_out) else held_out
-        is_high = self._is_high[: len(own)]
+        is_high = self._is_high[self._owner] if len(held_out) else np.empty(0, np.bool_)
+        own = [held_out[self._owner == slot] for slot in np.unique(self._owner) if len(held_out)]
         return Accuracy(
-            test=float(hits.mean()),
-            high=_mean(own[is_high]),
-            low=_mean(own[~is_high]),
-            worst_decile=worst_decile(own) if len(own) else None,
+            test=_mean(hits),
+            high=_mean(held_out[is_high]),
+            low=_mean(held_out[~is_high]),
+            worst_decile=worst_decile(np.array([part.mean() for part in own])) if own else None,
             test_loss=test_loss,
             holdout_loss=holdout_loss,
         )
 
     def _scores(self, module: Any, split: Split) -> tuple[npt.NDArray[np.float64], float | None]:
-        """Score each item, and of sequences all of them by their mean loss."""
+        """Score each item, and all of them by their mean loss; no scores where there are none."""
         if len(split) == 0:
             return np.empty(0), None
-        if not self._is_text:
-            return correct_items(module, split.x, split.y).double().numpy(), None
-        shares, loss = sequence_scores(module, split.x, split.y)
-        return shares.numpy(), loss if math.isfinite(loss) else None
+        if self._targets == "tokens":
+            shares, loss = sequence_scores(module, split.x, split.y)
+            return shares.numpy(), loss if math.isfinite(loss) else None
+        hits = np.empty(0)
+        if self._targets == "classes":
+            hits = correct_items(module, split.x, split.y).double().numpy()
+        return hits, self._own_loss(module, split)
+
+    def _own_loss(self, module: Any, split: Split) -> float | None:
+        """Return the mean loss where it says more than an accuracy."""
+        if self._criterion is cross_entropy:
+            return None
+        loss = mean_loss(
+            module, split.x, split.y, micro_batch=_MICRO_BATCH, criterion=self._criterion
+        )
+        return loss if math.isfinite(loss) else None
 
 
 def guessing_bound(labels: npt.NDArray[np.int64]) -> float:

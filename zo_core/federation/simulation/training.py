@@ -15,10 +15,10 @@ from zo_core.algorithms.registry import row_of
 from zo_core.config import TrainConfig
 from zo_core.data import Dataset
 from zo_core.federation.build import (
+    built_model,
     checked_noise,
     choose_forward,
     federated_data,
-    initial_replica,
     laid_out,
 )
 from zo_core.federation.log import RoundLog
@@ -73,12 +73,15 @@ class Training:
         self.schedule = Schedule(config)
         self.high = self.schedule.high
         self.data = federated_data(config, dataset, device)
-        self.schedule.algorithm.require_items(self.data.shard_size)
-        self.replica = initial_replica(config, dataset, device, base)
+        self.schedule.algorithm.require_items(min(self.data.samples))
+        built = built_model(config, dataset, device, base)
+        self.replica = built.replica
         bound_kernel_cache(self.replica.module)
         self._evaluates_first = base is not None
         self.log: RoundLog | None = None  # from the hand-over on
-        self.record = TrainingRecord(config=config, high=self.high)
+        self.record = TrainingRecord(
+            config=config, high=self.high, outputs=built.outputs, remarks=list(built.remarks)
+        )
         module, x = self.replica.module, self.data.client(0).x
         record = self.record
         record.threads, record.threads_trial_s = choose_threads(threads, module, x)
@@ -86,7 +89,7 @@ class Training:
         self.record.guessing = self._evaluator.guessing()
         self._device_type = self.data.items.x.device.type
         if any(not phase.method.trains_locally for phase in self.schedule.algorithm.phases):
-            noise = checked_noise(config, self.replica.module, self.data.client(0))
+            noise = checked_noise(config, self.replica, self.data.client(0))
             self.record.scalar_noise = as_json(noise)
 
     def set_forward(self, mode: str, trial_s: dict[str, float]) -> None:
@@ -104,7 +107,7 @@ class Training:
             items=laid_out(self.data.items, self._forward),
             test=laid_out(self.data.test, self._forward),
         )
-        self._evaluator = Evaluator(self.data, self.high)
+        self._evaluator = Evaluator(self.data, self.high, self.replica.criterion)
 
     def run(
         self,
@@ -188,7 +191,7 @@ class Training:
     def context_of(self, round_index: int) -> RoundContext:
         """Derive what every party knows of a round."""
         return self.schedule.context_of(
-            round_index, run_id=self.config.run_seed, samples=self.data.shard_size
+            round_index, run_id=self.config.run_seed, samples=self.data.samples
         )
 
     def client_data(self, slot: int) -> ClientData:

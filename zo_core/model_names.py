@@ -4,6 +4,8 @@
 |---|---|
 | ``resnet18`` | a model of the suite, at the suite's image size |
 | ``torchvision:resnet18`` | torchvision's classifier, at 224 pixels |
+| ``timm:resnet10t`` | timm's, at its own size |
+| ``hf:FOLDER`` | a model of transformers: a folder with its config, or a hub id |
 | ``lm:opt-125m`` | a language model: a shape with random weights, a folder or hub id |
 | ``lm:opt-125m:bfloat16`` | the same in another dtype |
 | ``lm:opt-125m:lora8`` | the same with adapters of rank 8 as its only trainable weights |
@@ -19,7 +21,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Kind = Literal["suite", "torchvision", "lm", "factory"]
+from zo_core.own import is_own
+
+Kind = Literal["suite", "torchvision", "timm", "hf", "lm", "factory"]
 
 SUITE_SHAPES = {
     "resnet18": (3, 32, 32),
@@ -31,8 +35,7 @@ TORCHVISION_SHAPE = (3, 224, 224)
 LM_POSITIONS = 128  # tokens of a sequence
 LM_DTYPES = ("float32", "bfloat16")
 _LORA = re.compile(r"lora([1-9]\d*)")
-_NAME = re.compile(r"[A-Za-z_]\w*")
-_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_LIBRARIES: dict[str, Kind] = {"torchvision": "torchvision", "timm": "timm", "hf": "hf"}
 _SUITE_DIMENSIONS = 3  # channels, height, width
 
 
@@ -43,7 +46,7 @@ class ModelName:
     kind: Kind
     module: str  # package.module of a factory, else ""
     name: str  # in the suite, in torchvision, of the factory, or a language model's
-    input_shape: tuple[int, ...] | None  # of one item; None: the factory's example says it
+    input_shape: tuple[int, ...] | None  # of one item; None: the model itself says it
     is_default_shape: bool
     dtype: str = "float32"  # of a language model
     lora_rank: int | None = None  # of a language model's adapters; None: all of it trains
@@ -79,10 +82,11 @@ def parse_model(text: str) -> ModelName:
     if ":" not in before:
         return _suite_model(before, shape)
     module, _, name = before.partition(":")
-    if not (_MODULE.fullmatch(module) and _NAME.fullmatch(name)):
+    if module in _LIBRARIES and name:
+        default = TORCHVISION_SHAPE if module == "torchvision" else None
+        return _made(_LIBRARIES[module], "", name, shape, default)
+    if not is_own(before):
         raise ValueError(f"model must be {_FORMS}, got {text!r}")
-    if module == "torchvision":
-        return _made("torchvision", "", name, shape, TORCHVISION_SHAPE)
     return _made("factory", module, name, shape, None)
 
 
@@ -120,8 +124,8 @@ def model_label(model: str) -> str:
 
 
 _FORMS = (
-    f"one of {', '.join(SUITE_SHAPES)}, torchvision:NAME, lm:NAME, or package.module:factory "
-    "(a function without arguments)"
+    f"one of {', '.join(SUITE_SHAPES)}, torchvision:NAME, timm:NAME, hf:FOLDER, lm:NAME, or "
+    "package.module:factory (a function without arguments)"
 )
 
 
