@@ -21,7 +21,7 @@ from bench.records.frontier import family_of, most_joules, slowest
 from bench.records.record import Metric, single
 from bench.records.store import StoreError, read_records
 from bench.replication.frontier_runs import Run, cell_run, dataset_in
-from bench.replication.frontier_variants import FRONTIER_VARIANTS
+from bench.replication.frontier_variants import FRONTIER_VARIANTS, label_of
 from bench.step_variants import PLAIN
 from bench.suite.suite import Suite
 from bench.workloads.child import CASE_TIMEOUT_S, value_of
@@ -145,6 +145,7 @@ def _record(
         config={
             "split": run.split,
             "variant": run.variant,
+            "label": label_of(run.variant),
             "step_variant": step_variant,
             "dataset": chosen.dataset,
             "model": chosen.model,

@@ -11,6 +11,7 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 import devices
 from bench.cli import (
@@ -170,7 +171,7 @@ def _cells(
 ) -> list[Cell]:
     cells = []
     for model in models:
-        with user_errors(), console.status(f"counting {model}"):
+        with user_errors(), console.status(Text(f"counting {model}")):
             found = predict_cells(targets, model, STEP_METHODS, batches, arguments.images)
         if arguments.measure or arguments.grid:
             workers = _GRID_WORKERS if arguments.grid else 1

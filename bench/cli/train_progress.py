@@ -27,7 +27,7 @@ def showing_progress(console: Console, rounds: int) -> Iterator[Callable[[Any], 
         What is to be called with the run's record after each round.
     """
     live = console.is_terminal and not console.quiet
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not live) as bar:
         task = bar.add_task("starting", total=rounds)
         lines = _Lines(console, rounds)

@@ -45,6 +45,7 @@ class Point:
     rounds: int  # of the run
     seeds: int
     moments: tuple[MeanPoint, ...]
+    label: str | None = None  # of the variant; None in older records
 
     @property
     def last(self) -> MeanPoint:
@@ -187,6 +188,7 @@ def _point(results: Results, number: str, record: Record) -> Point:
         rounds=sum(details.phase_rounds),
         seeds=len(details.curves or _trained(results, record.name)),
         moments=moments_of(results, record),
+        label=record.config.get("label"),
     )
 
 

@@ -14,7 +14,7 @@ from tiny_cells import training
 
 import devices
 from bench.cases import bench_frontier
-from bench.labels import FRONTIER_ALGORITHMS, label
+from bench.labels import FRONTIER_ALGORITHMS
 from bench.records.details.training import ClientCost, CurvePoint, FrontierDetails
 from bench.records.frontier import (
     MeanPoint,
@@ -34,7 +34,7 @@ from bench.records.record_index import Results
 from bench.records.store import read_records
 from bench.records.typed_json import to_json
 from bench.replication.frontier_runs import Run, cell_run, dataset_in, frontier_cells
-from bench.replication.frontier_variants import FRONTIER_VARIANTS
+from bench.replication.frontier_variants import FRONTIER_VARIANTS, label_of
 from bench.replication.run_options import Options
 from bench.report.groups.frontier import frontier_sentences, frontier_tables
 from bench.report.plots.frontier import budget_plots, spread
@@ -401,10 +401,11 @@ def test_every_variant_can_be_built_and_has_a_name() -> None:
         first, second = frontier_cells(variant, "fashion-mnist", 2)
         build_algorithm(first.config, high=tuple(range(10)))
         assert (first.config.run_seed, second.config.run_seed) == (0, 1)
-        assert label(variant) != variant
+        assert label_of(variant) != variant
         keys |= {first.key, second.key}
         algorithms.add(first.config.algorithm)
     assert len(keys) == 2 * len(FRONTIER_VARIANTS)
+    assert {"dgc", "scaffold", "zerofl"} <= algorithms  # which only the registry names
     assert algorithms >= set(FRONTIER_ALGORITHMS)
 
 

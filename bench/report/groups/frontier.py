@@ -42,7 +42,7 @@ _BY = dict(
 
 def name_of(point: Point) -> str:
     """Write a point's method, and the variant of its steps unless that is the plain one."""
-    method = label(point.variant)
+    method = point.label or label(point.variant)
     steps = "" if point.step_variant == "plain" else f" ({STEP_VARIANTS[point.step_variant]})"
     return method + steps
 
