@@ -13,13 +13,16 @@ from typing import Any, Final
 
 import devices
 from bench.records.case_name import CaseName
+from bench.records.details.tables import SearchDetails, TableDetails
 from bench.records.record import Record, provenance
 from bench.records.store import open_store, write_record
-from bench.records.typed_json import from_json
+from bench.records.typed_json import to_json
 from bench.replication import method_study as study
+from bench.replication.run_options import Options
 from bench.replication.spec import Row
 from bench.replication.summary import Place, details_of, metrics_of
-from bench.replication.table_run import Options, TableRun
+from bench.replication.table_run import TableRun
+from bench.step_variants import PLAIN
 from bench.sweeps.cell import Cell, CellStore
 from bench.workloads.client_costs import Costs, VariantCosts, measure_variants
 from zo_core.algorithms import ALGORITHMS
@@ -65,13 +68,13 @@ def client_memory(chosen: Mapping[str, study.Fields]) -> dict[str, dict[str, int
         name: dict(study.search_cell(name, fields).config.to_json())
         for name, fields in chosen.items()
     }
-    found = from_json(dict[str, VariantCosts], measure_variants(configs, 1, ways=()))
+    found = measure_variants(configs, 1, step_variants=())
     return {name: _peaks(costs) for name, costs in found.items()}
 
 
 def _peaks(variant: VariantCosts) -> dict[str, int]:
     peaks: dict[str, int] = {}
-    plain = variant.ways["plain"]
+    plain = variant.by_step_variant[PLAIN]
     for cost in plain.costs if isinstance(plain, Costs) else ():
         peaks[cost.group] = max(peaks.get(cost.group, 0), cost.peak_bytes)
     return peaks
@@ -108,19 +111,22 @@ def _record(name: str, title: str, places: list[Place], config: dict[str, Any]) 
             "runs": study.SEEDS,
         },
         {key: metric for place in places for key, metric in metrics_of(place).items()},
-        {
-            "title": title,
-            "baseline": study.WARM_UP,
-            "quantity": "test_accuracy",
-            "x_label": None,
-            "notes": [],
-            "places": [details_of(place) for place in places],
-        },
+        TableDetails(
+            title=title,
+            baseline=study.WARM_UP,
+            quantity="test_accuracy",
+            x_label=None,
+            notes=(),
+            places=tuple(map(details_of, places)),
+        ),
     )
 
 
 def _made(
-    name: str, config: Mapping[str, Any], metrics: Mapping[str, Any], details: Mapping[str, Any]
+    name: str,
+    config: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    details: TableDetails | SearchDetails,
 ) -> Record:
     return Record(
         case=str(CaseName.of("tables", name)),
@@ -129,7 +135,7 @@ def _made(
         status="ok",
         config=config,
         metrics=metrics,
-        details=details,
+        details=to_json(details),
         provenance=provenance(SCALE, devices.detect().to_json()),
     )
 

@@ -67,7 +67,7 @@ def test_a_file_cannot_make_the_reader_run_anything(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "batch").write_bytes(pickle.dumps(content))
-    with pytest.raises(ValueError, match="is no batch of images, or is damaged: it asks for"):
+    with pytest.raises(ValueError, match="is not a batch of images, or is damaged: it asks for"):
         read_batch(tmp_path / "batch")
     assert not (tmp_path / "ran").exists()
 

@@ -4,8 +4,8 @@ by a decoder, which is a minimisation, and an encoder.
 
 Here the sent parameter is a linear sketch x = S y of the weights y, and decoding gives the weights
 nearest to the round's that have it (the minimum of ||y - y_r|| subject to S y = x).  S adds the
-weights, with random signs, into d buckets drawn again each round, so that decoding has a closed form
-and gradients pass through it: a client trains the decoded weights along the buckets.
+weights, with random signs, into d buckets that are drawn again each round, so that decoding has a
+closed form and gradients pass through it: a client trains the decoded weights along the buckets.
 """
 
 from __future__ import annotations
