@@ -4,7 +4,7 @@ VENV   ?= .venv
 SCALE  ?= default
 BIN    := $(VENV)/bin
 
-.PHONY: bench test test-fast check pages docs clean
+.PHONY: bench test test-fast check pages docs picture clean
 
 bench: $(VENV)/.installed
 	$(BIN)/pytest --benchmark --scale $(SCALE)
@@ -31,6 +31,10 @@ docs: $(VENV)/.installed
 	$(BIN)/python -m bench.report.pictures
 	$(BIN)/python tests/helpers/layers.py
 	$(BIN)/python tests/helpers/command_page.py
+
+# The README's picture of a report; needs chromium and chromedriver.
+picture: $(VENV)/.installed
+	$(BIN)/python tests/helpers/report_picture.py
 
 $(VENV)/.installed: pyproject.toml setup.py
 	$(PYTHON) -m venv $(VENV)

@@ -16,12 +16,13 @@ from bench.records.case_name import CaseName
 from bench.records.details.tables import SearchDetails, TableDetails
 from bench.records.record import Record, provenance
 from bench.records.store import open_store, write_record
-from bench.records.typed_json import from_json, to_json
+from bench.records.typed_json import to_json
 from bench.replication import method_study as study
 from bench.replication.run_options import Options
 from bench.replication.spec import Row
 from bench.replication.summary import Place, details_of, metrics_of
 from bench.replication.table_run import TableRun
+from bench.step_variants import PLAIN
 from bench.sweeps.cell import Cell, CellStore
 from bench.workloads.client_costs import Costs, VariantCosts, measure_variants
 from zo_core.algorithms import ALGORITHMS
@@ -67,13 +68,13 @@ def client_memory(chosen: Mapping[str, study.Fields]) -> dict[str, dict[str, int
         name: dict(study.search_cell(name, fields).config.to_json())
         for name, fields in chosen.items()
     }
-    found = from_json(dict[str, VariantCosts], measure_variants(configs, 1, ways=()))
+    found = measure_variants(configs, 1, step_variants=())
     return {name: _peaks(costs) for name, costs in found.items()}
 
 
 def _peaks(variant: VariantCosts) -> dict[str, int]:
     peaks: dict[str, int] = {}
-    plain = variant.ways["plain"]
+    plain = variant.by_step_variant[PLAIN]
     for cost in plain.costs if isinstance(plain, Costs) else ():
         peaks[cost.group] = max(peaks.get(cost.group, 0), cost.peak_bytes)
     return peaks

@@ -69,7 +69,7 @@ def results_page(repository: Path) -> str:
         parts.append(f"## `{where}`\n\n{_SCALES.get(scale, scale)}\n")
         origins = {r.config["rates_origin"] for r in records.values() if "rows" in r.config}
         parts += [f"Learning rates: {origin}.\n" for origin in sorted(origins)]
-        answers = [(claim, _table_of(claim, records)) for claim in CLAIMS]
+        answers = [(claim, table_of(claim, records)) for claim in CLAIMS]
         run = [(claim, table) for claim, table in answers if table is not None]
         parts.append("\n".join(_summary(run)) + "\n")
         if missing := "; ".join(claim.title for claim, table in answers if table is None):
@@ -125,7 +125,8 @@ def verdict(claim: Claim, found: Sequence[PairedDifference | None]) -> str:
     )
 
 
-def _table_of(claim: Claim, records: dict[str, Record]) -> ReplicatedTable | None:
+def table_of(claim: Claim, records: dict[str, Record]) -> ReplicatedTable | None:
+    """Return the table that answers a claim; None where no record can."""
     found = (records.get(str(CaseName.of("tables", table))) for table in claim.tables)
     return next((ReplicatedTable.of(record) for record in found if record is not None), None)
 
@@ -133,13 +134,13 @@ def _table_of(claim: Claim, records: dict[str, Record]) -> ReplicatedTable | Non
 def _summary(run: Sequence[tuple[Claim, ReplicatedTable]]) -> Iterator[str]:
     yield from ("| claim | result |", "|---|---|")
     for claim, table in run:
-        yield f"| {claim.title} | {_verdict(claim, table)} |"
+        yield f"| {claim.title} | {claim_verdict(claim, table)} |"
 
 
 def _claim(claim: Claim, table: ReplicatedTable) -> Iterator[str]:
     yield from (f"### {claim.title}", "", f"The paper: {claim.paper}", "")
     found = _differences(claim, table)
-    yield f"**Result: {_verdict(claim, table)}.**"
+    yield f"**Result: {claim_verdict(claim, table)}.**"
     yield from ("", "| high/low | comparison | difference | 95 % interval | n |")
     yield "|---|---|---|---|---|"
     for comparison, split, diff in found:
@@ -152,7 +153,7 @@ def _claim(claim: Claim, table: ReplicatedTable) -> Iterator[str]:
         yield from ("", claim.remark)
 
 
-def _verdict(claim: Claim, table: ReplicatedTable) -> str:
+def claim_verdict(claim: Claim, table: ReplicatedTable) -> str:
     """Judge by the comparisons in which most runs of both methods finished."""
     found = _differences(claim, table)
     trained = [

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 from typing import Any
 
@@ -52,14 +50,8 @@ def eggroll_es(seed: int, lr: float) -> AuditCase:
     config = EggrollConfig(
         population_size=2, rank=2, sigma=EPSILON, lr=lr, generations=1, device="cpu", seed=seed
     )
-    with _quiet():
-        trainer = EggrollTrainer(module, config, lambda model, _: -float(model(x, y)))
-
-    def step() -> None:
-        with _quiet():
-            trainer.evolve([x])
-
-    return AuditCase(module, step, lambda: module(x, y))
+    trainer = EggrollTrainer(module, config, lambda model, _: -float(model(x, y)))
+    return AuditCase(module, lambda: trainer.evolve([x]), lambda: module(x, y))
 
 
 def zosolvers(seed: int, lr: float) -> AuditCase:
@@ -143,7 +135,3 @@ def mezo_paper(seed: int, lr: float) -> AuditCase:
         perturb(-lr * float(plus - minus) / (2 * EPSILON))
 
     return AuditCase(module, step, lambda: module(x, y))
-
-
-def _quiet() -> contextlib.redirect_stdout[io.StringIO]:
-    return contextlib.redirect_stdout(io.StringIO())

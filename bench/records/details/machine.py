@@ -90,7 +90,7 @@ class StepDetails:
 class PredictedStep:
     """The tensors of one step at their peak, counted without memory."""
 
-    way: str  # "forward", or a name in zo_core's BACKPROP
+    variant: str  # "forward", or a name in zo_core's BACKPROP
     batch: int
     bytes: int
     weights_bytes: int

@@ -203,7 +203,7 @@ def _may_leave(params: Parameters, step: _Step) -> bool:
 
 def _is_on_grid(params: Parameters, step: _Step) -> bool:
     ends = [math.ldexp(MAX_K, int(e)) for e in step.exponents]
-    return all(kernels.max_abs(piece) <= ends[piece.tensor_index] for piece in params.pieces)
+    return all(kernels.max_abs(span) <= ends[span.tensor_index] for span in params.spans)
 
 
 def _tensors(params: Parameters, state: AdamState) -> Iterator[_Tensor]:

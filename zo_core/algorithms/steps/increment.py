@@ -94,7 +94,7 @@ class IncrementPass:
     def __call__(self) -> tuple[str, ...]:
         """Add the increment; return the names of the tensors widened."""
         largest = self._largest()
-        self._write.rewrite(self._params.pieces, self._moved)
+        self._write.rewrite(self._params.spans, self._moved)
         return tuple(widen_from_(self._params, self._grid, self._before, largest))
 
     def _moved(self, chunk: Chunk) -> tuple[Any, ReplayStats]:
@@ -106,7 +106,7 @@ class IncrementPass:
 
     def _largest_now(self) -> list[int]:
         largest = [0] * len(self._before)
-        for chunk in chunks_of(self._params.pieces):
+        for chunk in chunks_of(self._params.spans):
             e = int(self._before[chunk.tensor_index])
             reached = math.ldexp(float(abs(chunk.part + self._change(chunk)).max()), -e)
             largest[chunk.tensor_index] = max(largest[chunk.tensor_index], int(reached))
