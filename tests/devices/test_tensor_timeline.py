@@ -5,7 +5,9 @@ from __future__ import annotations
 from itertools import groupby
 
 import pytest
+import torch
 
+from devices.tensor_memory import track_tensors
 from devices.tensor_timeline import POINTS, TensorTimeline
 
 
@@ -42,9 +44,6 @@ def test_parts_keep_their_peaks(count: int) -> None:
 
 
 def test_a_step_of_backprop_goes_through_its_phases_below_the_peak() -> None:
-    torch = pytest.importorskip("torch")
-    from devices.tensor_memory import track_tensors
-
     model = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
     x = torch.ones(4, 8)
     with track_tensors(parameters=model.parameters(), existing=[x]) as tracker:
