@@ -77,7 +77,7 @@ def register(commands: Any) -> None:
         "--backend",
         choices=("auto", "torch", "onnx"),
         default="auto",
-        help="library that runs forwards; auto: torch if it is installed and the memory suffices"
+        help="library that runs forwards; auto: torch if it is installed and the memory is enough"
         " for backprop, else onnx if --model is given; default: auto",
     )
     parser.add_argument(

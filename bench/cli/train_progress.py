@@ -75,7 +75,7 @@ def describe(record: Any) -> str:
         if last.low_accuracy is not None:
             text += f", {100 * last.low_accuracy:.1f} % over low-resource hold-outs"
     megabytes = (record.up_payload_bytes + record.down_payload_bytes) / 1e6
-    return f"{text}, {megabytes:.1f} MB on the link"
+    return f"{text}, {megabytes:.1f} MB transferred"
 
 
 def _quality(last: Any) -> str:

@@ -142,12 +142,12 @@ def _time(old: Metric, new: Metric) -> GateResult:
     if bound is None or inverse is None:
         return GateResult(state=State.SAME, why=f"{change}, too few samples to decide")
     if bound > TIME_RATIO:
-        return GateResult(state=State.FAILS, why=f"{change}, surely above {significant(bound)}")
+        return GateResult(state=State.FAILS, why=f"{change} (99 % bound: {significant(bound)})")
     if inverse > TIME_RATIO:
         return GateResult(
-            state=State.BETTER, why=f"{change}, surely below {significant(1 / inverse)}"
+            state=State.BETTER, why=f"{change} (99 % bound: {significant(1 / inverse)})"
         )
-    return GateResult(state=State.SAME, why=f"{change}, surely above {significant(bound)} only")
+    return GateResult(state=State.SAME, why=f"{change} (99 % bound: {significant(bound)})")
 
 
 def _accuracy(

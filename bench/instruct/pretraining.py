@@ -51,7 +51,7 @@ def pretrained(
     if about.exists():
         saved = from_json(Pretraining, json.loads(about.read_text()))
         if {name: getattr(saved, name) for name in wanted} != wanted:
-            raise ValueError(f"{about} comes from another pre-training; use another --out")
+            raise ValueError(f"{about} belongs to a different pre-training run; use another --out")
         return path, saved
     model = build_lm(config.shape, run_seed=_MODEL_SEED, end_id=texts.tokenizer.end_id)
     losses = _train(model, config, texts.pretraining, log)

@@ -225,7 +225,7 @@ def check(name: str, scale: str) -> None:
     table = TABLES[name]
     if table.scales is not None and scale not in table.scales:
         raise ValueError(
-            f"{name} is run at scale {' or '.join(table.scales)} alone, got {scale}."
+            f"{name} runs only at scale {' or '.join(table.scales)}, got {scale}."
             f" {' '.join(table.notes)}"
         )
     chosen = table_scale(scale)

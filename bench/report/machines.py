@@ -65,7 +65,7 @@ def write_index(folders: Mapping[Path, Path], out: Path) -> Path:
         The HTML file.
 
     Raises:
-        StoreError: a folder holds no records.
+        StoreError: a folder contains no records.
     """
     require_extra()
     machines = [

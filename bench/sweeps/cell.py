@@ -121,7 +121,7 @@ class CellStore:
         try:
             found = CellResult.from_json(json.loads(path.read_text()))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StoreError(f"{path} is no cell of this suite: {error}") from error
+            raise StoreError(f"{path} is not a cell of this suite: {error}") from error
         asked = cell.config.to_json()
         same = all(asked[name] == value for name, value in found.config.items() if name in asked)
         return found if same else None

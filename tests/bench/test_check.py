@@ -169,7 +169,7 @@ def test_what_a_reader_must_know_of_a_valid_record_is_remarked(
 
 
 def test_nothing_to_check_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="holds no records"):
+    with pytest.raises(StoreError, match="contains no records"):
         check_records(tmp_path)
 
 

@@ -59,7 +59,7 @@ def test_tables_print_brackets(
     assert capsys.readouterr().out.count(name) == 3
     judged = GateResult(state=State.MOVED, why=name)
     row = Row(
-        case=name,
+        case=f"memory/{name}",
         metric=name,
         unit="byte",
         gate=Gate.EXACT,
@@ -68,7 +68,11 @@ def test_tables_print_brackets(
         judgement=judged,
     )
     compared = Comparison(
-        rows=(row,), refused={name: name}, broken={}, alone=(name,), remarks=(name,)
+        rows=(row,),
+        refused={f"memory/{name}": name},
+        broken={},
+        alone=(f"memory/{name}",),
+        remarks=(name,),
     )
     console.print(terminal_table(compared, everything=True))
     assert capsys.readouterr().out.count(name) >= 6

@@ -220,7 +220,7 @@ def test_one_seed_is_no_interval(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_records_is_refused_and_left_alone(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="holds no records"):
+    with pytest.raises(StoreError, match="contains no records"):
         write_report(tmp_path / "nowhere")
     assert not list(tmp_path.iterdir())
 

@@ -126,7 +126,7 @@ def require_matching(tokenizer: Tokenizer, vocabulary: int) -> None:
     if not vocabulary // 2 < tokenizer.size <= vocabulary:
         raise ValueError(
             f"the tokenizer has {tokenizer.size} tokens, the model {vocabulary}: it is not this "
-            "model's; take the files that stand beside its weights"
+            "model's; use the files next to its weights"
         )
 
 
@@ -134,9 +134,9 @@ def _read_vocabulary(path: Path) -> dict[str, int]:
     try:
         numbers = json.loads(read_text(path))
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path} is no vocabulary (JSON, token to number): {error}") from error
+        raise ValueError(f"{path} is not a vocabulary (JSON, token to number): {error}") from error
     if not (isinstance(numbers, dict) and all(isinstance(n, int) for n in numbers.values())):
-        raise ValueError(f"{path} is no vocabulary: it must map tokens to numbers")
+        raise ValueError(f"{path} is not a vocabulary: it must map tokens to numbers")
     return numbers
 
 
@@ -144,11 +144,11 @@ def _read_merges(path: Path) -> list[tuple[str, str]]:
     try:
         lines = read_text(path).splitlines()
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path} holds no merges: {error}") from error
+        raise ValueError(f"{path} contains no merges: {error}") from error
     pairs = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
     wrong = next((pair for pair in pairs if len(pair) != 2), None)
     if wrong is not None or not pairs:
-        raise ValueError(f"{path} holds no merges: each line must be two tokens, got {wrong}")
+        raise ValueError(f"{path} contains no merges: each line must be two tokens, got {wrong}")
     return [(first, second) for first, second in pairs]
 
 

@@ -55,7 +55,7 @@ def test_a_split_names_its_tasks(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="train or test"):
         read_tasks(tmp_path, "validation")
     (lists / "test_tasks.txt").write_text("three\n")
-    with pytest.raises(ValueError, match=r"three\.json is no task file"):
+    with pytest.raises(ValueError, match=r"three\.json is not a task file"):
         read_tasks(tmp_path, "test")
 
 
@@ -137,12 +137,12 @@ def test_files_that_are_no_bpe_are_named(tmp_path: Path) -> None:
     other = tmp_path / "other.txt"
     for text in ("", "a b c\n"):
         other.write_text(text)
-        with pytest.raises(ValueError, match=r"other\.txt holds no merges"):
+        with pytest.raises(ValueError, match=r"other\.txt contains no merges"):
             gpt2_tokenizer(vocabulary, other)
     other.write_text("q z\n")
     with pytest.raises(ValueError, match="is not the vocabulary of the merges"):
         gpt2_tokenizer(vocabulary, other)
-    with pytest.raises(ValueError, match="is no vocabulary"):
+    with pytest.raises(ValueError, match="is not a vocabulary"):
         gpt2_tokenizer(merges, merges)
 
 
