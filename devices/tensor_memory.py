@@ -25,6 +25,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from devices.kernel_buffers import kernel_bytes
 from devices.storages import address_of, key_of, tensors_in
 from devices.tensor_peak import TensorPeak
+from devices.tensor_timeline import TensorTimeline
 
 CATEGORIES = (
     "parameter",
@@ -71,6 +72,7 @@ class TensorTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._peak_with_buffers_bytes = 0
         self._at_peak: list[tuple[_Storage, int]] = []
         self._category: str | None = None
+        self._timeline = TensorTimeline()
         # A finalizer may run in the middle of anything, also in autograd's device threads.
         self._lock = threading.RLock()
 
@@ -96,12 +98,15 @@ class TensorTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         by_category = dict.fromkeys(CATEGORIES, 0)
         for storage, size_bytes in self._at_peak:
             by_category[storage.category] += size_bytes
+        timeline_bytes, timeline_phases = self._timeline.points()
         return TensorPeak(
             baseline_bytes=self._baseline_bytes,
             peak_bytes=self._peak_bytes,
             with_buffers_bytes=max(self._peak_bytes, self._peak_with_buffers_bytes),
             by_category=by_category,
             ignored_bytes=self._ignored_bytes,
+            timeline_bytes=timeline_bytes,
+            timeline_phases=timeline_phases,
         )
 
     def add_existing(self, tensors: Iterable[torch.Tensor], category: str) -> None:
@@ -140,6 +145,9 @@ class TensorTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for tensor in tensors_in(result):
             self._see(tensor, category)
         self._pass_by(kernel_bytes(func, args, result))
+        self._timeline.add(
+            self._now_bytes, in_backward=_is_in_backward(), has_grad=torch.is_grad_enabled()
+        )
         return result
 
     def _see(self, tensor: torch.Tensor, category: str) -> None:
@@ -237,8 +245,12 @@ def track_tensors(
 
 def _natural_category() -> str:
     """Tell a backward pass's product from a forward's; a checkpoint recomputes with grad on."""
-    in_backward = torch._C._current_graph_task_id() != -1
-    return "activation gradient" if in_backward and not torch.is_grad_enabled() else "activation"
+    is_product = _is_in_backward() and not torch.is_grad_enabled()
+    return "activation gradient" if is_product else "activation"
+
+
+def _is_in_backward() -> bool:
+    return bool(torch._C._current_graph_task_id() != -1)
 
 
 @functools.cache

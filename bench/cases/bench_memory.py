@@ -144,6 +144,8 @@ def _record(
         details=MemoryDetails(
             measurements=tuple(step.details() for step in measured),
             tensor_by_category=peak.by_category if peak else {},
+            timeline_bytes=peak.timeline_bytes if peak else (),
+            timeline_phases=peak.timeline_phases if peak else (),
         ),
         status=status,
         error=error,

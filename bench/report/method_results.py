@@ -26,6 +26,7 @@ Each method is trained for 80 rounds, and for as many rounds as have the item pa
 interval; bytes are encoded payloads up and down, per client of the roster. Memory is the peak of
 live tensors of one client's round, with weights, data and what it keeps between rounds, and its
 ratio to plain FedAvg's. ZeroFL's sparse tensors are implemented densely, so they save nothing here.
+An item's pass through a part of a network counts as a whole one.
 """
 
 

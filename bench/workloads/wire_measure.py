@@ -14,7 +14,6 @@ from bench.records.details.machine import TrafficDetails
 from devices.traffic import Counters, Peer, network_pair
 
 NO_BROKER = "the broker mosquitto is not installed (Debian: apt-get install mosquitto)"
-LEVELS = ("scalars", "payload", "message", "wire")
 MTU = 1500  # of the virtual cable
 _PORT, _PLAIN_PORT = 1883, 1884
 _CHUNK_BYTES, _CHUNK_HEAD = 1 << 18, 45  # of a long body: data, and what stands before it

@@ -100,7 +100,7 @@ def _zotitan(seed: int, lr: float, distribution: str) -> AuditCase:
     from zotitan.schedule import BaseTrainConfig
     from zotitan.train_zo import PerturbationConfig, ZOConfig, ZOOptimizer
 
-    module, (x, y) = Problem(), batch()
+    module, (x, y) = Problem(width=68), batch()  # the interpreter is slow
     config = ZOConfig(
         base=BaseTrainConfig(lr=lr),
         eps=EPSILON,

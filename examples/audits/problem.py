@@ -1,7 +1,7 @@
 """The model and batch that every public implementation is audited on.
 
-Eight matrices of 412 x 412, two of them one tied tensor, and a batch norm in evaluation mode: large
-enough to see a copy of the weights, with shapes that are no multiple of 16.
+Nine layers of 412 x 412, two with one tied matrix, and a batch norm in evaluation mode: large
+enough to see a copy of the weights, with shapes that are not a multiple of 16.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ EPSILON = 1e-3
 class Problem(nn.Module):
     """A classifier; called with inputs and targets, it returns the loss."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(7)
-        self.first = nn.Linear(32, WIDTH)
-        self.norm = nn.BatchNorm1d(WIDTH)
-        self.middle = nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in range(9))
-        self.last = nn.Linear(WIDTH, 10)
+        self.first = nn.Linear(32, width)
+        self.norm = nn.BatchNorm1d(width)
+        self.middle = nn.ModuleList(nn.Linear(width, width) for _ in range(9))
+        self.last = nn.Linear(width, 10)
         self.middle[5].weight = self.middle[2].weight
         with torch.no_grad():
             for p in self.parameters():
-                p.copy_(torch.randn(p.shape, generator=generator) / WIDTH**0.5)
+                p.copy_(torch.randn(p.shape, generator=generator) / width**0.5)
         self.eval()
 
     def forward(self, x: torch.Tensor, y: torch.Tensor | None = None) -> torch.Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,6 +19,16 @@ from problem import EPSILON, Problem, batch
 from torch.nn import functional as F
 
 from bench.audit import AuditCase
+
+DEFAULTS = {  # of ZO-Muon's vit/zo_train.py
+    "weight_decay": 0,
+    "rank_r": 16,
+    "step_interval": 100,
+    "num_samples": 1,
+    "multiple_sample": False,
+    "sparsity": 0.8,
+    "n_gpu": 1,
+}
 
 
 def decomfl(seed: int, lr: float) -> AuditCase:
@@ -87,40 +98,58 @@ def zo_muon_hessian(seed: int, lr: float) -> AuditCase:
     return _zo_muon("HessianOptimizer", seed, lr)
 
 
-def zo_muon_lozo(seed: int, lr: float) -> AuditCase:
+def zo_muon_lozo_1(seed: int, lr: float) -> AuditCase:
     """Take the first step of LOZOOptimizer."""
     return _zo_muon("LOZOOptimizer", seed, lr)
 
 
+def zo_muon_lozo_2(seed: int, lr: float) -> AuditCase:
+    """Take the second step of LOZOOptimizer."""
+    return _zo_muon("LOZOOptimizer", seed, lr, at={"step": 1})
+
+
 def zo_muon_lozo_100(seed: int, lr: float) -> AuditCase:
     """Take a step of LOZOOptimizer that draws a new factor: every 100th by default."""
-    return _zo_muon("LOZOOptimizer", seed, lr, step=99)
+    return _zo_muon("LOZOOptimizer", seed, lr, at={"step": 99})
 
 
-def zo_muon_subzero(seed: int, lr: float) -> AuditCase:
+def zo_muon_subzero_1(seed: int, lr: float) -> AuditCase:
     """Take the first step of SubZeroOptimizer."""
     return _zo_muon("SubZeroOptimizer", seed, lr)
 
 
 def zo_muon_subzero_100(seed: int, lr: float) -> AuditCase:
     """Take a step of SubZeroOptimizer that computes new factors: every 100th by default."""
-    return _zo_muon("SubZeroOptimizer", seed, lr, step_curr=99)
+    return _zo_muon("SubZeroOptimizer", seed, lr, at={"step_curr": 99})
 
 
-def zo_muon_lowdim(seed: int, lr: float) -> AuditCase:
-    """Take a step of LowDimOptimizer with its plain update."""
+def zo_muon_lowdim_1(seed: int, lr: float) -> AuditCase:
+    """Take the first step of LowDimOptimizer with its plain update."""
     return _zo_muon("LowDimOptimizer", seed, lr)
 
 
-def zo_muon_lowdim_muon(seed: int, lr: float) -> AuditCase:
-    """Take a step of LowDimOptimizer with the orthogonalised update, the paper's method."""
-    return _zo_muon("LowDimOptimizer", seed, lr, zo_optimizer="muon")
+def zo_muon_lowdim_2(seed: int, lr: float) -> AuditCase:
+    """Take the second step of LowDimOptimizer with its plain update."""
+    return _zo_muon("LowDimOptimizer", seed, lr, at={"step_curr": 1})
+
+
+def zo_muon_lowdim_muon_2(seed: int, lr: float) -> AuditCase:
+    """Take the second step of LowDimOptimizer with the orthogonalised update, the paper's."""
+    return _zo_muon("LowDimOptimizer", seed, lr, zo_optimizer="muon", at={"step_curr": 1})
 
 
 def _zo_muon(
-    kind: str, seed: int, lr: float, *, zo_optimizer: str = "sgd", **counters: int
+    kind: str,
+    seed: int,
+    lr: float,
+    *,
+    zo_optimizer: str = "sgd",
+    at: Mapping[str, int] | None = None,
 ) -> AuditCase:
-    """Make a case of one of vit/zo_optimizer.py's classes, at the defaults of vit/zo_train.py."""
+    """Make a case of one of vit/zo_optimizer.py's classes, at the defaults of vit/zo_train.py.
+
+    A step other than the first follows an estimate, which draws what is drawn once.
+    """
     _find("ZO_MUON", "vit")
     for name in ("torch.utils.tensorboard", "utils.data_utils"):  # imported there, not used here
         stub: Any = sys.modules.setdefault(name, ModuleType(name))
@@ -128,21 +157,14 @@ def _zo_muon(
     import zo_optimizer as public
 
     module, (x, y) = Problem(), batch()
-    options = Namespace(
-        zo_eps=EPSILON,
-        learning_rate=lr,
-        weight_decay=0,
-        rank_r=16,
-        step_interval=100,
-        num_samples=1,
-        multiple_sample=False,
-        zo_optimizer=zo_optimizer,
-        sparsity=0.8,
-        n_gpu=1,
-    )
+    options = Namespace(zo_eps=EPSILON, learning_rate=lr, zo_optimizer=zo_optimizer, **DEFAULTS)
     optimizer = getattr(public, kind)(module, options)
-    vars(optimizer).update(counters)
     np.random.seed(seed)
+    if at:
+        start = {name: value.clone() for name, value in module.state_dict().items()}
+        optimizer.zo_step(x, y)
+        module.load_state_dict(start)
+        vars(optimizer).update(at)
 
     def step() -> None:
         optimizer.zo_step(x, y)

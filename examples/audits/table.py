@@ -50,12 +50,14 @@ AUDITED = (
     Public("repositories:zo_muon_mezo", "`MeZOOptimizer`", _ZO_MUON),
     Public("repositories:zo_muon_sparse", "`SparseOptimizer`", _ZO_MUON),
     Public("repositories:zo_muon_hessian", "`HessianOptimizer`", _ZO_MUON),
-    Public("repositories:zo_muon_lozo", "`LOZOOptimizer`, step 1", _ZO_MUON),
+    Public("repositories:zo_muon_lozo_1", "`LOZOOptimizer`, step 1", _ZO_MUON),
+    Public("repositories:zo_muon_lozo_2", "`LOZOOptimizer`, step 2", _ZO_MUON),
     Public("repositories:zo_muon_lozo_100", "`LOZOOptimizer`, step 100", _ZO_MUON),
-    Public("repositories:zo_muon_subzero", "`SubZeroOptimizer`, step 1", _ZO_MUON),
+    Public("repositories:zo_muon_subzero_1", "`SubZeroOptimizer`, step 1", _ZO_MUON),
     Public("repositories:zo_muon_subzero_100", "`SubZeroOptimizer`, step 100", _ZO_MUON),
-    Public("repositories:zo_muon_lowdim", "`LowDimOptimizer`, `sgd`", _ZO_MUON),
-    Public("repositories:zo_muon_lowdim_muon", "`LowDimOptimizer`, `muon`", _ZO_MUON),
+    Public("repositories:zo_muon_lowdim_1", "`LowDimOptimizer`, step 1", _ZO_MUON),
+    Public("repositories:zo_muon_lowdim_2", "`LowDimOptimizer`, step 2", _ZO_MUON),
+    Public("repositories:zo_muon_lowdim_muon_2", "the same, `muon`", _ZO_MUON),
 )
 
 

@@ -11,6 +11,7 @@ import sample_records as sample
 
 from bench.__main__ import main
 from bench.records.record_index import Results
+from bench.report.machine_name import machine_name
 from bench.report.machines import Machine, column_names, figure_tables, index_row
 from bench.report.plots.machines import machine_charts
 from bench.report.provenance import origin_rows
@@ -83,3 +84,25 @@ def test_another_version_of_a_case_is_not_compared() -> None:
 
 def test_a_case_of_only_one_machine_is_not_compared() -> None:
     assert figure_tables([machine("a", sample.bytes_records()), machine("b", [])]) == []
+
+
+@pytest.mark.parametrize(
+    ("soc", "name"),
+    [
+        ("AMD EPYC 7B13 64-Core Processor", "AMD EPYC 7B13, 2 cores, 8 GiB"),
+        ("Intel(R) Xeon(R) CPU @ 2.20GHz", "Intel Xeon, 2 cores, 8 GiB"),
+        ("Intel(R) Core(TM) i7-1185G7 @ 3.00GHz", "Intel Core i7-1185G7, 2 cores, 8 GiB"),
+        ("Raspberry Pi 5 Model B Rev 1.0", "Raspberry Pi 5 Model B Rev 1.0, 2 cores, 8 GiB"),
+        (None, "host, 2 cores, 8 GiB"),
+    ],
+)
+def test_a_machine_is_named_by_its_chip(soc: str | None, name: str) -> None:
+    device = {"name": "host", "soc": soc, "logical_cores": 2, "memory_bytes": 8 << 30}
+    assert machine_name(device) == name
+
+
+def test_a_gpu_is_named_first_where_the_steps_ran_on_it() -> None:
+    gpu = {"name": "NVIDIA H100", "memory_bytes": 80 << 30}
+    device = {"soc": "Chip", "logical_cores": 1, "memory_bytes": None, "accelerator": gpu}
+    assert machine_name(device) == "Chip, 1 core"
+    assert machine_name(device, on_accelerator=True) == "NVIDIA H100, 80 GiB (Chip, 1 core)"

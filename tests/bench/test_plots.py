@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +17,7 @@ from bench.report.plots.by_group import PLOTS, plots_of
 from bench.report.plots.inline import DARK, inline_svg
 from bench.report.plots.memory import memory_plots
 from bench.report.plots.style import LOOKS, Plot, hover, logarithmic_x, panel, save
+from bench.report.plots.timeline import timeline_plots
 from bench.report.section import Section
 from bench.report.sections import SECTIONS
 
@@ -51,6 +53,21 @@ def test_measured_points_are_the_medians() -> None:
         value = WHOLE.value(f"memory/resnet18/zo/b{batch}", "peak_above_baseline")
         assert value is not None
         assert points[batch] == pytest.approx(value / MIB)
+
+
+def with_timeline(record: sample.Record) -> sample.Record:
+    timeline = {
+        "timeline_bytes": [MIB, 3 * MIB, 2 * MIB],
+        "timeline_phases": ["forward", "backward", "update"],
+    }
+    return replace(record, details={**record.details, **timeline})
+
+
+def test_a_step_is_drawn_over_its_operators_where_the_records_have_it() -> None:
+    assert timeline_plots(WHOLE) == []
+    records = [with_timeline(record) for record in sample.memory_records()]
+    plot = timeline_plots(Results.of(records))[0]
+    assert [y for _, y in lines_of(plot)["FedAvg"]] == [1, 3, 2]
 
 
 def test_formulas_stand_above_the_loaded_weights_as_the_measurement_does() -> None:

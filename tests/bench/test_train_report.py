@@ -44,7 +44,7 @@ def training(seed: int = 0, *, end: float = 0.875, verdict: str = "finished") ->
         reason=None,
         forward="contiguous",
         forward_trial_s={},
-        chance_level=None,
+        guessing=None,
         rounds_done=40,
         curve=curve,
         seconds_by_method={"fedavg": 1.5, "zowarmup": 2.0},

@@ -18,7 +18,7 @@ from zo_core.federation.simulation.training import Training
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
-def record(high: float | None, low: float | None, chance_level: float | None) -> TrainingRecord:
+def record(high: float | None, low: float | None, guessing: float | None) -> TrainingRecord:
     last = Evaluation(
         rounds_done=1,
         test_accuracy=0.9,
@@ -31,7 +31,7 @@ def record(high: float | None, low: float | None, chance_level: float | None) ->
         elapsed_s=0.0,
     )
     config = train_config(clients=10, warmup_cohort=2)
-    return TrainingRecord(config=config, high=(0, 1), curve=[last], chance_level=chance_level)
+    return TrainingRecord(config=config, high=(0, 1), curve=[last], guessing=guessing)
 
 
 def test_hold_outs_are_pooled_over_both_groups_and_compared_with_guessing() -> None:

@@ -1,9 +1,8 @@
-"""Tokenizers from local files: bytes, GPT-2's BPE whole or cut short."""
+"""Tokenizers from local files: GPT-2's BPE whole or cut short."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -28,26 +27,6 @@ class Tokenizer(Protocol):
 
     def decode(self, ids: list[int]) -> str:
         """Turn token ids into text."""
-
-
-@dataclass(frozen=True, slots=True)
-class ByteTokenizer:
-    """A token a byte of UTF-8, and an end token.
-
-    >>> ByteTokenizer().decode(ByteTokenizer().encode("naïve"))
-    'naïve'
-    """
-
-    size: int = _BYTES + 1
-    end_id: int = _BYTES
-
-    def encode(self, text: str) -> list[int]:
-        """Turn text into its bytes."""
-        return list(text.encode())
-
-    def decode(self, ids: list[int]) -> str:
-        """Turn bytes into text; what is no UTF-8 becomes a replacement character."""
-        return bytes(i for i in ids if i < _BYTES).decode(errors="replace")
 
 
 class FileTokenizer:
@@ -107,27 +86,6 @@ def gpt2_tokenizer(vocabulary: Path, merges: Path, *, first: int | None = None) 
     tokenizer.decoder = tokenizers.decoders.ByteLevel()
     tokenizer.add_special_tokens(["<|endoftext|>"])
     return FileTokenizer(tokenizer, size=len(tokens) + 1, end_id=len(tokens))
-
-
-def require_matching(tokenizer: Tokenizer, vocabulary: int) -> None:
-    """Check that a tokenizer can be a model's: models pad their vocabulary, but do not double it.
-
-    Args:
-        tokenizer: to be used with the model.
-        vocabulary: tokens that the model knows.
-
-    Raises:
-        ValueError: it has more tokens than the model, or less than half as many.
-
-    >>> require_matching(ByteTokenizer(), 50272)
-    Traceback (most recent call last):
-    ValueError: the tokenizer has 257 tokens, the model 50272: it is not this model's; ...
-    """
-    if not vocabulary // 2 < tokenizer.size <= vocabulary:
-        raise ValueError(
-            f"the tokenizer has {tokenizer.size} tokens, the model {vocabulary}: it is not this "
-            "model's; use the files next to its weights"
-        )
 
 
 def _read_vocabulary(path: Path) -> dict[str, int]:

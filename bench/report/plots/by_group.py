@@ -17,6 +17,7 @@ from bench.report.plots.memory import memory_plots
 from bench.report.plots.style import Plot
 from bench.report.plots.tables import replication_plots
 from bench.report.plots.time import time_charts
+from bench.report.plots.timeline import timeline_plots
 
 # Each returns nothing where nothing was measured.
 ChartBuilder = Callable[[Results], Sequence[BarChart]]
@@ -30,7 +31,7 @@ CHARTS: Mapping[str, ChartBuilder] = {  # bars and dots, which the page draws it
     "edge": edge_charts,
 }
 PLOTS: Mapping[str, tuple[PlotBuilder, ...]] = {  # lines, which matplotlib draws
-    "memory": (memory_plots,),
+    "memory": (timeline_plots, memory_plots),
     "accuracy": (accuracy_plots, accuracy_by_bytes_plots),
     "frontier": (budget_plots,),
     "tables": (replication_plots,),

@@ -42,7 +42,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 def fill(store: CellStore) -> int:
     """Finish every cell that is missing, ZOWarmUp's best, in their order; return their number."""
     done = 0
-    while cell := next(todo(store), None):
+    for cell in todo(store):
         accuracy = 0.9 if cell.config.algorithm == "zowarmup" else 0.8
         store.write(result(cell, accuracy + 0.001 * (cell.config.run_seed % 7)))
         done += 1
@@ -109,7 +109,7 @@ def test_the_tables_have_every_method_with_its_n_bytes_and_memory(tmp_path: Path
     (scaffold, _) = (row for row in rows if row.startswith("| SCAFFOLD"))
     assert f"80.2 ± 0.2, {SEEDS}" in scaffold
     assert "−10.0 (−10.0 to −10.0)" in scaffold  # to ZOWarmUp
-    assert "100 bytes (1.00x) | 200 bytes (1.00x)" in scaffold
+    assert "100 B (1.00x) | 200 B (1.00x)" in scaffold
     assert "takes no part" in text
     assert text in results_page(tmp_path)
 

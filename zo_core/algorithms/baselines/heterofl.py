@@ -190,8 +190,8 @@ class NarrowOptions(FedAvgOptions):
     budget: str = choice(
         "usual",
         ("usual", "passes", "bytes", "rounds"),
-        "what a run spends as much of as others: FedAvg's bytes (usual for heterofl), the config's "
-        "rounds (usual for fjord), or ZOWarmUp's item passes",
+        "what sets the number of rounds: FedAvg's bytes (usual for heterofl), the config's rounds "
+        "(usual for fjord), or ZOWarmUp's item passes",
     )
 
 
