@@ -4,7 +4,7 @@ VENV   ?= .venv
 SCALE  ?= default
 BIN    := $(VENV)/bin
 
-.PHONY: bench test test-fast check pages docs clean
+.PHONY: bench test test-fast check pages docs picture clean
 
 bench: $(VENV)/.installed
 	$(BIN)/pytest --benchmark --scale $(SCALE)
@@ -24,12 +24,17 @@ check: $(VENV)/.installed-dev
 pages: $(VENV)/.installed
 	$(BIN)/zobench report --all results --out pages
 
-# Everything in README and docs that is generated: results, pictures, the figure of the layers.
+# Everything in README and docs that is generated: results, pictures, the figure of the layers, commands.
 docs: $(VENV)/.installed
 	$(BIN)/python -m bench.report.readme
 	$(BIN)/python -m bench.report.paper_results
 	$(BIN)/python -m bench.report.pictures
 	$(BIN)/python tests/helpers/layers.py
+	$(BIN)/python tests/helpers/command_page.py
+
+# The README's picture of a report; needs chromium and chromedriver.
+picture: $(VENV)/.installed
+	$(BIN)/python tests/helpers/report_picture.py
 
 $(VENV)/.installed: pyproject.toml setup.py
 	$(PYTHON) -m venv $(VENV)

@@ -14,6 +14,7 @@ EXTRAS = {  # import name -> extra of pyproject.toml
     "timm": "timm",
     "flwr": "flower",
     "ray": "cluster",
+    "shtab": "completion",
     "triton": "dev",
     "mkdocs": "docs",
 }
@@ -26,9 +27,9 @@ def how_to_install(package: str) -> str:
         package: its import name, a key of EXTRAS.
 
     >>> how_to_install("tokenizers")
-    'tokenizers is not installed: pip install -e ".[llm]"'
+    'tokenizers is not installed: pip install "zobench[llm]"'
     """
-    return f'{package} is not installed: pip install -e ".[{EXTRAS[package]}]"'
+    return f'{package} is not installed: pip install "zobench[{EXTRAS[package]}]"'
 
 
 def require(package: str) -> None:

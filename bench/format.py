@@ -59,7 +59,13 @@ def duration(elapsed_s: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Write a share as per cent with one decimal: 0.8712 is "87.1 %"."""
+    """Write a share as per cent with one decimal; a small one is not 0.
+
+    >>> percent(0.8712), percent(0.0), percent(0.0002)
+    ('87.1 %', '0.0 %', '< 0.1 %')
+    """
+    if 0 < share < 0.0005:
+        return "< 0.1 %"
     return f"{100 * share:.1f} %"
 
 

@@ -21,6 +21,7 @@ SUMMARIES: Final = {  # what each group measures
     "llm": "language models: memory of a step, what fits, bytes of a round",
     "wire": "bytes of one round on a network, and fleets of clients (Linux, root)",
 }
+TESTS: Final = "tests"  # of other projects, measured by the fixture peak_memory
 TABLES: Final = "tables"  # the paper's tables: whole trainings, which --only names one by one
 
 SCALE_NAMES: Final = ("smoke", "default", "laptop", "paper")

@@ -19,6 +19,7 @@ from bench.suite.pytest_options import add_options, require_undisturbed, table_o
 if TYPE_CHECKING:
     from bench.suite.suite import Suite
 
+pytest_plugins = ("bench.peak_plugin",)
 _BENCHMARK = "--benchmark"
 _CHOOSING = ("-k", "-m", "--deselect")  # options by which a user leaves cases out
 
@@ -75,6 +76,7 @@ def pytest_configure(config: pytest.Config) -> None:
     except ImportError as error:
         pytest.exit(str(error), returncode=EXIT_ENVIRONMENT)
     config.stash[_SUITE] = suite
+    config.pluginmanager.register(_SuiteFixture(suite))
     config.args = [str(path) for path in cases_files(suite.groups)]
     suite.progress.is_quiet = config.option.verbose < 0
     if config.option.verbose <= 0:
@@ -85,11 +87,16 @@ def pytest_configure(config: pytest.Config) -> None:
 _SUITE = pytest.StashKey["Suite"]()
 
 
-@pytest.fixture
-def suite(request: pytest.FixtureRequest) -> Suite:
-    """The run that a case belongs to: its scale, and where it puts its record."""
-    running: Suite = request.config.stash[_SUITE]
-    return running
+class _SuiteFixture:
+    """The fixture of the cases; registered only where they run, so that tests never see it."""
+
+    def __init__(self, running: Suite) -> None:
+        self._running = running
+
+    @pytest.fixture
+    def suite(self) -> Suite:
+        """The run that a case belongs to: its scale, and where it puts its record."""
+        return self._running
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -126,7 +133,7 @@ def _has_parameters(item: pytest.Item, suite: Suite) -> bool:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Tell the progress display how much there is to do."""
+    """Log the progress display how much there is to do."""
     if _SUITE in session.config.stash:
         session.config.stash[_SUITE].start(len(session.items), _uncaptured_stdout())
 

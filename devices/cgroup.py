@@ -95,7 +95,7 @@ class Group:
         return parse_number(text or "") if self.version == _V1 else _row(text, "oom")
 
     def pids(self) -> list[int]:
-        """Return the processes in the group, none where they can't be read."""
+        """Return the processes in the group, none where they cannot be read."""
         numbers = map(parse_number, (read_text(self.path / "cgroup.procs") or "").split())
         return [number for number in numbers if number is not None]
 

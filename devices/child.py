@@ -26,9 +26,9 @@ _TRACEBACK_FRAMES = 4
 
 
 def phase(name: str) -> None:
-    """Tell the parent which phase is reached; does nothing outside `run_isolated`.
+    """Report the current phase to the parent; do nothing outside `run_isolated`.
 
-    The last phase is known to the parent even if this process is killed in it.
+    The parent knows the last phase even if this process is killed in it.
 
     Args:
         name: E.g. "import", "forward", "backward".

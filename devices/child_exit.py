@@ -17,7 +17,7 @@ _NO_MEMORY = ("cannot allocate memory", "can't allocate memory", "bad_alloc", "m
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IsolatedResult:
-    """Hold what came of one isolated run.
+    """Hold the result of one isolated run.
 
     Args:
         status: "ok"; "error": it raised, or left with a code; "timeout"; "killed": a signal
@@ -26,7 +26,7 @@ class IsolatedResult:
         value: What the function returned, after JSON; None unless status is "ok".
         error: Exception type, message and the traceback's tail, or how it ended; None if "ok".
         phase: The last phase that the child reported by `devices.phase`.
-        exit_code: The child's exit code, None where a signal ended it.
+        exit_code: The child's exit code, None if a signal ended it.
         signal_name: The signal that ended it, e.g. "SIGSEGV".
         output_tail: The end of what it printed, stdout and stderr together.
         seconds: Wall time of the child, its start included.
@@ -34,8 +34,8 @@ class IsolatedResult:
         limit_method: "cgroup v1", "cgroup v2" or "RLIMIT_DATA"; None without a limit.
         limit_peak_bytes: The largest memory that the limit's counter saw.
         stack_limit_bytes: The stack limit that was set for it, since the memory limit counts each
-            thread's stack by it; None where it was left as it was.
-        removed_preloads: Allocators in LD_PRELOAD that it was started without.
+            thread's stack by it; None if it was not changed.
+        removed_preloads: Allocators in LD_PRELOAD that were removed for it.
     """
 
     status: Status

@@ -7,9 +7,9 @@ import time
 
 
 def synchronise() -> None:
-    """Wait until the accelerator has done all that was asked of it.
+    """Wait until the accelerator has finished its work.
 
-    Only CUDA in a process that already uses it is waited for: torch is never imported here.
+    Waits only for CUDA, in a process that already uses it: torch is never imported here.
     """
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():

@@ -7,9 +7,12 @@
 | process | what the driver charges this process with at the region's end (NVML) | no |
 | context | process minus reserved at the region's start: kernels, libraries, CUDA itself | no |
 
+The baseline is the same whatever ran before: libraries' workspaces and the allocator's cache are
+freed first, and a region that needs them again counts them.
+
 On unified memory (Jetson, GB10: `is_integrated`) NVML answers "not supported" or a carve-out, and
-`mem_get_info` counts the page cache as used, so neither is asked: the allocator's figures and
-the fall of MemAvailable are what there is. `measure_device` imports torch.
+`mem_get_info` counts the page cache as used, so that neither is asked for what is in use: the
+allocator's figures and the fall of MemAvailable are what there is. `measure_device` imports torch.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ class DeviceMemory:
     Not frozen, since the region's end fills it in; treat it as read-only.
 
     Args:
-        baseline_bytes: Live tensors at the region's start.
+        baseline_bytes: Live tensors at the region's start, after the caches are emptied.
         allocated_bytes: Peak of live tensors.
         allocated_above_baseline_bytes: Their difference.
         reserved_bytes: Peak of what the allocator held.
@@ -42,6 +45,7 @@ class DeviceMemory:
         context_bytes: The part of it outside the allocator at the start.
         available_fall_bytes: By how much MemAvailable fell; unified memory only, and of the
             whole machine, so that other processes disturb it.
+        total_bytes: The device's memory; unified memory is the machine's.
         is_integrated: Whether memory is unified.
     """
 
@@ -52,6 +56,7 @@ class DeviceMemory:
     process_bytes: Reading
     context_bytes: Reading
     available_fall_bytes: Reading
+    total_bytes: Reading
     is_integrated: bool
 
     def to_json(self) -> dict[str, Any]:
@@ -62,6 +67,8 @@ class DeviceMemory:
 @contextmanager
 def measure_device(index: int = 0, *, driver: Driver | None = None) -> Iterator[DeviceMemory]:
     """Measure the device memory of the region.
+
+    Run one unmeasured step before it, so that libraries are initialised.
 
     Args:
         index: The CUDA device, as torch numbers it.
@@ -74,6 +81,7 @@ def measure_device(index: int = 0, *, driver: Driver | None = None) -> Iterator[
         RuntimeError: There is no CUDA device.
     """
     asked = TorchDriver(index) if driver is None else driver
+    asked.empty_caches()
     region = _begin(asked)
     available_before = asked.available_bytes()
     asked.reset_peaks()
@@ -110,6 +118,7 @@ def _begin(driver: Driver) -> DeviceMemory:
         process_bytes=running,
         context_bytes=_context(driver),
         available_fall_bytes=running if is_integrated else own_memory,
+        total_bytes=Reading(value=driver.total_bytes(), unit="byte", method="mem_get_info"),
         is_integrated=is_integrated,
     )
 

@@ -15,8 +15,14 @@ class Driver(Protocol):
     def is_integrated(self) -> bool:
         """Return whether CPU and GPU share one memory."""
 
+    def empty_caches(self) -> None:
+        """Wait for the device, then free what libraries and the allocator keep for later."""
+
     def reset_peaks(self) -> None:
-        """Wait for the device and reset the allocator's peaks."""
+        """Reset the allocator's peaks."""
+
+    def total_bytes(self) -> int:
+        """Return the device's memory."""
 
     def allocated_bytes(self) -> tuple[int, int]:
         """Return the allocator's live bytes, now and at their peak."""
@@ -55,10 +61,25 @@ class TorchDriver:
         """Return the device property."""
         return bool(self._properties.is_integrated)
 
-    def reset_peaks(self) -> None:
-        """Synchronise, then reset the peaks to the present."""
+    def empty_caches(self) -> None:
+        """Synchronise, then free the workspaces of cuBLAS and what the allocator reserves.
+
+        Each thread that multiplies matrices leaves a workspace of its own among the live tensors,
+        autograd's thread too: without this a baseline would depend on the step before it.
+        """
+        import torch
+
         self._cuda.synchronize(self._index)
+        torch._C._cuda_clearCublasWorkspaces()
+        self._cuda.empty_cache()
+
+    def reset_peaks(self) -> None:
+        """Reset the peaks to the present."""
         self._cuda.reset_peak_memory_stats(self._index)
+
+    def total_bytes(self) -> int:
+        """Return the total of mem_get_info."""
+        return self._cuda.mem_get_info(self._index)[1]
 
     def allocated_bytes(self) -> tuple[int, int]:
         """Return memory_allocated and its peak."""

@@ -24,7 +24,7 @@ def try_kernel() -> str | None:
     try:
         import torch
     except ImportError as error:
-        return f"torch can't be imported: {error}"
+        return f"torch cannot be imported: {error}"
     if torch.version.cuda is None:
         return f"torch {torch.__version__} is a build without CUDA"
     try:

@@ -38,7 +38,7 @@ _PMIC_INTERVAL_S = 0.1  # each sample starts a command, which takes some millise
 
 
 def energy_meter(root: Path = Path("/")) -> EnergyMeter:
-    """Return the best energy meter of this machine; one that says why where there is none.
+    """Return the best energy meter of this machine; without one, a meter that gives the reason.
 
     Args:
         root: The folder that stands for the root of the file system.
@@ -76,7 +76,7 @@ def use_log(file: str | None) -> None:
 
 
 def shortest_region_s(meter: EnergyMeter) -> float:
-    """Return how long a region must be for a meter, in seconds; 0 where any will do."""
+    """Return how long a region must be for a meter, in seconds; 0 if any length is enough."""
     return meter.shortest_region_s if isinstance(meter, NvmlEnergy) else 0.0
 
 

@@ -36,7 +36,7 @@ def exists(path: Path) -> bool:
 
 
 def find(folder: Path, pattern: str) -> list[Path]:
-    """Return the paths below a folder that match a pattern, sorted; none where it can't be read."""
+    """Return the paths below a folder that match a pattern, sorted; none if it cannot be read."""
     try:
         return sorted(folder.glob(pattern))
     except OSError:

@@ -61,7 +61,7 @@ def give_back() -> bool:
 
 
 def untrimmed_bytes() -> Reading:
-    """Return how much freed heap `trim` can't give back: a peak may read low by that much.
+    """Return how much freed heap `trim` cannot return: a peak may read low by that much.
 
     Returns:
         An upper bound in bytes; None on C libraries and under allocators other than glibc. The

@@ -36,7 +36,7 @@ def why_freed_memory_stays() -> str | None:
     """
     allocator, remedy = find_allocator(), "start without preloaded allocators and settings"
     if is_replaced():
-        return f"malloc_trim can't give back memory freed under {allocator}; {remedy}"
+        return f"malloc_trim cannot return memory freed under {allocator}; {remedy}"
     for _ in range(_TRIES):
         taken, left = take_and_free()
         if taken > _ENOUGH_BYTES > left:

@@ -26,7 +26,7 @@ class MeterInfo:
         quantity: What is measured.
         method: How; None where it can't be.
         trust: "exact", "sampled", "partial" (it misses a part that is named), or "none".
-        remark: What it misses, or why there is none.
+        remark: What it misses, or why it cannot be measured.
     """
 
     quantity: str

@@ -1,4 +1,4 @@
-"""Run one function in a fresh Python process and say in one word what came of it."""
+"""Run one function in a fresh Python process and report the outcome as one word."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ def run_isolated(
     env: Mapping[str, str] | None = None,
     **kwargs: Any,
 ) -> IsolatedResult:
-    """Run `fn(*args, **kwargs)` in a fresh Python process of its own.
+    """Run `fn(*args, **kwargs)` in a fresh Python process.
 
-    Whatever the function does, hang, crash, print or eat memory, the caller goes on, and no
-    process of the child's process group outlives the call. Should the caller itself be killed,
-    the child dies with it (Linux); processes that the child started do not. In a thread of
-    `IsolatedPool` it raises KeyboardInterrupt where the children of all threads were ended.
+    The caller continues even if the function hangs, crashes or runs out of memory, and no process
+    of the child's process group outlives the call. If the caller is killed, the child dies with it
+    (Linux); processes that the child started do not. In a thread of `IsolatedPool` it raises
+    KeyboardInterrupt if the pool has ended its children.
 
     Args:
         fn: "module:qualified.name", or a function defined at the top of a module.
         args: JSON data. The result must be JSON data too, or have `to_json()`.
-        timeout_s: Seconds after which the child is killed; None waits for ever.
+        timeout_s: Seconds after which the child is killed; None waits without limit.
         limit_bytes: Memory limit that the kernel enforces; None for no limit.
         limit_method: "cgroup" or "RLIMIT_DATA" to insist on one; None for the best that works.
         env: Environment variables added to this process's. MALLOC_ARENA_MAX is 1 unless set
@@ -52,11 +52,11 @@ def run_isolated(
         kwargs: JSON data.
 
     Returns:
-        The outcome; never raises for what the child did.
+        The outcome; an error in the child is a status, not an exception.
 
     Raises:
         ValueError: fn cannot be imported by name, or limit_bytes or limit_method is out of range.
-        TypeError: An argument is no JSON data.
+        TypeError: An argument is not JSON data.
         OSError: No memory limit can be enforced here.
 
     >>> run_isolated("math:sqrt", 16).value

@@ -47,7 +47,7 @@ def memory_options(root: Path = HERE) -> tuple[str, ...] | None:
         root: The folder that stands for the root of the file system.
 
     Returns:
-        The words in order, e.g. "cgroup_disable=memory"; None where the line can't be read.
+        The words in order, e.g. "cgroup_disable=memory"; None where the line cannot be read.
     """
     line = read_text(root / "proc/cmdline")
     if line is None:

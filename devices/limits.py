@@ -166,7 +166,7 @@ def open_limit(limit_bytes: int, *, method: str | None = None) -> Limit:
 
 
 def why_no_limit(limit_bytes: int) -> str | None:
-    """Say why a trial under a limit would not answer for that limit here, None where it does.
+    """Return why a run under a limit would not test that limit here; None if it would.
 
     Args:
         limit_bytes: The limit, > 0.

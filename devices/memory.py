@@ -24,7 +24,7 @@ _HUGE_PAGES = "sys/kernel/mm/transparent_hugepage/enabled"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostMemory:
-    """Hold one look at the memory of this process; None where the kernel does not report it.
+    """Hold the memory of this process at one moment; None where the kernel does not report it.
 
     Args:
         rss_bytes: Resident memory.
@@ -49,7 +49,7 @@ class HostMemory:
     major_faults: int | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the look as plain JSON data."""
+        """Return the memory as plain JSON data."""
         return to_plain(self)
 
 

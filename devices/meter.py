@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from devices import clock, heap, memory
 from devices.allocator import Allocator, find_allocator
 from devices.heap_trial import why_freed_memory_stays
+from devices.measurement_text import html_table, one_line
 from devices.memory import HostMemory, read_host_memory
 from devices.peaks import PeakMeter, best_peak_meter
 from devices.reading import Reading, missing, to_plain
@@ -23,7 +24,7 @@ class EnergyMeter(Protocol):
     """Measure the energy used between start() and stop()."""
 
     def start(self) -> None:
-        """Begin."""
+        """Start measuring."""
 
     def stop(self) -> Reading:
         """Return the joules since start(), or None with a reason."""
@@ -35,7 +36,7 @@ def _running(unit: str) -> Reading:
 
 @dataclass(slots=True, kw_only=True)
 class Measurement:
-    """Hold what was measured of a region; until the region ends every figure is None.
+    """Hold the figures of a region; until the region ends they are None.
 
     Not frozen, since the region's end fills it in; treat it as read-only.
 
@@ -56,7 +57,7 @@ class Measurement:
         after: The same at its end.
         huge_page_mode: Transparent huge pages: "always", "madvise", "never", None if unknown.
         trimmed_by: What was done before the baseline was read.
-        allocator: What serves malloc, and what was preloaded.
+        allocator: The library that serves malloc, and the preloaded ones.
     """
 
     baseline_bytes: Reading
@@ -78,6 +79,12 @@ class Measurement:
         """Return the measurement as plain JSON data."""
         return to_plain(self)
 
+    def __str__(self) -> str:
+        return one_line(self)
+
+    def _repr_html_(self) -> str:
+        return html_table(self)
+
 
 @contextmanager
 def measure(
@@ -86,8 +93,8 @@ def measure(
     """Measure the region's peak memory, seconds and joules.
 
     Measure memory in a fresh process (`run_isolated`): what the process did before shapes its
-    heap. Measure time in another run than memory. An exception in the region passes through
-    and leaves the measurement valid up to it.
+    heap. Measure time and memory in separate runs. An exception in the region propagates, and the
+    measurement is valid up to it.
 
     Args:
         peak_meter: How the peak is measured; by default the best that works here.

@@ -90,7 +90,7 @@ def nvml_energy() -> NvmlEnergy | None:
     """Return a meter for the CUDA device that this process uses; None where it uses none.
 
     Raises:
-        NotReportedError: It uses one whose counter can't be read.
+        NotReportedError: It uses one whose counter cannot be read.
     """
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():

@@ -163,7 +163,7 @@ class LifetimeElseSampled:
 
 
 def best_peak_meter() -> PeakMeter:
-    """Return the best peak meter that really works in this process.
+    """Return the best peak meter that works in this process.
 
     Returns:
         A meter ready for start(); its `method` names it.

@@ -47,7 +47,7 @@ class Children:
                 raise KeyboardInterrupt
 
     def end(self) -> None:
-        """Kill all, and whatever is begun from now on."""
+        """Kill all children, and any that is started from now on."""
         with self._lock:
             self._ended = True
             for group in self._groups:
@@ -59,10 +59,12 @@ waited_for: ContextVar[Children] = ContextVar("waited_for", default=_ALL)  # set
 
 
 class IsolatedPool(ThreadPoolExecutor):
-    """Threads whose children end with the context, Ctrl-C included; take the results within it.
+    """Run isolated functions in threads; their processes end with the context, also on Ctrl-C.
+
+    Take the results inside the context.
 
     Args:
-        workers: threads.
+        workers: number of threads.
 
     >>> from devices import run_isolated
     >>> with IsolatedPool(2) as pool:
@@ -75,7 +77,7 @@ class IsolatedPool(ThreadPoolExecutor):
         super().__init__(workers, initializer=waited_for.set, initargs=(self._children,))
 
     def close(self) -> None:
-        """Begin nothing more, kill the children that run, and wait for their threads."""
+        """Start no further child, kill those that run, and wait for their threads."""
         self._children.end()
         self.shutdown(cancel_futures=True)
 

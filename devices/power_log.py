@@ -71,7 +71,7 @@ def read_power_log(file: Path) -> list[tuple[float, float]]:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"the energy log {file} can't be read: {error}") from None
+        raise ValueError(f"the energy log {file} cannot be read: {error}") from None
     whole = text[: text.rfind("\n") + 1]
     rows: list[tuple[float, float]] = []
     for number, row in enumerate(csv.reader(whole.splitlines()), start=1):

@@ -1,4 +1,4 @@
-"""One measured figure: its value, its unit, the method that gave it, or why there is none."""
+"""One measured figure: its value, unit and method, or why there is none."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """Hold one figure together with how it was had.
+    """Hold one figure and how it was measured.
 
-    A figure that could not be measured is `None` with a reason, never 0 or -1.
+    A figure that could not be measured is None with a reason, never 0 or -1.
 
     Args:
-        value: The figure, in `unit`; None where it could not be measured.
+        value: The figure, in `unit`; None if it could not be measured.
         unit: "byte", "second", "joule", "count" and the like.
-        method: How the figure was had, e.g. "VmHWM reset by clear_refs"; "none" where it was not.
+        method: How it was measured, e.g. "VmHWM reset by clear_refs"; "none" if it was not.
         reason: Why `value` is None; None where there is a value.
 
     Raises:
@@ -48,8 +48,8 @@ def missing(unit: str, reason: str, *, method: str = "none") -> Reading:
     """Return the reading of a figure that could not be measured.
 
     Args:
-        unit: The unit that the figure would have had.
-        reason: Why there is none, in words for a report.
+        unit: The figure's unit.
+        reason: Why there is none, for a report.
         method: The method that was tried.
 
     Returns:

@@ -17,7 +17,7 @@ _YOUNG_S = 60.0  # a folder without a lock may be about to get one
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Make a folder that is removed at the end, or by :func:`remove_left_overs` after a kill."""
+    """Make a folder that is removed at the end, or by `remove_left_overs` after a kill."""
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name, _lock_file(name) as lock:
         _is_locked_here(lock)
         yield Path(name)

@@ -21,10 +21,11 @@ from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from devices.kernel_buffers import kernel_bytes
+from devices.storages import address_of, key_of, tensors_in
 from devices.tensor_peak import TensorPeak
+from devices.tensor_timeline import TensorTimeline
 
 CATEGORIES = (
     "parameter",
@@ -47,6 +48,7 @@ class _Storage:
     size_bytes: int
     category: str
     reference: weakref.ref[Any]
+    address: int  # where it begins; 0 where that is not known, as of a fake tensor
 
 
 # torch types neither the mode nor the hook.
@@ -64,11 +66,13 @@ class TensorTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._device_type = device_type
         self._live: dict[int, _Storage] = {}
         self._ignored: dict[int, _Storage] = {}
+        self._addresses: set[int] = set()  # of live storages, where they are known
         self._ignored_bytes = 0
         self._now_bytes = self._peak_bytes = self._baseline_bytes = 0
         self._peak_with_buffers_bytes = 0
         self._at_peak: list[tuple[_Storage, int]] = []
         self._category: str | None = None
+        self._timeline = TensorTimeline()
         # A finalizer may run in the middle of anything, also in autograd's device threads.
         self._lock = threading.RLock()
 
@@ -94,12 +98,15 @@ class TensorTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         by_category = dict.fromkeys(CATEGORIES, 0)
         for storage, size_bytes in self._at_peak:
             by_category[storage.category] += size_bytes
+        timeline_bytes, timeline_phases = self._timeline.points()
         return TensorPeak(
             baseline_bytes=self._baseline_bytes,
             peak_bytes=self._peak_bytes,
             with_buffers_bytes=max(self._peak_bytes, self._peak_with_buffers_bytes),
             by_category=by_category,
             ignored_bytes=self._ignored_bytes,
+            timeline_bytes=timeline_bytes,
+            timeline_phases=timeline_phases,
         )
 
     def add_existing(self, tensors: Iterable[torch.Tensor], category: str) -> None:
@@ -112,7 +119,7 @@ class TensorTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Count the storage of the parameter's .grad as a gradient."""
         if parameter.grad is not None:
             self._see(parameter.grad, "gradient")
-            known = self._live.get(_key(parameter.grad))
+            known = self._live.get(key_of(parameter.grad))
             if known is not None:
                 known.category = "gradient"
 
@@ -126,7 +133,7 @@ class TensorTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Run the operator; count what it made."""
         kwargs = kwargs or {}
         if func is not _FRESH:
-            for tensor in _tensors((args, kwargs)):
+            for tensor in tensors_in((args, kwargs)):
                 self._ignore_unknown(tensor)
         if _is_composite(func):
             # Autograd takes a composite apart before it comes here, inference mode does not.
@@ -135,20 +142,26 @@ class TensorTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 return func._op_dk(_COMPOSITE, *args, **kwargs)
         result = func(*args, **kwargs)
         category = self._category or _natural_category()
-        for tensor in _tensors(result):
+        for tensor in tensors_in(result):
             self._see(tensor, category)
         self._pass_by(kernel_bytes(func, args, result))
+        self._timeline.add(
+            self._now_bytes, in_backward=_is_in_backward(), has_grad=torch.is_grad_enabled()
+        )
         return result
 
     def _see(self, tensor: torch.Tensor, category: str) -> None:
         if self._device_type not in (None, tensor.device.type):
             return
-        key = _key(tensor)
+        key = key_of(tensor)
         with self._lock:
             if key in self._ignored:
                 return
             if key not in self._live:
+                if self._counts_already(tensor):
+                    return
                 self._live[key] = _watch(tensor, category, partial(self._forget, key))
+                self._addresses |= {self._live[key].address} - {0}
             known = self._live[key]
             grown = tensor.untyped_storage().nbytes() - known.size_bytes
             known.size_bytes += grown
@@ -165,12 +178,18 @@ class TensorTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _forget(self, key: int, _: weakref.ref[Any]) -> None:
         with self._lock:
-            self._now_bytes -= self._live.pop(key).size_bytes
+            gone = self._live.pop(key)
+            self._now_bytes -= gone.size_bytes
+            self._addresses.discard(gone.address)
+
+    def _counts_already(self, tensor: torch.Tensor) -> bool:
+        """Tell whether it is another storage over counted memory, as torch.from_numpy makes."""
+        return address_of(tensor) in self._addresses
 
     def _ignore_unknown(self, tensor: torch.Tensor) -> None:
         """Note a storage that an operator reads before any made it: it existed before."""
-        key = _key(tensor)
-        if key in self._live or key in self._ignored:
+        key = key_of(tensor)
+        if key in self._live or key in self._ignored or self._counts_already(tensor):
             return
         self._ignored[key] = _watch(tensor, "other", lambda _: self._ignored.pop(key))
         self._ignored_bytes += tensor.untyped_storage().nbytes()
@@ -226,8 +245,12 @@ def track_tensors(
 
 def _natural_category() -> str:
     """Tell a backward pass's product from a forward's; a checkpoint recomputes with grad on."""
-    in_backward = torch._C._current_graph_task_id() != -1
-    return "activation gradient" if in_backward and not torch.is_grad_enabled() else "activation"
+    is_product = _is_in_backward() and not torch.is_grad_enabled()
+    return "activation gradient" if is_product else "activation"
+
+
+def _is_in_backward() -> bool:
+    return bool(torch._C._current_graph_task_id() != -1)
 
 
 @functools.cache
@@ -246,18 +269,8 @@ def _watch(
     tensor: torch.Tensor, category: str, gone: Callable[[weakref.ref[Any]], Any]
 ) -> _Storage:
     reference = weakref.ref(tensor.untyped_storage(), gone)
-    return _Storage(size_bytes=0, category=category, reference=reference)
-
-
-def _key(tensor: torch.Tensor) -> int:
-    return int(tensor.untyped_storage()._cdata)
-
-
-def _tensors(tree: Any) -> list[torch.Tensor]:
-    leaves = tree_leaves(tree)
-    return [
-        leaf for leaf in leaves if isinstance(leaf, torch.Tensor) and leaf.layout is torch.strided
-    ]
+    address = address_of(tensor)
+    return _Storage(size_bytes=0, category=category, reference=reference, address=address)
 
 
 def _check_category(name: str) -> None:

@@ -21,6 +21,8 @@ class TensorPeak:
         by_category: What the peak consisted of, by name of CATEGORIES; sums to peak_bytes.
         ignored_bytes: Storage that was used in the region, existed before it and was not
             given, so that it is in none of the other figures.
+        timeline_bytes: Largest live storage in equal parts of the region's operators, in order.
+        timeline_phases: Of each part, "forward", "backward" or "update".
     """
 
     baseline_bytes: int
@@ -28,6 +30,8 @@ class TensorPeak:
     with_buffers_bytes: int
     by_category: Mapping[str, int]
     ignored_bytes: int
+    timeline_bytes: tuple[int, ...] = ()
+    timeline_phases: tuple[str, ...] = ()
 
     @property
     def peak_above_baseline_bytes(self) -> int:

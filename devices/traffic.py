@@ -47,7 +47,7 @@ class Traffic:
 
     Args:
         sent_bytes: Bytes that left by the interface.
-        received_bytes: Bytes that came in; on the loopback the same bytes once more.
+        received_bytes: Bytes that came in; on the loopback interface the same bytes again.
     """
 
     sent_bytes: Reading
@@ -66,7 +66,7 @@ def read_counters(interface: str, root: Path = Path("/")) -> Counters | None:
         root: The folder that stands for the root of the file system.
 
     Returns:
-        The counters; None where they can't be read.
+        The counters; None where they cannot be read.
 
     Raises:
         ValueError: There is no such interface.
@@ -174,7 +174,7 @@ _NET_ADMIN, _SYS_ADMIN = 12, 21  # bits of capabilities(7)
 
 
 def why_no_pair() -> str | None:
-    """Say why `network_pair` can't work here, None where it should."""
+    """Return why `network_pair` cannot work here; None if it should."""
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         return "network namespaces need root"
     if shutil.which("ip") is None:
@@ -195,7 +195,7 @@ def _has_capabilities(status: Path = Path("/proc/self/status")) -> bool:
 
 @contextmanager
 def network_pair(*, rate_bits_per_s: int | None = None) -> Iterator[tuple[Peer, Peer]]:
-    """Join two fresh network namespaces by a virtual cable; remove them afterwards.
+    """Connect two fresh network namespaces by a virtual cable; remove them afterwards.
 
     Segmentation is not off-loaded, so that every packet has its headers counted as on a real
     link. IPv6 is off: its neighbour discovery would be counted too.

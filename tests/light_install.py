@@ -31,7 +31,7 @@ class Expected:
 
 
 def lacks(package: str, extra: str) -> Expected:
-    return Expected(LACKS, f'{package} is not installed: pip install -e ".[{extra}]"')
+    return Expected(LACKS, f'{package} is not installed: pip install "zobench[{extra}]"')
 
 
 def one_record(folder: str) -> str:
@@ -46,15 +46,21 @@ def expected_of(kind: str, exported: str, one: str) -> list[tuple[list[str], Exp
     """One or more command lines for each sub-command."""
     fit = ["fit", "--device", "512MB", "--model", "cnn"]
     join = ["join", "--patience", "0.1"]
-    without = Expected(LACKS, 'pip install -e ".[edge]"')
+    without = Expected(LACKS, 'pip install "zobench[edge]"')
     if kind == "edge":
         without = Expected(MISTAKE, "add --model DIR")
     return [
         (["compare", str(SAMPLES), str(SAMPLES)], lacks("jsonschema", "bench")),
         (["devices"], Expected(WORKS, "this device")),
         (["devices", "--json"], Expected(WORKS, '"arch"')),
+        (["devices", "--check"], Expected(WORKS, "checks")),
+        (["devices", "--catalogue"], Expected(WORKS, "pi-zero-2")),
         (["run", "--scale", "smoke"], lacks("pytest", "bench")),
-        (["train", "--rounds", "2", "--pivot", "1"], lacks("torch", "bench")),
+        (["run", "--dry-run"], lacks("pytest", "bench")),
+        (["run", "--list"], Expected(WORKS, "table2")),
+        (["train", "--rounds", "2"], lacks("torch", "bench")),
+        (["train", "--rounds", "2", "--dry-run"], Expected(WORKS, "pivot = 1")),
+        (["fit"], lacks("torch", "bench")),
         (fit, lacks("torch", "bench")),
         ([*fit, "--measure"], lacks("torch", "bench")),
         (["train", "--task", "instruct", "--data-dir", "."], lacks("torch", "bench")),

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from import_graph import ROOT, loaded_by, names_imported, roots_of
 
-ROOT = Path(__file__).parents[1]
 ALLOWED = {  # package -> packages of this repository that it may import
     "zo_core": {"zo_core"},
     "devices": {"devices"},
@@ -27,29 +24,11 @@ def files(package: str) -> list[Path]:
     return found
 
 
-def imported_modules(path: Path) -> Iterator[str]:
-    """Every module that a file names in an import, wherever in the file; relative ones whole."""
-    package = path.relative_to(ROOT).with_suffix("").parts[:-1]
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package[: len(package) - node.level + 1] if node.level else ()
-            yield ".".join([*above, *filter(None, [node.module])])
-
-
 @pytest.mark.parametrize("package", ALLOWED)
-def test_packages_import_in_one_direction(package: str) -> None:
-    ours = set(ALLOWED)
+def test_packages_import_in_one_direction_and_never_the_tests(package: str) -> None:
+    others = {*ALLOWED, "tests"} - ALLOWED[package]
     for path in files(package):
-        roots = {name.split(".")[0] for name in imported_modules(path)}
-        assert roots & ours <= ALLOWED[package], path
-
-
-def test_nothing_imports_the_tests() -> None:
-    for package in ALLOWED:
-        for path in files(package):
-            assert "tests" not in {name.split(".")[0] for name in imported_modules(path)}, path
+        assert roots_of(names_imported(path)) & others == set(), path
 
 
 @pytest.mark.parametrize("package", [*ALLOWED, "tests"])
@@ -60,16 +39,8 @@ def test_files_can_be_read_in_one_sitting(package: str) -> None:
 
 
 def test_the_cost_model_imports_nothing_that_it_predicts() -> None:
-    names = set(imported_modules(ROOT / "zo_core" / "cost_model.py"))
-    assert not {name for name in names if name.split(".")[0] in {*ALLOWED, "torch", "numpy"}}
-
-
-def loaded_by(module: str) -> set[str]:
-    """Top-level modules loaded in a fresh process after importing one."""
-    code = f"import sys, {module}\nprint(*{{name.split('.')[0] for name in sys.modules}})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return set(done.stdout.split())
+    names = names_imported(ROOT / "zo_core" / "cost_model.py")
+    assert roots_of(names) & {*ALLOWED, "torch", "numpy"} == set()
 
 
 LIGHT = [
@@ -104,7 +75,7 @@ LIGHT = [
 @pytest.mark.process
 def test_the_engine_needs_numpy_alone() -> None:
     """All of them in one process; the next test finds which it was."""
-    loaded = loaded_by(", ".join(["zo_core", *LIGHT]))
+    loaded = roots_of(loaded_by("zo_core", *LIGHT))
     assert loaded & HEAVY == set()
     assert "numpy" in loaded
 
@@ -123,18 +94,18 @@ def test_no_engine_module_names_torch_where_it_is_imported(module: str) -> None:
 
 @pytest.mark.process
 def test_devices_load_nothing_heavy() -> None:
-    assert loaded_by("devices") & (HEAVY | {"numpy"}) == set()
+    assert roots_of(loaded_by("devices")) & (HEAVY | {"numpy"}) == set()
 
 
 @pytest.mark.process
 def test_the_plug_in_that_every_pytest_loads_loads_nothing_heavy() -> None:
-    loaded = loaded_by("bench.plugin")
+    loaded = roots_of(loaded_by("bench.plugin"))
     assert loaded & (HEAVY | {"numpy", "zo_core", "devices", "rich"}) == set()
 
 
 @pytest.mark.process
 def test_the_command_of_a_client_needs_no_test_framework() -> None:
-    assert loaded_by("bench.__main__") & (HEAVY | {"pytest"}) == set()
+    assert roots_of(loaded_by("bench.__main__")) & (HEAVY | {"pytest"}) == set()
 
 
 @pytest.mark.process

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import command_page
 import pytest
 from optional import needs_results
 
@@ -55,10 +56,19 @@ def test_the_arithmetic_of_table_1_runs() -> None:
 
 
 @pytest.mark.parametrize(("page", "line"), command_lines())
-def test_every_command_line_is_one_that_the_parser_takes(page: str, line: str) -> None:
+def test_every_command_line_is_one_that_the_parser_takes(
+    page: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("run.toml").write_text("")  # an earlier line of the page writes it
     words = shlex.split(line, comments=True)[1:]
-    words = words[: next((i for i, word in enumerate(words) if word in {">>", "|", "&"}), None)]
+    ends = (i for i, word in enumerate(words) if word in {">", ">>", "|", "&"})
+    words = words[: next(ends, None)]
     build_parser().parse_args(words)
+
+
+def test_the_page_of_commands_is_that_of_the_parsers() -> None:
+    assert command_page.PAGE.read_text() == command_page.page(), f"run: {command_page.REFRESH}"
 
 
 @needs_results

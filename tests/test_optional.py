@@ -7,13 +7,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.metadata import metadata
 from pathlib import Path
 
 import pytest
 from expected_skips import read_list
-from optional import EXTRAS, TOOLS, needs, optional_imports, why_missing
+from optional import EXTRAS, ROOT, TOOLS, needs, optional_imports, why_missing
 
+from bench.cli.config_file import parse_toml
 from bench.extras import EXTRAS as ALL_EXTRAS
 from bench.extras import missing_package
 
@@ -106,8 +106,8 @@ def test_the_law_sees_every_other_way(code: str, expected: str | None) -> None:
 
 
 def test_every_extra_is_one_of_the_projects() -> None:
-    extras = metadata("zobench").get_all("Provides-Extra")
-    assert set(ALL_EXTRAS.values()) <= set(extras)
+    project = parse_toml((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert set(ALL_EXTRAS.values()) <= set(project["optional-dependencies"])
 
 
 def test_a_name_that_is_not_known_is_refused() -> None:
@@ -120,7 +120,7 @@ def test_the_reason_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setattr("shutil.which", lambda name, path=None: None)
     try:
-        reason = 'tokenizers is not installed: pip install -e ".[llm]"'
+        reason = 'tokenizers is not installed: pip install "zobench[llm]"'
         assert why_missing("tokenizers") == reason
         assert why_missing("chromium") == "chromium is not installed: apt-get install chromium"
     finally:
@@ -130,8 +130,8 @@ def test_the_reason_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        (ModuleNotFoundError("No module named 'torch'", name="torch"), '".[bench]"'),
-        (ModuleNotFoundError("No module named 'ray.util'", name="ray.util"), '".[cluster]"'),
+        (ModuleNotFoundError("No module named 'torch'", name="torch"), '"zobench[bench]"'),
+        (ModuleNotFoundError("No module named 'ray.util'", name="ray.util"), '"zobench[cluster]"'),
         (ModuleNotFoundError("No module named 'mine'", name="mine"), "No module named 'mine'"),
         (ModuleNotFoundError("plots need matplotlib: do this"), "plots need matplotlib: do this"),
     ],

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from bench.__main__ import build_parser
 
 ROOT = Path(__file__).parents[1]
 RECORDED = {ROOT / "docs" / "paper-results.md"}  # its labels are those of committed records
@@ -30,6 +33,14 @@ def pages() -> Iterator[tuple[str, str]]:
         yield str(path.relative_to(ROOT)), CODE.sub(" ", path.read_text(encoding="utf-8"))
 
 
+def help_texts(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
+    yield f"{parser.prog} --help", parser.format_help()
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield from help_texts(command)
+
+
 def found_in(text: str) -> list[str]:
     flat = " ".join(text.split())
     return [
@@ -41,6 +52,13 @@ def found_in(text: str) -> list[str]:
 
 @pytest.mark.parametrize(("name", "text"), [*pages()], ids=lambda value: value[:40])
 def test_pages_use_plain_words(name: str, text: str) -> None:
+    assert found_in(text) == [], name
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [*help_texts(build_parser())], ids=lambda value: value[:40]
+)
+def test_help_uses_plain_words(name: str, text: str) -> None:
     assert found_in(text) == [], name
 
 

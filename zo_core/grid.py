@@ -160,27 +160,27 @@ def check_grid(params: Parameters, grid: Grid | None) -> None:
     if grid is None:
         return
     exponents = grid.exponents.tolist()
-    for piece in _samples(params):
-        e = exponents[piece.tensor_index]
-        if not _is_on_grid(piece.array, e):
+    for span in _samples(params):
+        e = exponents[span.tensor_index]
+        if not _is_on_grid(span.array, e):
             raise ValueError(
-                f"parameter {params.names[piece.tensor_index]!r} holds a weight that is not a "
+                f"parameter {params.names[span.tensor_index]!r} holds a weight that is not a "
                 f"multiple of 2^{e} below 2^{e + 24} in float32; pass the grid that snap_ returned "
                 "for this model, and let only the engine write to the weights after that"
             )
 
 
 def _samples(params: Parameters) -> Sequence[Span]:
-    """Choose the pieces to look at, the largest ones: biases are often all zero."""
+    """Choose the spans to look at, the largest ones: biases are often all zero."""
     if "samples" not in params.tables:
-        by_size = sorted(params.pieces, key=lambda piece: size_of(piece.array))
+        by_size = sorted(params.spans, key=lambda span: size_of(span.array))
         params.tables["samples"] = by_size[-_SAMPLED_PIECES:]
     samples: Sequence[Span] = params.tables["samples"]
     return samples
 
 
 def _is_on_grid(array: Any, e: int) -> bool:
-    """Look at a piece's dtype and, in host memory, at one weight."""
+    """Look at a span's dtype and, in host memory, at one weight."""
     if array.itemsize != _FLOAT32_BYTES or not isinstance(array, np.ndarray):
         return bool(array.itemsize == _FLOAT32_BYTES)
     k = array.item(0) * 2.0**-e
@@ -196,7 +196,7 @@ def check_positive(name: str, value: float) -> None:
 def _report_lost(params: Parameters, exponents: Sequence[int]) -> None:
     """Log the tensors of which many weights will become zero."""
     lost, nonzero = [0] * len(exponents), [0] * len(exponents)
-    for part, _, index, _ in chunks_of(params.pieces):
+    for part, _, index, _ in chunks_of(params.spans):
         sizes = abs(part)
         nonzero[index] += int((sizes > 0).sum())
         lost[index] += int(((sizes > 0) & (sizes <= math.ldexp(0.5, exponents[index]))).sum())
@@ -213,16 +213,16 @@ def _report_lost(params: Parameters, exponents: Sequence[int]) -> None:
 
 def _round(params: Parameters, exponents: dict[int, int]) -> None:
     """Round some tensors to their exponents in place; what is rounded already does not change."""
-    for piece in params.pieces:
-        if piece.tensor_index in exponents:
-            kernels.round_to_quantum(piece, 2.0 ** exponents[piece.tensor_index])
+    for span in params.spans:
+        if span.tensor_index in exponents:
+            kernels.round_to_quantum(span, 2.0 ** exponents[span.tensor_index])
 
 
 def _largest_weights(params: Parameters) -> list[float]:
     largest = [0.0] * len(params.arrays)
-    for piece in params.pieces:
-        index = piece.tensor_index
-        found = kernels.max_abs(piece)
+    for span in params.spans:
+        index = span.tensor_index
+        found = kernels.max_abs(span)
         largest[index] = found if math.isnan(found) else max(largest[index], found)
     return largest
 

@@ -147,7 +147,7 @@ def _language_model(text: str, shape: tuple[int, ...] | None) -> ModelName:
             f"{', '.join(LM_DTYPES)}, or :loraRANK, RANK >= 1, or both, got 'lm:{text}'"
         )
     if shape is not None and len(shape) != 1:
-        raise ValueError(f"lm:{name} takes sequences: their tokens alone, e.g. @128, got {shape}")
+        raise ValueError(f"lm:{name} takes a number of tokens, e.g. @128, got {shape}")
     made = _made("lm", "", name, shape, (LM_POSITIONS,))
     return replace(
         made,

@@ -32,7 +32,7 @@ class Span:
 
     array: Any  # 1-D and contiguous, or a small strided view that is staged through a copy
     tensor_index: int
-    start: int  # the piece's first element within the tensor, row-major
+    start: int  # the span's first element within the tensor, row-major
 
 
 @dataclass(frozen=True)
@@ -55,18 +55,18 @@ class Parameters:
         return sum(self.sizes)
 
     @cached_property
-    def pieces(self) -> tuple[Span, ...]:
+    def spans(self) -> tuple[Span, ...]:
         """All stretches of the tensors that passes visit, in stream order."""
         return tuple(
-            piece
+            span
             for index, array in enumerate(self.arrays)
             if self.part is None or index in self.part
-            for piece in _pieces(as_numpy_if_possible(array), index, 0)
+            for span in _spans(as_numpy_if_possible(array), index, 0)
         )
 
     @cached_property
     def tables(self) -> dict[Any, Any]:
-        """What :mod:`zo_core.kernels` prepared for these pieces; it lives as long as they do."""
+        """What :mod:`zo_core.kernels` prepared for these spans; it lives as long as they do."""
         return {}
 
 
@@ -156,7 +156,7 @@ def _trained(named: dict[str, Any], *, of_module: bool) -> tuple[dict[str, Any],
     return trained, first_names({n: trained.get(n, frozen.get(n)) for n in named}, trained)
 
 
-def _pieces(array: Any, tensor_index: int, start: int) -> Iterator[Span]:
+def _spans(array: Any, tensor_index: int, start: int) -> Iterator[Span]:
     """Split a tensor of any strides into flat stretches and small strided views."""
     size = size_of(array)
     if size == 0:
@@ -167,7 +167,7 @@ def _pieces(array: Any, tensor_index: int, start: int) -> Iterator[Span]:
     step = size // array.shape[0]
     if step > CHUNK:
         for row in range(array.shape[0]):
-            yield from _pieces(array[row], tensor_index, start + row * step)
+            yield from _spans(array[row], tensor_index, start + row * step)
         return
     rows = CHUNK // step
     for row in range(0, array.shape[0], rows):

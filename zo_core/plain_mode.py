@@ -58,7 +58,7 @@ def check_step(params: Parameters, reach: float) -> None:
 
 def _lost_share(params: Parameters, rho: float) -> float:
     lost = 0
-    for chunk in chunks_of(params.pieces):
+    for chunk in chunks_of(params.spans):
         part = chunk.part
         with np.errstate(over="ignore"):
             stays = ((part + rho) == part) & ((part - rho) == part)

@@ -137,7 +137,7 @@ def check_distribution(distribution: str, grid: Grid | None) -> None:
     """Raise a ValueError where the weights are on a grid and the directions would leave it."""
     if grid is not None and distribution != "rademacher":
         raise ValueError(
-            f"grid mode restores Rademacher directions alone, got {distribution!r}; "
+            f"grid mode restores Rademacher directions only, got {distribution!r}; "
             "use plain mode (grid=None)"
         )
 

@@ -1,9 +1,10 @@
-"""The stream standard ``zo-stream/1``: from a 64-bit seed to a direction, alike on every machine.
+"""Draw a direction (Rademacher, Gaussian, sphere) from a 64-bit seed, alike on every machine.
 
-This module is the readable reference, NumPy alone.  The fast kernels (C, Triton, torch ops) are
-checked against it to the bit.  The generator is Philox4x32-10 (Salmon et al., "Parallel Random
-Numbers: As Easy as 1, 2, 3", SC'11): counter-based, integer-only, so that element i of tensor t
-can be had alone.  Seeds are not secrecy: who holds the run seed can rebuild every direction.
+The standard is ``zo-stream/1``. This module is the readable reference, NumPy alone.  The fast
+kernels (C, Triton, torch ops) are checked against it to the bit.  The generator is Philox4x32-10
+(Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC'11): counter-based, integer-only,
+so that element i of tensor t can be had alone.  Seeds are not secrecy: who holds the run seed can
+rebuild every direction.
 """
 
 from __future__ import annotations

@@ -11,15 +11,14 @@ _STYLES = {"pass": "green", "fail": "bold red", "not applicable": "dim"}
 
 
 def report_table(report: Report) -> Table:
-    """Return one row per check: rule, outcome, figure, and why it matters."""
+    """Return one row per check: the rule and why it matters, the outcome, the figure."""
     title = f"{report.target}: {report.parameters:,} trainable weights, rate {report.lr:g}"
-    table = Table("", "check", "outcome", "found", "why", title=title, title_justify="left")
+    table = Table("", "check", "outcome", "found", title=title, title_justify="left")
     for finding in report.findings:
         table.add_row(
             finding.letter,
-            finding.check,
+            Text.assemble(finding.check, "\n", (finding.why, "dim")),
             Text(finding.outcome, style=_STYLES[finding.outcome]),
             finding.figure,
-            Text(finding.why, style="dim"),
         )
     return table

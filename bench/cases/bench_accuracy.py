@@ -30,7 +30,7 @@ def test_accuracy(suite: Suite, split: str, variant: str) -> None:
     """Train once a seed, each in a fresh process, and evaluate on the fixed test split."""
     seeds = list(range(suite.scale.accuracy_seeds))
     config = training_config(suite.scale, split, VARIANTS[variant])
-    suite.progress.tell(f"{variant} {split}: {len(seeds)} seeds, {config['rounds']} rounds")
+    suite.progress.log(f"{variant} {split}: {len(seeds)} seeds, {config['rounds']} rounds")
     with devices.IsolatedPool(_WORKERS) as pool:
         runs = list(pool.map(lambda seed: _train(config | {"run_seed": seed}), seeds))
     _record(suite, variant, split, config, runs)
@@ -40,7 +40,7 @@ def test_further_methods(suite: Suite) -> None:
     """Train every other method with one seed, at the first split; no comparison rests on these."""
     split = suite.scale.accuracy_splits[0]
     configs = [further_config(suite.scale, name) for name in FURTHER]
-    suite.progress.tell(
+    suite.progress.log(
         f"{len(FURTHER)} further methods {split}, {suite.scale.further_rounds} rounds"
     )
     with devices.IsolatedPool(_WORKERS) as pool:
@@ -60,7 +60,7 @@ def _record(
     failed = [run for run in runs if run.status != "ok"]
     ended = [value_of(run, TrainDetails) for run in runs]
     records = [record for record in ended if record is not None]
-    accuracies = [record.curve[-1].accuracy for record in records]
+    accuracies = [record.last.accuracy for record in records]
     suite.record(
         case=CaseName.accuracy(variant, split),
         config={**records[0].config, "run_seed": seeds} if records else config,

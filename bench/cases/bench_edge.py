@@ -276,7 +276,7 @@ def _training_metrics(
     checked = [float(run.rounds_checked) for run in edge]
     return {
         "onnx_test_accuracy": mean([run.test_accuracy for run in edge], "share", how),
-        "torch_test_accuracy": mean([run.curve[-1].accuracy for run in torch], "share", how),
+        "torch_test_accuracy": mean([run.last.accuracy for run in torch], "share", how),
         "one_digest": mean(equal, "share", "runs whose replicas ended with one digest"),
         "rounds_checked": mean(checked, "count", "results after which digests were compared"),
     }

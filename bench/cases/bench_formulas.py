@@ -130,9 +130,9 @@ def _communication_rows(parameters: int) -> list[Table1Row]:
         ("zo", "down-link"): (cost_model.comm_zo_down(DIRECTIONS, COHORT), "4SK"),
     }
     measured = {
-        (method, way): len(payload.encode())
+        (method, direction): len(payload.encode())
         for method in ("fedavg", "zo")
-        for way, payload in zip(
+        for direction, payload in zip(
             ("up-link", "down-link"), round_payloads("resnet18", method), strict=True
         )
     }

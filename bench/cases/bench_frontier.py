@@ -21,7 +21,7 @@ from bench.records.frontier import family_of, most_joules, slowest
 from bench.records.record import Metric, single
 from bench.records.store import StoreError, read_records
 from bench.replication.frontier_runs import Run, cell_run, dataset_in
-from bench.replication.frontier_variants import FRONTIER_VARIANTS
+from bench.replication.frontier_variants import FRONTIER_VARIANTS, label_of
 from bench.step_variants import PLAIN
 from bench.suite.suite import Suite
 from bench.workloads.child import CASE_TIMEOUT_S, value_of
@@ -32,7 +32,7 @@ from zo_core.algorithms import train_config
 _WORKERS = 2  # variants side by side, one thread each
 _MOST_REPEATS = 3  # of a client's round, which is some tens of forwards
 _REPEATS_OF_FILES = 2  # of a client's round over hundreds of images
-_WAYS_OF_FILES = ("layerwise", "least", "by-1")  # beside the plain one: the least of each kind
+_STEPS_OF_FILES = ("layerwise", "least", "by-1")  # beside the plain: the least of each kind
 _MEMORY = "live tensors at the peak of a client's round, weights and its data included"
 
 
@@ -43,7 +43,7 @@ def test_frontier(suite: Suite) -> None:
         for split, variant, config in trainings(suite.scale)
     ]
     variants = {run.variant: run.config for run in reversed(runs)}
-    suite.progress.tell(f"a client's round of {len(variants)} variants, in all their forms")
+    suite.progress.log(f"a client's round of {len(variants)} variants, in all their forms")
     repeats = min(_MOST_REPEATS, suite.scale.time_repeats)
     parts = [dict(list(variants.items())[start::_WORKERS]) for start in range(_WORKERS)]
     with devices.IsolatedPool(_WORKERS) as pool:
@@ -56,7 +56,7 @@ def test_frontier(suite: Suite) -> None:
 
 
 def test_frontier_of_files(suite: Suite) -> None:
-    """Train every variant on the data set of files and write a record for each of its ways."""
+    """Train every variant on the data set of files; record each variant of its steps."""
     options = suite.campaign
     if not suite.scale.frontier_trains or options.data_dir is None:
         suite.leave_out("frontier: trains on Fashion-MNIST at laptop scale with --data-dir")
@@ -64,14 +64,14 @@ def test_frontier_of_files(suite: Suite) -> None:
     dataset, done = dataset_in(options.data_dir), _recorded(suite)
 
     def of_variant(variant: str) -> tuple[Run, devices.IsolatedResult] | None:
-        run = cell_run(variant, dataset, replace(options, workers=1), suite.folder, tell)
+        run = cell_run(variant, dataset, replace(options, workers=1), suite.folder, log)
         if run is None or done.get((run.panel, variant)) == run.sources:
             return None
-        tell(f"{variant}: a client's round")
+        log(f"{variant}: a client's round")
         return run, _measure_of_files(suite, run)
 
-    def tell(text: str) -> None:
-        suite.progress.tell(f"frontier: {text}")
+    def log(text: str) -> None:
+        suite.progress.log(f"frontier: {text}")
 
     with devices.IsolatedPool(options.workers or _WORKERS) as pool:
         for ended in pool.map(of_variant, FRONTIER_VARIANTS):
@@ -82,12 +82,12 @@ def test_frontier_of_files(suite: Suite) -> None:
 
 
 def _recorded(suite: Suite) -> dict[tuple[str, str], Mapping[str, str]]:
-    """Tell from which sources each variant has all its records: the plain way's, written last."""
+    """Return the sources of each variant that has all its records: the plain steps' is the last."""
     try:
         records = [r for r in read_records(suite.folder) if r.group == "frontier"]
     except StoreError:
         return {}
-    done = [r for r in records if r.status == "ok" and r.config["way"] == PLAIN]
+    done = [r for r in records if r.status == "ok" and r.config["step_variant"] == PLAIN]
     return {(r.name.panel, r.name.variant): r.config["sources"] for r in done}
 
 
@@ -106,7 +106,7 @@ def _measure_of_files(suite: Suite, run: Run) -> devices.IsolatedResult:
         _REPEATS_OF_FILES,
         data_dir=suite.campaign.data_dir,
         verify=suite.campaign.verify,
-        ways=_WAYS_OF_FILES,
+        step_variants=_STEPS_OF_FILES,
         timeout_s=CASE_TIMEOUT_S,
         env=ONE_THREAD,
     )
@@ -125,26 +125,28 @@ def _record_variant(suite: Suite, run: Run, result: devices.IsolatedResult) -> N
         )
         return
     found = measured[run.variant]
-    for way, of_way in sorted(found.ways.items(), key=lambda item: item[0] == PLAIN):
-        if isinstance(of_way, Costs):
-            _record(suite, run, way, found.phase_rounds, of_way.costs)
+    ordered = sorted(found.by_step_variant.items(), key=lambda item: item[0] == PLAIN)
+    for name, costs in ordered:
+        if isinstance(costs, Costs):
+            _record(suite, run, name, found.phase_rounds, costs.costs)
 
 
 def _record(
     suite: Suite,
     run: Run,
-    way: str,
+    step_variant: str,
     phase_rounds: tuple[int, ...],
     costs: tuple[ClientCost, ...],
 ) -> None:
     chosen = train_config(**run.config)
     metrics = _cost_metrics(phase_rounds, costs) | _trained_metrics(run.curves, chosen.clients)
     suite.record(
-        case=CaseName.frontier(run.panel, run.variant, way),
+        case=CaseName.frontier(run.panel, run.variant, step_variant),
         config={
             "split": run.split,
             "variant": run.variant,
-            "way": way,
+            "label": label_of(run.variant),
+            "step_variant": step_variant,
             "dataset": chosen.dataset,
             "model": chosen.model,
             "clients": chosen.clients,
@@ -154,6 +156,7 @@ def _record(
         details=FrontierDetails(
             family=family_of(costs), phase_rounds=phase_rounds, costs=costs, curves=run.curves
         ),
+        case_version=2,
         headline=f"{(metrics['low_memory'].value or 0) / 1024:8.1f} KiB a low-resource client",
     )
 

@@ -134,7 +134,7 @@ def test_fits(suite: Suite, model: str) -> None:
         *("bench.workloads.llm:predict_lm_tensors", model, batches), timeout_s=CASE_TIMEOUT_S
     )
     steps = value_of(run, tuple[PredictedStep, ...]) or ()
-    metrics = {f"{s.way}, b{s.batch}": single(s.bytes, "byte", _META) for s in steps}
+    metrics = {f"{s.variant}, b{s.batch}": single(s.bytes, "byte", _META) for s in steps}
     suite.record(
         case=CaseName.of("llm", model_label(model), "fits"),
         config={"model": model_label(model), "source": model, "batches": list(batches)},
@@ -146,8 +146,8 @@ def test_fits(suite: Suite, model: str) -> None:
         ),
         status=run.status,
         error=run.error,
-        case_version=2,
-        headline=", ".join(f"{s.way} {s.bytes / MIB:,.0f} MiB" for s in steps if s.batch == 1),
+        case_version=3,
+        headline=", ".join(f"{s.variant} {s.bytes / MIB:,.0f} MiB" for s in steps if s.batch == 1),
     )
 
 
@@ -159,7 +159,7 @@ def _memories() -> dict[str, int]:
 
 def _fitting(steps: Sequence[PredictedStep], memory_bytes: int) -> tuple[str, ...]:
     """List the steps whose tensors alone fit; a runtime and a system come to them."""
-    return tuple(f"{s.way}, b{s.batch}" for s in steps if s.bytes <= memory_bytes)
+    return tuple(f"{s.variant}, b{s.batch}" for s in steps if s.bytes <= memory_bytes)
 
 
 @with_parameters("model", lambda scale: scale.lm_models)
@@ -177,13 +177,15 @@ def test_round_bytes(suite: Suite, model: str) -> None:
             "candidates": CANDIDATES,
         },
         metrics={
-            f"{method}, {way}": single(size, "byte", "length of the encoded payload")
-            for method, ways in sizes.items()
-            for way, size in ways.items()
+            f"{method}, {link}": single(size, "byte", "length of the encoded payload")
+            for method, by_direction in sizes.items()
+            for link, size in by_direction.items()
         },
         status=run.status,
         error=run.error,
-        headline=", ".join(f"{method} {ways['up']:,} B up" for method, ways in sizes.items()),
+        headline=", ".join(
+            f"{method} {by_direction['up']:,} B up" for method, by_direction in sizes.items()
+        ),
     )
 
 

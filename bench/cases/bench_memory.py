@@ -43,6 +43,7 @@ from zo_core.model_names import model_label
 
 _FULL_SET_PROCESSES = 3  # their median moves little
 _FULL_SET_METHODS = ("inference", "zo")
+_CASE_VERSIONS = {"cpu": 3, "cuda": 4}  # on CUDA 4: the caches are emptied before the baseline
 _PLENTY_BYTES = 8 << 30
 _TENSORS = "sum of live tensor storage, seen at torch's dispatcher"
 
@@ -69,10 +70,10 @@ def test_step_memory(suite: Suite, model: str, batch: int, images: int | None) -
     _measure(suite, (model, batch, images), methods, dict.fromkeys(methods, processes))
 
 
-@with_parameters("model", lambda scale: scale.frugal_models)
-def test_frugal_memory(suite: Suite, model: str) -> None:
+@with_parameters("model", lambda scale: scale.low_memory_models)
+def test_low_memory_steps(suite: Suite, model: str) -> None:
     """Measure the steps that need less memory at the paper's batch, in one process each."""
-    methods = suite.scale.frugal_methods
+    methods = suite.scale.low_memory_methods
     _measure(suite, (model, BATCH, None), methods, dict.fromkeys(methods, 1))
 
 
@@ -143,10 +144,12 @@ def _record(
         details=MemoryDetails(
             measurements=tuple(step.details() for step in measured),
             tensor_by_category=peak.by_category if peak else {},
+            timeline_bytes=peak.timeline_bytes if peak else (),
+            timeline_phases=peak.timeline_phases if peak else (),
         ),
         status=status,
         error=error,
-        case_version=3,
+        case_version=_CASE_VERSIONS[suite.device_type],
         headline="" if not metrics else _headline(metrics, memory_of(suite.device_type, metrics)),
     )
 

@@ -24,13 +24,13 @@ def _cases(scale: Scale) -> list[str]:
 def test_table(suite: Suite, table: str) -> None:
     """Run what a table lacks, then record what it has; an interruption loses no finished cell."""
     campaign = TableRun(suite.campaign, suite.folder, suite.scale.name)
-    tell = suite.progress.tell
+    log = suite.progress.log
     if table == SEARCH:
-        outcome = campaign.search(tell)
+        outcome = campaign.search(log)
         _record(suite, table, outcome)
     else:
         try:
-            campaign.fill(table, tell)
+            campaign.fill(table, log)
         finally:
             outcome = campaign.outcome(table)
             _record(suite, table, outcome)

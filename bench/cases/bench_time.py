@@ -62,8 +62,8 @@ def _cases(scale: Scale) -> list[tuple[str, str, int]]:
         for method in STEP_METHODS
     ] + [
         (model, method, paper.BATCH)
-        for model in scale.frugal_models
-        for method in scale.frugal_methods
+        for model in scale.low_memory_models
+        for method in scale.low_memory_methods
     ]
 
 

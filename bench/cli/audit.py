@@ -7,6 +7,8 @@ pair (module, step). The step can be of any package; it is watched from outside.
 from __future__ import annotations
 
 import argparse
+import sys
+from contextlib import redirect_stdout
 from typing import Any
 
 from rich.console import Console
@@ -28,10 +30,13 @@ def register(commands: Any) -> None:
         metavar="package.module:factory",
         help="function to audit; the current folder can be imported from",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the directions, default 0")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the directions; default: 0"
+    )
     parser.add_argument(
         "--lr",
         type=float,
+        metavar="NUMBER",
         help="learning rate of the audited step; default: from 1e-3 up, until the update is"
         " larger than rounding",
     )
@@ -39,8 +44,8 @@ def register(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Audit and show; a check that fails is the exit code."""
-    with user_errors():
+    """Audit and print; exit code 1 if a check fails."""
+    with user_errors(), redirect_stdout(sys.stderr):  # what the audited code prints
         from bench.audit import audit
         from bench.audit.table import report_table
 

@@ -5,10 +5,10 @@ A new command is one new file; its call of ``add_command`` names its group.
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
@@ -26,6 +26,11 @@ New here? `zobench devices --check`, then `zobench run`.
 exit codes: 0 done; 1 a check or a threshold failed; 2 wrong usage; 3 something is not installed or
 not available on this machine; 130 interrupted"""
 
+_PATHS = {  # shtab.FILE
+    **{"bash": "_shtab_compgen_files", "zsh": "_files"},
+    **{"tcsh": "f", "fish": "(__fish_complete_path (commandline -ct))"},
+}
+
 
 def build_parser(first_word: str | None = None) -> CommandParser:
     """Make the parser of the whole program.
@@ -37,12 +42,21 @@ def build_parser(first_word: str | None = None) -> CommandParser:
     parser = CommandParser(prog="zobench", usage="%(prog)s COMMAND [options]", epilog=_ENDING)
     parser.add_argument("--version", action="version", version=f"zobench {SUITE_VERSION}")
     commands = parser.add_subparsers(
-        dest="command", required=True, metavar="COMMAND", help=argparse.SUPPRESS, prog="zobench"
+        dest="command", required=True, metavar="COMMAND", prog="zobench"
     )
     for module in _chosen(first_word):
         module.register(commands)
+    _complete_paths(commands.choices.values())
     parser.description = f"{_ABOUT}\n\n{_grouped(commands)}"
     return parser
+
+
+def _complete_paths(parsers: Iterable[CommandParser]) -> None:
+    """Let shtab, which writes shell completions, complete paths."""
+    for parser in parsers:
+        for action in parser._actions:
+            if action.type is Path:
+                action.complete = _PATHS  # type: ignore[attr-defined]
 
 
 def _chosen(first_word: str | None) -> Iterator[ModuleType]:

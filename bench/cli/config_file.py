@@ -55,6 +55,19 @@ def with_config_file(parser: CommandParser, words: list[str]) -> list[str]:
     return [*own, *words]
 
 
+def parse_toml(text: str) -> dict[str, Any]:
+    """Parse a TOML document.
+
+    Raises:
+        ValueError: it is not valid.
+    """
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    return tomllib.loads(text)
+
+
 def to_toml(values: Mapping[str, Any], absent: Mapping[str, str]) -> str:
     """Write options as a file for --config.
 
@@ -89,16 +102,11 @@ def _path_in(words: list[str]) -> Path | None:
 
 
 def _read(parser: CommandParser, path: Path) -> dict[str, Any]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return parse_toml(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        parser.error(f"--config must be a TOML file that can be read: {reason}")
+        parser.error(f"--config must be a TOML file that can be read, got {path}: {reason}")
 
 
 def _words(parser: CommandParser, key: str, value: Any) -> list[str]:

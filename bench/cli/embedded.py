@@ -71,7 +71,7 @@ def start_embedded(
 
 
 def own_address(listen: str) -> str:
-    """Tell where this process reaches its own broker.
+    """Log where this process reaches its own broker.
 
     >>> own_address("0.0.0.0"), own_address("192.168.1.5")
     ('127.0.0.1', '192.168.1.5')
@@ -82,7 +82,7 @@ def own_address(listen: str) -> str:
 
 
 def outer_address(listen: str) -> str:
-    """Tell where other devices reach a broker that listens at an address, wildcards included."""
+    """Log where other devices reach a broker that listens at an address, wildcards included."""
     if not _is_wildcard(listen):
         return listen
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:

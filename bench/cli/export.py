@@ -49,8 +49,10 @@ def register(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Build the model, export it and print what was written."""
+    from rich.text import Text
+
     console = status_console(arguments)
-    with user_errors(), console.status(f"exporting {arguments.model}"):
+    with user_errors(), console.status(Text(f"exporting {arguments.model}")):
         manifest = _export(arguments)
     files = {path.name: path.stat().st_size for path in sorted(arguments.out.iterdir())}
     if arguments.json:

@@ -11,6 +11,7 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 import devices
 from bench.cli import (
@@ -170,7 +171,7 @@ def _cells(
 ) -> list[Cell]:
     cells = []
     for model in models:
-        with user_errors(), console.status(f"counting {model}"):
+        with user_errors(), console.status(Text(f"counting {model}")):
             found = predict_cells(targets, model, STEP_METHODS, batches, arguments.images)
         if arguments.measure or arguments.grid:
             workers = _GRID_WORKERS if arguments.grid else 1
@@ -179,13 +180,13 @@ def _cells(
     return cells
 
 
-def _try_all(cells: Sequence[Cell], workers: int, tell: Callable[[str], None]) -> list[Cell]:
+def _try_all(cells: Sequence[Cell], workers: int, log: Callable[[str], None]) -> list[Cell]:
     tried = []
     with devices.IsolatedPool(workers) as pool:
         for cell, trial in zip(cells, pool.map(try_cell, cells), strict=True):
             done = replace(cell, trial=trial)
             tried.append(done)
-            tell(
+            log(
                 f"{done.device}, {done.model}, {done.method}, batch {done.batch}: "
                 f"predicted {done.predicted_bytes / MIB:.0f} MiB; {_trial_words(done)}"
             )

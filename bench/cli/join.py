@@ -77,8 +77,8 @@ def register(commands: Any) -> None:
         "--backend",
         choices=("auto", "torch", "onnx"),
         default="auto",
-        help="library that runs forwards; auto: onnx if --model is given or torch is not installed;"
-        " default: auto",
+        help="library that runs forwards; auto: torch if it is installed and the memory is enough"
+        " for backprop, else onnx if --model is given; default: auto",
     )
     parser.add_argument(
         "--model", type=Path, metavar="DIR", help="folder written by zobench export, for onnx"

@@ -56,9 +56,16 @@ class CommandParser(argparse.ArgumentParser):
         return f"{self._line()}\n"
 
     def format_help(self) -> str:
-        """Write the help below that line."""
+        """Write the help below that line; the description lists the sub-commands by group."""
         self.usage = self.usage or self._line().removeprefix("usage: ").replace("%", "%%")
-        return super().format_help()
+        listed = [each for each in self._actions if isinstance(each, argparse._SubParsersAction)]
+        for action in listed:
+            action.help = argparse.SUPPRESS
+        try:
+            return super().format_help()
+        finally:
+            for action in listed:
+                action.help = None
 
     def _line(self) -> str:
         needed = [each for each in self._actions if each.required or not each.option_strings]

@@ -1,4 +1,4 @@
-"""``zobench report``: rebuild reports from records, or compare several machines on one page."""
+"""``zobench report``: rebuild reports from records; list and compare several machines."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from bench.cli import Group, add_command, print_json, user_errors
+from bench.cli import Group, add_command, print_json, refuse_unused, user_errors
 from bench.cli.open_page import add_open_option, open_page
 
 EXAMPLES = """\
   zobench report zobench-results/2026-01-01T120000Z
   zobench report --all results --out pages               all reports below a folder
-  zobench report results/*/default --out comparison      several machines on one page
+  zobench report results/*/default --out comparison      several machines, with an index
 """
 
 
@@ -32,6 +32,10 @@ def register(commands: Any) -> None:
         help="folder of the pages; default: that of the records, pages with --all, or"
         " zobench-results/machines for several machines",
     )
+    parser.add_argument(
+        "--name",
+        help="machine in the title of the report; default: its chip, cores and memory",
+    )
     add_open_option(parser)
     parser.set_defaults(run=run)
 
@@ -39,22 +43,23 @@ def register(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write plots and reports, and print their paths."""
     from bench.records.store import read_records
-    from bench.report.machines import write_machines_page
     from bench.report.page import write_report
-    from bench.report.pages import folders_below, write_reports
+    from bench.report.pages import folders_below, write_comparison, write_reports
 
     folders = arguments.folder
     with user_errors():
+        if arguments.all or len(folders) > 1:
+            refuse_unused(arguments, ["name"], "with several reports")
         for folder in folders:
             folders_below(folder) if arguments.all else read_records(folder)
     if arguments.all:
         paths = write_reports(folders, arguments.out or Path("pages"))
     elif len(folders) == 1:
-        paths = [write_report(folders[0], arguments.out)]
+        paths = [write_report(folders[0], arguments.out, arguments.name)]
     else:
         out = arguments.out or Path("zobench-results") / "machines"
-        paths = [write_machines_page(folders, out)]
-    open_page(arguments, paths[0])
+        paths = write_comparison(folders, out)
+    open_page(arguments, paths[-1])
     if arguments.json:
         print_json({"reports": list(map(str, paths))})
     else:

@@ -55,4 +55,4 @@ def _prepared(arguments: argparse.Namespace) -> Callable[[Callable[[str], None]]
     folder = open_store(arguments.out or _FOLDER)
 
     data_dir: Path = arguments.data_dir
-    return lambda tell: run_study(config, dataset, folder, data_dir=data_dir, tell=tell)
+    return lambda log: run_study(config, dataset, folder, data_dir=data_dir, log=log)

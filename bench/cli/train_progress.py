@@ -27,7 +27,7 @@ def showing_progress(console: Console, rounds: int) -> Iterator[Callable[[Any], 
         What is to be called with the run's record after each round.
     """
     live = console.is_terminal and not console.quiet
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not live) as bar:
         task = bar.add_task("starting", total=rounds)
         lines = _Lines(console, rounds)
@@ -35,17 +35,17 @@ def showing_progress(console: Console, rounds: int) -> Iterator[Callable[[Any], 
         def show(record: Any) -> None:
             bar.update(task, completed=record.rounds_done, description=describe(record))
             if not live:
-                lines.tell(record)
+                lines.show(record)
 
         yield show
 
 
 @contextmanager
-def stopping_on_interrupt(tell: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
+def stopping_on_interrupt(log: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
     """Turn the first Ctrl-C into a request to stop after the round; the second one interrupts.
 
     Args:
-        tell: shows a line to the user.
+        log: shows a line to the user.
 
     Yields:
         A function that says whether stopping was asked for.
@@ -57,7 +57,7 @@ def stopping_on_interrupt(tell: Callable[[str], None]) -> Iterator[Callable[[], 
         if requested:
             raise KeyboardInterrupt
         requested = True
-        tell("stopping after this round (Ctrl-C again: at once, without saving)")
+        log("stopping after this round (Ctrl-C again: at once, without saving)")
 
     before = signal.signal(signal.SIGINT, request)
     try:
@@ -75,7 +75,7 @@ def describe(record: Any) -> str:
         if last.low_accuracy is not None:
             text += f", {100 * last.low_accuracy:.1f} % over low-resource hold-outs"
     megabytes = (record.up_payload_bytes + record.down_payload_bytes) / 1e6
-    return f"{text}, {megabytes:.1f} MB on the link"
+    return f"{text}, {megabytes:.1f} MB transferred"
 
 
 def _quality(last: Any) -> str:
@@ -90,15 +90,15 @@ class _Lines:
     def __init__(self, console: Console, rounds: int) -> None:
         self._console = console
         self._rounds = rounds
-        self._told_at = time.monotonic()
-        self._told_round = -1
+        self._shown_at = time.monotonic()
+        self._shown_round = -1
 
-    def tell(self, record: Any) -> None:
+    def show(self, record: Any) -> None:
         now, done = time.monotonic(), record.rounds_done
-        if self._told_round < 0:  # a resumed run begins later than at 0
-            self._told_round = done - 1
-        if now - self._told_at < _LINE_EVERY_S:
+        if self._shown_round < 0:  # a resumed run begins later than at 0
+            self._shown_round = done - 1
+        if now - self._shown_at < _LINE_EVERY_S:
             return
-        left_s = (self._rounds - done) * (now - self._told_at) / (done - self._told_round)
+        left_s = (self._rounds - done) * (now - self._shown_at) / (done - self._shown_round)
         self._console.print(f"{describe(record)}, about {left_s:.0f} s left")
-        self._told_at, self._told_round = now, done
+        self._shown_at, self._shown_round = now, done

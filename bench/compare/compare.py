@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.compare.gate_result import GateResult, State, judge
 from bench.compare.seeds import sample_seeds
-from bench.groups import TABLES
+from bench.groups import TABLES, TESTS
 from bench.records.gates import Gate, gate_of
 from bench.records.record import Metric, Record, unmeasured
 from bench.records.record_index import Results
@@ -110,7 +110,7 @@ def profile_difference(old: Record, new: Record) -> str | None:
     """Say in what two records' machines differ, as far as it sets time; None where they do not."""
     one, other = old.provenance.device, new.provenance.device
     found = [name for name in _PROFILE if not _is_alike(name, one.get(name), other.get(name))]
-    return f"other machine: {', '.join(found)} differ" if found else None
+    return f"different machine: {', '.join(found)} differ" if found else None
 
 
 def _is_alike(name: str, one: Any, other: Any) -> bool:
@@ -121,12 +121,12 @@ def _is_alike(name: str, one: Any, other: Any) -> bool:
 
 def _refusal(old: Record, new: Record) -> str | None:
     if old.case_version != new.case_version:
-        return f"case version {old.case_version} against {new.case_version}: another thing"
+        return f"case version {old.case_version} against {new.case_version}: not comparable"
     keys = (old.config.keys() & new.config.keys()) - _SAMPLING
     changed = [key for key in sorted(keys) if old.config[key] != new.config[key]]
     if changed:
         words = (f"{key} {old.config[key]!r} against {new.config[key]!r}" for key in changed)
-        return f"other config: {', '.join(words)}"
+        return f"different config: {', '.join(words)}"
     return None
 
 
@@ -139,9 +139,9 @@ def _breakage(old: Record, new: Record) -> str | None:
 def _gone(old: Sequence[Record], new: Sequence[Record]) -> Iterator[str]:
     """Find the cases that NEW lacks although it ran their group at their scale.
 
-    Tables are asked for one by one, so that one of them says nothing of the others.
+    Tables and tests are chosen one by one, so that one of them says nothing of the others.
     """
-    ran = {(r.group, r.provenance.scale) for r in new if r.group != TABLES}
+    ran = {(r.group, r.provenance.scale) for r in new if r.group not in {TABLES, TESTS}}
     cases = {record.case for record in new}
     for record in old:
         if record.case not in cases and (record.group, record.provenance.scale) in ran:
@@ -168,7 +168,7 @@ def _rows(old: Record, new: Record) -> Iterator[Row]:
 
 
 def _after(before: Metric, after: Metric | None) -> Metric:
-    """Return NEW's figure; one without value, which says why, where it is gone or another thing."""
+    """Return the metric of NEW; one without value, with the reason, if it cannot be compared."""
     if after is None:
         return unmeasured(before.unit, "gone")
     if after.unit != before.unit:

@@ -108,13 +108,13 @@ class Agreement:
 
 def agreement(cells: Sequence[Cell]) -> Agreement:
     """Count where prediction and trial agree."""
-    told = [cell for cell in cells if cell.agrees is not None]
-    near = [cell for cell in told if cell.is_near]
+    decided = [cell for cell in cells if cell.agrees is not None]
+    near = [cell for cell in decided if cell.is_near]
     return Agreement(
-        cells=len(told),
-        agreeing=sum(bool(cell.agrees) for cell in told),
+        cells=len(decided),
+        agreeing=sum(bool(cell.agrees) for cell in decided),
         near_cells=len(near),
         near_agreeing=sum(bool(cell.agrees) for cell in near),
-        disagreeing=tuple(cell for cell in told if not cell.agrees),
-        errors=tuple(sorted(cell.error for cell in told if cell.error is not None)),
+        disagreeing=tuple(cell for cell in decided if not cell.agrees),
+        errors=tuple(sorted(cell.error for cell in decided if cell.error is not None)),
     )

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import psutil
 
 import devices
 from bench.format import MIB
+from bench.sizes import SIZE, parse_size
 from devices.cgroup import own_group
 
 THIS_MACHINE = "this-machine"
-_UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]I?B)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,32 +76,13 @@ def find_target(text: str, reserve_bytes: int | None = None) -> Target:
     return Target(name=text, memory_bytes=device.memory_bytes, reserve_bytes=reserve)
 
 
-def parse_size(text: str, option: str) -> int:
-    """Read a size of memory, in bytes.
-
-    Args:
-        text: a number and its unit.
-        option: whose value it is, for the message.
-
-    Raises:
-        ValueError: it has no unit, or is not a size.
-
-    >>> parse_size("1.5 GB", "--reserve"), parse_size("512MiB", "--reserve") >> 20
-    (1500000000, 512)
-    """
-    match = _SIZE.fullmatch(text.strip())
-    if match is None:
-        raise ValueError(f"{option} must be a size with a unit, such as 150MiB, got {text!r}")
-    return int(float(match[1]) * _UNITS[match[2].upper()])
-
-
 def decimal_remark(text: str) -> str | None:
     """Say how many MiB a size in KB, MB or GB is; None for any other text.
 
     >>> decimal_remark("512MB"), decimal_remark("512MiB")
     ('512MB is 488 MiB', None)
     """
-    match = _SIZE.fullmatch(text.strip())
+    match = SIZE.fullmatch(text.strip())
     if match is None or "I" in match[2].upper():
         return None
     return f"{text} is {parse_size(text, '--device') / MIB:.0f} MiB"

@@ -21,7 +21,7 @@ from zo_core.models.lm import LanguageModel, build_lm
 from zo_core.replica import Replica
 from zo_core.stream import Purpose, random_words
 
-Tell = Callable[[str], None]
+Log = Callable[[str], None]
 _MODEL_SEED = 0
 
 
@@ -36,7 +36,7 @@ class PretrainingConfig:
 
 
 def pretrained(
-    config: PretrainingConfig, dataset: Dataset, texts: Texts, folder: Path, tell: Tell
+    config: PretrainingConfig, dataset: Dataset, texts: Texts, folder: Path, log: Log
 ) -> tuple[Path, Pretraining]:
     """Train a model on every token of the training tasks, or find it in the folder.
 
@@ -51,10 +51,10 @@ def pretrained(
     if about.exists():
         saved = from_json(Pretraining, json.loads(about.read_text()))
         if {name: getattr(saved, name) for name in wanted} != wanted:
-            raise ValueError(f"{about} comes from another pre-training; use another --out")
+            raise ValueError(f"{about} belongs to a different pre-training run; use another --out")
         return path, saved
     model = build_lm(config.shape, run_seed=_MODEL_SEED, end_id=texts.tokenizer.end_id)
-    losses = _train(model, config, texts.pretraining, tell)
+    losses = _train(model, config, texts.pretraining, log)
     _, held_loss = sequence_scores(model, dataset.train.x, dataset.train.y)
     found = Pretraining(
         **wanted,
@@ -69,7 +69,7 @@ def pretrained(
 
 
 def _train(
-    model: LanguageModel, config: PretrainingConfig, split: Split, tell: Tell
+    model: LanguageModel, config: PretrainingConfig, split: Split, log: Log
 ) -> tuple[float, ...]:
     """Take AdamW steps; return the mean training loss of each hundred of them."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=0.01)
@@ -86,7 +86,7 @@ def _train(
         optimizer.zero_grad()
         losses.append(loss.item())
         if (step + 1) % 100 == 0:
-            tell(f"pre-training, step {step + 1}: loss {np.mean(losses[-100:]):.3f}")
+            log(f"pre-training, step {step + 1}: loss {np.mean(losses[-100:]):.3f}")
     model.eval()
     return tuple(float(np.mean(losses[i : i + 100])) for i in range(0, len(losses), 100))
 

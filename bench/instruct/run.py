@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from bench.instruct.pretraining import Tell, pretrained
+from bench.instruct.pretraining import Log, pretrained
 from bench.instruct.record import PAPER, sizes_of, study_run, write_study
 from bench.instruct.study import Study, StudyConfig
 from bench.records.details.instruct import InstructDetails
@@ -23,7 +23,7 @@ def run_study(
     *,
     data_dir: Path,
     workers: int | None = None,
-    tell: Tell,
+    log: Log,
 ) -> Path:
     """Run what is missing of a study.
 
@@ -33,7 +33,7 @@ def run_study(
         folder: of results, with its folder of records; what is done there is not run again.
         data_dir: folder of the instructions' files.
         workers: trainings at a time; None for one per core.
-        tell: shows progress.
+        log: shows progress.
 
     Returns:
         The record's file.
@@ -43,13 +43,13 @@ def run_study(
         ChildProcessError: a run failed; the message names it.
     """
     assert dataset.texts is not None
-    base, pretraining = pretrained(config.pretraining, dataset, dataset.texts, folder, tell)
+    base, pretraining = pretrained(config.pretraining, dataset, dataset.texts, folder, log)
     around = TaskContext(data_dir=str(data_dir.absolute()), base=str(base.absolute()))
     engine = open_engine("local", workers=workers, address=None, device="cpu")
     with closing(engine):
         store = CellStore.below(folder)
         runner = SweepRunner(engine=engine, store=store, around=around, stop=lambda: False)
-        study = Study(config, dataset, runner, tell)
+        study = Study(config, dataset, runner, log)
         tuning = study.tune()
         runs = study.compare(tuning)
     details = InstructDetails(

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.instruct.pretraining import PretrainingConfig, Tell
+from bench.instruct.pretraining import Log, PretrainingConfig
 from bench.instruct.rates import best_rate, next_rate
 from bench.instruct.variants import VARIANTS, variant_config
 from bench.sweeps.cell import Cell, CellResult, CellTraining
@@ -77,16 +77,16 @@ class Study:
         config: the study.
         dataset: the instructions.
         runner: runs cells and keeps their results; its tasks start from the trained model.
-        tell: shows progress.
+        log: shows progress.
     """
 
     def __init__(
-        self, config: StudyConfig, dataset: Dataset, runner: SweepRunner, tell: Tell
+        self, config: StudyConfig, dataset: Dataset, runner: SweepRunner, log: Log
     ) -> None:
         self.config = config
         self._dataset = dataset
         self._runner = runner
-        self._tell = tell
+        self._log = log
 
     def tune(self) -> dict[str, list[Done]]:
         """Search each variant's rate, all variants side by side; return the runs tried."""
@@ -138,7 +138,7 @@ class Study:
         cells = [Cell(config=run.config) for run in runs]
         names = {cell.key: run for cell, run in zip(cells, runs, strict=True)}
         for result in self._runner.run([[cell] for cell in self._runner.store.missing(cells)]):
-            self._tell(_line(names[result.key], result))
+            self._log(_line(names[result.key], result))
         return [self._done(run, cell) for run, cell in zip(runs, cells, strict=True)]
 
     def _done(self, run: Run, cell: Cell) -> Done:

@@ -101,7 +101,7 @@ def outline_model(model: str) -> LoadedModel:
     """
     name = parse_model(model)
     if name.kind != "lm":
-        raise ValueError(f"an outline is made of lm:NAME alone, got {model!r}")
+        raise ValueError(f"an outline needs lm:NAME, got {model!r}")
     try:
         module = _with_adapters(outline_lm(name.name, dtype=name.dtype), name)
     except ImportError as error:

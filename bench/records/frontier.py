@@ -1,7 +1,7 @@
-"""What each way of training costs and reaches, as points: from records alone, and back to records.
+"""What each variant of training costs and reaches, as points: from records, and back to records.
 
-A point is one training variant, run in one way of taking its steps.  Its low memory is what the
-clients with the least must have; they take no part where it is 0.
+A point is one training variant, its steps taken in one of their variants.  Its low memory is what
+the clients with the least must have; they take no part where it is 0.
 """
 
 from __future__ import annotations
@@ -33,18 +33,19 @@ class MeanPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One variant in one way."""
+    """One training variant, its steps taken in one of their variants."""
 
-    number: str  # in the table and on the charts: the variant's, and a letter for the way
+    number: str  # in the table and on the charts: the variant's, and a letter for that of its steps
     case: str  # of the record that it stands in
     variant: str
-    way: str
+    step_variant: str  # PLAIN, or a name in bench.step_variants
     family: str  # one of FAMILIES
     low_bytes: float  # peak of a low-resource client; 0: takes no part
     high_bytes: float  # of a high-resource client; 0: is none
     rounds: int  # of the run
     seeds: int
     moments: tuple[MeanPoint, ...]
+    label: str | None = None  # of the variant; None in older records
 
     @property
     def last(self) -> MeanPoint:
@@ -75,9 +76,9 @@ def _numbered(results: Results, chosen: list[Record]) -> list[Point]:
     for record in chosen:
         variants.setdefault(record.config["variant"], []).append(record)
     return [
-        _point(results, f"{number}{letter if len(ways) > 1 else ''}", record)
-        for number, ways in enumerate(variants.values(), start=1)
-        for letter, record in zip(ascii_lowercase, ways, strict=False)
+        _point(results, f"{number}{letter if len(alike) > 1 else ''}", record)
+        for number, alike in enumerate(variants.values(), start=1)
+        for letter, record in zip(ascii_lowercase, alike, strict=False)
     ]
 
 
@@ -131,7 +132,7 @@ def family_of(costs: Sequence[ClientCost]) -> str:
 def best_under(points: Iterable[Point], cap: float) -> Point | None:
     """Return the point with the best final accuracy whose low memory a cap admits.
 
-    Of equal accuracies (the same steps, taken in other ways) the faster counts.
+    Of equal accuracies (the same steps, taken in other variants) the faster counts.
     """
     fitting = [point for point in points if point.low_bytes <= cap]
     return max(fitting, key=lambda p: (p.last.accuracy, -p.last.seconds), default=None)
@@ -180,13 +181,14 @@ def _point(results: Results, number: str, record: Record) -> Point:
         number=number,
         case=record.case,
         variant=record.config["variant"],
-        way=record.config["way"],
+        step_variant=record.config["step_variant"],
         family=details.family,
         low_bytes=record.metrics["low_memory"].value or 0.0,
         high_bytes=record.metrics["high_memory"].value or 0.0,
         rounds=sum(details.phase_rounds),
         seeds=len(details.curves or _trained(results, record.name)),
         moments=moments_of(results, record),
+        label=record.config.get("label"),
     )
 
 

@@ -70,7 +70,7 @@ def read_records(folder: Path) -> list[Record]:
     """
     paths = sorted((folder / RECORDS).glob("*.json"))
     if not paths:
-        raise StoreError(f"{folder} holds no records; run `zobench run --out {folder}` first")
+        raise StoreError(f"{folder} contains no records; run `zobench run --out {folder}` first")
     return [_read(path) for path in paths]
 
 
@@ -84,7 +84,7 @@ def check_records(path: Path) -> list[Checked]:
         return [check_file(path)]
     files = sorted(path.glob(f"**/{RECORDS}/*.json"))
     if not files:
-        raise StoreError(f"{path} holds no records: give a file, or a folder above {RECORDS}/")
+        raise StoreError(f"{path} contains no records: give a file, or a folder above {RECORDS}/")
     return [check_file(file) for file in files]
 
 
@@ -115,4 +115,4 @@ def _read(path: Path) -> Record:
     try:
         return Record.from_json(json.loads(path.read_text()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(f"{path} is no record of this suite: {error}") from error
+        raise StoreError(f"{path} is not a record of this suite: {error}") from error

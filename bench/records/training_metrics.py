@@ -111,5 +111,5 @@ def _metric(values: Sequence[float | None], unit: str, method: str, reason: str)
 
 
 def _last(run: TrainDetails, name: str) -> float | None:
-    value: float | None = getattr(run.curve[-1], name)
+    value: float | None = getattr(run.last, name)
     return value

@@ -49,7 +49,7 @@ def check_file(path: Path) -> Checked:
         data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
         require_schema(data)
     except (ValueError, AttributeError) as error:
-        return Checked(path=path, problems=(f"no record: {error}",), remarks=())
+        return Checked(path=path, problems=(f"not a record: {error}",), remarks=())
     problems = list(_schema_problems(data))
     if not problems:
         problems = [*_sum_problems(data), *_name_problems(data, path), *_peak_problems(data)]
@@ -58,7 +58,7 @@ def check_file(path: Path) -> Checked:
 
 
 def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is no JSON number; what is not measured is null with a reason")
+    raise ValueError(f"{constant} is not a JSON number; what is not measured is null with a reason")
 
 
 @cache

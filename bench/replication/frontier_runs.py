@@ -18,7 +18,7 @@ from bench.replication.frontier_variants import (
 
 if TYPE_CHECKING:
     from bench.replication.run_options import Options
-    from bench.replication.table_run import Tell
+    from bench.replication.table_run import Log
     from bench.sweeps.cell import Cell
 
 
@@ -34,7 +34,7 @@ class Run:
     sources: Mapping[str, str] = field(default_factory=dict)  # file of a cell -> its key
 
 
-def cell_run(variant: str, dataset: str, options: Options, folder: Path, tell: Tell) -> Run | None:
+def cell_run(variant: str, dataset: str, options: Options, folder: Path, log: Log) -> Run | None:
     """Train what is missing of a variant on a data set of files.
 
     Args:
@@ -42,7 +42,7 @@ def cell_run(variant: str, dataset: str, options: Options, folder: Path, tell: T
         dataset: its name.
         options: data folder, engine, seeds, deadline.
         folder: of the run; finished cells below it are not run again.
-        tell: is told of each cell that has ended.
+        log: called with a line for each cell that has ended.
 
     Returns:
         The variant's training; None where a cell failed or there was no time for it.
@@ -51,7 +51,7 @@ def cell_run(variant: str, dataset: str, options: Options, folder: Path, tell: T
     from bench.sweeps.cell import CellStore
 
     cells, store = frontier_cells(variant, dataset, options.seeds or 1), CellStore.below(folder)
-    fill_cells(cells, store, options, lambda text: tell(f"{variant}: {text}"))
+    fill_cells(cells, store, options, lambda text: log(f"{variant}: {text}"))
     done = [result for cell in cells if (result := store.done(cell)) is not None]
     trained = [result.training for result in done if result.training is not None]
     if len(trained) < len(cells):

@@ -1,8 +1,15 @@
-"""What the frontier trains on a data set of files: every way to spend resources, once."""
+"""What the frontier trains on a data set of files: every way to spend resources, once.
+
+A baseline that trains whole networks, or parts of them, by FedAvg is taken from the registry.
+"""
 
 from __future__ import annotations
 
 from typing import Any, Final
+
+from bench.labels import label
+from zo_core.algorithms.methods.fedavg import FedAvgOptions
+from zo_core.algorithms.registry import ALGORITHMS
 
 # 200 clients of 270 images each, so that a training is half a core-minute.  Rates are not searched
 # for on these data: those that the search on the digits' hold-outs chose for the same network, ZO's
@@ -15,8 +22,7 @@ FRONTIER_BASE: Final[dict[str, Any]] = {
 }
 FRONTIER_SPLIT: Final = "10/90"
 FRONTIER_DATASETS: Final = ("fashion-mnist", "cifar10")  # the first whose files are there
-# name -> how its config differs; in the order in which they are run
-FRONTIER_VARIANTS: Final[dict[str, dict[str, Any]]] = {
+_LISTED: Final[dict[str, dict[str, Any]]] = {
     "high-res-only": {"algorithm": "high-res-only"},
     "zowarmup": {"algorithm": "zowarmup"},
     "fedavg": {"algorithm": "fedavg"},
@@ -36,3 +42,15 @@ FRONTIER_VARIANTS: Final[dict[str, dict[str, Any]]] = {
     "zowarmup-hi-lo": {"algorithm": "zowarmup-hi-lo"},
     "zowarmup-fedkseed": {"algorithm": "zowarmup-fedkseed"},
 }
+# name -> how its config differs; in the order in which they are run
+FRONTIER_VARIANTS: Final[dict[str, dict[str, Any]]] = _LISTED | {
+    name: {"algorithm": name}
+    for name, row in ALGORITHMS.items()
+    if row.baseline and issubclass(row.options, FedAvgOptions) and name not in _LISTED
+}
+
+
+def label_of(variant: str) -> str:
+    """Return the written name of a variant: the registry's, where it is an algorithm's."""
+    row = ALGORITHMS.get(variant)
+    return label(variant) if row is None else row.label

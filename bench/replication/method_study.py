@@ -14,13 +14,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from bench.records.typed_json import from_json
 from bench.replication.definitions import TABLES
 from bench.replication.rates import read_rates
 from bench.replication.scales import TABLE_SCALES
 from bench.replication.search import FIRST_SEED, holdout_accuracy
 from bench.replication.spec import cells_of
-from bench.sweeps.cell import Cell, CellResult, CellStore, CellTraining
+from bench.sweeps.cell import Cell, CellResult, CellStore
 from bench.sweeps.task import result_of
 from zo_core.algorithms import ALGORITHMS, taken_by, train_config
 from zo_core.data.resources import parse_split
@@ -169,7 +168,7 @@ def run(cell: Cell) -> CellResult:
         cell,
         "cpu",
         status="ok",
-        training=from_json(CellTraining, found),
+        training=found,
         seconds=time.perf_counter() - started,
     )
 

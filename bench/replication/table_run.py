@@ -28,7 +28,7 @@ from bench.sweeps.engines import SweepRunner, open_engine
 from bench.sweeps.task import TaskContext
 from zo_core.data import require_dataset
 
-Tell = Callable[[str], None]
+Log = Callable[[str], None]
 SEARCH = "search"
 NAMES = (SEARCH, *TABLES)  # what --only takes, in the order in which they run
 
@@ -53,16 +53,16 @@ class TableRun:
         self.store = CellStore.below(open_store(folder))
         self._folder = folder
 
-    def fill(self, name: str, tell: Tell) -> None:
+    def fill(self, name: str, log: Log) -> None:
         """Run a table's missing cells; one that fails is stored as such and the rest go on.
 
         Args:
             name: a name in TABLES.
-            tell: is told of each cell that has ended.
+            log: called with a line for each cell that has ended.
         """
         cells = [cell for _, _, cell in self._cells(name)]
         saved = self._checkpoints()
-        fill_cells(cells, self.store, self.options, lambda text: tell(f"{name}: {text}"), saved)
+        fill_cells(cells, self.store, self.options, lambda text: log(f"{name}: {text}"), saved)
 
     def outcome(self, name: str) -> Outcome:
         """Make a table's record from the cells that are there."""
@@ -94,14 +94,14 @@ class TableRun:
             failures=tuple(failures),
         )
 
-    def search(self, tell: Tell) -> Outcome:
+    def search(self, log: Log) -> Outcome:
         """Search the rates of every method that a table of this scale uses."""
         scale, rungs = self.scale, RUNGS[self.scale.name]
         traces: dict[str, tuple[StageTrace, ...]] = {}
         failures: list[str] = []
         with open_workplace(self.store, self.options, self._checkpoints()) as workplace:
             for method, search in SEARCHES.items():
-                tell(f"search: {method}")
+                log(f"search: {method}")
                 try:
                     traces[method] = run_search(search, scale, rungs, workplace)
                 except ValueError as error:  # the other methods go on
@@ -141,7 +141,7 @@ def fill_cells(
     cells: Sequence[Cell],
     store: CellStore,
     options: Options,
-    tell: Tell,
+    log: Log,
     checkpoints: Path | None = None,
 ) -> None:
     """Run the cells that a store lacks; one that fails is stored as such and the rest go on.
@@ -150,18 +150,18 @@ def fill_cells(
         cells: what there shall be, in the order in which they are run.
         store: where results are kept.
         options: engine, data folder, deadline.
-        tell: is told of each cell that has ended.
+        log: called with a line for each cell that has ended.
         checkpoints: folder in which long runs are saved.
     """
     missing = store.missing(cells)
-    tell(f"{len(missing)} of {len({cell.key for cell in cells})} runs are missing")
+    log(f"{len(missing)} of {len({cell.key for cell in cells})} runs are missing")
     if not missing:
         return
     share = options.per_process
     shares = [missing[start : start + share] for start in range(0, len(missing), share)]
     with open_workplace(store, options, checkpoints) as workplace:
         for done, result in enumerate(workplace.run(shares), 1):
-            tell(f"{done} of {len(missing)} runs, {_words(result)}")
+            log(f"{done} of {len(missing)} runs, {_words(result)}")
 
 
 @contextmanager
@@ -225,7 +225,7 @@ def check(name: str, scale: str) -> None:
     table = TABLES[name]
     if table.scales is not None and scale not in table.scales:
         raise ValueError(
-            f"{name} is run at scale {' or '.join(table.scales)} alone, got {scale}."
+            f"{name} runs only at scale {' or '.join(table.scales)}, got {scale}."
             f" {' '.join(table.notes)}"
         )
     chosen = table_scale(scale)

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.format import MISSING, duration, percent, points, size
 from bench.paper import BATCH, CLIENT_IMAGES, COHORT, DIRECTIONS, is_zo
 from bench.records.case_name import CaseName
-from bench.records.details.accuracy import AccuracyDetails
+from bench.records.details.training import AccuracyDetails
 from bench.records.paired import PairedDifference, compare_on_seeds
 from bench.records.record_index import Results
 from bench.records.store import read_records

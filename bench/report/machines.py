@@ -1,23 +1,25 @@
-"""Several machines on one page: a column per folder of records, a row per figure."""
+"""Several machines on one page: what each folder of records has, and the figures they share."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.format import MISSING, quantity, size
+from bench.format import MISSING, instant, quantity, size
 from bench.labels import label
 from bench.records.case_name import CaseName
-from bench.records.record import Record
+from bench.records.record import Metric, Record
 from bench.records.record_index import Results
 from bench.records.step_memory import DEVICE, HOST
-from bench.records.store import read_records, replacing
-from bench.report.page import embedded, fill, require_extra
-from bench.report.plots.machines import machine_plots
+from bench.records.store import read_records
+from bench.report.machine_name import machine_name
+from bench.report.page import fill, require_extra, write_text
+from bench.report.plots.machines import machine_charts
 from bench.report.provenance import commit_words
-from bench.report.table import Cell, Table
+from bench.report.table import Cell, Table, ratio
 
+INDEX = "index.html"
 # The figures that the page compares: group, metric, caption.
 _FIGURES = (
     ("memory", DEVICE.above, "Peak device memory above the loaded model, allocated"),
@@ -30,23 +32,15 @@ _FIGURES = (
     ("bytes", "down_payload", "Bytes down per client per round"),
     ("accuracy", "test_accuracy", "Test accuracy"),
 )
-_PROFILE = {
-    "Processor": "soc",
-    "Architecture": "arch",
-    "Cores": "logical_cores",
-    "System": "os",
-    "Governor": "governor",
-    "Power mode": "power_mode",
-    "Emulator": "emulator",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """One folder of records as a column."""
+    """One folder of records."""
 
     name: str  # as column_names has it
     results: Results
+    page: str = ""  # its report, relative to the index
 
     @property
     def newest(self) -> Record:
@@ -54,39 +48,43 @@ class Machine:
         records = self.results.by_case.values()
         return max(records, key=lambda record: record.provenance.created)
 
+    @property
+    def memory_bytes(self) -> int:
+        """Its main memory; 0 where unknown."""
+        return int(self.newest.provenance.device.get("memory_bytes") or 0)
 
-def write_machines_page(folders: Sequence[Path], out: Path) -> Path:
-    """Write the page that compares several folders of records.
+
+def write_index(folders: Mapping[Path, Path], out: Path) -> Path:
+    """Write the page that lists and compares several folders of records.
 
     Args:
-        folders: output folders of the suite, one per machine.
-        out: the folder for machines.html and its plots.
+        folders: output folders of the suite, each with its report's HTML file.
+        out: the folder for the page.
 
     Returns:
         The HTML file.
 
     Raises:
-        StoreError: a folder holds no records.
+        StoreError: a folder contains no records.
     """
     require_extra()
     machines = [
-        Machine(name=name, results=Results.of(read_records(folder)))
-        for name, folder in column_names(folders).items()
+        Machine(
+            name=name,
+            results=Results.of(read_records(folder)),
+            page=folders[folder].relative_to(out).as_posix(),
+        )
+        for name, folder in column_names(list(folders)).items()
     ]
-    plots = out / "plots"
-    plots.mkdir(parents=True, exist_ok=True)
-    drawn = machine_plots({machine.name: machine.results for machine in machines})
-    path = out / "machines.html"
     text = fill(
         "machines.html.jinja",
         count=len(machines),
-        machines=profile_table(machines),
-        plots=[embedded(plot, plots) for plot in drawn],
+        rows=[index_row(machine) for machine in machines],
+        columns=_COLUMNS,
+        charts=machine_charts({machine.name: machine.results for machine in machines}),
         tables=figure_tables(machines),
     )
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    return path
+    return write_text(out / INDEX, text)
 
 
 def column_names(folders: Sequence[Path]) -> dict[str, Path]:
@@ -95,8 +93,11 @@ def column_names(folders: Sequence[Path]) -> dict[str, Path]:
     Args:
         folders: a folder that is given twice is one.
     """
-    paths = dict.fromkeys(folder.resolve() for folder in folders)
-    return {_shortest_name(path, [p for p in paths if p != path]): path for path in paths}
+    paths = {folder.resolve(): folder for folder in folders}
+    return {
+        _shortest_name(path, [p for p in paths if p != path]): folder
+        for path, folder in paths.items()
+    }
 
 
 def _shortest_name(path: Path, others: Sequence[Path]) -> str:
@@ -107,63 +108,85 @@ def _shortest_name(path: Path, others: Sequence[Path]) -> str:
     return str(path)
 
 
-def profile_table(machines: Sequence[Machine]) -> Table:
-    """Tabulate what the machines are and what made their records."""
-    devices = [machine.newest.provenance.device for machine in machines]
-    rows = [
-        (Cell(words), *(Cell(str(device.get(name) or MISSING)) for device in devices))
-        for words, name in _PROFILE.items()
-    ]
-    memory = (Cell(size(device.get("memory_bytes") or 0)) for device in devices)
-    gpus = (Cell((device.get("accelerator") or {}).get("name", MISSING)) for device in devices)
-    origins = [machine.newest.provenance for machine in machines]
-    rows += [
-        (Cell("Memory"), *memory),
-        (Cell("Accelerator"), *gpus),
-        (Cell("Scale"), *(Cell(origin.scale) for origin in origins)),
-        (Cell("Division"), *(Cell(_divisions(machine)) for machine in machines)),
-        (Cell("Commit"), *(Cell(commit_words(origin)) for origin in origins)),
-    ]
-    columns = ("", *(machine.name for machine in machines))
-    return Table(caption="Profiles", columns=columns, rows=tuple(rows), labels=1)
+_COLUMNS = (
+    *("Records", "Machine", "Accelerator", "Memory", "System", "Scale", "Commit", "Created"),
+    "Contents",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexRow:
+    """One line of the index: a cell per column, each with the number that it sorts by."""
+
+    machine: Machine
+    cells: tuple[tuple[str, float | str], ...]  # after the name
+
+
+def index_row(machine: Machine) -> IndexRow:
+    """Describe a folder: system, accelerator, scale, commit, and what it contains."""
+    origin = machine.newest.provenance
+    device = origin.device
+    accelerator = (device.get("accelerator") or {}).get("name", MISSING)
+    groups = dict.fromkeys(record.group for record in machine.results.by_case.values())
+    memory = machine.memory_bytes
+    texts = (
+        *(machine_name(device), accelerator, size(memory) if memory else MISSING),
+        *(str(device.get("os") or MISSING), _scale(machine), commit_words(origin)),
+        *(instant(origin.created), ", ".join(groups)),
+    )
+    return IndexRow(
+        machine=machine,
+        cells=tuple((text, memory if index == 2 else text) for index, text in enumerate(texts)),
+    )
+
+
+def _scale(machine: Machine) -> str:
+    found = {record.provenance.division for record in machine.results.by_case.values()}
+    scale = machine.newest.provenance.scale
+    return scale if found == {"closed"} else f"{scale}, {' and '.join(sorted(found))} division"
 
 
 def figure_tables(machines: Sequence[Machine]) -> list[Table]:
-    """Tabulate each figure by case and machine."""
+    """Tabulate each figure that at least two machines have, with the ratio to the first."""
     tables = [_figure_table(machines, *figure) for figure in _FIGURES]
     return [table for table in tables if table.rows]
 
 
 def _figure_table(machines: Sequence[Machine], group: str, metric: str, words: str) -> Table:
-    found = (r.case for machine in machines for r in machine.results.group(group))
-    rows = []
-    for case in dict.fromkeys(found):
-        cells = [_cell(machine, case, metric, _version(machines, case)) for machine in machines]
-        if any(cell.text != MISSING for cell in cells):
-            parts = (label(part) for part in CaseName.parse(case).parts)
-            rows.append((Cell(", ".join(parts)), *cells))
-    columns = ("Case", *(machine.name for machine in machines))
-    return Table(caption=words, columns=columns, rows=tuple(rows), labels=1)
+    cases = dict.fromkeys(r.case for machine in machines for r in machine.results.group(group))
+    return Table(
+        caption=words,
+        columns=("Case", "Machine", "Value", "n", "Ratio to the first"),
+        rows=tuple(row for case in cases for row in _rows(machines, case, metric)),
+        folded=True,
+    )
 
 
-def _version(machines: Sequence[Machine], case: str) -> int:
-    records = (machine.results.record(case) for machine in machines)
-    return max(record.case_version for record in records if record)
+def _rows(machines: Sequence[Machine], case: str, name: str) -> list[tuple[Cell, ...]]:
+    """Compare a case's newest version; machines with an older one are left out."""
+    records = [(m, r) for m in machines if (r := m.results.record(case)) is not None]
+    version = max(record.case_version for _, record in records)
+    found = [
+        (machine, record, metric)
+        for machine, record in records
+        if record.case_version == version and (metric := record.metrics.get(name)) is not None
+        if metric.value is not None
+    ]
+    if len(found) < 2:
+        return []
+    words = ", ".join(label(part) for part in CaseName.parse(case).parts)
+    first = found[0][2].value
+    return [(Cell(words), *_cells(*each, first)) for each in found]
 
 
-def _cell(machine: Machine, case: str, name: str, version: int) -> Cell:
-    record = machine.results.record(case)
-    if record is None:
-        return Cell(MISSING, "not run")
-    if record.case_version != version:
-        return Cell(MISSING, f"version {record.case_version}")
-    metric = record.metrics.get(name)
-    if metric is None or metric.value is None:
-        return Cell(MISSING, "not measured" if record.status == "ok" else record.status)
-    remark = " open" if record.provenance.division == "open" else ""
-    return Cell(quantity(metric.value, metric.unit), f"n = {metric.n}{remark}")
-
-
-def _divisions(machine: Machine) -> str:
-    found = {record.provenance.division for record in machine.results.by_case.values()}
-    return " and ".join(sorted(found))
+def _cells(
+    machine: Machine, record: Record, metric: Metric, first: float | None
+) -> tuple[Cell, ...]:
+    value = metric.value or 0.0
+    remark = "open division" if record.provenance.division == "open" else ""
+    return (
+        Cell(machine.name, remark),
+        Cell(quantity(value, metric.unit)),
+        Cell(str(metric.n)),
+        Cell(ratio(value, first)),
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,15 +16,22 @@ from bench.records.details.tables import TableDetails
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.store import read_records, replacing
-from bench.report.headline import headline
-from bench.report.measured_on import heading_remark, page_device
-from bench.report.plots.by_group import plots_of
+from bench.report import csv_file
+from bench.report.bars import BarChart
+from bench.report.claim_table import claim_tables
+from bench.report.machine_name import name_of_records
+from bench.report.measured_on import heading_remark
+from bench.report.plots.by_group import charts_of, plots_of
+from bench.report.plots.inline import dark_rules, inline_svg
 from bench.report.plots.style import Plot, save
 from bench.report.provenance import RecordLink, device_rows, method_table, origin_rows, record_links
 from bench.report.reproduce import command_lines
 from bench.report.section import Section
 from bench.report.sections import SECTIONS
 from bench.report.table import Table
+from bench.report.tiles import answer_tiles
+
+_RESULTS = ("ok", "does not fit")  # a case with any other status failed
 
 _WITH_NOTES = (TableDetails, Table1Details, LimitDetails)
 
@@ -34,10 +40,9 @@ _WITH_NOTES = (TableDetails, Table1Details, LimitDetails)
 class EmbeddedPlot:
     """A plot as the page holds it."""
 
-    source: str  # data URI of the SVG
-    png: str  # path of the PNG, relative to the page
+    svg: Any  # markup
+    path: str  # of the same drawing as a file, relative to the page
     caption: str
-    alt: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,22 +53,25 @@ class Part:
     remark: str  # what it was measured on, where the title names something else
     sentences: Sequence[str]
     tables: Sequence[Table]
+    charts: Sequence[BarChart]
     plots: Sequence[EmbeddedPlot]
     notes: Sequence[str]
-    missing: Sequence[str]  # what was not measured, and why
+    failed: Sequence[str]  # cases that broke, and why
+    unmeasured: Sequence[str]  # figures that do not exist here, and why
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to show."""
-        return not (self.tables or self.plots or self.notes or self.missing)
+        return not (self.tables or self.plots or self.notes or self.failed or self.unmeasured)
 
 
-def write_report(folder: Path, out: Path | None = None) -> Path:
-    """Write the report of a folder's records: report.html, and the plots under plots/.
+def write_report(folder: Path, out: Path | None = None, name: str | None = None) -> Path:
+    """Write the report of a folder's records: report.html, records.csv, and the plots under plots/.
 
     Args:
         folder: an output folder of the suite.
         out: where the report goes; by default next to the records.
+        name: of the machine, for the title; by default its chip, cores and memory.
 
     Returns:
         The HTML file.
@@ -79,37 +87,41 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     plots.mkdir(parents=True, exist_ok=True)
     results = Results.of(records)
     parts = [_part(results, section, plots) for section in SECTIONS]
-    absent = [p.section for p in parts if p.is_empty and not p.section.optional]
-    path = out / "report.html"
+    links = record_links(records, Path(os.path.relpath(folder, out)))
+    page = render(records, links, parts, name or name_of_records(records))
+    write_text(out / csv_file.NAME, csv_file.csv_text(records))
+    return write_text(out / "report.html", page)
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a file whole or not at all."""
     with replacing(path) as temporary:
-        links = record_links(records, Path(os.path.relpath(folder, out)))
-        page = render(records, links, [part for part in parts if not part.is_empty], absent)
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
     return path
 
 
 def render(
-    records: Sequence[Record],
-    links: Sequence[RecordLink],
-    parts: Sequence[Part],
-    absent: Sequence[Section],
+    records: Sequence[Record], links: Sequence[RecordLink], parts: Sequence[Part], machine: str
 ) -> str:
-    """Fill the page's template: with sections, and with the names of those without records."""
+    """Fill the page's template: sections with records, and the names of the others."""
     newest = max(records, key=lambda record: record.provenance.created).provenance
+    results, shown = Results.of(records), [part for part in parts if not part.is_empty]
     return fill(
         "report.html.jinja",
         newest=newest,
-        device_name=page_device(Results.of(records)) or newest.device["name"],
+        machine=machine,
         created=instant(newest.created),
         dirty=any(record.provenance.dirty for record in records),
-        answer=headline(Results.of(records)) or [p.sentences[0] for p in parts if p.sentences],
+        tiles=answer_tiles(results),
+        claims=claim_tables(results),
         device=device_rows(newest.device),
-        parts=parts,
-        absent=absent,
-        commands=command_lines(records, [part.section for part in parts]),
+        parts=shown,
+        absent=[p.section for p in parts if p.is_empty and not p.section.optional],
+        commands=command_lines(records, [part.section for part in shown]),
         methods=method_table(records),
-        definitions={w: how for part in parts for w, how in part.section.definitions.items()},
+        definitions={w: how for part in shown for w, how in part.section.definitions.items()},
         origin=origin_rows(records),
+        csv=csv_file.NAME,
         links=links,
     )
 
@@ -117,6 +129,7 @@ def render(
 def fill(template: str, **values: Any) -> str:
     """Fill one of the package's templates."""
     import jinja2
+    from markupsafe import Markup
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
@@ -125,19 +138,24 @@ def fill(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["plot_colors"] = lambda: Markup(dark_rules())
     return environment.get_template(template).render(**values)
 
 
 def _part(results: Results, section: Section, plots: Path) -> Part:
     records = results.group(section.group)
+    failed = Results.of(r for r in records if r.status not in _RESULTS)
+    others = Results.of(r for r in records if r.status in _RESULTS)
     return Part(
         section=section,
         remark=heading_remark(results, section),
         sentences=[line for make in section.sentences for line in make(results)],
         tables=[table for make in section.tables for table in make(results)],
+        charts=charts_of(results, section.group),
         plots=[embedded(plot, plots) for plot in plots_of(results, section.group)],
         notes=[note for record in records for note in _notes(record)],
-        missing=results.missing(section.group),
+        failed=failed.missing(section.group),
+        unmeasured=others.missing(section.group),
     )
 
 
@@ -147,14 +165,14 @@ def _notes(record: Record) -> Sequence[str]:
 
 
 def embedded(plot: Plot, folder: Path) -> EmbeddedPlot:
-    """Save a plot and take its SVG into the page, as an image so that its ids stay its own."""
-    paths = save(plot, folder)
-    svg = base64.b64encode(paths["svg"].read_bytes()).decode()
+    """Save a plot and take it into the page."""
+    from markupsafe import Markup
+
+    path = save(plot, folder)["svg"]
     return EmbeddedPlot(
-        source=f"data:image/svg+xml;base64,{svg}",
-        png=f"{folder.name}/{paths['png'].name}",
+        svg=Markup(inline_svg(path.read_text(encoding="utf-8"), plot.name, plot.alt)),
+        path=f"{folder.name}/{path.name}",
         caption=plot.caption,
-        alt=plot.alt,
     )
 
 
@@ -163,5 +181,5 @@ def require_extra() -> None:
     missing = [name for name in ("jinja2", "matplotlib") if find_spec(name) is None]
     if missing:
         raise ModuleNotFoundError(
-            f"the report needs {' and '.join(missing)}; run: pip install 'zobench[bench]'"
+            f'the report needs {" and ".join(missing)}: pip install "zobench[bench]"'
         )

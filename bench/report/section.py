@@ -19,6 +19,7 @@ class Section:
 
     group: str  # the first part of its cases' names
     title: str
+    short: str = ""  # the title in the table of contents, where it is another
     lead: str  # what the figures are and how they are defined
     sentences: tuple[SentenceBuilder, ...] = ()
     tables: tuple[TableBuilder, ...] = ()

@@ -22,7 +22,7 @@ from bench.report.groups import (
 )
 
 _GROUPS = (
-    *(fit, formulas, memory, bytes, wire, time, edge),
-    *(accuracy, train, frontier, tables, engine, llm),
+    *(tables, fit, memory, bytes, time, edge, accuracy),
+    *(frontier, train, wire, llm, engine, formulas),
 )
 SECTIONS = tuple(group.SECTION for group in _GROUPS)

@@ -19,6 +19,7 @@ class Cell:
 
     text: str
     detail: str = ""
+    tone: str = ""  # good, tight or bad: the colour of a verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,9 +46,9 @@ class Progress:
     def begin(self, name: str) -> None:
         """Show the case that is about to run."""
         self._began = time.perf_counter()
-        self.tell(name)
+        self.log(name)
 
-    def tell(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """Show what the running case is doing."""
         if self._bar is not None:
             self._bar.update(self._task, description=text)

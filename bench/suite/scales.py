@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bench.workloads.low_memory_steps import FRUGAL_METHODS
+from bench.workloads.low_memory_steps import LOW_MEMORY_STEPS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,8 +17,8 @@ class Scale:
     memory_batches: tuple[int, ...]
     full_set_models: tuple[str, ...]  # measured over a client's whole set, in micro-batches
     full_set_micro_batches: tuple[int, ...]
-    frugal_models: tuple[str, ...]  # whose low-memory steps are measured and timed, at batch 64
-    frugal_methods: tuple[str, ...]  # which of these steps
+    low_memory_models: tuple[str, ...]  # whose low-memory steps are measured and timed, at batch 64
+    low_memory_methods: tuple[str, ...]  # which of these steps
     edge_models: tuple[str, ...]  # of which a client's round is measured with and without torch
     edge_clients: tuple[str, ...]  # names in edge_workloads.CLIENTS
     edge_batches: tuple[int, ...]
@@ -62,8 +62,8 @@ SCALES: dict[str, Scale] = {
             memory_batches=(1, 64),
             full_set_models=(),
             full_set_micro_batches=(),
-            frugal_models=(),
-            frugal_methods=(),
+            low_memory_models=(),
+            low_memory_methods=(),
             edge_models=(),
             edge_clients=(),
             edge_batches=(),
@@ -95,8 +95,8 @@ SCALES: dict[str, Scale] = {
             memory_batches=(1, 64),
             full_set_models=(),
             full_set_micro_batches=(),
-            frugal_models=("resnet18",),
-            frugal_methods=("backprop-least", "zo-by-1"),
+            low_memory_models=("resnet18",),
+            low_memory_methods=("backprop-least", "zo-by-1"),
             edge_models=("resnet18",),
             edge_clients=("onnx-memory", "torch"),
             edge_batches=(8,),
@@ -134,8 +134,8 @@ SCALES: dict[str, Scale] = {
             memory_batches=(1, 8, 32, 64),
             full_set_models=("resnet18", "vit", "cnn"),
             full_set_micro_batches=(8, 64),
-            frugal_models=("resnet18", "vit"),
-            frugal_methods=FRUGAL_METHODS,
+            low_memory_models=("resnet18", "vit"),
+            low_memory_methods=LOW_MEMORY_STEPS,
             edge_models=("resnet18", "vit", "cnn", "small_resnet"),
             edge_clients=("onnx-memory", "onnx-speed", "torch", "fedavg"),
             edge_batches=(1, 8, 64),

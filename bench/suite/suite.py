@@ -21,7 +21,7 @@ from bench.suite.folder import new_folder
 from bench.suite.preflight import check_model, choose_device
 from bench.suite.progress import Progress
 from bench.suite.scales import Scale, scale_named
-from bench.workloads.low_memory_steps import FRUGAL_METHODS
+from bench.workloads.low_memory_steps import LOW_MEMORY_STEPS
 from bench.workloads.steps import STEP_METHODS
 from zo_core.model_names import with_input_shape
 
@@ -130,7 +130,7 @@ class Suite:
     def leave_out(self, reason: str) -> None:
         """Say why the running case has nothing to record."""
         self.num_answers += 1
-        self.progress.tell(reason)
+        self.progress.log(reason)
 
 
 def _scale(name: str, model: str | None, input_shape: str | None) -> Scale:
@@ -140,10 +140,9 @@ def _scale(name: str, model: str | None, input_shape: str | None) -> Scale:
         raise ValueError("--input-shape is the shape of --model's input: add --model")
     if model is None:
         return scale
-    low_memory = FRUGAL_METHODS if scale.frugal_models else ()
+    low_memory = LOW_MEMORY_STEPS if scale.low_memory_models else ()
     chosen = check_model(with_input_shape(model, input_shape), (*STEP_METHODS, *low_memory))
     full_set = (chosen,) if scale.full_set_models else ()
-    frugal = (chosen,) if scale.frugal_models else ()
     return replace(
         scale,
         memory_models=(chosen,),
@@ -154,7 +153,7 @@ def _scale(name: str, model: str | None, input_shape: str | None) -> Scale:
         edge_trial_models=(),
         edge_precision_models=(),
         edge_training_seeds=(),
-        frugal_models=frugal,
+        low_memory_models=(chosen,) if scale.low_memory_models else (),
     )
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.records import typed_json
-from bench.records.details.training import CurvePoint, PassCounts
+from bench.records.details.training import TrainingResult
 from bench.records.store import StoreError, replacing
 from zo_core.algorithms import train_config
 from zo_core.config import TrainConfig
@@ -42,46 +42,14 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CellTraining:
-    """What a cell's training came to: the figures of zo_core's TrainingRecord, and a few more."""
+class CellTraining(TrainingResult):
+    """What a cell's training came to."""
 
-    high: tuple[int, ...]  # slots of the high-resource clients
-    outcome: str  # "finished" or "diverged"
-    reason: str | None  # why it diverged
-    forward: str  # the forward mode in use
-    forward_trial_s: Mapping[str, float]
-    guessing: float | None  # accuracy over all hold-outs that guessing stays below
-    rounds_done: int
-    curve: tuple[CurvePoint, ...]
-    seconds_by_method: Mapping[str, float]
-    passes_by_method: Mapping[str, PassCounts]
-    widened: tuple[str, ...]  # "round: tensor"
-    up_scalar_bytes: int
-    up_payload_bytes: int
-    down_scalar_bytes: int
-    down_payload_bytes: int
-    handover_bytes: int
-    digest: str | None  # hex, of the final state
     zero_share: float | None  # mean share of increments that rounded to zero
     handover_blake2b: str | None  # of the warm-up's model
     client_peak_bytes: Mapping[str, int | None] | None  # by group; None: it diverged
     parameters: int
     rouge_by_task: Mapping[str, tuple[float, ...]] | None = None  # of a language model's answers
-    threads: int | None = None  # of torch on the CPU; None: as the library has it
-    threads_trial_s: Mapping[str, float] = field(default_factory=dict)  # a forward, by threads
-    scalar_noise: Mapping[str, Any] | None = None  # zo_core's ScalarNoise
-    outputs: str = "outputs"  # the expression that takes the scores out of what forward returns
-    remarks: tuple[str, ...] = ()  # on the model, before it is trained
-
-    @property
-    def last(self) -> CurvePoint:
-        """The last evaluation."""
-        return self.curve[-1]
-
-    @property
-    def item_passes(self) -> int:
-        """Items through the model, all clients; a backward counts as two forwards."""
-        return sum(passes.items for passes in self.passes_by_method.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +121,7 @@ class CellStore:
         try:
             found = CellResult.from_json(json.loads(path.read_text()))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StoreError(f"{path} is no cell of this suite: {error}") from error
+            raise StoreError(f"{path} is not a cell of this suite: {error}") from error
         asked = cell.config.to_json()
         same = all(asked[name] == value for name, value in found.config.items() if name in asked)
         return found if same else None

@@ -61,5 +61,5 @@ def _import_ray() -> Any:
     try:
         import ray
     except ImportError as error:
-        raise ImportError("--engine ray needs Ray; run: pip install 'zobench[cluster]'") from error
+        raise ImportError('--engine ray needs Ray: pip install "zobench[cluster]"') from error
     return ray

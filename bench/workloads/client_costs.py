@@ -38,7 +38,7 @@ class VariantCosts:
     """A training variant, with its steps taken in each form."""
 
     phase_rounds: tuple[int, ...]
-    ways: Mapping[str, Costs | NotAdmitted]  # by PLAIN, or a name in bench.step_variants
+    by_step_variant: Mapping[str, Costs | NotAdmitted]  # PLAIN, or a name in bench.step_variants
 
 
 def measure_variants(
@@ -47,16 +47,16 @@ def measure_variants(
     *,
     data_dir: str | None = None,
     verify: bool = True,
-    ways: Sequence[str] | None = None,
+    step_variants: Sequence[str] | None = None,
 ) -> dict[str, VariantCosts]:
-    """Measure a client's round in each way that a variant can be run.
+    """Measure a client's round with each variant of its steps.
 
     Args:
         variants: arguments of train_config, by name.
         repeats: of the time, at least 1; one more comes first, unmeasured.
         data_dir: folder of a data set that is files.
         verify: compare its checksums.
-        ways: names of those to be measured beside the plain one; None for all.
+        step_variants: names of those to be measured beside the plain one; None for all.
 
     Returns:
         The costs by variant.
@@ -68,7 +68,7 @@ def measure_variants(
         name: _measure(
             *(fields, repeats),
             load_dataset(fields["dataset"], data_dir=folder, verify=verify),
-            ways,
+            step_variants,
         )
         for name, fields in variants.items()
     }
@@ -94,16 +94,16 @@ def _measure(
             return NotAdmitted(error=str(error))
 
     plain = costs({})
-    ways = {PLAIN: plain}
+    found = {PLAIN: plain}
     low = [c for c in plain.costs if c.group == "low"] if isinstance(plain, Costs) else []
     if low:
         by_backprop = any(cost.backprop for cost in low)
-        ways |= {
+        found |= {
             variant.name: costs(variant.settings)
             for variant in (BACKPROP_VARIANTS if by_backprop else FORWARD_VARIANTS)
             if chosen is None or variant.name in chosen
         }
-    return VariantCosts(phase_rounds=tuple(phase.rounds for phase in phases), ways=ways)
+    return VariantCosts(phase_rounds=tuple(phase.rounds for phase in phases), by_step_variant=found)
 
 
 def _methods(config: Any, high: tuple[int, ...]) -> list[Any]:

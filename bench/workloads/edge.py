@@ -23,7 +23,6 @@ from bench.workloads.steps import EPSILON, LR, STEADY_LOSSES, TAU, bind_step
 from bench.workloads.timing import take_turns, time_once
 from devices.memory import read_host_memory
 
-CLIENTS = ("onnx-memory", "onnx-speed", "torch", "fedavg")
 _RUN_SEED = 2509_03503  # any number; data and directions follow from it
 
 Round = Callable[[int], object]  # over the first so many items
@@ -33,7 +32,7 @@ Round = Callable[[int], object]  # over the first so many items
 class Plan:
     """One client's round."""
 
-    client: str  # a name in CLIENTS
+    client: str  # a name in _ROUNDS
     source: str  # a model's name; for the clients on ONNX Runtime, the folder of its export
     images: int  # that the client holds
     micro_batch: int  # images a forward, or a step of FedAvg
@@ -64,7 +63,7 @@ def make_plan(model: str, client: str, size: tuple[int, int, int]) -> dict[str, 
 
     Args:
         model: by name; exported first for a client on ONNX Runtime.
-        client: a name in CLIENTS.
+        client: "onnx-memory", "onnx-speed", "torch" or "fedavg".
         size: images, micro-batch, directions.
 
     Raises:

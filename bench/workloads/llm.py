@@ -104,7 +104,7 @@ def predict_lm_tensors(model: str, batches: Sequence[int]) -> list[PredictedStep
     return [_predict_lm(model, name, batch) for batch in batches for name in names]
 
 
-def _predict_lm(model: str, way: str, batch: int) -> PredictedStep:
+def _predict_lm(model: str, variant: str, batch: int) -> PredictedStep:
     from bench.models.load import outline_model
     from bench.workloads.tensors_without_memory import count_without_memory, forward_only
     from zo_core.first_order.memory_efficient_backprop import backprop_step
@@ -113,14 +113,14 @@ def _predict_lm(model: str, way: str, batch: int) -> PredictedStep:
     module = loaded.module
 
     def step(x: Any, y: Any) -> None:
-        if way == "forward":
+        if variant == "forward":
             return forward_only(module, x, y)
         module.train()
-        return backprop_step(way)(module, x, y, lr=LR)
+        return backprop_step(variant)(module, x, y, lr=LR)
 
     peak = count_without_memory(module, loaded.batch(batch), step)
     return PredictedStep(
-        way=way,
+        variant=variant,
         batch=batch,
         bytes=peak.peak_bytes,
         weights_bytes=sum(p.numel() * p.element_size() for p in module.parameters()),

@@ -21,17 +21,19 @@ _PARTS = {  # -> zo_core.first_order.trainable_part
     "backprop-bias-norm": "bias-norm",
 }
 _ZO = {variant.method: variant.micro_batch for variant in FORWARD_VARIANTS}
-FRUGAL_METHODS = (*_BACKPROP, *_PARTS, *_ZO)
+LOW_MEMORY_STEPS = (*_BACKPROP, *_PARTS, *_ZO)
 
 
-def bind_frugal(module: Any, x: Any, y: Any, method: str, *, lr: float) -> Callable[[], object]:
-    """Return one step of a frugal way of backprop over all of x.
+def bind_low_memory_step(
+    module: Any, x: Any, y: Any, method: str, *, lr: float
+) -> Callable[[], object]:
+    """Return one step of a memory-efficient variant of backprop over all of x.
 
     Args:
         module: a model.
         x: a batch.
         y: its labels.
-        method: a name in FRUGAL_METHODS that begins with "backprop".
+        method: a name in LOW_MEMORY_STEPS that begins with "backprop".
         lr: learning rate.
     """
     from zo_core.first_order.memory_efficient_backprop import backprop_step

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import devices
 from bench.step_variants import NotAdmitted
-from bench.workloads.low_memory_steps import bind_frugal, micro_batch_of
+from bench.workloads.low_memory_steps import bind_low_memory_step, micro_batch_of
 from devices.heap import mmap_threshold_bytes
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def bind_step(
     method of :mod:`bench.workloads.low_memory_steps` cuts x up as its name says.
     """
     if method.startswith("backprop-"):
-        return bind_frugal(module, x, y, method, lr=LR)
+        return bind_low_memory_step(module, x, y, method, lr=LR)
     own = micro_batch_of(method)
     return _METHODS["zo" if own else method](module, x, y, own or micro_batch)
 

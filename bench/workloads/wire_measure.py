@@ -14,7 +14,6 @@ from bench.records.details.machine import TrafficDetails
 from devices.traffic import Counters, Peer, network_pair
 
 NO_BROKER = "the broker mosquitto is not installed (Debian: apt-get install mosquitto)"
-LEVELS = ("scalars", "payload", "message", "wire")
 MTU = 1500  # of the virtual cable
 _PORT, _PLAIN_PORT = 1883, 1884
 _CHUNK_BYTES, _CHUNK_HEAD = 1 << 18, 45  # of a long body: data, and what stands before it
@@ -38,15 +37,15 @@ def why_no_wire(*, tls: bool = False) -> str | None:
     return why_no_pair()
 
 
-def message_bytes(payload: int, method: str, way: str) -> int:
+def message_bytes(payload: int, method: str, direction: str) -> int:
     """Count the PUBLISH packets of one payload: fixed header, topic, packet id, body.
 
     Args:
         payload: length of the encoded payload.
         method: "zo", or "fedavg", whose payloads go in chunks.
-        way: "up" or "down".
+        direction: "up" or "down".
     """
-    topic = _TOPICS["model" if method == "fedavg" and way == "down" else way]
+    topic = _TOPICS["model" if method == "fedavg" and direction == "down" else direction]
     if method == "zo":
         return _publish(payload, topic)
     whole, rest = divmod(payload, _CHUNK_BYTES)

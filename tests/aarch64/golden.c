@@ -38,10 +38,10 @@ static int perturb_is_golden(const char *line, int64_t threads) {
     for (int64_t j = 0; j < n; j++)
         terms[j] = (Term){seed_of(j), (j % 2 ? -1.0f : 1.0f) * (float)(j + 1) * 0x1p-12f};
     float *w = weights_of(count, -26);
-    Piece piece = {.data = (char *)w, .count = count, .start = start, .tensor = (uint32_t)tensor};
-    Pass pass = {.pieces = &piece, .num_pieces = 1, .on_tile = perturb_on_tile, .write = 1,
+    Span span = {.data = (char *)w, .count = count, .start = start, .tensor = (uint32_t)tensor};
+    Pass pass = {.spans = &span, .num_spans = 1, .on_tile = perturb_on_tile, .write = 1,
                  .directions = n, .terms = terms};
-    run_pass(&pass, number_blocks(&piece, 1), threads);
+    run_pass(&pass, number_blocks(&span, 1), threads);
     const int same = checksum(w, count) == expected;
     free(w);
     return same;
@@ -65,12 +65,12 @@ static int replay_is_golden(const char *line, int64_t threads) {
     }
     const int32_t exponents[2] = {e, e};
     float *w = weights_of(count, e == PLAIN ? -26 : e);
-    Piece piece = {.data = (char *)w, .count = count, .start = start, .tensor = (uint32_t)tensor};
-    Pass pass = {.pieces = &piece, .num_pieces = 1, .on_tile = replay_on_tile, .write = 1,
+    Span span = {.data = (char *)w, .count = count, .start = start, .tensor = (uint32_t)tensor};
+    Pass pass = {.spans = &span, .num_spans = 1, .on_tile = replay_on_tile, .write = 1,
                  .directions = n, .seeds = seeds, .a = a,
                  .exponents = e == PLAIN ? NULL : exponents, .f = f,
                  .factor = ldexpf(1.0f, (int)f + 30), .stats = &stats};
-    run_pass(&pass, number_blocks(&piece, 1), threads);
+    run_pass(&pass, number_blocks(&span, 1), threads);
     const int same = checksum(w, count) == expected && stats.max_abs_k == largest &&
                      stats.zero_increments == zeros;
     free(w);

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -16,6 +20,10 @@ from optional import needs
 from bench.__main__ import main
 from bench.audit import AuditCase, Report, audit
 
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "audit.md"
+EXAMPLES = ROOT / "examples" / "audits"
+FINDINGS = sorted((ROOT / "findings").glob("*.sh"))
 FAULTS = sorted(name for name in vars(audit_cases) if name.startswith("fault_"))
 CLEAN = sorted(name for name in vars(audit_cases) if name.startswith("clean"))
 OTHER_PROCESS = "j"  # the check that starts a process
@@ -116,11 +124,11 @@ def test_the_command_shows_a_table_and_its_exit_code_is_the_verdict(
 ) -> None:
     assert main(["audit", "audit_cases:clean"]) == 0
     assert "10 pass, 0 fail, 2 not applicable" in capsys.readouterr().out
-    assert main(["audit", "audit_cases:fault_b", "--json"]) == 1
+    assert main(["audit", "audit_cases:fault_l", "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
     outcomes = {f["letter"]: f["outcome"] for f in report["findings"]}
-    assert outcomes["b"] == "fail"
-    assert (report["passes"], report["failed"]) == (False, ["b"])
+    assert outcomes["l"] == "fail"
+    assert (report["passes"], report["failed"]) == (False, ["l"])
     assert all(f["figure"] and f["why"] for f in report["findings"])
 
 
@@ -131,6 +139,37 @@ def test_the_current_folder_can_be_imported_from(
     monkeypatch.chdir(tmp_path)
     assert main(["audit", "my_own_step:mine"]) == 1
     assert "33.33%" in capsys.readouterr().out
+
+
+def test_the_example_of_the_page_runs_and_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
+    (tmp_path / "my_step.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    assert main(["audit", "my_step:factory"]) == 0
+    assert "10 pass, 0 fail, 2 not applicable" in capsys.readouterr().out
+
+
+def test_the_tables_of_public_implementations_are_those_measured() -> None:
+    spec = importlib.util.spec_from_file_location("audits_table", EXAMPLES / "table.py")
+    assert spec is not None
+    assert spec.loader is not None
+    table = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = table  # its dataclass looks there
+    spec.loader.exec_module(table)
+    page = PAGE.read_text()
+    assert table.filled(page) == page, "run python examples/audits/table.py docs/audit.md"
+
+
+@pytest.mark.parametrize("script", FINDINGS, ids=lambda path: path.stem)
+def test_a_finding_has_its_form(script: Path) -> None:
+    text = script.read_text()
+    subprocess.run(["sh", "-n", script], check=True)
+    assert "Exits with 0 while this is so" in text
+    assert re.search(r"20\d\d-\d\d-\d\d, Python 3\.\d+", text), "date and version of the output"
+    assert not re.search(r"(import|from) (zo_core|devices|bench)\b", text)
+    assert "==" in text or re.search(r"[0-9a-f]{40}", text), "a pinned version or commit"
 
 
 @pytest.mark.parametrize(
@@ -169,7 +208,9 @@ def test_our_language_models_raise_no_alarm_in_four_runs_each(name: str) -> None
     assert [audit(f"own_steps:{name}", seed=seed).failed for seed in range(4)] == [()] * 4
 
 
-@pytest.mark.parametrize("name", ["cnn_c", "cnn_numpy", "cnn_torch", "cnn_off_grid"])
+@pytest.mark.parametrize(
+    "name", ["cnn_c", "cnn_numpy", "cnn_torch", "cnn_off_grid", "torch_optimizer"]
+)
 def test_our_own_step_passes(name: str) -> None:
     report = audit(f"own_steps:{name}")
     assert report.failed == ()

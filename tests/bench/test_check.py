@@ -141,7 +141,7 @@ def test_what_is_wrong_is_named_by_its_place(
 def test_what_is_no_record_is_told_not_raised(tmp_path: Path, text: str) -> None:
     path = tmp_path / "a.json"
     path.write_text(text)
-    assert check_file(path).problems[0].startswith("no record: ")
+    assert check_file(path).problems[0].startswith("not a record: ")
 
 
 def test_a_file_is_named_after_its_case(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_what_a_reader_must_know_of_a_valid_record_is_remarked(
 
 
 def test_nothing_to_check_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="holds no records"):
+    with pytest.raises(StoreError, match="contains no records"):
         check_records(tmp_path)
 
 

@@ -146,7 +146,7 @@ def with_memory(memory_bytes: int) -> list[Record]:
 def test_a_kernel_that_keeps_more_memory_to_itself_makes_no_other_machine() -> None:
     rebooted, smaller = with_memory(8_280_000_000), with_memory(7_900_000_000)
     assert profile_difference(with_memory(8_270_000_000)[0], rebooted[0]) is None
-    assert profile_difference(smaller[0], rebooted[0]) == "other machine: memory_bytes differ"
+    assert profile_difference(smaller[0], rebooted[0]) == "different machine: memory_bytes differ"
 
 
 def test_two_versions_of_a_case_are_refused() -> None:

@@ -24,15 +24,16 @@ from bench.report.device_terms import device_tables
 from bench.report.groups.fit import board_tables
 from bench.report.groups.formulas import table1_rows
 from bench.report.groups.memory import low_memory_tables, memory_tables
-from bench.report.headline import headline
 from bench.report.machines import Machine, figure_tables
 from bench.report.measured_on import heading_remark
 from bench.report.page import write_report
+from bench.report.plots.fit import fit_charts
 from bench.report.plots.memory import memory_plots
 from bench.report.results_page import results_page
 from bench.report.sections import SECTIONS
 from bench.report.table import Table
 from bench.report.terminal import summary_table
+from bench.report.tiles import answer_tiles
 from bench.workloads.steps import MeasuredStep
 from devices.cuda import measure_device
 
@@ -85,39 +86,58 @@ def test_the_kind_of_memory_is_the_devices_where_the_steps_ran_there() -> None:
     assert memory_of("cuda", {}) is DEVICE  # a failed record
 
 
-def test_the_headline_compares_the_devices_memory_and_names_it() -> None:
+def answer(results: Results) -> str:
+    """The words of a page's first tile."""
+    tile = answer_tiles(results)[0]
+    values = (bar.text for match in tile.matches for bar in match.chart.bars)
+    return " ".join((tile.what, tile.note, *(m.result for m in tile.matches), *values))
+
+
+def test_the_answer_compares_the_devices_memory_and_names_it() -> None:
     pair = pairs(RESULTS, memory_figure(RESULTS))[0]
     assert (pair.zo, pair.backprop) == (ABOVE["zo"], ABOVE["fedavg"])
-    assert "allocated device memory" in headline(RESULTS)[1]
+    assert "allocated device memory" in answer(RESULTS).lower()
     assert pair.comparison.endswith("lower")  # the host's figures would say higher
-    assert pair.comparison in headline(RESULTS)[1]
+    assert pair.comparison in answer(RESULTS)
 
 
 def test_a_process_on_a_gpu_is_compared_with_the_gpus_memory_not_a_boards() -> None:
-    sentence = headline(RESULTS)[0]
-    for fact in ("Sample GPU 80", "80 GiB", "283 MiB", "0.3 %", "Device memory"):
-        assert fact in sentence
-    assert "512 MiB" not in sentence
+    for fact in ("283 MiB", "Device memory of the whole process"):
+        assert fact in answer(RESULTS)
+    control = fit_charts(RESULTS)[0].control
+    assert control is not None
+    assert (control.limit_bytes, control.reserve_bytes, control.owner) == (80 << 30, 0, "GPU")
     table = board_tables(RESULTS)[0]
     assert table.columns[-1] == "Sample GPU 80"
     assert all(row[-1].text == "fits" for row in table.rows)
 
 
 @pytest.mark.parametrize("gpu", [None, {**GPU, "memory_bytes": None}])
+def test_the_gpus_memory_is_known_from_the_step_where_the_profile_lacks_it(
+    gpu: dict[str, Any] | None,
+) -> None:
+    total = {"device_total": single(80 << 30, "byte", "mem_get_info")}
+    records = [replace(r, metrics={**r.metrics, **total}) for r in on_a_gpu(gpu=gpu)]
+    results = Results.of(records)
+    assert board_tables(results)
+    control = fit_charts(results)[0].control
+    assert control is not None
+    assert control.limit_bytes == 80 << 30
+
+
+@pytest.mark.parametrize("gpu", [None, {**GPU, "memory_bytes": None}])
 def test_where_the_gpus_memory_is_not_known_no_fit_is_claimed(gpu: dict[str, Any] | None) -> None:
     results = Results.of(on_a_gpu(gpu=gpu))
     assert not board_tables(results)
-    assert "fits" not in headline(results)[0]
-    assert "283 MiB" in headline(results)[0]
+    assert not fit_charts(results)
+    assert "283 MiB" in answer(results)
 
 
 def test_where_the_driver_tells_no_process_the_allocators_peak_is_named_as_that() -> None:
-    said = headline(Results.of(on_a_gpu(told=False)))[0]
-    assert ALLOCATOR.whole_name in said
+    said = answer(Results.of(on_a_gpu(told=False)))
+    assert "Device memory that torch’s allocator held" in said
     assert "283 MiB" in said
-    compared = headline(Results.of(on_a_gpu(told=False)))[1]
-    assert "lower device memory that torch’s allocator held (283 MiB" in compared
-    assert "whole process" not in compared
+    assert "whole process" not in said
 
 
 def test_tables_show_the_device_and_fold_the_host() -> None:
@@ -143,14 +163,14 @@ def test_the_terminal_the_plot_and_the_low_memory_table_show_the_device() -> Non
     assert axes.get_ylabel() == "Peak allocated device memory\nabove baseline (MiB)"
     drawn = {line.get_label(): line for line in axes.lines}
     assert max(drawn["ZO"].get_ydata()) == pytest.approx((ABOVE["zo"] or 0) / sample.MIB)
-    frugal = replace(records[0], case="memory/resnet18/zo-by-8/b64")
-    (table,) = low_memory_tables(Results.of([*records, frugal]))
+    low_memory = replace(records[0], case="memory/resnet18/zo-by-8/b64")
+    (table,) = low_memory_tables(Results.of([*records, low_memory]))
     assert table.columns[7] == "Device, allocated, MiB"
     assert [row[7].text for row in table.rows][:2] == ["59.0", "30.0"]
 
 
 def test_machines_are_compared_by_the_devices_memory_and_the_hosts_is_called_that() -> None:
-    tables = figure_tables([Machine(name="gpu", results=RESULTS)])
+    tables = figure_tables([Machine(name=name, results=RESULTS) for name in ("one", "two")])
     assert [table.caption for table in tables] == [
         "Peak device memory above the loaded model, allocated",
         "Device memory of the whole process, CUDA context and weights included",
@@ -171,7 +191,7 @@ def test_a_step_of_the_cpu_among_a_gpus_is_not_set_against_them() -> None:
     records = {record.case: record for record in on_a_gpu()}
     alone = next(r for r in sample.memory_records() if r.case == "memory/resnet18/zo/b64")
     results = Results.of((records | {alone.case: alone}).values())
-    assert "batch 32)" in headline(results)[1]
+    assert "batch 32" in answer_tiles(results)[0].what
     assert cells(memory_tables(results)[0], 3)[3] == "–"
 
 
@@ -179,7 +199,8 @@ class FakeDriver:
     """A GPU with its own memory, whose region takes 7 MiB of tensors."""
 
     is_integrated = available_bytes = staticmethod(lambda: False)
-    reset_peaks = staticmethod(lambda: None)
+    empty_caches = reset_peaks = staticmethod(lambda: None)
+    total_bytes = staticmethod(lambda: 80 << 30)
     allocated_bytes = staticmethod(lambda: (3 << 20, 10 << 20))
     reserved_bytes = staticmethod(lambda: (4 << 20, 12 << 20))
     process_bytes = staticmethod(lambda: 500 << 20)
@@ -209,7 +230,7 @@ def test_gates_on_a_gpus_memory_are_those_of_its_meter() -> None:
     assert gates == {
         "allocated": Gate.TENSOR,
         "allocated_above_baseline": Gate.TENSOR,
-        **dict.fromkeys(["baseline", "reserved", "process", "context"], Gate.NONE),
+        **dict.fromkeys(["baseline", "reserved", "process", "context", "total"], Gate.NONE),
         "available_fall": Gate.NONE,
     }
 
@@ -253,7 +274,7 @@ def test_each_section_of_a_gpus_page_names_what_it_was_measured_on(tmp_path: Pat
         "accuracy": "measured on the CPU, 4 threads",
     }
     page = write_report(sample.write(tmp_path, records)).read_text()
-    assert "<h1>Zeroth-order federated training on Sample GPU 80</h1>" in page
+    assert "<h1>ZO training on Sample GPU 80, 80 GiB (" in page
     assert "Accuracy <small>measured on the CPU, 4 threads</small>" in page
     assert "Sample GPU 80 <small>80 GiB</small>" in page
 
@@ -264,6 +285,6 @@ def test_a_page_of_the_cpu_names_only_threads_that_differ() -> None:
 
 
 def test_totals_stand_next_to_differences() -> None:
-    plain = headline(RESULTS)[1]
-    assert "allocated device memory above the baseline (30.0 MiB vs 458 MiB" in plain
-    assert "allocated device memory, weights included (45.1 MiB vs 686 MiB" in plain
+    note = answer_tiles(RESULTS)[0].note
+    assert "llocated device memory above the baseline: 15x lower (30.0 MiB vs 458 MiB)" in note
+    assert "Allocated device memory, weights included: 15x lower (45.1 MiB vs 686 MiB)" in note

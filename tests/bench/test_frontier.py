@@ -14,7 +14,7 @@ from tiny_cells import training
 
 import devices
 from bench.cases import bench_frontier
-from bench.labels import FRONTIER_ALGORITHMS, label
+from bench.labels import FRONTIER_ALGORITHMS
 from bench.records.details.training import ClientCost, CurvePoint, FrontierDetails
 from bench.records.frontier import (
     MeanPoint,
@@ -34,7 +34,7 @@ from bench.records.record_index import Results
 from bench.records.store import read_records
 from bench.records.typed_json import to_json
 from bench.replication.frontier_runs import Run, cell_run, dataset_in, frontier_cells
-from bench.replication.frontier_variants import FRONTIER_VARIANTS
+from bench.replication.frontier_variants import FRONTIER_VARIANTS, label_of
 from bench.replication.run_options import Options
 from bench.report.groups.frontier import frontier_sentences, frontier_tables
 from bench.report.plots.frontier import budget_plots, spread
@@ -54,7 +54,7 @@ def point(number: str, low_bytes: float, *moments: MeanPoint) -> Point:
         number=number,
         case=f"frontier/10-90/m{number}/plain",
         variant=f"m{number}",
-        way="plain",
+        step_variant="plain",
         family="forwards",
         low_bytes=low_bytes,
         high_bytes=9.0,
@@ -171,7 +171,7 @@ def frontier_record(
     family: str,
     *figures: float,
     rounds: int = 60,
-    way: str = "plain",
+    step_variant: str = "plain",
     panel: str = "10-90",
     watts: float | None = None,
 ) -> Record:
@@ -186,8 +186,14 @@ def frontier_record(
         curves=((half, last),),
     )
     return sample.record(
-        f"frontier/{panel}/{variant}/{way}",
-        {"split": "10-90", "variant": variant, "way": way, "clients": 1, "sources": {}},
+        f"frontier/{panel}/{variant}/{step_variant}",
+        {
+            "split": "10-90",
+            "variant": variant,
+            "step_variant": step_variant,
+            "clients": 1,
+            "sources": {},
+        },
         {"low_memory": single(low, "byte", "sample"), "high_memory": single(9e5, "byte", "sample")},
         details=to_json(details),
     )
@@ -196,7 +202,8 @@ def frontier_record(
 def best_by_memory(*records: Record) -> list[tuple[str, str, str]]:
     """Read the sentence's facts: memory, accuracy, method."""
     (sentence,) = frontier_sentences(Results.of(records))
-    return re.findall(r"from ([\d.]+ \w+): ([\d.]+) % [^(]*\((.+?), \d+ rounds, n = 1\)", sentence)
+    words = r"([\d.]+) %(?: from ([\d.]+ \w+))? [^(]*\((.+?), \d+ rounds, n = 1\)"
+    return [(memory, share, name) for share, memory, name in re.findall(words, sentence)]
 
 
 def test_the_best_at_each_budget_is_named_and_fits_it() -> None:
@@ -206,7 +213,7 @@ def test_the_best_at_each_budget_is_named_and_fits_it() -> None:
         frontier_record("fedavg", "backprop", 81_920, 0.95, 2.0),
     ]
     assert best_by_memory(*records) == [
-        ("0 B", "55.0", "High-Res-Only"),
+        ("", "55.0", "High-Res-Only"),
         ("40 KiB", "72.0", "ZOWarmUp"),
         ("80 KiB", "95.0", "FedAvg"),
     ]
@@ -245,7 +252,7 @@ def test_a_short_run_is_compared_with_nobody() -> None:
 def test_a_variant_of_the_steps_is_named_with_its_method() -> None:
     records = [
         frontier_record("heterofl", "backprop", 2048, 0.8, 3.0),
-        frontier_record("fedavg", "backprop", 4096, 0.9, 3.0, way="least"),
+        frontier_record("fedavg", "backprop", 4096, 0.9, 3.0, step_variant="least"),
     ]
     assert [method for _, _, method in best_by_memory(*records)] == [
         "HeteroFL",
@@ -291,13 +298,13 @@ def test_costs_of_a_real_round_tell_the_families_apart() -> None:
     measured = value_of(run, dict[str, VariantCosts])
     assert measured is not None
     costs = {
-        (name, way): cost.costs
-        for name, found in measured.items()
-        for way, cost in found.ways.items()
+        (variant, name): cost.costs
+        for variant, found in measured.items()
+        for name, cost in found.by_step_variant.items()
         if isinstance(cost, Costs)
     }
     low = {key: [c for c in found if c.group == "low"] for key, found in costs.items()}
-    assert [way for name, way in costs if name == "high-res-only"] == ["plain"]
+    assert [name for variant, name in costs if variant == "high-res-only"] == ["plain"]
     assert not low["high-res-only", "plain"]
     assert all(c.backprop for (name, _), found in low.items() for c in found if name == "fedavg")
     assert not any(
@@ -307,7 +314,9 @@ def test_costs_of_a_real_round_tell_the_families_apart() -> None:
     assert family_of(costs["fedavg", "least"]) == "backprop"
     assert family_of(costs["zowarmup", "by-8"]) == "forwards"
     assert family_of(costs["high-res-only", "plain"]) == "left out"
-    peaks = {way: found[0].peak_bytes for (name, way), found in low.items() if name == "fedavg"}
+    peaks = {
+        name: found[0].peak_bytes for (variant, name), found in low.items() if variant == "fedavg"
+    }
     assert peaks["least"] < peaks["accumulated"] < peaks["plain"]
     assert peaks["layerwise"] < peaks["plain"]
     assert measured["zowarmup"].phase_rounds == (2, 2)
@@ -339,15 +348,19 @@ def test_joules_stand_beside_the_other_costs_where_a_counter_told_them() -> None
 
 
 def test_ways_of_one_variant_share_its_number_and_its_label() -> None:
-    """GIVEN a second way of ZOWarmUp that takes more than FedAvg."""
+    """GIVEN a second step variant of ZOWarmUp that takes more than FedAvg."""
     records = [
         frontier_record("fedavg", "backprop", 2048, 0.9, 3.0),
         frontier_record("zowarmup", "forwards", 4096, 0.7, 3.0),
-        frontier_record("zowarmup", "forwards", 1024, 0.7, 5.0, way="by-1"),
+        frontier_record("zowarmup", "forwards", 1024, 0.7, 5.0, step_variant="by-1"),
     ]
     results = Results.of(records)
     found = points_of(results, "10-90")
-    assert [(p.number, p.way) for p in found] == [("1a", "by-1"), ("1b", "plain"), ("2", "plain")]
+    assert [(p.number, p.step_variant) for p in found] == [
+        ("1a", "by-1"),
+        ("1b", "plain"),
+        ("2", "plain"),
+    ]
     for plot in budget_plots(results):
         (axes,) = plot.figure.axes
         assert sorted(text.get_text() for text in axes.texts) == ["1", "2"]
@@ -388,10 +401,11 @@ def test_every_variant_can_be_built_and_has_a_name() -> None:
         first, second = frontier_cells(variant, "fashion-mnist", 2)
         build_algorithm(first.config, high=tuple(range(10)))
         assert (first.config.run_seed, second.config.run_seed) == (0, 1)
-        assert label(variant) != variant
+        assert label_of(variant) != variant
         keys |= {first.key, second.key}
         algorithms.add(first.config.algorithm)
     assert len(keys) == 2 * len(FRONTIER_VARIANTS)
+    assert {"dgc", "scaffold", "zerofl"} <= algorithms  # which only the registry names
     assert algorithms >= set(FRONTIER_ALGORITHMS)
 
 
@@ -437,14 +451,14 @@ RUN = Run(
 )
 
 
-def measured(*ways: str) -> devices.IsolatedResult:
-    """What a variant's measurement ends with; of no ways, a failure."""
+def measured(*names: str) -> devices.IsolatedResult:
+    """What a variant's measurement ends with; without names, a failure."""
     costs = Costs(costs=(client_cost(0, 1.0),))
-    found = VariantCosts(phase_rounds=(2,), ways=dict.fromkeys(ways, costs))
+    found = VariantCosts(phase_rounds=(2,), by_step_variant=dict.fromkeys(names, costs))
     return devices.IsolatedResult(
-        status="ok" if ways else "timeout",
-        value=to_json({RUN.variant: found}) if ways else None,
-        error=None if ways else "slow",
+        status="ok" if names else "timeout",
+        value=to_json({RUN.variant: found}) if names else None,
+        error=None if names else "slow",
         phase=None,
         exit_code=0,
         signal_name=None,
@@ -472,7 +486,7 @@ def test_a_variant_that_succeeds_takes_its_failure_back(tmp_path: Path) -> None:
 def test_a_variant_is_done_when_all_its_ways_are_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """GIVEN a kill after each of three ways in turn."""
+    """GIVEN a kill after each of three step variants in turn."""
     suite = Suite.from_options(scale="smoke", only="memory", out=str(tmp_path))
     record = bench_frontier._record
     for kills_after in range(3):

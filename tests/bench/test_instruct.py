@@ -90,12 +90,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def study(folder: Path, tell: Callable[[str], None] = str) -> tuple[Path, InstructDetails]:
+def study(folder: Path, log: Callable[[str], None] = str) -> tuple[Path, InstructDetails]:
     """Run the small study."""
     (folder / "out" / "records").mkdir(parents=True, exist_ok=True)
     data = folder / "data"
     dataset = load_dataset("instructions", data_dir=data)
-    path = run_study(STUDY, dataset, folder / "out", data_dir=data, workers=1, tell=tell)
+    path = run_study(STUDY, dataset, folder / "out", data_dir=data, workers=1, log=log)
     return path, from_json(InstructDetails, json.loads(path.read_text())["details"])
 
 

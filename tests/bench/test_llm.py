@@ -31,7 +31,7 @@ def test_a_zo_steps_tensors_are_inferences() -> None:
 
 @needs_transformers
 def test_what_backprop_holds_is_ordered_by_what_it_saves() -> None:
-    peaks = {step.way: step.bytes for step in predict_lm_tensors(TINY, [1])}
+    peaks = {step.variant: step.bytes for step in predict_lm_tensors(TINY, [1])}
     assert peaks["forward"] < peaks["layerwise"] < peaks["checkpointed"] <= peaks["plain"]
     measured = measure_lm_step(TINY, "inference", 1).tensor_peak_bytes
     assert peaks["forward"] == pytest.approx(measured, rel=0.01)

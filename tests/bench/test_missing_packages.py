@@ -27,7 +27,7 @@ def test_fit_needs_torch(
     hide(monkeypatch, "torch")
     assert main(["fit", "--device", "512MB", "--model", "cnn"]) == 3
     error = capsys.readouterr().err
-    assert error == 'zobench: torch is not installed: pip install -e ".[bench]"\n'
+    assert error == 'zobench: torch is not installed: pip install "zobench[bench]"\n'
 
 
 def test_join_needs_torch_or_onnxruntime(
@@ -36,7 +36,7 @@ def test_join_needs_torch_or_onnxruntime(
     hide(monkeypatch, "torch", "onnxruntime")
     assert main(["join"]) == 3
     error = capsys.readouterr().err
-    assert 'neither torch nor onnxruntime is installed: pip install -e ".[edge]"' in error
+    assert 'neither torch nor onnxruntime is installed: pip install "zobench[edge]"' in error
     assert error.count("\n") == 1
 
 

@@ -33,7 +33,9 @@ def test_an_option_with_a_default_names_it() -> None:
         if is_switch or action.default in (None, argparse.SUPPRESS):
             continue
         text = str(action.help).rpartition("default: ")[2]
-        written = {True: "on", False: "off"}.get(action.default, str(action.default))
+        written = str(action.default)
+        if isinstance(action.default, bool):
+            written = "on" if action.default else "off"
         assert text.removesuffix(" s").startswith((written, f"{written}".removesuffix(".0"))), name
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -13,8 +14,10 @@ import sample_records as sample
 
 from bench.records.record_index import Results
 from bench.report.plots.by_group import PLOTS, plots_of
+from bench.report.plots.inline import DARK, inline_svg
 from bench.report.plots.memory import memory_plots
-from bench.report.plots.style import DARK, LOOKS, Plot, logarithmic_x, panel, save
+from bench.report.plots.style import LOOKS, Plot, hover, logarithmic_x, panel, save
+from bench.report.plots.timeline import timeline_plots
 from bench.report.section import Section
 from bench.report.sections import SECTIONS
 
@@ -52,6 +55,21 @@ def test_measured_points_are_the_medians() -> None:
         assert points[batch] == pytest.approx(value / MIB)
 
 
+def with_timeline(record: sample.Record) -> sample.Record:
+    timeline = {
+        "timeline_bytes": [MIB, 3 * MIB, 2 * MIB],
+        "timeline_phases": ["forward", "backward", "update"],
+    }
+    return replace(record, details={**record.details, **timeline})
+
+
+def test_a_step_is_drawn_over_its_operators_where_the_records_have_it() -> None:
+    assert timeline_plots(WHOLE) == []
+    records = [with_timeline(record) for record in sample.memory_records()]
+    plot = timeline_plots(Results.of(records))[0]
+    assert [y for _, y in lines_of(plot)["FedAvg"]] == [1, 3, 2]
+
+
 def test_formulas_stand_above_the_loaded_weights_as_the_measurement_does() -> None:
     lines = lines_of(whole_plots()["memory-resnet18"])
     parameters, total, largest = 11_173_962, 1_228_810, 65_536
@@ -83,14 +101,6 @@ def test_without_the_formulas_case_memory_is_drawn_alone() -> None:
     # CNN's steps are below the resolution of the process's meter.
     assert [plot.name for plot in plots] == ["memory-resnet18", "memory-vit"]
     assert all("formula" not in plot.caption for plot in plots)
-
-
-def test_bars_carry_their_bytes_on_a_logarithmic_axis() -> None:
-    axes = whole_plots()["bytes-resnet18"].figure.axes[0]
-    assert axes.get_xscale() == "log"
-    assert [text.get_text() for text in axes.texts] == ["42.6 MiB", "42.6 MiB", "44 B", "162 B"]
-    widths = [bar.get_width() for bar in axes.patches]  # type: ignore[attr-defined]
-    assert widths == [44_695_876, 44_695_876, 44, 162]
 
 
 def test_accuracy_is_the_mean_over_seeds_with_the_pivot_marked() -> None:
@@ -129,27 +139,11 @@ def test_labels_of_a_logarithmic_axis_do_not_collide(low: float, high: float) ->
     assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
 
 
-def test_stacked_tensors_add_up_to_their_peak() -> None:
-    axes = whole_plots()["categories-vit"].figure.axes[0]
-    record = WHOLE.by_case["memory/vit/fedavg/b64"]
-    ends = [bar.get_x() + bar.get_width() for bar in axes.patches]  # type: ignore[attr-defined]
-    total = sum(record.details["tensor_by_category"].values())
-    assert max(ends) == pytest.approx(total / MIB)
-
-
-def test_a_time_bar_ends_at_the_median() -> None:
-    axes = whole_plots()["time-cnn"].figure.axes[0]
-    value = 45 * (WHOLE.value("time/cnn/zo/b64", "direction") or 0.0)
-    assert value in [bar.get_width() for bar in axes.patches]  # type: ignore[attr-defined]
-
-
 def test_every_colour_has_its_counterpart_in_the_dark(sample_page: Path) -> None:
     drawings = sorted((sample_page.parent / "plots").glob("*.svg"))
-    assert len(drawings) == 14
+    assert len(drawings) == len(whole_plots())
     for drawing in drawings:
-        svg = drawing.read_text()
-        drawn_part = svg[svg.index("</style>", svg.index("@media")) :]
-        used = set(re.findall(r'(?:fill|stroke)(?:: |=")(#\w{6})', drawn_part))
+        used = set(re.findall(r'(?:fill|stroke)(?:: |=")(#\w{6})', drawing.read_text()))
         assert used - DARK.keys() == set(), drawing.name
 
 
@@ -162,20 +156,44 @@ def test_a_mean_ends_where_a_seed_diverged() -> None:
 
 
 def test_every_caption_tells_n_and_every_axis_its_unit() -> None:
-    assert len(whole_plots()) == 14
+    assert whole_plots()
     for plot in whole_plots().values():
         axes = plot.figure.axes[0]
         assert "n = " in plot.caption
         assert axes.get_xlabel()
-        rows_are_named = plot.name.startswith(("bytes", "categories", "time"))
-        assert axes.get_ylabel() or rows_are_named
+        assert axes.get_ylabel()
 
 
 @pytest.mark.parametrize("pair", [("zo", "fedavg"), ("zowarmup", "high-res-only")])
 def test_what_is_compared_differs_without_colour(pair: tuple[str, str]) -> None:
     first, second = (LOOKS[name] for name in pair)
     assert first.marker != second.marker
-    assert first.hatch != second.hatch
+
+
+def test_a_drawing_in_the_page_keeps_its_ids_to_itself_and_shows_values_on_hover(
+    tmp_path: Path,
+) -> None:
+    with panel("title", "x", "y") as (figure, axes):
+        axes.plot([0, 1], [0, 1])
+        hover(axes, 1, 1, "one & <two>")
+    plot = Plot(name="p", caption="", alt='says "so"', figure=figure)
+    svg = inline_svg(save(plot, tmp_path)["svg"].read_text(), plot.name, plot.alt)
+    assert svg.startswith('<svg role="img" aria-label="says &quot;so&quot;"')
+    assert "<title>one &amp; &lt;two&gt;</title>" in svg
+    ids = re.findall(r'\bid="([^"]+)"', svg)
+    assert ids
+    assert all(name.startswith("p-") for name in ids)
+    used = re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', svg)
+    assert {a or b for a, b in used} <= set(ids)
+
+
+def test_a_long_title_is_broken_and_not_clipped() -> None:
+    with panel("my_company.models.vision.tiny_segmentation_network:build", "x", "y") as (figure, _):
+        pass
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    for words in (axes.title, axes._left_title):  # type: ignore[attr-defined]
+        assert words.get_window_extent().x1 <= figure.bbox.x1
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.group)
@@ -188,7 +206,7 @@ def test_nothing_measured_is_nothing_drawn(section: Section) -> None:
 def test_a_plot_that_cannot_be_written_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plot = whole_plots()["bytes-cnn"]
+    plot = whole_plots()["memory-vit"]
 
     def breaks(path: Path, **_: object) -> None:
         path.write_bytes(b"half")

@@ -158,7 +158,7 @@ def test_a_password_file_without_a_password_is_a_mistake(
     (tmp_path / "secret").write_text(content)
     assert main([command, "--username", "me", "--password-file", str(tmp_path / "secret")]) == 2
     error = capsys.readouterr().err
-    assert "--password-file must hold the password in its first line" in error
+    assert "--password-file must contain the password in its first line" in error
     assert str(tmp_path / "secret") in error
     assert error.count("\n") == 1
 

@@ -169,8 +169,8 @@ def test_a_record_holds_what_the_run_cost(tmp_path: Path) -> None:
     assert main(["train", *QUICK, "--out", str(tmp_path)]) == 0
     (record,) = read_records(tmp_path)
     shares = ("test_accuracy", "high_accuracy", "low_accuracy", "worst_decile_accuracy")
-    ways = [f"{way}_{level}_bytes" for way in ("up", "down") for level in ("scalar", "payload")]
-    costs = (*ways, "forward_items", "backward_items", "elapsed_s")
+    names = [f"{link}_{level}_bytes" for link in ("up", "down") for level in ("scalar", "payload")]
+    costs = (*names, "forward_items", "backward_items", "elapsed_s")
     assert all(0 <= record.metrics[name].value <= 1 for name in shares)  # type: ignore[operator]
     assert all(record.metrics[name].value > 0 for name in costs)  # type: ignore[operator]
     peak = record.metrics["peak_above_baseline"]  # null where this process keeps freed memory

@@ -20,7 +20,7 @@ def test_a_zo_round_takes_less_than_a_kilobyte_up_and_down() -> None:
 
 
 @pytest.mark.parametrize(
-    ("payload", "method", "way", "expected"),
+    ("payload", "method", "direction", "expected"),
     [
         (42, "zo", "up", 2 + 2 + 8 + 2 + 42),
         (152, "zo", "down", 3 + 2 + 6 + 2 + 152),
@@ -29,9 +29,9 @@ def test_a_zo_round_takes_less_than_a_kilobyte_up_and_down() -> None:
     ],
 )
 def test_publish_packets_are_counted_by_mqtts_rules(
-    payload: int, method: str, way: str, expected: int
+    payload: int, method: str, direction: str, expected: int
 ) -> None:
-    assert message_bytes(payload, method, way) == expected
+    assert message_bytes(payload, method, direction) == expected
 
 
 def test_a_stub_plan_draws_all_of_a_small_fleet() -> None:

@@ -6,7 +6,7 @@ from torch import nn
 
 import devices
 from bench.step_variants import NotAdmitted
-from bench.workloads.low_memory_steps import FRUGAL_METHODS
+from bench.workloads.low_memory_steps import LOW_MEMORY_STEPS
 from bench.workloads.steps import STEP_METHODS, bind_step, measure_tensor_peaks
 from bench.workloads.tensors_alive_at_peak import tensors_alive_at_peak
 from devices.tensor_memory import track_tensors
@@ -69,10 +69,10 @@ def test_a_whole_set_is_held_and_costs_the_step_nothing() -> None:
     assert many.peak_above_baseline_bytes == few.peak_above_baseline_bytes
 
 
-def test_a_frugal_step_holds_less_than_its_plain_one() -> None:
-    found = peaks_of("small_resnet", [*FRUGAL_METHODS, *STEP_METHODS], 16)
+def test_a_low_memory_step_holds_less_than_its_plain_one() -> None:
+    found = peaks_of("small_resnet", [*LOW_MEMORY_STEPS, *STEP_METHODS], 16)
     peaks = {method: peak.peak_bytes for method, peak in found.items()}
-    for method in FRUGAL_METHODS:
+    for method in LOW_MEMORY_STEPS:
         plain = "zo" if method.startswith("zo") else "fedavg"
         assert peaks[method] < peaks[plain], method
         weights = {found[m].by_category["parameter"] for m in (method, plain)}

@@ -155,7 +155,7 @@ def test_a_missing_log_is_an_error_before_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(LOG_VARIABLE, str(tmp_path / "none.csv"))
-    with pytest.raises(ValueError, match="can't be read"):
+    with pytest.raises(ValueError, match="cannot be read"):
         energy_meter(tmp_path)
 
 

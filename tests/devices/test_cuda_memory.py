@@ -27,7 +27,7 @@ class FakeDriver:
     def __init__(self, *, integrated: bool, process: int | str, available: int = 0) -> None:
         self._integrated, self._process, self.available = integrated, process, available
         self.allocated = self.allocated_peak = self.reserved = self.reserved_peak = 0
-        self.nvml_asked = 0
+        self.nvml_asked = self.workspaces = 0
 
     def allocate(self, size_bytes: int) -> None:
         self.allocated += size_bytes
@@ -37,6 +37,18 @@ class FakeDriver:
 
     def is_integrated(self) -> bool:
         return self._integrated
+
+    def keep_workspace(self, size_bytes: int) -> None:
+        self.allocate(size_bytes)
+        self.workspaces += size_bytes
+
+    def empty_caches(self) -> None:
+        self.allocate(-self.workspaces)
+        self.workspaces, self.reserved = 0, 0
+        self.allocate(0)
+
+    def total_bytes(self) -> int:
+        return 80 << 30
 
     def reset_peaks(self) -> None:
         self.allocated_peak, self.reserved_peak = self.allocated, self.reserved
@@ -70,10 +82,29 @@ def test_allocated_reserved_process_and_context_are_told_apart() -> None:
     assert region.baseline_bytes.value == 10 * MIB
     assert region.allocated_bytes.value == 111 * MIB
     assert region.allocated_above_baseline_bytes.value == 101 * MIB
-    assert region.reserved_bytes.value == 510 * MIB, "the allocator keeps what it once held"
-    assert region.process_bytes.value == (520 + 510) * MIB
+    assert region.reserved_bytes.value == 112 * MIB
+    assert region.process_bytes.value == (520 + 112) * MIB
     assert region.context_bytes.value == 520 * MIB
     assert region.available_fall_bytes.value is None
+
+
+@pytest.mark.parametrize("workspaces_mib", [(32,), (32, 32)], ids=["forward", "backward too"])
+def test_the_baseline_does_not_depend_on_what_the_step_before_left(
+    workspaces_mib: tuple[int, ...],
+) -> None:
+    driver = FakeDriver(integrated=False, process=520 * MIB)
+    driver.allocate(43 * MIB)  # the weights
+    for size in workspaces_mib:
+        driver.keep_workspace(size * MIB)
+
+    with measure_device(driver=driver) as region:
+        for size in workspaces_mib:
+            driver.keep_workspace(size * MIB)
+
+    assert region.baseline_bytes.value == 43 * MIB
+    assert region.allocated_above_baseline_bytes.value == sum(workspaces_mib) * MIB
+    assert region.context_bytes.value == 520 * MIB
+    assert region.total_bytes.value == 80 << 30
 
 
 def test_on_unified_memory_nvml_is_not_asked_and_memavailable_is() -> None:

@@ -371,3 +371,15 @@ def test_what_a_composite_operator_makes_inside_counts_the_same_with_gradients_a
 
     assert peaks[0] == peaks[1] == peaks[2]
     assert peaks[0] >= at_least * FLOAT
+
+
+def test_another_tensor_over_counted_memory_is_not_counted_again() -> None:
+    weight = torch.ones(1000)
+    with track_tensors(parameters=[weight]) as tracker:
+        for _ in range(3):
+            torch.from_numpy(weight.numpy())[10:].add_(1.0)
+        copied = torch.from_numpy(weight.numpy().copy())[10:].clone()
+    result = tracker.result()
+    assert copied.numel() == 990
+    assert result.peak_above_baseline_bytes < 2 * 4 * 1000
+    assert result.by_category["parameter"] == 4 * 1000

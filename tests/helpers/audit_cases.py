@@ -88,6 +88,7 @@ def case_of(
 
 
 def clean(seed: int, lr: float) -> AuditCase:
+    print("trainable model size")  # as much public code does
     return case_of(Mezo, seed, lr)
 
 

@@ -1,12 +1,14 @@
-"""The imports between the project's files, read from their syntax trees.
+"""What the project's files import, by their syntax trees, and what a fresh process loads.
 
-Imports for type checking are left out; those inside functions count.
+Between the project's files imports for type checking are left out; those inside functions count.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -48,6 +50,32 @@ def arrows() -> tuple[Arrow, ...]:
             }
         )
     )
+
+
+def names_imported(path: Path) -> set[str]:
+    """Name every module that a file imports, wherever in the file; relative ones whole."""
+    package = path.relative_to(ROOT).with_suffix("").parts[:-1]
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            found.add(".".join([*above, *filter(None, [node.module])]))
+    return found
+
+
+def loaded_by(*modules: str) -> set[str]:
+    """Name the modules loaded in a fresh process after importing some."""
+    code = f"import sys, {', '.join(modules)}\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def roots_of(names: Iterable[str]) -> set[str]:
+    """Return the first parts of modules' names: the packages."""
+    return {name.split(".")[0] for name in names}
 
 
 def folder_of(module: str) -> str:

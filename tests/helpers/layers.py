@@ -14,7 +14,7 @@ PAGE = ROOT / "docs" / "architecture.md"
 BEGIN, END = "<!-- layers: {} -->", "<!-- /layers: {} -->"
 GROUND = {
     *("bench", "bench.groups", "bench.labels", "bench.step_variants"),
-    *("bench.format", "bench.paper", "bench.extras", "bench.boards"),
+    *("bench.format", "bench.paper", "bench.extras", "bench.boards", "bench.sizes"),
 }
 
 # Every layer imports itself and the ground files or the root. A layer that is not listed here,
@@ -26,7 +26,7 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "models": set(),
         "workloads": {"records", "models"},
         "sweeps": {"records", "workloads"},
-        "replication": {"records", "sweeps"},
+        "replication": {"records", "sweeps", "workloads"},
         "instruct": {"records", "sweeps"},
         "fit": {"records", "models", "workloads"},
         "plan": {"records", "models", "workloads"},

@@ -14,6 +14,7 @@ from zo_core.compat.torchvision import import_torchvision
 from zo_core.kernels.selection import force_kernel
 from zo_core.loss.module_loss import cross_entropy
 from zo_core.models import build_model
+from zo_core.torch import ZOSGD as TorchZOSGD  # noqa: N811
 
 KERNELS = ("c", "numpy", "torch")
 _RUN_SEED = 5
@@ -93,6 +94,18 @@ def wide(kernel: str, seed: int, lr: float) -> AuditCase:
     from audit_cases import wide as build_wide
 
     return case_of(build_wide(), batch(), kernel, seed, lr)
+
+
+def torch_optimizer(seed: int, lr: float) -> AuditCase:
+    """Make the step of zo_core.torch.ZOSGD."""
+    module = build_model("cnn", in_channels=1, image_size=8, run_seed=_RUN_SEED)
+    x, y = _images(1, 8)
+
+    def loss() -> torch.Tensor:
+        return cross_entropy(module(x), y).mean()
+
+    optimizer = TorchZOSGD(module.named_parameters(), lr=lr, run_seed=seed)
+    return AuditCase(module, lambda: optimizer.step(loss), loss)
 
 
 MODELS = (cnn, vit, tied_lm, lora, wide)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -156,19 +157,20 @@ def try_model(model: str) -> Row:
     return row
 
 
-def _cell(reason: str) -> str:
-    """Write a task's result: a reason ends where its list of known names begins."""
-    return reason.partition("; known:")[0].partition("; use one of")[0] or "works"
+def _cells(row: Row) -> list[str]:
+    """Write a row's results: each reason once, without the lists of known names."""
+    cells: list[str] = []
+    for task in TASKS:
+        reason = re.split(r"; (?:known:|use one of|train it|replace it)", row.found[task])[0]
+        cells.append("refused" if reason and reason in cells else reason or "works")
+    return cells
 
 
 def table(rows: list[Row]) -> str:
     """Write the rows as a table in Markdown."""
     head = f"| model | parameters | {' | '.join(TASKS)} |\n|---|---|{'---|' * len(TASKS)}"
     lines = [
-        f"| `{row.model}` | {row.parameters:,} | "
-        + " | ".join(_cell(row.found[task]) for task in TASKS)
-        + " |"
-        for row in rows
+        f"| `{row.model}` | {row.parameters or ''} | {' | '.join(_cells(row))} |" for row in rows
     ]
     count = sum(row.works for row in rows)
     words = (

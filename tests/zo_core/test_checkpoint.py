@@ -69,6 +69,8 @@ def outcome(record: TrainingRecord) -> Any:
         ({"algorithm": "zowarmup-fedadam"}, (2, 6)),  # the server's state, then everyone's
         ({"algorithm": "zowarmup-fedkseed"}, (6,)),
         ({"algorithm": "zowarmup-hi-lo"}, (6,)),
+        ({"algorithm": "dgc"}, (4,)),  # what each client keeps back
+        ({"algorithm": "scaffold"}, (4,)),  # that, and what everyone holds
     ],
 )
 def test_a_resumed_run_ends_as_one_that_was_never_interrupted(

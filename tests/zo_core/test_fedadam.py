@@ -14,12 +14,14 @@ from parabola import DIM, Parabola, config, start
 from zo_core import rademacher
 from zo_core.algorithms import build_algorithm
 from zo_core.algorithms.methods.fedadam import FedAdam
-from zo_core.algorithms.steps.adam import adam_on_grid_, empty_state
+from zo_core.algorithms.steps.adam import AdamState, adam_pass, empty_state
 from zo_core.federation import Replica, RoundLog
 from zo_core.fixed_point import FixedPointUpdate, fixed_point
 from zo_core.grid import Grid, GridError, snap_
+from zo_core.kernels.journal import uninterrupted
 from zo_core.method import RoundContext
-from zo_core.parameters import parameters
+from zo_core.optimizer import ReplayReport
+from zo_core.parameters import Parameters, parameters
 from zo_core.payloads.core import DenseWeights, Payload, Snapshot
 from zo_core.replica import gather
 
@@ -42,6 +44,18 @@ def context(round_index: int) -> RoundContext:
 def fedadam(**changes: Any) -> FedAdam:
     fields: dict[str, Any] = {"client_lr": 0.1, "server_lr": 0.03, "local_epochs": 1}
     return FedAdam(**{**fields, "batch_size": 8, "adam_eps": 1e-3, **changes})
+
+
+def adam_on_grid_(
+    params: Parameters,
+    state: AdamState,
+    update: FixedPointUpdate,
+    grid: Grid,
+    *,
+    lr: float,
+    eps: float,
+) -> ReplayReport:
+    return uninterrupted(adam_pass(params, state, update, grid, lr=lr, eps=eps))
 
 
 @pytest.mark.parametrize(("lr", "eps"), [(0.03, 1e-3), (1.0, 1e-8), (1e-4, 0.1)])

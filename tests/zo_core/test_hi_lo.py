@@ -14,11 +14,12 @@ from parabola import DIM, Parabola, config, half_square, start
 from zo_core import rademacher
 from zo_core.algorithms.methods.fedavg import FedAvg
 from zo_core.algorithms.methods.hi_lo import HiLoStep
-from zo_core.algorithms.steps.increment import add_increment_, to_increment
+from zo_core.algorithms.steps.increment import Increment, IncrementPass, to_increment
 from zo_core.federation import Replica
 from zo_core.grid import Grid, GridError, snap_
+from zo_core.kernels.journal import uninterrupted
 from zo_core.method import ClientData, RoundContext
-from zo_core.parameters import parameters
+from zo_core.parameters import Parameters, parameters
 from zo_core.payloads.core import DenseWeights, MixedResult, Payload, PayloadError, ScalarUpdate
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -44,6 +45,14 @@ def on_grid() -> Replica:
 def at_zero(slot: int) -> ClientData:
     n = CONTEXT.samples[slot]
     return ClientData(slot=slot, x=torch.zeros(n, DIM), y=torch.zeros(n))
+
+
+def add_increment_(params: Parameters, increment: Increment, grid: Grid) -> tuple[str, ...]:
+    """Run the pass, or raise what it refuses."""
+    added = IncrementPass(params, increment, grid)
+    if error := added.error():
+        raise error
+    return uninterrupted(added)
 
 
 @pytest.mark.parametrize(

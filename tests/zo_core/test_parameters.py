@@ -127,7 +127,7 @@ def test_pieces_cover_every_element_once(shape: tuple[int, ...]) -> None:
     base = np.zeros([2 * n for n in shape], np.float32)
     strided = base[(..., *(slice(None, None, 2) for _ in shape))]
     for array in (np.zeros(shape, np.float32), np.zeros(shape[::-1], np.float32).T, strided):
-        for piece in parameters([array]).pieces:
-            part = piece.array
-            part += np.arange(piece.start, piece.start + part.size).reshape(part.shape)
+        for span in parameters([array]).spans:
+            part = span.array
+            part += np.arange(span.start, span.start + part.size).reshape(part.shape)
         assert np.array_equal(array.reshape(-1), np.arange(array.size))

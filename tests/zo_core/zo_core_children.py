@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -104,4 +105,42 @@ def memory_of_batch_sizes(sizes: int, is_bounded: bool) -> float:
         with devices.measure() as region:
             for items in range(1, sizes + 1):
                 module(x[:items])
+    return region.peak_above_baseline_bytes.value or 0.0
+
+
+def memory_of_shard_sizes(sizes: int) -> float:
+    """Simulate a ZO round of 200 clients whose shards have so many sizes.
+
+    Returns:
+        The peak of a round above the memory after one whose shards all have one size, in bytes.
+    """
+    import torch
+
+    from zo_core.algorithms import train_config
+    from zo_core.data.synthetic import synthetic_blobs
+    from zo_core.federation.simulation.training import Training
+
+    torch.set_num_threads(1)
+    clients, items = 200, 200
+    config = train_config(
+        "mezo",
+        dataset="synthetic",
+        model="cnn",
+        clients=clients,
+        zo_cohort=clients,
+        rounds=2,
+        pivot=0,
+        holdout_share=0.0,
+    )
+    training = Training(config, synthetic_blobs(train_items=clients * items))
+    whole = training.client_data
+
+    def cut(slot: int) -> Any:
+        client, count = whole(slot), items - slot % sizes
+        return replace(client, x=client.x[:count], y=client.y[:count])
+
+    training.step(0)
+    training.client_data = cut  # type: ignore[method-assign]
+    with devices.measure() as region:
+        training.step(1)
     return region.peak_above_baseline_bytes.value or 0.0

@@ -36,7 +36,7 @@ def import_torchvision(submodule: str = "") -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != "torchvision":
             raise
-        raise ImportError('torchvision is not installed: pip install -e ".[bench]"') from error
+        raise ImportError('torchvision is not installed: pip install "zobench[bench]"') from error
     except RuntimeError as error:
         if "operator torchvision::nms does not exist" not in str(error):
             raise

@@ -56,7 +56,7 @@ def _import(package: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != package:
             raise
-        raise ImportError(f'{package} is not installed: pip install -e ".[llm]"') from error
+        raise ImportError(f'{package} is not installed: pip install "zobench[llm]"') from error
 
 
 @contextmanager

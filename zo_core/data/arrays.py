@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.npyio import NpzFile
 
 from zo_core.data.dataset import Scaling, channel_scaling, require_contrast
 from zo_core.data.digits import TEST_SHARE, TEST_SPLIT_SEED, stratified_mask
@@ -74,14 +75,27 @@ def read_npz(path: Path) -> Arrays:
             f"no data set {path}: the path is relative to the current folder, {Path.cwd()}, or to "
             "--data-dir"
         )
+    return checked_arrays(arrays_of(path), str(path))
+
+
+def arrays_of(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Read the arrays of an .npz file by name; nothing in it can run code.
+
+    Raises:
+        DataError: it is not such a file.
+        OSError: it cannot be read.
+    """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
-            arrays = {name: found[name] for name in found.files}
-    except (KeyError, TypeError, ValueError, AttributeError, zipfile.BadZipFile, EOFError) as error:
+        with path.open("rb") as file:
+            found = np.load(file, allow_pickle=False)
+            if not isinstance(found, NpzFile):
+                raise ValueError("it is a single array")
+            return {name: found[name] for name in found.files}
+    except (KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise DataError(
-            f"{path} must be an .npz file: {error}; write it by numpy.savez(FILE, x=x, y=y)"
+            f"{path} must be an .npz file with arrays x and y: {error}; write it by "
+            "numpy.savez(FILE, x=x, y=y)"
         ) from error
-    return checked_arrays(arrays, str(path))
 
 
 def checked_arrays(found: Mapping[str, Any], where: str) -> Arrays:

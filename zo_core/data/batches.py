@@ -34,7 +34,7 @@ def read_batch(path: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]
         images = np.asarray(data)
         numbers = np.asarray(labels).astype(np.int64, casting="safe")
     except (pickle.UnpicklingError, EOFError, LookupError, AttributeError, TypeError) as error:
-        raise ValueError(f"{path} is no batch of images, or is damaged: {error}") from error
+        raise ValueError(f"{path} is not a batch of images, or is damaged: {error}") from error
     except (ValueError, ImportError, MemoryError, OverflowError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
     if images.dtype != np.uint8 or images.shape != (len(numbers), _PIXELS):

@@ -73,7 +73,7 @@ def _digits_file() -> Path:
     """Find the file that ``load_digits`` reads; to import scikit-learn for it takes seconds."""
     package = importlib.util.find_spec("sklearn")
     if package is None or package.origin is None:
-        raise ImportError('scikit-learn is not installed: pip install -e ".[bench]"')
+        raise ImportError('scikit-learn is not installed: pip install "zobench[bench]"')
     return Path(package.origin).with_name("datasets") / "data" / "digits.csv.gz"
 
 

@@ -26,7 +26,7 @@ def folder_of(name: str, source: Source) -> Path:
     """
     if source.data_dir is None:
         raise ValueError(
-            f"{name} needs a data folder: give data_dir (--data-dir), the folder that holds it"
+            f"{name} needs a data folder: give data_dir (--data-dir), the folder that contains it"
         )
     return source.data_dir
 
@@ -84,8 +84,8 @@ def _other_packing(root: Path, wanted: Path) -> str | None:
                 return f"{found[0]} is an archive: unpack it in {root}"
         if found := sorted(folder.glob("*.npz")):
             return (
-                f"{found[0]} is another packing, which is not read; put {wanted} there, written as "
-                "docs/data.md shows"
+                f"{found[0]} is in a format that is not supported; put {wanted} there, written "
+                "as docs/data.md shows"
             )
     return None
 
@@ -94,12 +94,12 @@ def read_text(path: Path) -> str:
     """Read a text file as UTF-8.
 
     Raises:
-        ValueError: it begins with a byte-order mark, or is not UTF-8; the message names it.
+        ValueError: it starts with a byte-order mark, or is not UTF-8; the message names it.
         OSError: it cannot be read.
     """
     data = path.read_bytes()
     if data.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise ValueError(f"{path} begins with a byte-order mark: save it as UTF-8 without one")
+        raise ValueError(f"{path} starts with a byte-order mark: save it as UTF-8 without one")
     try:
         return data.decode()
     except UnicodeDecodeError as error:

@@ -69,15 +69,15 @@ def read_task(path: Path) -> Task:
     try:
         data = json.loads(read_text(path))
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path} is no task file (JSON): {error}") from error
+        raise ValueError(f"{path} is not a task file (JSON): {error}") from error
     try:
         definition = data["Definition"]
         instances = tuple(_instance(instance) for instance in data["Instances"])
     except (KeyError, TypeError, IndexError) as error:
         reason = f"{type(error).__name__} {error}"
         raise ValueError(
-            f"{path} is no task of Natural Instructions: it must have a Definition and Instances "
-            f"with input and output ({reason})"
+            f"{path} is not a task of Natural Instructions: it must have a Definition and "
+            f"Instances with input and output ({reason})"
         ) from error
     definition = definition[0] if isinstance(definition, list) and definition else definition
     if not isinstance(definition, str) or not instances:
@@ -99,7 +99,7 @@ def read_tasks(folder: Path, split: str) -> tuple[Task, ...]:
         raise ValueError(f"split must be train or test, got {split!r}")
     listed = folder / "splits" / "default" / f"{split}_tasks.txt"
     if not listed.is_file():
-        raise ValueError(f"{folder} is no folder of Natural Instructions: {listed} is missing")
+        raise ValueError(f"{folder} is not a folder of Natural Instructions: {listed} is missing")
     return tuple(read_task(folder / "tasks" / f"{name}.json") for name in read_text(listed).split())
 
 

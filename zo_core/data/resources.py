@@ -54,7 +54,7 @@ def assign_resources(run_seed: int, clients: int, high_share: float) -> frozense
     high = round(high_share * clients)
     if high == 0 and high_share > 0.0:
         raise ValueError(
-            f"high_share {high_share} of {clients} clients is no client:"
+            f"high_share {high_share} of {clients} clients rounds to no client:"
             f" use a share of at least {1.0 / clients:.3g}, or more clients"
         )
     order = random_permutation(run_seed, Purpose.PARTITION, clients, b=Use.RESOURCES)

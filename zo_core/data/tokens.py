@@ -1,9 +1,8 @@
-"""Tokenizers from local files: bytes, GPT-2's BPE whole or cut short."""
+"""Tokenizers from local files: GPT-2's BPE whole or cut short."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -28,26 +27,6 @@ class Tokenizer(Protocol):
 
     def decode(self, ids: list[int]) -> str:
         """Turn token ids into text."""
-
-
-@dataclass(frozen=True, slots=True)
-class ByteTokenizer:
-    """A token a byte of UTF-8, and an end token.
-
-    >>> ByteTokenizer().decode(ByteTokenizer().encode("naïve"))
-    'naïve'
-    """
-
-    size: int = _BYTES + 1
-    end_id: int = _BYTES
-
-    def encode(self, text: str) -> list[int]:
-        """Turn text into its bytes."""
-        return list(text.encode())
-
-    def decode(self, ids: list[int]) -> str:
-        """Turn bytes into text; what is no UTF-8 becomes a replacement character."""
-        return bytes(i for i in ids if i < _BYTES).decode(errors="replace")
 
 
 class FileTokenizer:
@@ -109,34 +88,13 @@ def gpt2_tokenizer(vocabulary: Path, merges: Path, *, first: int | None = None) 
     return FileTokenizer(tokenizer, size=len(tokens) + 1, end_id=len(tokens))
 
 
-def require_matching(tokenizer: Tokenizer, vocabulary: int) -> None:
-    """Check that a tokenizer can be a model's: models pad their vocabulary, but do not double it.
-
-    Args:
-        tokenizer: to be used with the model.
-        vocabulary: tokens that the model knows.
-
-    Raises:
-        ValueError: it has more tokens than the model, or less than half as many.
-
-    >>> require_matching(ByteTokenizer(), 50272)
-    Traceback (most recent call last):
-    ValueError: the tokenizer has 257 tokens, the model 50272: it is not this model's; ...
-    """
-    if not vocabulary // 2 < tokenizer.size <= vocabulary:
-        raise ValueError(
-            f"the tokenizer has {tokenizer.size} tokens, the model {vocabulary}: it is not this "
-            "model's; take the files that stand beside its weights"
-        )
-
-
 def _read_vocabulary(path: Path) -> dict[str, int]:
     try:
         numbers = json.loads(read_text(path))
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path} is no vocabulary (JSON, token to number): {error}") from error
+        raise ValueError(f"{path} is not a vocabulary (JSON, token to number): {error}") from error
     if not (isinstance(numbers, dict) and all(isinstance(n, int) for n in numbers.values())):
-        raise ValueError(f"{path} is no vocabulary: it must map tokens to numbers")
+        raise ValueError(f"{path} is not a vocabulary: it must map tokens to numbers")
     return numbers
 
 
@@ -144,11 +102,11 @@ def _read_merges(path: Path) -> list[tuple[str, str]]:
     try:
         lines = read_text(path).splitlines()
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path} holds no merges: {error}") from error
+        raise ValueError(f"{path} contains no merges: {error}") from error
     pairs = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
     wrong = next((pair for pair in pairs if len(pair) != 2), None)
     if wrong is not None or not pairs:
-        raise ValueError(f"{path} holds no merges: each line must be two tokens, got {wrong}")
+        raise ValueError(f"{path} contains no merges: each line must be two tokens, got {wrong}")
     return [(first, second) for first, second in pairs]
 
 
@@ -159,5 +117,5 @@ def _import_tokenizers() -> Any:
         import tokenizers.models
         import tokenizers.pre_tokenizers
     except ModuleNotFoundError as error:
-        raise ImportError('tokenizers is not installed: pip install -e ".[llm]"') from error
+        raise ImportError('tokenizers is not installed: pip install "zobench[llm]"') from error
     return tokenizers

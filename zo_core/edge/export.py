@@ -287,4 +287,4 @@ def _dtype(tensor: torch.Tensor) -> str:
 def _require_extra() -> None:
     missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]
     if missing:
-        raise ImportError(f"exporting needs {', '.join(missing)}: pip install 'zobench[export]'")
+        raise ImportError(f'exporting needs {", ".join(missing)}: pip install "zobench[export]"')

@@ -102,6 +102,6 @@ def _spec_of(name: str, tensors: Mapping[str, npt.NDArray[Any]]) -> TensorSpec |
 
 def _mismatch(path: Path, what: str, wanted: object, found: object) -> ExportedModelError:
     return ExportedModelError(
-        f"{path}: {what} must be {wanted} by the manifest, got {found}; export the model anew, or "
+        f"{path}: {what} must be {wanted} by the manifest, got {found}; export the model again, or "
         "copy the whole folder again"
     )

@@ -83,9 +83,9 @@ def read_manifest(folder: Path) -> Manifest:
         _require_versions(path, data)
         return _manifest(data)
     except FileNotFoundError as error:
-        raise ExportedModelError(f"{folder} holds no {MANIFEST_FILE}: zobench export") from error
+        raise ExportedModelError(f"{folder} contains no {MANIFEST_FILE}: zobench export") from error
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-        raise ExportedModelError(f"{path} is no manifest of an export: {error!r}") from error
+        raise ExportedModelError(f"{path} is not a manifest of an export: {error!r}") from error
 
 
 def file_digest(path: Path) -> str:
@@ -97,7 +97,7 @@ def _require_versions(path: Path, data: Mapping[str, Any]) -> None:
     for name, ours in (("format", FORMAT), ("stream", STREAM_VERSION), ("grid", GRID_VERSION)):
         if data[name] != ours:
             raise ExportedModelError(
-                f"{path}: {name} must be {ours}, got {data[name]!r}; export the model anew with "
+                f"{path}: {name} must be {ours}, got {data[name]!r}; export the model again with "
                 "the version that the run uses"
             )
 

@@ -168,7 +168,7 @@ def _session(path: Path, settings: SessionSettings) -> Any:
     try:
         import onnxruntime as ort
     except ImportError as error:
-        raise ImportError("onnxruntime is missing: pip install 'zobench[edge]'") from error
+        raise ImportError('onnxruntime is not installed: pip install "zobench[edge]"') from error
     options = ort.SessionOptions()
     options.log_severity_level = _ONLY_ERRORS
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
@@ -183,7 +183,7 @@ def _session(path: Path, settings: SessionSettings) -> Any:
     try:
         return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its classes have no common base but this one
-        raise ExportedModelError(f"{path} is no graph that onnxruntime runs: {error}") from error
+        raise ExportedModelError(f"{path} is not a graph for onnxruntime: {error}") from error
 
 
 def _require_signature(session: Any, manifest: Manifest, path: Path) -> None:
@@ -200,13 +200,13 @@ def _require_signature(session: Any, manifest: Manifest, path: Path) -> None:
         if wanted.get(name) != found.get(name):
             raise ExportedModelError(
                 f"{path}: input {name!r} must be {_words(wanted.get(name))} by the manifest, got "
-                f"{_words(found.get(name))}; export the model anew"
+                f"{_words(found.get(name))}; export the model again"
             )
     outputs = [(given.name, given.type) for given in session.get_outputs()]
     if outputs != [(LOSS, "tensor(double)"), (CORRECT, "tensor(int64)")]:
         raise ExportedModelError(
             f"{path} must give {LOSS} (double) and {CORRECT} (int64), got {outputs}; "
-            "export the model anew"
+            "export the model again"
         )
 
 

@@ -18,7 +18,7 @@ from zo_core.payloads.core import Payload, Snapshot
 from zo_core.replica import Replica
 
 _SLOT = struct.Struct("<I")
-_TOLD_APART = 2  # results whose digests tell what a client holds
+_KEPT_RESULTS = 2  # results whose digests tell what a client holds
 
 
 class Entry(IntEnum):
@@ -132,7 +132,7 @@ class RoundLog:
         body = snapshot.encode()
         total = self._sums[-1]
         first = next(i for i, before in enumerate(self._sums) if total - before <= len(body))
-        first = min(first, max(0, len(self._results) - _TOLD_APART))
+        first = min(first, max(0, len(self._results) - _KEPT_RESULTS))
         earlier = list(self.tail(self.first_round + first))
         self._replace(body, earlier=earlier)
 
@@ -176,7 +176,7 @@ class RoundLog:
         if not self.first_round <= from_round <= self.next_round:
             raise ValueError(
                 f"from_round must be in [{self.first_round}, {self.next_round}], got {from_round}; "
-                "begin with the snapshot (from_round=None)"
+                "start with the snapshot (from_round=None)"
             )
         for body in self.tail(from_round):
             result = Payload.decode(body)
@@ -197,7 +197,7 @@ class RoundLog:
             elif kind == Entry.RESULT:
                 self._note_result(at, len(body))
         if self._snapshot_at < 0:
-            raise StoreError("the round log holds no snapshot; begin a new run elsewhere")
+            raise StoreError("the round log holds no snapshot; start a new run in another folder")
         self.snapshot_round = self.snapshot.round_index
         self.first_round = self.snapshot_round - earlier  # of the results
 
@@ -214,5 +214,5 @@ def meta_of(store: Store) -> bytes:
     """
     kind, body = store.read(0) if len(store) else (0, b"")
     if kind != Entry.META:
-        raise StoreError("the store holds no round log; begin a new run elsewhere")
+        raise StoreError("the store holds no round log; start a new run in another folder")
     return body

@@ -137,8 +137,8 @@ class FileStore:
         except OSError as error:
             part.unlink(missing_ok=True)
             raise StoreError(
-                f"{self._path} could not be rewritten ({error}); the old one stands: make room "
-                "and start again"
+                f"{self._path} could not be rewritten ({error}); the old one is intact: free some "
+                "space and start again"
             ) from error
         self._file.close()
         self._file, self._ends, self._chain = self._path.open("r+b", buffering=0), ends, chain
@@ -159,7 +159,7 @@ class FileStore:
         """Find the whole records and cut what follows; return how many bytes that was."""
         size = self._path.stat().st_size
         if self._file.read(len(_MAGIC)) != _MAGIC:
-            raise StoreError(f"{self._path} is no round log of this version; give another path")
+            raise StoreError(f"{self._path} is not a round log of this version; give another path")
         for frame_bytes, chain in _scan(self._file, size, self._path):
             self._ends.append(self._ends[-1] + frame_bytes)
             self._chain = chain
@@ -253,5 +253,7 @@ def _locked(path: Path) -> BinaryIO:
         pass
     except OSError as error:
         file.close()
-        raise StoreError(f"{path} is held by another process: is this run served twice?") from error
+        raise StoreError(
+            f"{path} is in use by another process; is the run served twice?"
+        ) from error
     return file

@@ -1,4 +1,4 @@
-"""FedAvg's step at less memory: each way takes w -= lr * grad of the batch's mean loss.
+"""FedAvg's step at less memory: each variant takes w -= lr * grad of the batch's mean loss.
 
 | name | held at the peak, beside the weights | paid with |
 |---|---|---|
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backprop:
-    """What a way of backprop saves memory by."""
+    """What a variant of backprop saves memory by."""
 
     accumulates: bool = False  # gradients over micro-batches
     checkpoints: bool = False  # activations: blocks' inputs alone are kept
@@ -64,7 +64,7 @@ def backprop_step(name: str, *, micro_batch: int | None = None) -> SGDStep:
     check_backprop(name, micro_batch)
     if name == "plain":
         return sgd_step_
-    return partial(frugal_step_, way=BACKPROP[name], micro_batch=micro_batch)
+    return partial(memory_efficient_step_, variant=BACKPROP[name], micro_batch=micro_batch)
 
 
 def check_backprop(name: str, micro_batch: int | None) -> None:
@@ -78,13 +78,13 @@ def check_backprop(name: str, micro_batch: int | None) -> None:
         )
 
 
-def frugal_step_(
+def memory_efficient_step_(
     module: nn.Module,
     x: torch.Tensor,
     y: torch.Tensor,
     *,
     lr: float,
-    way: Backprop,
+    variant: Backprop,
     micro_batch: int | None = None,
     criterion: Criterion = cross_entropy,
 ) -> None:
@@ -98,7 +98,7 @@ def frugal_step_(
         x: inputs, (items, ...).
         y: targets, (items, ...).
         lr: learning rate.
-        way: how memory is saved.
+        variant: how memory is saved.
         micro_batch: items a forward, where gradients are accumulated; None for all at once.
         criterion: gives the loss of each item; the step descends its mean.
 
@@ -108,14 +108,14 @@ def frugal_step_(
     """
     from zo_core.first_order.activation_checkpointing import checkpointing
 
-    if way.accumulates:
+    if variant.accumulates:
         _require_items_apart(module)
     with ExitStack() as stack:
-        if way.checkpoints:
+        if variant.checkpoints:
             stack.enter_context(checkpointing(module))
-        if way.frees:
+        if variant.frees:
             stack.enter_context(_stepping_as_gradients_appear(module, lr))
-        for inputs, targets in micro_batches(x, y, micro_batch if way.accumulates else None):
+        for inputs, targets in micro_batches(x, y, micro_batch if variant.accumulates else None):
             part = criterion(module(inputs), targets).sum() / len(x)
             part.backward()  # type: ignore[no-untyped-call]
     step_(module, lr=lr)

@@ -137,14 +137,14 @@ def replay_pass(
     return run
 
 
-def max_abs(piece: Span) -> float:
-    """Find the largest |w| of a piece; nan or inf if it holds one."""
-    return float(module_of(piece).max_abs(piece))
+def max_abs(span: Span) -> float:
+    """Find the largest |w| of a span; nan or inf if it holds one."""
+    return float(module_of(span).max_abs(span))
 
 
-def round_to_quantum(piece: Span, quantum: float) -> None:
-    """Round a piece's weights, half to even, to multiples of a power of two; -0 becomes +0."""
-    module_of(piece).round_to_quantum(piece, quantum)
+def round_to_quantum(span: Span, quantum: float) -> None:
+    """Round a span's weights, half to even, to multiples of a power of two; -0 becomes +0."""
+    module_of(span).round_to_quantum(span, quantum)
 
 
 def direction_of(distribution: str, sizes: Sequence[int]) -> Direction:

@@ -11,15 +11,15 @@
 static const char *const CAPSULE = "zo_core.kernels._cpu.Table";
 
 typedef struct {
-    Piece *pieces;
+    Span *spans;
     Py_buffer *views; /* keep the tensors' memory where it is */
-    int64_t num_pieces, blocks;
+    int64_t num_spans, blocks;
 } Table;
 
 static void free_table(Table *table) {
-    for (int64_t p = 0; p < table->num_pieces; p++) PyBuffer_Release(&table->views[p]);
+    for (int64_t p = 0; p < table->num_spans; p++) PyBuffer_Release(&table->views[p]);
     PyMem_Free(table->views);
-    PyMem_Free(table->pieces);
+    PyMem_Free(table->spans);
     PyMem_Free(table);
 }
 
@@ -28,7 +28,7 @@ static void free_capsule(PyObject *capsule) {
 }
 
 /* Fill one row of the table from (array, tensor_index, start). */
-static int describe(PyObject *item, Py_buffer *view, Piece *piece) {
+static int describe(PyObject *item, Py_buffer *view, Span *span) {
     PyObject *array;
     unsigned long long tensor;
     long long start;
@@ -44,7 +44,7 @@ static int describe(PyObject *item, Py_buffer *view, Piece *piece) {
         return -1;
     }
     const int flat = PyBuffer_IsContiguous(view, 'C');
-    *piece = (Piece){view->buf, view->len / (int64_t)sizeof(float), start, (uint32_t)tensor,
+    *span = (Span){view->buf, view->len / (int64_t)sizeof(float), start, (uint32_t)tensor,
                      view->ndim, view->shape, flat ? NULL : view->strides, 0};
     return 0;
 }
@@ -54,20 +54,20 @@ static PyObject *prepare(PyObject *self, PyObject *items) {
     if (n < 0) return NULL;
     Table *table = PyMem_Calloc(1, sizeof *table);
     if (!table) return PyErr_NoMemory();
-    table->pieces = PyMem_Calloc((size_t)n + 1, sizeof *table->pieces);
+    table->spans = PyMem_Calloc((size_t)n + 1, sizeof *table->spans);
     table->views = PyMem_Calloc((size_t)n + 1, sizeof *table->views);
-    int failed = !table->pieces || !table->views;
+    int failed = !table->spans || !table->views;
     if (failed) PyErr_NoMemory();
     for (Py_ssize_t p = 0; p < n && !failed; p++) {
-        failed = describe(PyList_GetItem(items, p), &table->views[p], &table->pieces[p]);
-        table->num_pieces += !failed;
+        failed = describe(PyList_GetItem(items, p), &table->views[p], &table->spans[p]);
+        table->num_spans += !failed;
     }
     PyObject *capsule = failed ? NULL : PyCapsule_New(table, CAPSULE, free_capsule);
     if (!capsule) {
         free_table(table);
         return NULL;
     }
-    table->blocks = number_blocks(table->pieces, table->num_pieces);
+    table->blocks = number_blocks(table->spans, table->num_spans);
     return capsule;
 }
 
@@ -99,7 +99,7 @@ static PyObject *perturb(PyObject *self, PyObject *args) {
         Py_XDECREF(item);
     }
     if (!failed) {
-        Pass pass = {.pieces = table->pieces, .num_pieces = table->num_pieces,
+        Pass pass = {.spans = table->spans, .num_spans = table->num_spans,
                      .on_tile = perturb_on_tile, .write = 1, .directions = n, .terms = terms};
         Py_BEGIN_ALLOW_THREADS
         run_pass(&pass, table->blocks, threads);
@@ -109,7 +109,7 @@ static PyObject *perturb(PyObject *self, PyObject *args) {
     return failed ? NULL : Py_NewRef(Py_None);
 }
 
-/* A list of (max_abs_k, zero_increments), one a piece. */
+/* A list of (max_abs_k, zero_increments), one a span. */
 static PyObject *list_of(const Stats *stats, int64_t n) {
     PyObject *list = PyList_New((Py_ssize_t)n);
     for (int64_t p = 0; list && p < n; p++) {
@@ -122,8 +122,8 @@ static PyObject *list_of(const Stats *stats, int64_t n) {
 
 static int bad_lengths(const Table *table, Py_ssize_t seeds, Py_ssize_t a, const Py_buffer *e) {
     int bad = seeds / 8 != a / 4;
-    for (int64_t p = 0; e->buf && p < table->num_pieces; p++)
-        bad |= table->pieces[p].tensor >= (uint64_t)e->len / 4;
+    for (int64_t p = 0; e->buf && p < table->num_spans; p++)
+        bad |= table->spans[p].tensor >= (uint64_t)e->len / 4;
     if (bad) PyErr_SetString(PyExc_ValueError, "one a for each seed, one exponent a tensor");
     return bad;
 }
@@ -139,8 +139,8 @@ static PyObject *replay(PyObject *self, PyObject *args) {
         return NULL;
     Table *table = PyCapsule_GetPointer(capsule, CAPSULE);
     if (table && !bad_lengths(table, seeds.len, a.len, &exponents)) {
-        Stats *stats = PyMem_Calloc((size_t)table->num_pieces + 1, sizeof *stats);
-        Pass pass = {.pieces = table->pieces, .num_pieces = table->num_pieces,
+        Stats *stats = PyMem_Calloc((size_t)table->num_spans + 1, sizeof *stats);
+        Pass pass = {.spans = table->spans, .num_spans = table->num_spans,
                      .on_tile = replay_on_tile, .write = write, .directions = a.len / 4,
                      .seeds = seeds.buf, .a = a.buf, .exponents = exponents.buf,
                      .f = f, .factor = factor, .stats = stats};
@@ -149,7 +149,7 @@ static PyObject *replay(PyObject *self, PyObject *args) {
             run_pass(&pass, table->blocks, threads);
             Py_END_ALLOW_THREADS
         }
-        result = stats ? list_of(stats, table->num_pieces) : PyErr_NoMemory();
+        result = stats ? list_of(stats, table->num_spans) : PyErr_NoMemory();
         PyMem_Free(stats);
     }
     PyBuffer_Release(&seeds);

@@ -17,8 +17,8 @@ def summations() -> list[str]:
 def use_summation(index: int, /) -> None:
     """Take the summation of an index from now on; all give the same bits."""
 
-def prepare(pieces: list[tuple[npt.NDArray[np.float32], int, int]], /) -> Table:
-    """Describe (array, tensor_index, start) pieces."""
+def prepare(spans: list[tuple[npt.NDArray[np.float32], int, int]], /) -> Table:
+    """Describe (array, tensor_index, start) spans."""
 
 def perturb(table: Table, terms: Sequence[tuple[int, float]], threads: int, /) -> None:
     """Add scale * z(seed) for each (seed, scale)."""
@@ -34,4 +34,4 @@ def replay(
     threads: int,
     /,
 ) -> list[tuple[int, int]]:
-    """Apply a list of updates; (largest |k'|, zero increments) of each piece."""
+    """Apply a list of updates; (largest |k'|, zero increments) of each span."""

@@ -24,8 +24,8 @@ typedef struct {
     uint32_t tensor;
     int ndim;
     const intptr_t *shape, *strides; /* NULL strides: contiguous */
-    int64_t first_block;             /* of all blocks of all pieces, set by number_blocks */
-} Piece;
+    int64_t first_block;             /* of all blocks of all spans, set by number_blocks */
+} Span;
 
 typedef struct {
     uint64_t seed;
@@ -34,9 +34,9 @@ typedef struct {
 
 typedef struct Pass Pass;
 struct Pass {
-    const Piece *pieces;
-    int64_t num_pieces;
-    void (*on_tile)(const Pass *, const Piece *, float *w, int from, int to, int64_t block,
+    const Span *spans;
+    int64_t num_spans;
+    void (*on_tile)(const Pass *, const Span *, float *w, int from, int to, int64_t block,
                     Stats *);
     int write;             /* 0: work on copies, for the statistics alone */
     int64_t directions;    /* terms or updates: the work a tile takes */
@@ -46,94 +46,94 @@ struct Pass {
     const int32_t *exponents; /* by tensor; NULL for plain mode */
     int64_t f;
     float factor; /* 2^(f + 30), for plain mode */
-    Stats *stats; /* one a piece, for replay */
+    Stats *stats; /* one a span, for replay */
     pthread_mutex_t lock;
-    int64_t blocks, helping; /* of all pieces; taken by a thread at a time */
+    int64_t blocks, helping; /* of all spans; taken by a thread at a time */
     _Atomic int64_t next;    /* first block that nobody has taken */
 };
 
 INLINE int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 INLINE int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 
-INLINE int64_t blocks_of(const Piece *piece) {
-    return (piece->start + piece->count + BLOCK - 1) / BLOCK - piece->start / BLOCK;
+INLINE int64_t blocks_of(const Span *span) {
+    return (span->start + span->count + BLOCK - 1) / BLOCK - span->start / BLOCK;
 }
 
-/* Give each piece its place in the row of all blocks; return the row's length. */
-static int64_t number_blocks(Piece *pieces, int64_t num_pieces) {
+/* Give each span its place in the row of all blocks; return the row's length. */
+static int64_t number_blocks(Span *spans, int64_t num_spans) {
     int64_t total = 0;
-    for (int64_t p = 0; p < num_pieces; p++) {
-        pieces[p].first_block = total;
-        total += blocks_of(&pieces[p]);
+    for (int64_t p = 0; p < num_spans; p++) {
+        spans[p].first_block = total;
+        total += blocks_of(&spans[p]);
     }
     return total;
 }
 
-/* Copy n row-major elements of a strided piece, from `first` on, to the buffer or back. */
-static void stage(const Piece *piece, int64_t first, int n, float *buffer, int back) {
+/* Copy n row-major elements of a strided span, from `first` on, to the buffer or back. */
+static void stage(const Span *span, int64_t first, int n, float *buffer, int back) {
     intptr_t at[MAX_DIMS];
-    const int last = piece->ndim - 1;
-    char *p = piece->data;
+    const int last = span->ndim - 1;
+    char *p = span->data;
     for (int d = last; d >= 0; d--) {
-        at[d] = (intptr_t)(first % piece->shape[d]);
-        first /= piece->shape[d];
-        p += at[d] * piece->strides[d];
+        at[d] = (intptr_t)(first % span->shape[d]);
+        first /= span->shape[d];
+        p += at[d] * span->strides[d];
     }
     for (int i = 0; i < n; i++) {
         memcpy(back ? (void *)p : (void *)(buffer + i), back ? (void *)(buffer + i) : (void *)p,
                sizeof(float));
-        p += piece->strides[last];
+        p += span->strides[last];
         at[last]++;
-        for (int d = last; d > 0 && at[d] == piece->shape[d]; d--) {
+        for (int d = last; d > 0 && at[d] == span->shape[d]; d--) {
             at[d] = 0;
             at[d - 1]++;
-            p += piece->strides[d - 1] - piece->shape[d] * piece->strides[d];
+            p += span->strides[d - 1] - span->shape[d] * span->strides[d];
         }
     }
 }
 
-/* One tile: blocks [block, block + LANES) of the piece's tensor, cut to the piece and to `end`. */
-static void do_tile(const Pass *pass, const Piece *piece, int64_t block, int64_t end,
+/* One tile: blocks [block, block + LANES) of the span's tensor, cut to the span and to `end`. */
+static void do_tile(const Pass *pass, const Span *span, int64_t block, int64_t end,
                     Stats *stats) {
     const int64_t origin = block * BLOCK;
-    const int64_t from = max64(origin, piece->start);
-    const int64_t to = min64(min64(origin + TILE, end * BLOCK), piece->start + piece->count);
-    const int64_t offset = from - piece->start;
+    const int64_t from = max64(origin, span->start);
+    const int64_t to = min64(min64(origin + TILE, end * BLOCK), span->start + span->count);
+    const int64_t offset = from - span->start;
     const int n = (int)(to - from);
     float copy[TILE];
-    float *w = (float *)piece->data + offset;
-    if (piece->strides) {
-        stage(piece, offset, n, copy, 0);
+    float *w = (float *)span->data + offset;
+    if (span->strides) {
+        stage(span, offset, n, copy, 0);
     } else if (!pass->write) {
         memcpy(copy, w, (size_t)n * sizeof *copy);
     }
-    if (piece->strides || !pass->write) w = copy;
-    pass->on_tile(pass, piece, w, (int)(from - origin), (int)(to - origin), block, stats);
-    if (piece->strides && pass->write) stage(piece, offset, n, copy, 1);
+    if (span->strides || !pass->write) w = copy;
+    pass->on_tile(pass, span, w, (int)(from - origin), (int)(to - origin), block, stats);
+    if (span->strides && pass->write) stage(span, offset, n, copy, 1);
 }
 
-/* The last piece that begins at or before a block; a piece without elements has no block. */
+/* The last span that begins at or before a block; a span without elements has no block. */
 static int64_t piece_at(const Pass *pass, int64_t block) {
-    int64_t low = 0, high = pass->num_pieces - 1;
+    int64_t low = 0, high = pass->num_spans - 1;
     while (low < high) {
         const int64_t middle = (low + high + 1) / 2;
-        if (pass->pieces[middle].first_block <= block) low = middle;
+        if (pass->spans[middle].first_block <= block) low = middle;
         else high = middle - 1;
     }
     return low;
 }
 
-/* Blocks [first, last) of the row of all blocks, which may span many pieces. */
+/* Blocks [first, last) of the row of all blocks, which may span many spans. */
 static void do_blocks(Pass *pass, int64_t first, int64_t last) {
     for (int64_t p = piece_at(pass, first);
-         p < pass->num_pieces && pass->pieces[p].first_block < last; p++) {
-        const Piece *piece = &pass->pieces[p];
-        const int64_t shift = piece->start / BLOCK - piece->first_block;
-        const int64_t from = max64(first, piece->first_block) + shift;
-        const int64_t to = min64(last, piece->first_block + blocks_of(piece)) + shift;
+         p < pass->num_spans && pass->spans[p].first_block < last; p++) {
+        const Span *span = &pass->spans[p];
+        const int64_t shift = span->start / BLOCK - span->first_block;
+        const int64_t from = max64(first, span->first_block) + shift;
+        const int64_t to = min64(last, span->first_block + blocks_of(span)) + shift;
         Stats stats = {0, 0};
-        for (int64_t b = from; b < to; b += LANES) do_tile(pass, piece, b, to, &stats);
-        if (from < to && pass->stats) { /* threads may share a piece */
+        for (int64_t b = from; b < to; b += LANES) do_tile(pass, span, b, to, &stats);
+        if (from < to && pass->stats) { /* threads may share a span */
             pthread_mutex_lock(&pass->lock);
             pass->stats[p].max_abs_k = max64(pass->stats[p].max_abs_k, stats.max_abs_k);
             pass->stats[p].zero_increments += stats.zero_increments;
@@ -183,15 +183,15 @@ static void run_pass(Pass *pass, int64_t blocks, int64_t threads) {
     pthread_mutex_destroy(&pass->lock);
 }
 
-static void perturb_on_tile(const Pass *pass, const Piece *piece, float *w, int from, int to,
+static void perturb_on_tile(const Pass *pass, const Span *span, float *w, int from, int to,
                             int64_t block, Stats *stats) {
     (void)stats;
     for (int64_t j = 0; j < pass->directions; j++)
-        zo_perturb_tile(w, from, to, pass->terms[j].seed, piece->tensor, (uint64_t)block,
+        zo_perturb_tile(w, from, to, pass->terms[j].seed, span->tensor, (uint64_t)block,
                         pass->terms[j].scale);
 }
 
-static void replay_on_tile(const Pass *pass, const Piece *piece, float *w, int from, int to,
+static void replay_on_tile(const Pass *pass, const Span *span, float *w, int from, int to,
                            int64_t block, Stats *stats) {
     uint32_t sums[TILE];
     const uint32_t *t = sums + from;
@@ -199,12 +199,12 @@ static void replay_on_tile(const Pass *pass, const Piece *piece, float *w, int f
     const int n = to - from;
     for (int64_t j = 0; j < pass->directions; j++) total += pass->a[j];
     summation.sum_tile(sums, from / 32, (to + 31) / 32, pass->seeds, pass->a, pass->directions,
-                       piece->tensor, (uint64_t)block);
+                       span->tensor, (uint64_t)block);
     if (!pass->exponents) {
         zo_apply_plain(w, t, total, n, pass->factor, stats);
         return;
     }
-    const int e = pass->exponents[piece->tensor];
+    const int e = pass->exponents[span->tensor];
     int64_t h = e - pass->f;
     if (h >= 32) { /* every increment is below half a quantum */
         memset(sums, 0, sizeof sums);

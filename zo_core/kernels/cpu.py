@@ -21,18 +21,18 @@ from zo_core.kernels.numpy_ref import Direction, plain_factor
 from zo_core.parameters import Span
 
 
-def prepare(pieces: Sequence[Span]) -> _cpu.Table:
-    """Describe the pieces to the extension, once for all passes over them.
+def prepare(spans: Sequence[Span]) -> _cpu.Table:
+    """Describe the spans to the extension, once for all passes over them.
 
     Args:
-        pieces: stretches of native float32 NumPy arrays, of any strides.
+        spans: stretches of native float32 NumPy arrays, of any strides.
 
     Raises:
-        TypeError: a piece is of another dtype.
+        TypeError: a span is of another dtype.
     """
     if "torch" in sys.modules:
         _share_torchs_threads()
-    return _cpu.prepare([(piece.array, piece.tensor_index, piece.start) for piece in pieces])
+    return _cpu.prepare([(span.array, span.tensor_index, span.start) for span in spans])
 
 
 def perturb(

@@ -22,7 +22,7 @@ _ATTEMPTS = 10  # to finish a pass while further interrupts come
 
 
 class ReplayStats(NamedTuple):
-    """What a replay did, or would do, to one piece."""
+    """What a replay did, or would do, to one span."""
 
     max_abs_k: int  # largest |k'| on the grid, OFF_GRID for a nan, inf or the like; 0 in plain mode
     zero_increments: int  # elements whose increment rounded to zero
@@ -38,10 +38,10 @@ NO_STATS = ReplayStats(0, 0)
 
 
 class Chunk(NamedTuple):
-    """A part of a piece that is computed and written at once."""
+    """A part of a span that is computed and written at once."""
 
     part: Any  # view of at most CHUNK elements
-    piece: int  # position of its piece in the pass
+    span: int  # position of its span in the pass
     tensor_index: int
     start: int  # stream position of its first element
 
@@ -53,7 +53,7 @@ class Journal:
         self._results: list[Any] = []  # of the one call
         # items written, and what was computed of the next one: at most one element
         self._state: tuple[int, tuple[Any, ...]] = (0, ())
-        self._stats: dict[int, ReplayStats] = {}  # by piece
+        self._stats: dict[int, ReplayStats] = {}  # by span
 
     def once(self, call: Callable[..., T], *args: Any) -> T:
         """Call a function unless an earlier attempt did, and return its result.
@@ -67,29 +67,29 @@ class Journal:
         return result
 
     def rewrite(
-        self, pieces: Sequence[Span], compute: Callable[[Chunk], tuple[Any, ReplayStats]]
+        self, spans: Sequence[Span], compute: Callable[[Chunk], tuple[Any, ReplayStats]]
     ) -> list[ReplayStats]:
         """Replace the content of every chunk, from where an earlier attempt stopped.
 
         Args:
-            pieces: where to write.
+            spans: where to write.
             compute: gives a chunk's new content, None to leave it, and its statistics.
 
         Returns:
-            The statistics of each piece.
+            The statistics of each span.
         """
 
         def computed(chunk: Chunk) -> tuple[Any, ReplayStats]:
             values, found = compute(chunk)
-            return values, self._stats.get(chunk.piece, NO_STATS).merge(found)
+            return values, self._stats.get(chunk.span, NO_STATS).merge(found)
 
         def write(chunk: Chunk, new: tuple[Any, ReplayStats]) -> None:
-            values, self._stats[chunk.piece] = new
+            values, self._stats[chunk.span] = new
             if values is not None:
                 chunk.part[...] = values
 
-        self.each(chunks_of(pieces), computed, write)
-        return [self._stats.get(index, NO_STATS) for index in range(len(pieces))]
+        self.each(chunks_of(spans), computed, write)
+        return [self._stats.get(index, NO_STATS) for index in range(len(spans))]
 
     def each(
         self, items: Iterable[T], compute: Callable[[T], R], write: Callable[[T, R], None]
@@ -110,10 +110,10 @@ class Journal:
             self._state = done + 1, ()
 
 
-def chunks_of(pieces: Sequence[Span]) -> Iterator[Chunk]:
-    """Cut pieces into views of at most CHUNK elements; a strided piece is one already."""
-    for index, piece in enumerate(pieces):
-        array, tensor_index, start = piece.array, piece.tensor_index, piece.start
+def chunks_of(spans: Sequence[Span]) -> Iterator[Chunk]:
+    """Cut spans into views of at most CHUNK elements; a strided span is one already."""
+    for index, span in enumerate(spans):
+        array, tensor_index, start = span.array, span.tensor_index, span.start
         if array.ndim != 1:
             yield Chunk(array, index, tensor_index, start)
             continue

@@ -16,16 +16,16 @@ from zo_core.stream import rademacher
 
 Direction = Callable[[int, int, int, int], npt.NDArray[Any]]  # (seed, tensor, n, start) -> z
 
-OFF_GRID = 1 << 62  # max_abs_k of a piece with a weight that is no k * 2^e at all
+OFF_GRID = 1 << 62  # max_abs_k of a span with a weight that is no k * 2^e at all
 
 
-def prepare(pieces: Sequence[Span]) -> Sequence[Span]:
-    """Return the pieces as they are; other kernels make their tables here."""
-    return pieces
+def prepare(spans: Sequence[Span]) -> Sequence[Span]:
+    """Return the spans as they are; other kernels make their tables here."""
+    return spans
 
 
 def perturb(
-    pieces: Sequence[Span],
+    spans: Sequence[Span],
     terms: Sequence[tuple[int, float]],
     direction: Direction,
     threads: int,
@@ -41,11 +41,11 @@ def perturb(
             values += z.reshape(values.shape).astype(values.dtype) * values.dtype.type(scale)
         return values, NO_STATS
 
-    journal.rewrite(pieces, moved)
+    journal.rewrite(spans, moved)
 
 
 def replay(
-    pieces: Sequence[Span],
+    spans: Sequence[Span],
     update: FixedPointUpdate,
     exponents: Sequence[int] | None,
     write: bool,
@@ -56,7 +56,7 @@ def replay(
     """Apply a round's list in one pass (zo-grid/1, rules 7 and 8), or only look what it would do.
 
     Args:
-        pieces: stretches of fp32 weights (any floating dtype in plain mode).
+        spans: stretches of fp32 weights (any floating dtype in plain mode).
         update: the list as integers.
         exponents: e of each tensor, by tensor number; None for plain mode, where the sum of the
             list is added with one rounding, w + fl(s) * 2^f.
@@ -65,7 +65,7 @@ def replay(
         journal: of this pass.
 
     Returns:
-        One ReplayStats a piece.
+        One ReplayStats a span.
     """
 
     def moved(chunk: Chunk) -> tuple[npt.NDArray[Any] | None, ReplayStats]:
@@ -77,21 +77,21 @@ def replay(
             values, stats = _on_grid(chunk.part, s, update.f, exponents[chunk.tensor_index])
         return values if write else None, stats
 
-    return journal.rewrite(pieces, moved)
+    return journal.rewrite(spans, moved)
 
 
-def max_abs(piece: Span) -> float:
-    """Find the largest |w| of a piece; nan or inf if it holds one."""
-    return float(np.max([np.max(np.abs(chunk.part)) for chunk in chunks_of([piece])]))
+def max_abs(span: Span) -> float:
+    """Find the largest |w| of a span; nan or inf if it holds one."""
+    return float(np.max([np.max(np.abs(chunk.part)) for chunk in chunks_of([span])]))
 
 
-def round_to_quantum(piece: Span, quantum: float) -> None:
+def round_to_quantum(span: Span, quantum: float) -> None:
     """Round the weights, half to even, to multiples of a power of two, in place; -0 becomes +0.
 
     A weight of -0 would come back from perturb and restore as +0: other bits, another digest.
     Each chunk is written once, so that an interrupt leaves rounded and unrounded weights only.
     """
-    for part, *_ in chunks_of([piece]):
+    for part, *_ in chunks_of([span]):
         values = part * part.dtype.type(1.0 / quantum)
         np.rint(values, out=values)
         values *= part.dtype.type(quantum)

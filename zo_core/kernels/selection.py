@@ -26,8 +26,8 @@ from zo_core.parameters import Parameters, Span
 class Kernel(Protocol):
     """What each kernel module offers; :mod:`zo_core.kernels.numpy_ref` says what it means."""
 
-    def prepare(self, pieces: Sequence[Span]) -> Any:
-        """Describe the pieces once, in the form that the kernel's passes take."""
+    def prepare(self, spans: Sequence[Span]) -> Any:
+        """Describe the spans once, in the form that the kernel's passes take."""
 
     def perturb(
         self,
@@ -50,16 +50,16 @@ class Kernel(Protocol):
         *,
         journal: Journal,
     ) -> list[ReplayStats]:
-        """Apply a list of updates in one pass; one ReplayStats a piece."""
+        """Apply a list of updates in one pass; one ReplayStats a span."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The pieces of a model that one kernel serves in one call."""
+    """The spans of a model that one kernel serves in one call."""
 
     kernel: Kernel
-    table: Any  # what kernel.prepare made of the pieces
-    tensor_indices: tuple[int, ...]  # of each piece
+    table: Any  # what kernel.prepare made of the spans
+    tensor_indices: tuple[int, ...]  # of each span
 
 
 _MODULES = {"c": "cpu", "triton": "triton_ops", "torch": "torch_ops", "numpy": "numpy_ref"}
@@ -118,7 +118,7 @@ def unavailable_reason(name: str) -> str:
 
 
 def groups_of(params: Parameters, signs: bool) -> list[Group]:
-    """Group a model's pieces by kernel, in stream order; made once for each model.
+    """Group a model's spans by kernel, in stream order; made once for each model.
 
     Args:
         params: the weights.
@@ -126,44 +126,44 @@ def groups_of(params: Parameters, signs: bool) -> list[Group]:
     """
     key = (_forced, signs)
     if key not in params.tables:
-        params.tables[key] = _group(params.pieces, signs)
+        params.tables[key] = _group(params.spans, signs)
     return cast("list[Group]", params.tables[key])
 
 
-def module_of(piece: Span) -> Any:
-    """Return the module that works on a piece by array operations: NumPy's or torch's."""
-    return _module("numpy" if isinstance(piece.array, np.ndarray) else "torch")
+def module_of(span: Span) -> Any:
+    """Return the module that works on a span by array operations: NumPy's or torch's."""
+    return _module("numpy" if isinstance(span.array, np.ndarray) else "torch")
 
 
-def _group(pieces: Sequence[Span], signs: bool) -> list[Group]:
+def _group(spans: Sequence[Span], signs: bool) -> list[Group]:
     names: dict[str, list[Span]] = {}
-    for piece in pieces:
-        names.setdefault(_name_for(piece, signs), []).append(piece)
+    for span in spans:
+        names.setdefault(_name_for(span, signs), []).append(span)
     return [
         Group(_module(name), _module(name).prepare(members), tuple(p.tensor_index for p in members))
         for name, members in names.items()
     ]
 
 
-def _name_for(piece: Span, signs: bool) -> str:
-    """Choose the fastest kernel that serves a piece."""
+def _name_for(span: Span, signs: bool) -> str:
+    """Choose the fastest kernel that serves a span."""
     if _forced is not None and (signs or _forced in {"torch", "numpy"}):
-        if not _SERVES[_forced](piece):
+        if not _SERVES[_forced](span):
             raise ValueError(
-                f"kernel {_forced!r} does not serve tensor {piece.tensor_index} "
-                f"({piece.array.dtype}); leave the choice to the dispatch"
+                f"kernel {_forced!r} does not serve tensor {span.tensor_index} "
+                f"({span.array.dtype}); leave the choice to the dispatch"
             )
         return _forced
     for name in ("c", "triton") if signs else ():
-        if _SERVES[name](piece) and not unavailable_reason(name):
+        if _SERVES[name](span) and not unavailable_reason(name):
             return name
-        if name == "c" and _SERVES[name](piece):
-            _tell_once(unavailable_reason(name))
-    return "numpy" if _SERVES["numpy"](piece) else "torch"
+        if name == "c" and _SERVES[name](span):
+            _warn_once(unavailable_reason(name))
+    return "numpy" if _SERVES["numpy"](span) else "torch"
 
 
 @cache
-def _tell_once(reason: str) -> None:
+def _warn_once(reason: str) -> None:
     _log.warning("the C kernels are missing, NumPy's take their place, slowly: %s", reason)
 
 
@@ -171,21 +171,21 @@ def _module(name: str) -> Any:
     return importlib.import_module(f"zo_core.kernels.{_MODULES[name]}")
 
 
-def _is_host_float32(piece: Span) -> bool:
-    array = piece.array
+def _is_host_float32(span: Span) -> bool:
+    array = span.array
     return isinstance(array, np.ndarray) and array.dtype == np.dtype("=f4") and array.flags.aligned
 
 
-def _is_for_triton(piece: Span) -> bool:
-    if isinstance(piece.array, np.ndarray):  # Triton's interpreter, which tests the kernels
-        return _forced == "triton" and _is_host_float32(piece) and piece.array.ndim == 1
-    array = piece.array
+def _is_for_triton(span: Span) -> bool:
+    if isinstance(span.array, np.ndarray):  # Triton's interpreter, which tests the kernels
+        return _forced == "triton" and _is_host_float32(span) and span.array.ndim == 1
+    array = span.array
     return array.device.type == "cuda" and "float32" in str(array.dtype) and array.ndim == 1
 
 
 _SERVES: dict[str, Callable[[Span], bool]] = {
     "c": _is_host_float32,
     "triton": _is_for_triton,
-    "torch": lambda piece: True,
-    "numpy": lambda piece: isinstance(piece.array, np.ndarray),
+    "torch": lambda span: True,
+    "numpy": lambda span: isinstance(span.array, np.ndarray),
 }

@@ -22,18 +22,18 @@ from zo_core.stream import BLOCK, rademacher, split_seed
 _MASK32 = 0xFFFFFFFF
 
 
-def prepare(pieces: Sequence[Span]) -> list[Span]:
-    """View pieces of NumPy arrays, which come only when this kernel is forced, as torch tensors."""
+def prepare(spans: Sequence[Span]) -> list[Span]:
+    """View spans of NumPy arrays, which come only when this kernel is forced, as torch tensors."""
     return [
-        Span(torch.from_numpy(piece.array), piece.tensor_index, piece.start)
-        if isinstance(piece.array, np.ndarray)
-        else piece
-        for piece in pieces
+        Span(torch.from_numpy(span.array), span.tensor_index, span.start)
+        if isinstance(span.array, np.ndarray)
+        else span
+        for span in spans
     ]
 
 
 def perturb(
-    pieces: Sequence[Span],
+    spans: Sequence[Span],
     terms: Sequence[tuple[int, float]],
     direction: Direction,
     threads: int,
@@ -48,11 +48,11 @@ def perturb(
             values += _draw(direction, seed, chunk).mul_(_rounded(scale, values.dtype))
         return values, NO_STATS
 
-    journal.rewrite(pieces, moved)
+    journal.rewrite(spans, moved)
 
 
 def replay(
-    pieces: Sequence[Span],
+    spans: Sequence[Span],
     update: FixedPointUpdate,
     exponents: Sequence[int] | None,
     write: bool,
@@ -71,17 +71,17 @@ def replay(
             values, stats = _on_grid(chunk.part, s, update.f, int(exponents[chunk.tensor_index]))
         return values if write else None, stats
 
-    return journal.rewrite(pieces, moved)
+    return journal.rewrite(spans, moved)
 
 
-def max_abs(piece: Span) -> float:
-    """Find the largest |w| of a piece; nan or inf if it holds one."""
-    return float(torch.stack([chunk.part.abs().max() for chunk in chunks_of([piece])]).max())
+def max_abs(span: Span) -> float:
+    """Find the largest |w| of a span; nan or inf if it holds one."""
+    return float(torch.stack([chunk.part.abs().max() for chunk in chunks_of([span])]).max())
 
 
-def round_to_quantum(piece: Span, quantum: float) -> None:
+def round_to_quantum(span: Span, quantum: float) -> None:
     """Round the weights, half to even, to multiples of a power of two, in place; -0 becomes +0."""
-    for part, *_ in chunks_of([piece]):
+    for part, *_ in chunks_of([span]):
         part.copy_(part.mul(1.0 / quantum).round_().mul_(quantum).add_(0.0))
 
 

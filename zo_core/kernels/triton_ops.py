@@ -39,16 +39,16 @@ _NUMBERS = itertools.count(1)  # of launches
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The pieces on one device."""
+    """The spans on one device."""
 
     tensors: tuple[torch.Tensor, ...]  # keep the memory alive
-    members: tuple[int, ...]  # position of each row's piece in the caller's list
+    members: tuple[int, ...]  # position of each row's span in the caller's list
     tensor_indices: tuple[int, ...]
     rows: torch.Tensor  # int64 (rows, 5): address, size, start, tensor, first program
     row_of: torch.Tensor  # int32 (programs,)
     finished: torch.Tensor  # int64 (programs,): number of the last launch
     tiles: int  # of a program, SPAN blocks each
-    aligned: bool  # whether all pieces allow wide loads
+    aligned: bool  # whether all spans allow wide loads
 
 
 def unavailable() -> str:
@@ -58,17 +58,17 @@ def unavailable() -> str:
     return "torch finds no CUDA device"
 
 
-def prepare(pieces: Sequence[Span]) -> list[Table]:
-    """Put the pieces' addresses on their devices, once for all passes over them.
+def prepare(spans: Sequence[Span]) -> list[Table]:
+    """Put the spans' addresses on their devices, once for all passes over them.
 
     Args:
-        pieces: flat float32 tensors on CUDA devices (NumPy arrays under Triton's interpreter).
+        spans: flat float32 tensors on CUDA devices (NumPy arrays under Triton's interpreter).
     """
     by_device: dict[torch.device, list[tuple[int, Span, torch.Tensor]]] = {}
-    for member, piece in enumerate(pieces):
-        array = piece.array
+    for member, span in enumerate(spans):
+        array = span.array
         tensor = torch.from_numpy(array) if isinstance(array, np.ndarray) else array
-        by_device.setdefault(tensor.device, []).append((member, piece, tensor))
+        by_device.setdefault(tensor.device, []).append((member, span, tensor))
     return [_table(device, group) for device, group in by_device.items()]
 
 
@@ -137,34 +137,34 @@ def _begin_replay(tables: Sequence[Table]) -> tuple[int, list[torch.Tensor]]:
 
 
 def _table(device: torch.device, group: Sequence[tuple[int, Span, torch.Tensor]]) -> Table:
-    tiles = [_tiles(piece.start, tensor.numel()) for _, piece, tensor in group]
+    tiles = [_tiles(span.start, tensor.numel()) for _, span, tensor in group]
     per_program = max(1, math.ceil(sum(tiles) / MAX_PROGRAMS))
     programs = [math.ceil(count / per_program) for count in tiles]
     firsts = np.concatenate([[0], np.cumsum(programs)])
     rows = [
-        (tensor.data_ptr(), tensor.numel(), piece.start, piece.tensor_index, int(first))
-        for (_, piece, tensor), first in zip(group, firsts, strict=False)
+        (tensor.data_ptr(), tensor.numel(), span.start, span.tensor_index, int(first))
+        for (_, span, tensor), first in zip(group, firsts, strict=False)
     ]
     row_of = np.repeat(np.arange(len(rows), dtype=np.int32), programs)
     return Table(
         tensors=tuple(tensor for _, _, tensor in group),
         members=tuple(member for member, _, _ in group),
-        tensor_indices=tuple(piece.tensor_index for _, piece, _ in group),
+        tensor_indices=tuple(span.tensor_index for _, span, _ in group),
         rows=torch.tensor(rows, dtype=torch.int64, device=device),
         row_of=torch.from_numpy(row_of).to(device),
         finished=torch.zeros(len(row_of), dtype=torch.int64, device=device),
         tiles=per_program,
-        aligned=all(_is_aligned(piece.start, tensor) for _, piece, tensor in group),
+        aligned=all(_is_aligned(span.start, tensor) for _, span, tensor in group),
     )
 
 
 def _tiles(start: int, size: int) -> int:
-    """Count the tiles that cover a piece, the first one starting at a stream block."""
+    """Count the tiles that cover a span, the first one starting at a stream block."""
     return math.ceil((start % BLOCK + size) / (BLOCK * SPAN))
 
 
 def _is_aligned(start: int, tensor: torch.Tensor) -> bool:
-    """Tell whether a piece consists of whole groups of 16 elements at multiples of 16 bytes."""
+    """Tell whether a span consists of whole groups of 16 elements at multiples of 16 bytes."""
     return tensor.data_ptr() % 16 == 0 and tensor.numel() % 16 == 0 and start % BLOCK == 0
 
 

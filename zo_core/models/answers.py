@@ -86,7 +86,7 @@ def rouge_l(answers: Sequence[str], accepted: Sequence[Sequence[str]]) -> list[f
     try:
         from rouge_score.rouge_scorer import RougeScorer
     except ModuleNotFoundError as error:
-        raise ImportError('rouge-score is not installed: pip install -e ".[llm]"') from error
+        raise ImportError('rouge-score is not installed: pip install "zobench[llm]"') from error
     if len(answers) != len(accepted) or not all(accepted):
         raise ValueError(
             f"each of {len(answers)} answers must have accepted ones, got {len(accepted)} lists"

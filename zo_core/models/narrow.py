@@ -127,7 +127,7 @@ def _require_narrowable(layer: nn.Module, width: float) -> None:
     if owned and not known and type(layer).__module__.startswith("torch.nn."):
         raise ValueError(
             f"a layer {type(layer).__name__} cannot be narrowed: a network of several widths has "
-            "convolutions (of one group), linear layers, GroupNorm and BatchNorm alone"
+            "convolutions (of one group), linear layers, GroupNorm and BatchNorm only"
         )
     if isinstance(layer, nn.GroupNorm) and not (width * layer.num_groups).is_integer():
         raise ValueError(

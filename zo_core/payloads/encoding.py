@@ -78,7 +78,7 @@ class Payload:
         reader = Reader(body)
         magic, version, kind = reader.unpack(_PREFIX)
         if magic != _MAGIC:
-            raise PayloadError(f"a payload begins with {_MAGIC!r}, got {magic!r}")
+            raise PayloadError(f"a payload must start with {_MAGIC!r}, got {magic!r}")
         if version != PAYLOAD_VERSION:
             raise PayloadError(f"payload version must be {PAYLOAD_VERSION}, got {version}")
         if kind not in _LAYOUTS:

@@ -52,8 +52,8 @@ def _verdict(same_start: bool, same_points: bool, cosine: float, threads: int) -
     if not same_start:
         return RULE.judged(False, "another process starts from other weights", cosine)
     if not same_points:
-        return RULE.judged(False, f"other perturbed weights; {figure}", cosine)
-    return RULE.judged(abs(cosine) >= _LEAST_COSINE, f"same perturbed weights; {figure}", cosine)
+        return RULE.judged(False, f"perturbed weights differ in their bits; {figure}", cosine)
+    return RULE.judged(abs(cosine) >= _LEAST_COSINE, f"same bits; {figure}", cosine)
 
 
 def _cosine(evidence: Evidence, path: Path) -> float:

@@ -8,7 +8,7 @@ from bench.audit.directions import directions, displacement, norm
 from bench.audit.evidence import Evidence
 from bench.audit.finding import Finding, Rule
 from bench.audit.observe import Observation
-from bench.audit.weights import differing, spacing
+from bench.audit.weights import differing, rms, spacing
 
 RULE = Rule(
     letter="d",
@@ -16,6 +16,7 @@ RULE = Rule(
     why="what is not restored adds up, step by step, and replicas drift apart",
 )
 _ROUNDINGS_PER_POINT = 2.0
+_NEGLIGIBLE = 1e-4  # of the perturbation: a first step may round the weights to a grid of its own
 _LARGEST_SHARE = 0.1  # of the perturbation that rounding may leave behind
 
 
@@ -48,11 +49,11 @@ def _types(seen: Observation) -> str:
 
 def _drift(seen: Observation) -> tuple[float, str]:
     """Return the largest drift, and the first tensor where rounding does not explain it."""
-    largest, beyond = 0.0, ""
+    largest, beyond, negligible = 0.0, "", _NEGLIGIBLE * _typical_perturbation(seen)
     for name, start in seen.start.items():
         apart = (seen.end[name].double() - start.double()).abs()
         largest = max(largest, float(apart.max()) if apart.numel() else 0.0)
-        if not beyond and bool((apart > _explained(seen, name)).any()):
+        if not beyond and bool((apart > _explained(seen, name).clamp_min(negligible)).any()):
             beyond = name
     return largest, beyond
 
@@ -61,9 +62,15 @@ def _explained(seen: Observation, name: str) -> torch.Tensor:
     """Return by how much rounding may move each element."""
     reach = seen.start[name].abs()
     for point in seen.points:
-        if point[name].shape == reach.shape:
-            reach = torch.maximum(reach, point[name].abs())
+        reach = torch.maximum(reach, point[name].abs())
     return _ROUNDINGS_PER_POINT * (1 + len(seen.points)) * spacing(reach, reach.dtype)
+
+
+def _typical_perturbation(seen: Observation) -> float:
+    """Return the root mean square of one perturbation, 0 where it is not visible."""
+    if seen.hidden or not seen.displaced:
+        return 0.0
+    return rms(torch.cat(list(directions(seen)[0].values())))
 
 
 def _share_of_perturbation(seen: Observation) -> float | None:

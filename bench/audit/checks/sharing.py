@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import median
+
 from bench.audit.directions import directions
 from bench.audit.evidence import Evidence
 from bench.audit.finding import Finding, Rule
@@ -15,7 +17,7 @@ RULE = Rule(
 )
 _LEAST_ELEMENTS = 400
 _LARGEST_RATIO = 1.25  # two independent perturbations make 1.41, the same twice 2
-_EQUAL = 1.1  # how far apart the sizes in the other tensors may be
+_EQUAL = 1.3  # how far apart the sizes in the other tensors may be
 
 
 def check(evidence: Evidence) -> Finding:
@@ -33,7 +35,7 @@ def check(evidence: Evidence) -> Finding:
         return RULE.not_applicable(f"too few tensors of {_LEAST_ELEMENTS} elements to compare")
     if max(others) > _EQUAL * min(others):
         return RULE.not_applicable("the perturbation's size differs from tensor to tensor")
-    ratio = max(ours) / (sum(others) / len(others))
+    ratio = max(ours) / median(others)
     figure = f"perturbed {ratio:.2f} times as far as the other tensors"
     return RULE.judged(ratio <= _LARGEST_RATIO, figure, ratio)
 

@@ -36,6 +36,7 @@ DETAILS: Final[dict[str, Any]] = {  # by group; a record of any group may have n
     "llm": StepDetails | FitsDetails | InstructDetails,
     "memory": MemoryDetails,
     "tables": TablesDetails,
+    "tests": NoDetails,
     "time": NoDetails,
     "train": TrainDetails,
     "wire": WireDetails,

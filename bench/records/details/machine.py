@@ -22,6 +22,8 @@ class MemoryDetails:
 
     measurements: tuple[Mapping[str, Any], ...]  # devices.Measurement of each process
     tensor_by_category: Mapping[str, int]  # bytes at the peak; none where tensors were not tracked
+    timeline_bytes: tuple[int, ...] = ()  # live tensors in equal parts of the step's operators
+    timeline_phases: tuple[str, ...] = ()  # of each part: "forward", "backward" or "update"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +92,7 @@ class StepDetails:
 class PredictedStep:
     """The tensors of one step at their peak, counted without memory."""
 
-    way: str  # "forward", or a name in zo_core's BACKPROP
+    variant: str  # "forward", or a name in zo_core's BACKPROP
     batch: int
     bytes: int
     weights_bytes: int

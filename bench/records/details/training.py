@@ -73,10 +73,9 @@ class AccuracyDetails:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainDetails:
-    """A finished run: zo_core's TrainingRecord, its verdict and its memory."""
+class TrainingResult:
+    """What a training came to: the figures of zo_core's TrainingRecord."""
 
-    config: Mapping[str, Any]  # zo_core.config.TrainConfig
     high: tuple[int, ...]  # slots of the high-resource clients
     outcome: str  # "finished" or "diverged"
     reason: str | None  # why it diverged
@@ -87,7 +86,6 @@ class TrainDetails:
     curve: tuple[CurvePoint, ...]
     seconds_by_method: Mapping[str, float]
     passes_by_method: Mapping[str, PassCounts]
-    zero_shares: tuple[float, ...]  # of each step on the grid
     widened: tuple[str, ...]  # "round: tensor"
     up_scalar_bytes: int
     up_payload_bytes: int
@@ -95,13 +93,31 @@ class TrainDetails:
     down_payload_bytes: int
     handover_bytes: int
     digest: str | None  # hex, of the final state
-    verdict: str  # "finished", "did not converge" or "diverged"
-    memory: Mapping[str, Any]  # devices.Measurement
     threads: int | None = None  # of torch on the CPU; None: as the library has it
     threads_trial_s: Mapping[str, float] = field(default_factory=dict)  # a forward, by threads
     scalar_noise: Mapping[str, Any] | None = None  # zo_core's ScalarNoise
     outputs: str = "outputs"  # the expression that takes the scores out of what forward returns
     remarks: tuple[str, ...] = ()  # on the model, before it is trained
+
+    @property
+    def last(self) -> CurvePoint:
+        """The last evaluation."""
+        return self.curve[-1]
+
+    @property
+    def item_passes(self) -> int:
+        """Items through the model, all clients; a backward counts as two forwards."""
+        return sum(passes.items for passes in self.passes_by_method.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainDetails(TrainingResult):
+    """A finished run of the command, its verdict and its memory."""
+
+    config: Mapping[str, Any]  # zo_core.config.TrainConfig
+    zero_shares: tuple[float, ...]  # of each step on the grid
+    verdict: str  # "finished", "did not converge" or "diverged"
+    memory: Mapping[str, Any]  # devices.Measurement
     label: str | None = None  # the algorithm's name in reports; None: its registered name
 
 

@@ -86,7 +86,7 @@ def _share_cell(results: Results, case: str, name: str) -> Cell:
 
 def _bytes_per_client(results: Results, record: Record) -> str:
     """Write a whole run's traffic, up and down, over the number of clients."""
-    up, down = (results.value(record.case, f"{way}_payload_bytes") for way in ("up", "down"))
+    up, down = (results.value(record.case, f"{link}_payload_bytes") for link in ("up", "down"))
     clients = record.config.get("clients")
     return MISSING if up is None or down is None or not clients else size((up + down) / clients)
 

@@ -50,6 +50,7 @@ def _cohort(record: Record) -> str:
 SECTION = Section(
     group="bytes",
     title="Bytes of one round",
+    short="Bytes",
     lead=(
         "Scalars are the paper’s count, 4 bytes each. The payload is the encoded message with its"
         " header. ZO’s directions follow from the run’s seed and need no bytes."

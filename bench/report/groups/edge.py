@@ -85,6 +85,7 @@ def _threshold(record: Record, name: str) -> str:
 SECTION = Section(
     group="edge",
     title="A client without torch",
+    short="Client without torch",
     lead=(
         "A ZO client needs only forward passes, so it can run without a training framework: NumPy,"
         " ONNX Runtime and the engine’s kernels. The table compares its round with the same round"

@@ -46,8 +46,12 @@ def _row(record: Record, name: str, metric: Metric, value: float) -> tuple[Cell,
         Cell(spread(metric, bare) or MISSING),
         Cell(str(metric.n)),
         Cell(", ".join(f"{sign} {write(bar)}" for sign, bar in thresholds) or MISSING),
-        Cell(("pass" if passed else "fail") if thresholds else MISSING),
+        _result(passed) if thresholds else Cell(MISSING),
     )
+
+
+def _result(passed: bool) -> Cell:
+    return Cell("pass", tone="good") if passed else Cell("fail", tone="bad")
 
 
 SECTION = Section(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -12,85 +12,15 @@ from bench.labels import METHODS, SAME_STEP_METHODS, label
 from bench.paper import BATCH
 from bench.records.details.machine import FitCell, FitDetails
 from bench.records.record_index import Results
-from bench.records.step_memory import HOST, step_memory
+from bench.records.step_memory import step_memory
 from bench.report.costs import ROUND, whole_figure
-from bench.report.memories import against_memories, device_of, memories_of
-from bench.report.opponents import PLAIN, Opponents, opponents_of
+from bench.report.memories import TONES, memories_of
 from bench.report.section import Section
 from bench.report.table import Cell, Table
 
 _Column = TypeVar("_Column", str, Cell)
 # Why a step has no peak, where memory is the reason or may be: its record's status -> words.
 _OUT_OF_MEMORY = {"does not fit": "does not fit", "killed": "was killed"}
-
-
-def fit_sentence(results: Results) -> str | None:
-    """Name the memory that a training step takes, by method, and the smallest board that has it."""
-    models = results.models("memory")
-    if not models:
-        return None
-    model = models[0]
-    parts = [words for method in PLAIN.methods if (words := _peak(results, model, method))]
-    least = [
-        _least(results, model, opponents)
-        for opponents in opponents_of(results, model)
-        if opponents is not PLAIN
-    ]
-    return " ".join(
-        [
-            f"One training step of {label(model)} on {_machine(results)} needs:"
-            f" {'; '.join(parts) or 'not measured'}.",
-            *least,
-            f"{step_memory(results).whole_name}{_next_to(results)}.",
-        ]
-    )
-
-
-def _next_to(results: Results) -> str:
-    reserve = next((memory.reserve_bytes for memory in memories_of(results)), 0)
-    return f"; {size(reserve)} of a board are left to its operating system" if reserve else ""
-
-
-def _least(results: Results, model: str, opponents: Opponents) -> str:
-    peaks = ((m, whole_figure(results).value(results, model, m, BATCH)) for m in opponents.methods)
-    words = (
-        f"{label(method)}, {size(peak)} at batch {BATCH} ({against_memories(results, peak)})"
-        for method, peak in peaks
-        if peak is not None
-    )
-    return f"With the least memory: {'; '.join(words)}."
-
-
-def _peak(results: Results, model: str, method: str) -> str:
-    """Write a method's peak at the paper's batch, or why there is none and that of another."""
-    whole = whole_figure(results)
-    reasons: dict[str, list[str]] = {}
-    for batch in whole.batches(results, model):
-        peak = whole.value(results, model, method, batch)
-        if peak is not None:
-            words = f"{size(peak)} at batch {batch} ({against_memories(results, peak)})"
-            return f"{label(method)} {''.join(_why(reasons))}{words}"
-        case = whole.case(model, method, batch)
-        if results.record(case):
-            reason = results.reason(case, whole.metric)
-            reasons.setdefault(reason, []).append(str(batch))
-    return f"{label(method)} {''.join(_why(reasons))}".rstrip("; ") if reasons else ""
-
-
-def _why(reasons: Mapping[str, Sequence[str]]) -> list[str]:
-    return [
-        f"{_OUT_OF_MEMORY.get(reason, f'has no peak ({reason})')} at batch {', '.join(batches)}; "
-        for reason, batches in reasons.items()
-    ]
-
-
-def _machine(results: Results) -> str:
-    device = device_of(results)
-    memory, name = device.get("memory_bytes"), "this machine"
-    if step_memory(results) is not HOST:
-        accelerator = device.get("accelerator") or {}
-        memory, name = accelerator.get("memory_bytes"), accelerator.get("name", "this device")
-    return f"{name} ({size(memory)})" if memory else str(name)
 
 
 def board_tables(results: Results) -> list[Table]:
@@ -172,7 +102,8 @@ def _round_time(results: Results, model: str, method: str, batch: int) -> str:
 def _share(peak_bytes: float, memory: Memory) -> Cell:
     share = peak_bytes / (memory.memory_bytes - memory.reserve_bytes)
     written = f"{100 * share:.0f} %" if share >= 0.01 else percent(share)
-    return Cell(memory.verdict(peak_bytes).value, written)
+    verdict = memory.verdict(peak_bytes)
+    return Cell(verdict.value, written, tone=TONES[verdict])
 
 
 def trial_tables(results: Results) -> list[Table]:
@@ -211,10 +142,10 @@ SECTION = Section(
     group="fit",
     title="What fits",
     lead=(
-        "A step fits a board if the peak of its process is at most the board’s memory less 150 MiB"
-        " for the operating system; tight means less than 10 % of that to spare. The smallest"
+        "A step fits if the peak of its process is at most the memory; on a board, 150 MiB of it"
+        " are left to the operating system. Tight means less than 10 % to spare. The smallest"
         " memory is the peak plus these 150 MiB. Libraries differ in size between processors."
-        " zobench fit predicts the same peak, and with --measure runs a step under an OS-enforced"
+        " zobench fit predicts the same peak; with --measure it runs each step under an OS-enforced"
         " memory limit."
     ),
     tables=(board_tables, trial_tables),

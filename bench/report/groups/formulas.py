@@ -25,6 +25,7 @@ from bench.report.table import Cell, Table
 from zo_core import cost_model
 
 TABLE_1 = CaseName.of("formulas", "table1")
+_LEAST_MB = 0.05  # rounds to 0.1
 _HOW = "VmHWM above the loaded model, plus the 4P bytes of the loaded weights"
 _HOW_ON_DEVICE = "peak of device memory allocated by torch, weights and inputs included"
 
@@ -68,9 +69,9 @@ def _table1_row(row: Table1Row) -> tuple[Cell, ...]:
     return (
         Cell(row.quantity),
         Cell(label(row.method)),
-        Cell(megabytes(row.printed)),
-        Cell(megabytes(recomputed)),
-        Cell(megabytes(measured)),
+        Cell(_amount(row.printed)),
+        Cell(_amount(recomputed)),
+        Cell(_amount(measured)),
         Cell(MISSING if measured is None else _signed(measured - recomputed)),
         Cell("; ".join(remark for remark in remarks if remark)),
     )
@@ -100,8 +101,15 @@ def _residual(method: str, found: Residual) -> Table:
     )
 
 
+def _amount(value: float | str | None) -> str:
+    """Write the paper's MB; what would round to 0 in bytes."""
+    if isinstance(value, float) and 0 < abs(value) < _LEAST_MB:
+        return f"{value * MB:,.0f} B".replace("-", "−")
+    return megabytes(value)
+
+
 def _signed(residual: float) -> str:
-    return f"{'+' if residual > 0 else ''}{megabytes(residual)}"
+    return f"{'+' if residual > 0 else ''}{_amount(residual)}"
 
 
 def _counts(counts: Sequence[Count]) -> Table:
@@ -237,6 +245,7 @@ def _on_device(results: Results, method: str) -> float | None:
 SECTION = Section(
     group="formulas",
     title="The paper’s Table 1 against measurement",
+    short="Paper’s Table 1",
     lead=(
         "Legate, Rish and Belilovsky, arXiv 2509.03503. Each figure has three columns: as printed,"
         " recomputed from its formula, and measured here."

@@ -42,8 +42,9 @@ _BY = dict(
 
 def name_of(point: Point) -> str:
     """Write a point's method, and the variant of its steps unless that is the plain one."""
-    method = label(point.variant)
-    return method if point.way == "plain" else f"{method} ({STEP_VARIANTS[point.way]})"
+    method = point.label or label(point.variant)
+    steps = "" if point.step_variant == "plain" else f" ({STEP_VARIANTS[point.step_variant]})"
+    return method + steps
 
 
 def sample_of(point: Point) -> str:
@@ -51,10 +52,25 @@ def sample_of(point: Point) -> str:
     return f"{point.rounds} rounds, n = {point.seeds}"
 
 
+def process_bytes(results: Results) -> float | None:
+    """Return what a process needs before its tensors: baselines of memory cases, less tensors.
+
+    Returns:
+        The smallest one, in bytes; None where no memory case of the CPU was measured.
+    """
+    found = []
+    for record in results.group("memory"):
+        names = ("baseline", "tensor_peak", "tensor_peak_above_baseline")
+        baseline, peak, above = (results.value(record.case, name) for name in names)
+        if baseline is not None and peak is not None and above is not None:
+            found.append(baseline - (peak - above))
+    return min(found, default=None)
+
+
 def frontier_sentences(results: Results) -> list[str]:
     """Name the best training under each memory budget of a low-resource client."""
     return [
-        f"Best accuracy at {title_of(panel)} by memory of a low-resource client: "
+        f"Best accuracy at {title_of(panel)}, by the memory of a low-resource client: "
         f"{'; '.join(_best_by_memory(points_of(results, panel)))}."
         for panel in panels_of(results)
     ]
@@ -67,8 +83,8 @@ def _best_by_memory(points: Sequence[Point]) -> list[str]:
         if not rises or best.last.accuracy > rises[-1][1].last.accuracy:
             rises.append((budget, best))
     return [
-        f"from {size(budget)}: {percent(best.last.accuracy)} {_BY[best.family]} ({name_of(best)},"
-        f" {sample_of(best)})"
+        f"{percent(best.last.accuracy)}{f' from {size(budget)}' if budget else ''}"
+        f" {_BY[best.family]} ({name_of(best)}, {sample_of(best)})"
         for budget, best in rises
     ]
 
@@ -80,15 +96,16 @@ def frontier_tables(results: Results) -> list[Table]:
         for panel in panels_of(results)
         for points, short in [(points_of(results, panel), short_runs(results, panel))]
         for table in (
-            _points_table(panel, points),
+            _points_table(results, panel, points),
             _targets_table(panel, points),
-            *([_short_table(panel, short)] if short else []),
+            *([_short_table(results, panel, short)] if short else []),
         )
     ]
 
 
-def _points_table(panel: str, points: Sequence[Point]) -> Table:
+def _points_table(results: Results, panel: str, points: Sequence[Point]) -> Table:
     return _table(
+        results,
         f"Every method at {title_of(panel)}, by its lowest memory; a, b, c are variants"
         " that take the same steps. Pareto-optimal in: no other point"
         " is at least as good in it and in accuracy",
@@ -97,22 +114,31 @@ def _points_table(panel: str, points: Sequence[Point]) -> Table:
     )
 
 
-def _short_table(panel: str, points: Sequence[Point]) -> Table:
+def _short_table(results: Results, panel: str, points: Sequence[Point]) -> Table:
     caption = f"Short runs at {title_of(panel)}, not compared: they have fewer rounds"
-    return replace(_table(caption, points, {}), folded=True)
+    return replace(_table(results, caption, points, {}), folded=True)
 
 
-def _table(caption: str, points: Sequence[Point], fronts: dict[str, set[str]]) -> Table:
+def _table(
+    results: Results, caption: str, points: Sequence[Point], fronts: dict[str, set[str]]
+) -> Table:
+    base = process_bytes(results)
     return Table(
         caption=caption,
         columns=(
-            *("No.", "Method", "Low-resource client", "High-resource client"),
+            *("No.", "Method", "Low-resource client", *_whole(base, "Whole process")),
+            "High-resource client",
             *("Time of the run", "Bytes per client", *_energy(points, "Joules")),
-            *("Accuracy", "Pareto-optimal in", "Record"),
+            *("Accuracy", "Pareto-optimal in"),
         ),
-        rows=tuple(_point_row(point, fronts, points) for point in points),
+        rows=tuple(_point_row(point, fronts, points, base) for point in points),
         labels=2,
     )
+
+
+def _whole(base: float | None, column: _Column) -> tuple[_Column, ...]:
+    """Keep the column of the whole process where its libraries were measured."""
+    return () if base is None else (column,)
 
 
 def _energy(points: Sequence[Point], column: _Column) -> tuple[_Column, ...]:
@@ -121,7 +147,7 @@ def _energy(points: Sequence[Point], column: _Column) -> tuple[_Column, ...]:
 
 
 def _point_row(
-    point: Point, fronts: dict[str, set[str]], points: Sequence[Point]
+    point: Point, fronts: dict[str, set[str]], points: Sequence[Point], base: float | None
 ) -> tuple[Cell, ...]:
     on = [name for name, numbers in fronts.items() if point.number in numbers]
     last = point.last
@@ -129,13 +155,13 @@ def _point_row(
         Cell(point.number),
         Cell(name_of(point), sample_of(point)),
         Cell(size(point.low_bytes) if point.low_bytes else "takes no part"),
+        *_whole(base, Cell(size((base or 0.0) + point.low_bytes) if point.low_bytes else MISSING)),
         Cell(size(point.high_bytes) if point.high_bytes else MISSING),
         Cell(duration(last.seconds)),
         Cell(size(last.bytes_a_client)),
         *_energy(points, Cell(MISSING if last.joules is None else significant(last.joules))),
         Cell(percent(last.accuracy)),
         Cell(", ".join(on) or MISSING),
-        Cell(point.case),
     )
 
 
@@ -174,12 +200,13 @@ def _least(
 SECTION = Section(
     group="frontier",
     title="Accuracy under a memory budget",
+    short="Accuracy by budget",
     lead=(
-        "Every training of the accuracy section, or on a data set from files, in each variant of"
-        " its steps. The budget is that of a low-resource client; the table lists what"
-        " high-resource clients need. Time is that of the rounds in sequence, each as long as one"
-        " client’s work, without links. Figures are means over the n seeds, without intervals. Runs"
-        " with fewer rounds than ZOWarmUp are not compared; they have a table of their own."
+        "Each point is a training of the accuracy section, or on a data set from files, with one"
+        " variant of its steps. The memory budget is that of a low-resource client; the table also"
+        " lists what high-resource clients need. Time is the sum of the rounds, each as long as one"
+        " client’s work, without network time. Figures are means over n seeds, without intervals."
+        " Runs with fewer rounds than ZOWarmUp are not compared; they have their own table."
     ),
     sentences=(frontier_sentences,),
     tables=(frontier_tables,),
@@ -188,7 +215,8 @@ SECTION = Section(
             "One client of each group in a real round of each phase: live tensors at torch’s"
             " dispatcher while it computes its update, weights and data included; wall time of"
             " that and of applying the result, one thread, in another pass. Joules only where the"
-            " machine has a counter."
+            " machine has a counter. The whole process adds the libraries: the smallest baseline"
+            " of the memory cases, less its tensors."
         )
     },
     command="zobench run --only accuracy,frontier",

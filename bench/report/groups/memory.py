@@ -123,7 +123,11 @@ def _shares(record: Record) -> Sequence[Cell]:
         return [Cell(MISSING)] * (len(_CATEGORIES) + 1)
     parts = [by_category.get(category, 0) for category in _CATEGORIES]
     parts.append(total - sum(parts))
-    return [Cell(mib(part) if part else "0", f"{100 * part / total:.0f} %") for part in parts]
+    return [Cell(mib(part) if part else "0", _share(part / total)) for part in parts]
+
+
+def _share(share: float) -> str:
+    return "< 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
 
 
 def _time(results: Results, model: str, method: str) -> Cell:
@@ -134,6 +138,7 @@ def _time(results: Results, model: str, method: str) -> Cell:
 SECTION = Section(
     group="memory",
     title="Peak memory of one step",
+    short="Peak memory",
     lead=(
         "The high-water mark of a fresh process during one training step, minus the memory it used"
         " just before. On a GPU it is device memory. Inference is two forwards in a row, as many as"

@@ -92,7 +92,7 @@ def _target_tables(results: Results) -> list[Table]:
     """Tabulate how long whole trainings take to an accuracy, by plain steps."""
     tables = []
     for panel in panels_of(results):
-        points = [point for point in points_of(results, panel) if point.way == PLAIN]
+        points = [point for point in points_of(results, panel) if point.step_variant == PLAIN]
         rounds = count_range(point.rounds for point in points)
         rows = tuple(
             (
@@ -107,8 +107,8 @@ def _target_tables(results: Results) -> list[Table]:
         tables.append(
             Table(
                 caption=(
-                    f"Trainings at {title_of(panel)}: time to a test accuracy, s, the rounds in"
-                    f" sequence, plain steps, without links; runs of {rounds} rounds"
+                    f"Training at {title_of(panel)}: seconds until a test accuracy is reached;"
+                    f" plain steps, rounds in sequence, without network time; {rounds} rounds"
                 ),
                 columns=("Method", *map(percent, TARGETS)),
                 rows=rows,
@@ -122,6 +122,7 @@ def _target_tables(results: Results) -> list[Table]:
 SECTION = Section(
     group="time",
     title="Time of a direction, a step and a round",
+    short="Time",
     lead=(
         "Inference is two forwards. In a round of the paper a client takes one step with ZO, of"
         f" S = {DIRECTIONS} directions over its {CLIENT_IMAGES} images; with FedAvg it takes"

@@ -78,8 +78,8 @@ def _name(record: Record) -> str:
 
 
 def _link_bytes(results: Results, record: Record) -> str:
-    ways = [results.value(record.case, f"{way}_payload_bytes") for way in ("up", "down")]
-    return size(sum(way or 0.0 for way in ways) / record.config["clients"])
+    sizes = [results.value(record.case, f"{link}_payload_bytes") for link in ("up", "down")]
+    return size(sum(spent or 0.0 for spent in sizes) / record.config["clients"])
 
 
 def _details(record: Record) -> TrainDetails:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.format import MIB, MISSING, milliseconds
+from bench.labels import label
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.report.section import Section
@@ -27,13 +28,18 @@ def wire_tables(results: Results) -> list[Table]:
 def _bytes_table(records: Sequence[Record]) -> Table:
     rows = []
     for record in records:
-        name = record.config["method"] + (" over TLS" if record.config["tls"] else "")
+        name = label(record.config["method"]) + (" over TLS" if record.config["tls"] else "")
         for direction in ("up", "down"):
             values = [record.metrics[f"{direction}_{level}"].value for level in _LEVELS]
             cells = [Cell(MISSING if value is None else f"{value:,.0f}") for value in values]
             rows.append((Cell(f"{name}, {direction}"), *cells))
     caption = "Bytes per client per round, by level"
-    return Table(caption=caption, columns=("MQTT", *_LEVELS), rows=tuple(rows), labels=1)
+    return Table(
+        caption=caption,
+        columns=("MQTT", *(level.capitalize() for level in _LEVELS)),
+        rows=tuple(rows),
+        labels=1,
+    )
 
 
 def _fleet_table(records: Sequence[Record]) -> Table:
@@ -61,6 +67,7 @@ def _fleet_row(record: Record) -> tuple[Cell, ...]:
 SECTION = Section(
     group="wire",
     title="Bytes on a real wire",
+    short="Bytes on the wire",
     lead=(
         "MQTT with Mosquitto; one client alone on a virtual cable, in steady state. Wire bytes are"
         " everything that crosses its interface, packet headers and acknowledgements included."

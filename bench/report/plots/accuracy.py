@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from bench.format import MIB
@@ -14,7 +14,7 @@ from bench.records.details.training import AccuracyDetails, CurvePoint
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.typed_json import from_json
-from bench.report.plots.style import Plot, logarithmic_x, look, panel
+from bench.report.plots.style import Plot, hover, logarithmic_x, look, panel
 from bench.report.table import count_range
 
 if TYPE_CHECKING:
@@ -110,11 +110,22 @@ def _draw_curves(axes: Axes, algorithm: str, record: Record, x_of: Abscissa) -> 
         linewidth=1.8,
     )
     low, high = [min(column) for column in shares], [max(column) for column in shares]
+    for at, column, share in zip(x, columns, shares, strict=True):
+        mean = statistics.fmean(share)
+        hover(axes, at, mean, _words(algorithm, column[0].rounds_done, share))
     axes.fill_between(x, low, high, color=style.color, alpha=0.18, linewidth=0)
     for curve, outcome in zip(details.curves, details.outcomes, strict=True):
         if outcome == "diverged":
             last = curve[-1]
             axes.plot(x_of(last), 100 * last.accuracy, "X", color=style.color, ms=9)
+
+
+def _words(algorithm: str, rounds: int, shares: Sequence[float]) -> str:
+    low, high = min(shares), max(shares)
+    return (
+        f"{label(algorithm)}, round {rounds}: {statistics.fmean(shares):.1f} %"
+        f" ({low:.1f}–{high:.1f}), n = {len(shares)}"
+    )
 
 
 def _mib_a_client(clients: int) -> Abscissa:

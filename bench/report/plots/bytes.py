@@ -1,80 +1,44 @@
-"""The plot of a round's bytes, by method and direction."""
+"""The chart of a round's bytes, by method and direction."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from bench.format import size
 from bench.labels import label
 from bench.records.case_name import CaseName
 from bench.records.record_index import Results
-from bench.report.plots.style import Plot, look, panel
+from bench.report.bars import Bar, BarChart, Line, LogAxis, Mark, kind_of
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-_WAYS = ("up", "down")
-# Levels drawn as marks next to the payload, which is the bar: words and marker.
-_LEVELS = {"scalars": ("scalars", "o"), "message": ("message", "s"), "wire": ("wire", "D")}
+_DIRECTIONS = ("up", "down")
+_TICKS = tuple(1 << power for power in range(0, 51, 10))
 
 
-def bytes_plots(results: Results) -> list[Plot]:
-    """Draw a client's bytes in a round on a logarithmic axis, a plot for each model."""
-    plots = (_bytes_plot(results, model) for model in results.models("bytes"))
-    return [plot for plot in plots if plot is not None]
+def bytes_charts(results: Results) -> list[BarChart]:
+    """Draw what a client sends and receives per round as dots on a logarithmic axis, by model."""
+    charts = (_chart(results, model) for model in results.models("bytes"))
+    return [chart for chart in charts if chart is not None]
 
 
-def _bytes_plot(results: Results, model: str) -> Plot | None:
-    bars = [
-        (method, way, value)
-        for method in ("fedavg", "zo")
-        for way in _WAYS
-        if (value := results.value(CaseName.bytes(model, method), f"{way}_payload"))
+def _chart(results: Results, model: str) -> BarChart | None:
+    found = [
+        (method, direction, value)
+        for method in ("zo", "fedavg")
+        for direction in _DIRECTIONS
+        if (value := results.value(CaseName.bytes(model, method), f"{direction}_payload"))
     ]
-    if not bars:
+    if not found:
         return None
-    with panel(label(model), "Bytes per client per round (logarithmic)", "") as (figure, axes):
-        _draw_bars(axes, bars)
-        _draw_levels(axes, results, model, bars)
-    return Plot(
-        name=f"bytes-{model}",
-        caption=(
-            f"{label(model)}: bars and figures are the encoded payload of one round, exact (n = 1);"
-            " marks are the other levels that were counted."
-        ),
-        alt="; ".join(f"{label(method)} {way}: {size(value)}" for method, way, value in bars),
-        figure=figure,
+    axis = LogAxis.over([1.0, *(value for *_, value in found)], base=1024.0)
+    return BarChart(
+        model=label(model),
+        caption=f"{label(model)}: payload bytes per client per round (logarithmic axis)",
+        bars=tuple(_dot(axis, *each) for each in found),
+        lines=tuple(Line(at=axis.share(t), words=size(t)) for t in _TICKS if t <= axis.high),
+        dots=True,
     )
 
 
-def _draw_levels(
-    axes: Axes, results: Results, model: str, bars: list[tuple[str, str, float]]
-) -> None:
-    for level, (words, marker) in _LEVELS.items():
-        points = [
-            (value, row)
-            for row, (method, way, _) in enumerate(bars)
-            if (value := results.value(CaseName.bytes(model, method), f"{way}_{level}"))
-        ]
-        if points:
-            x, y = zip(*points, strict=True)
-            axes.plot(x, y, marker, color="#555555", markersize=6, label=words)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="lower right")
-
-
-def _draw_bars(axes: Axes, bars: list[tuple[str, str, float]]) -> None:
-    for row, (method, _, value) in enumerate(bars):
-        style = look(method)
-        axes.barh(row, value, height=0.66, color="white", edgecolor=style.color, hatch=style.hatch)
-        axes.annotate(
-            size(value), (value, row), xytext=(6, 0), textcoords="offset points", va="center"
-        )
-    axes.set_yticks(range(len(bars)), [f"{label(method)} {way}" for method, way, _ in bars])
-    axes.invert_yaxis()
-    axes.grid(visible=False, axis="y")
-    axes.set_xscale("log", base=2)
-    axes.set_xlim(1, 64 * max(value for _, _, value in bars))  # leaves room for the last label
-    ticks = [unit for unit in (1, 1 << 10, 1 << 20, 1 << 30) if unit < axes.get_xlim()[1]]
-    axes.set_xticks(ticks, [size(tick) for tick in ticks])
-    axes.minorticks_off()
+def _dot(axis: LogAxis, method: str, direction: str, value: float) -> Bar:
+    name = f"{label(method)}, {direction}"
+    hover = f"{name}: {value:,.0f} bytes, exact (n = 1), length of the encoded payload"
+    mark = Mark(kind=kind_of(method), start=axis.share(value), width=0.0, hover=hover)
+    return Bar(name=name, kind=kind_of(method), marks=(mark,), text=size(value))

@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from bench.format import percent, size
+from bench.labels import label
 from bench.records.frontier import (
     FAMILIES,
     Point,
@@ -20,8 +21,8 @@ from bench.records.frontier import (
     title_of,
 )
 from bench.records.record_index import Results
-from bench.report.groups.frontier import name_of
-from bench.report.plots.style import Look, Plot, panel
+from bench.report.groups.frontier import name_of, process_bytes, sample_of
+from bench.report.plots.style import Look, Plot, hover, panel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,10 +32,10 @@ _LOOKS = dict(
     zip(
         FAMILIES,
         (
-            Look(color="#000000", marker="s", line="", hatch=""),
-            Look(color="#0072B2", marker="^", line="", hatch=""),
-            Look(color="#009E73", marker="D", line="", hatch=""),
-            Look(color="#D55E00", marker="o", line="", hatch=""),
+            Look(color="#000000", marker="s", line=""),
+            Look(color="#0072B2", marker="^", line=""),
+            Look(color="#009E73", marker="D", line=""),
+            Look(color="#D55E00", marker="o", line=""),
         ),
         strict=True,
     )
@@ -42,8 +43,8 @@ _LOOKS = dict(
 _WORDS = dict(
     zip(FAMILIES, ("take no part", "use forwards (ZO)", "use both", "use backprop"), strict=True)
 )
-_SIZE_INCH = (4.4, 4.4)
-_LABEL_GAP = 5.0  # percentage points that a label's height takes on the accuracy axis
+_SIZE_INCH = (5.2, 4.6)
+_LABEL_GAP = 5.5  # percentage points that a label's height takes on the accuracy axis
 _LOWEST, _HIGHEST = 0.0, 105.0
 
 
@@ -53,11 +54,11 @@ def budget_plots(results: Results) -> list[Plot]:
         plot
         for name in panels_of(results)
         if (points := points_of(results, name))
-        for plot in (_memory_plot(name, points), _bytes_plot(name, points))
+        for plot in (_memory_plot(results, name, points), _bytes_plot(name, points))
     ]
 
 
-def _memory_plot(name: str, points: Sequence[Point]) -> Plot:
+def _memory_plot(results: Results, name: str, points: Sequence[Point]) -> Plot:
     steps = memory_steps(points)
     labels = (_title(name), "Memory of a low-resource client", "Test accuracy (%)")
     with panel(*labels, _SIZE_INCH) as (figure, axes):
@@ -70,16 +71,16 @@ def _memory_plot(name: str, points: Sequence[Point]) -> Plot:
         _draw(axes, points, [max(p.low_bytes, none) for p in points])
         axes.set_xscale("log", base=2)
         axes.set_xlim(none / 1.5, end)
-        ticks = [none, *(low * 2**i for i in range(8) if low * 2**i < end)]
-        axes.set_xticks(ticks, ["none", *(size(round(tick)) for tick in ticks[1:])], fontsize=7.5)
+        ticks = [none, *powers_of_two(0.8 * low, end, step=1)]
+        axes.set_xticks(ticks, ["none", *map(size, ticks[1:])], fontsize=7.5)
         axes.minorticks_off()
         _finish(figure, axes)
     return Plot(
         name=f"fits-memory-{name}",
         caption=(
             "Thick line: the best final accuracy under each memory budget of a low-resource client."
-            " Numbers: those of the table; a method’s variants a, b, c lie on its line from left to"
-            " right. Memory: live tensors of a round, weights and data included."
+            " Numbers are those of the table; a method’s variants lie on its line. Memory counts"
+            f" the tensors of a round, weights and data included.{_libraries(results)}"
         ),
         alt="; ".join(
             f"from {size(cap)} {percent(p.last.accuracy)} by {name_of(p)}" for cap, p in steps
@@ -88,9 +89,16 @@ def _memory_plot(name: str, points: Sequence[Point]) -> Plot:
     )
 
 
+def _libraries(results: Results) -> str:
+    """Say what a board needs next to the tensors; nothing where no process was measured."""
+    found = process_bytes(results)
+    return f" The process itself needs about {size(found)} more, mostly libraries." if found else ""
+
+
 def _bytes_plot(name: str, points: Sequence[Point]) -> Plot:
     steps = byte_steps(points)
-    plain = [point for point in points if point.way == "plain"]  # a variant changes no byte
+    # a variant of the steps changes no byte
+    plain = [point for point in points if point.step_variant == "plain"]
     labels = (_title(name), "Bytes per client, up and down", "Test accuracy (%)")
     with panel(*labels, _SIZE_INCH) as (figure, axes):
         end = 1.3 * max(point.last.bytes_a_client for point in points)
@@ -99,7 +107,7 @@ def _bytes_plot(name: str, points: Sequence[Point]) -> Plot:
         axes.set_xscale("log", base=2)
         start = min(spent for spent, _, _ in steps) / 1.4
         axes.set_xlim(start, end)
-        ticks = [2.0**i for i in range(0, 44, 2) if start < 2.0**i < end]
+        ticks = powers_of_two(start, end, step=2)
         axes.set_xticks(ticks, [size(tick) for tick in ticks], fontsize=7.5)
         axes.minorticks_off()
         _finish(figure, axes)
@@ -107,11 +115,20 @@ def _bytes_plot(name: str, points: Sequence[Point]) -> Plot:
         name=f"fits-bytes-{name}",
         caption=(
             "Thick line: the best accuracy at any evaluation within each byte budget, hand-over"
-            " and catch-up included. Marks: the end of each run; numbers: those of the table."
+            " and catch-up included. Marks are the ends of the runs."
         ),
         alt="; ".join(f"from {size(b)} {percent(a)} by {name_of(p)}" for b, a, p in steps),
         figure=figure,
     )
+
+
+def powers_of_two(low: float, high: float, step: int) -> list[float]:
+    """List every step-th power of two between two values.
+
+    >>> powers_of_two(3, 40, 1)
+    [4.0, 8.0, 16.0, 32.0]
+    """
+    return [2.0**i for i in range(0, 50, step) if low < 2.0**i < high]
 
 
 def _staircase(axes: Axes, x: Sequence[float], shares: Sequence[float], end: float) -> None:
@@ -122,8 +139,8 @@ def _staircase(axes: Axes, x: Sequence[float], shares: Sequence[float], end: flo
 def _draw(axes: Axes, points: Sequence[Point], x: Sequence[float]) -> None:
     for family, look in _LOOKS.items():
         chosen = [(at, p) for at, p in zip(x, points, strict=True) if p.family == family]
-        for _, ways in groupby(chosen, key=lambda mark: mark[1].variant):
-            marks = list(ways)
+        for _, alike in groupby(chosen, key=lambda mark: mark[1].variant):
+            marks = list(alike)
             axes.plot(
                 [at for at, _ in marks],
                 [100 * p.last.accuracy for _, p in marks],
@@ -141,11 +158,21 @@ def _draw(axes: Axes, points: Sequence[Point], x: Sequence[float]) -> None:
                 markerfacecolor="none",
                 linestyle="none",
             )
+    for at, point in zip(x, points, strict=True):
+        hover(axes, at, 100 * point.last.accuracy, _words(point))
     _label(axes, list(zip(x, points, strict=True)))
 
 
+def _words(point: Point) -> str:
+    memory = size(point.low_bytes) if point.low_bytes else "no memory"
+    return (
+        f"{name_of(point)}: {percent(point.last.accuracy)}, {memory} of tensors,"
+        f" {size(point.last.bytes_a_client)} per client, {sample_of(point)}"
+    )
+
+
 def _label(axes: Axes, marks: Sequence[tuple[float, Point]]) -> None:
-    """Write each method's number next to the axes, with a line to its rightmost mark."""
+    """Name each method next to the axes, with a line to its rightmost mark."""
     outermost: dict[str, tuple[float, Point]] = {}
     for mark in sorted(marks, key=lambda each: each[0]):
         outermost[mark[1].variant] = mark
@@ -153,13 +180,13 @@ def _label(axes: Axes, marks: Sequence[tuple[float, Point]]) -> None:
     heights = spread([100 * p.last.accuracy for _, p in ends], _LABEL_GAP, _LOWEST, _HIGHEST)
     for (x, point), height in zip(ends, heights, strict=True):
         axes.annotate(
-            point.number.rstrip("abcdefgh"),
+            f"{point.number.rstrip('abcdefgh')} {label(point.variant)}",
             (x, 100 * point.last.accuracy),
             xytext=(1.02, height),
             textcoords=axes.get_yaxis_transform(),
             ha="left",
             va="center",
-            fontsize=7,
+            fontsize=6.5,
             arrowprops={
                 **{"arrowstyle": "-", "color": "#999999", "lw": 0.5},
                 **{"shrinkA": 0, "shrinkB": 2, "relpos": (0.0, 0.5)},

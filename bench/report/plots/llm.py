@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bench.records.case_name import CaseName
 from bench.records.details.instruct import InstructDetails, LossPoint, StudyRun
 from bench.records.record_index import Results
-from bench.report.plots.style import COLORS, LINES, MARKERS, Plot, panel
+from bench.report.plots.style import Look, Plot, hover, look, panel
 from bench.report.table import count_range
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def _plot(runs: Sequence[StudyRun], axis: str) -> Plot:
     words = ("Fine-tuning", _AXES[axis], "Test loss (nats per token)")
     with panel(*words, _SIZE_INCH) as (figure, axes):
         for index, (variant, curves) in enumerate(by_variant.items()):
-            _draw(axes, index, _VARIANTS.get(variant, variant), curves, axis)
+            _draw(axes, look(variant, index), _VARIANTS.get(variant, variant), curves, axis)
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.locator_params(axis="x", nbins=5)
         figure.legend(loc="outside lower center", fontsize=8)
@@ -58,19 +58,23 @@ def _plot(runs: Sequence[StudyRun], axis: str) -> Plot:
 
 
 def _draw(
-    axes: Axes, index: int, name: str, curves: Sequence[Sequence[LossPoint]], axis: str
+    axes: Axes, style: Look, name: str, curves: Sequence[Sequence[LossPoint]], axis: str
 ) -> None:
     points = list(zip(*curves, strict=True))
     x = [getattr(point[0], axis) for point in points]
     losses = [[math.nan if one.loss is None else one.loss for one in point] for point in points]
-    color = COLORS[index % len(COLORS)]
+    means = [sum(values) / len(values) for values in losses]
     axes.plot(
-        *(x, [sum(values) / len(values) for values in losses]),
+        *(x, means),
         label=name,
-        color=color,
-        marker=MARKERS[index % len(MARKERS)],
+        color=style.color,
+        marker=style.marker,
         markersize=3.5,
-        linestyle=LINES[index % len(LINES)],
+        linestyle=style.line,
     )
     low, high = [min(values) for values in losses], [max(values) for values in losses]
-    axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
+    axes.fill_between(x, low, high, color=style.color, alpha=0.15, linewidth=0)
+    for at, mean in zip(x, means, strict=True):
+        if not math.isnan(mean):
+            words = f"{name}: {mean:.3f} nats, {_AXES[axis].lower()}: {at:,}, n = {len(curves)}"
+            hover(axes, at, mean, words)

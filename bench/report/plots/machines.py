@@ -2,58 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from bench.labels import label
 from bench.paper import BATCH
+from bench.records.record import Metric
 from bench.records.record_index import Results
 from bench.records.step_memory import HOST, step_memory
+from bench.report.bars import Bar, BarChart, Line, LogAxis, Mark, hover_text, kind_of
 from bench.report.costs import ROUND, Figure, memory_figure
-from bench.report.plots.style import Plot, look, panel
 
 _METHODS = ("zo", "fedavg")
-_AXES = {"memory": "Peak memory above the loaded model", "time": "Time per round"}
+_WORDS = {"memory": "peak memory above the loaded model", "time": "time per round"}
+_MOST_TICKS = 8
+_Row = tuple[str, str, Metric]  # machine, method, figure
 
 
-def machine_plots(machines: Mapping[str, Results]) -> list[Plot]:
-    """Draw a bar for each machine and method; none for what fewer than two machines have.
+def machine_charts(machines: Mapping[str, Results]) -> list[BarChart]:
+    """Draw a dot for each machine and method; nothing for what fewer than two machines have.
 
     Args:
         machines: the records of each machine, by its name.
     """
-    plots = (_plot(machines, group, words) for group, words in _AXES.items())
-    return [plot for plot in plots if plot is not None]
+    charts = (_chart(machines, group, words) for group, words in _WORDS.items())
+    return [chart for chart in charts if chart is not None]
 
 
-def _plot(machines: Mapping[str, Results], group: str, words: str) -> Plot | None:
-    bars = [
-        (name, method, figure, value)
+def _chart(machines: Mapping[str, Results], group: str, words: str) -> BarChart | None:
+    found = [
+        (name, method, metric, figure)
         for machine, results in machines.items()
         for name, figure in [_figure(machine, results, group)]
         for method in _METHODS
-        if (value := figure.value(results, "resnet18", method, BATCH))
+        if (metric := figure.found(results, "resnet18", method, BATCH)) and metric.value
     ]
-    if len({name for name, *_ in bars}) < 2:
+    if len({name for name, *_ in found}) < 2:
         return None
-    write = bars[0][2].write
-    with panel(f"ResNet18, batch {BATCH}", f"{words} (logarithmic)", "") as (figure, axes):
-        for row, (_, method, _, value) in enumerate(bars):
-            style = look(method)
-            axes.barh(row, value, color="white", edgecolor=style.color, hatch=style.hatch)
-            axes.annotate(write(value), (value * 1.1, row), va="center")
-        axes.set_yticks(range(len(bars)), [f"{name}\n{label(method)}" for name, method, *_ in bars])
-        axes.invert_yaxis()
-        axes.set_xscale("log")
-        values = [value for *_, value in bars]
-        axes.set_xlim(min(values) / 4, max(values) * 12)
-        axes.xaxis.set_major_formatter(lambda value, _: write(value))
-        axes.minorticks_off()
-    return Plot(
-        name=f"machines-{group}",
-        caption=f"{words}: the median of each machine’s samples; n is in the table.",
-        alt="; ".join(f"{name}, {label(m)}: {write(value)}" for name, m, _, value in bars),
-        figure=figure,
+    write = found[0][3].write
+    axis = LogAxis.over([metric.value or 1.0 for _, _, metric, _ in found])
+    return BarChart(
+        caption=f"ResNet18, batch {BATCH}: {words} (logarithmic axis)",
+        bars=tuple(_dot(axis, (name, method, m), write) for name, method, m, _ in found),
+        lines=_ticks(axis, write),
+        dots=True,
     )
+
+
+def _dot(axis: LogAxis, row: _Row, write: Callable[[float], str]) -> Bar:
+    machine, method, metric = row
+    value, name = metric.value or 1.0, f"{machine}, {label(method)}"
+    mark = Mark(
+        kind=kind_of(method),
+        start=axis.share(value),
+        width=0.0,
+        hover=hover_text(name, metric, write),
+    )
+    return Bar(name=name, kind=kind_of(method), marks=(mark,), text=write(value))
+
+
+def _ticks(axis: LogAxis, write: Callable[[float], str]) -> tuple[Line, ...]:
+    """Mark powers of two, so many that their labels have room."""
+    powers, value = [], axis.low
+    while value <= axis.high:
+        powers.append(value)
+        value *= 2
+    step = -(-len(powers) // _MOST_TICKS)
+    return tuple(Line(at=axis.share(each), words=write(each)) for each in powers[::step])
 
 
 def _figure(machine: str, results: Results, group: str) -> tuple[str, Figure]:

@@ -1,22 +1,21 @@
-"""Plots of a step's memory: the peak against the batch, and the tensors at the peak."""
+"""The plot of a step's peak memory against the batch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from bench.format import MIB, mib, significant, size
+from bench.format import MIB, size
 from bench.labels import METHODS, label
 from bench.paper import BATCH
 from bench.records.case_name import CaseName
 from bench.records.details.formulas import Table1Details
-from bench.records.details.machine import MemoryDetails
 from bench.records.record import Metric
 from bench.records.record_index import Results
 from bench.records.step_memory import HOST, step_memory
+from bench.report.bars import hover_text
 from bench.report.costs import memory_figure
 from bench.report.opponents import PLAIN, opponents_of
-from bench.report.plots.style import Look, Plot, look, panel
+from bench.report.plots.style import Plot, hover, look, panel
 from bench.report.table import count_range
 from zo_core.cost_model import FLOAT_BYTES, resnet18_parameters
 
@@ -30,31 +29,12 @@ _FORMULAS = {
     "zo": ("eq. 5, two copies of P", "zo", (0, (5, 2))),
     "zo-1P": ("eq. 5, one copy (in place)", "zo", (0, (1, 1.5))),
 }
-# What live tensors are for, from the bottom of the bar, and the words and look of each.
-_CATEGORIES = {
-    "parameter": ("weights", Look(color="#999999", marker="", line="", hatch="")),
-    "activation": ("activations", Look(color="#56B4E9", marker="", line="", hatch="///")),
-    "gradient": ("gradients", Look(color="#D55E00", marker="", line="", hatch="\\\\")),
-    "activation gradient": (
-        "gradients of activations",
-        Look(color="#E69F00", marker="", line="", hatch="xx"),
-    ),
-    "optimiser": ("optimiser", Look(color="#CC79A7", marker="", line="", hatch="..")),
-    "perturbation": ("perturbation", Look(color="#0072B2", marker="", line="", hatch="++")),
-    "other": ("input and the rest", Look(color="#F0E442", marker="", line="", hatch="")),
-}
-_NARROW = 0.09  # of the widest bar: too little for a number inside
+_SIZE_INCH = (4.4, 4.2)
 
 
 def memory_plots(results: Results) -> list[Plot]:
     """Draw peak memory above the baseline against the batch, a plot for each model."""
     plots = (_memory_plot(results, model) for model in results.models("memory"))
-    return [plot for plot in plots if plot is not None]
-
-
-def category_plots(results: Results) -> list[Plot]:
-    """Draw the tensors at the step's peak by what they are for, a plot for each model."""
-    plots = (_category_plot(results, model) for model in results.models("memory"))
     return [plot for plot in plots if plot is not None]
 
 
@@ -75,15 +55,14 @@ def _memory_plot(results: Results, model: str) -> Plot | None:
         return None  # nothing, or nothing but the meter's noise
     memory = step_memory(results).name
     height = f"Peak {memory}{' ' if step_memory(results) is HOST else chr(10)}above baseline (MiB)"
-    with panel(label(model), "Batch (images)", height) as (figure, axes):
+    with panel(label(model), "Batch (images)", height, _SIZE_INCH) as (figure, axes):
         for method, series in measured.items():
             _draw_measured(axes, method, series)
         _draw_least(axes, results, model)
         has_formulas = model == "resnet18" and _draw_formulas(axes, results, max(batches))
         axes.set_xticks(batches)
-        top = axes.get_ylim()[1]
-        axes.set_ylim(0, top * (1.2 if has_formulas else 1.0))  # room for the longer legend
-        axes.legend(loc="upper left")
+        axes.set_ylim(bottom=0)
+        figure.legend(loc="outside lower center", ncols=2, fontsize=7.5)
     n = count_range(metric.n for series in measured.values() for metric in series.values())
     return Plot(
         name=f"memory-{model}",
@@ -135,6 +114,8 @@ def _draw_measured(axes: Axes, method: str, series: dict[int, Metric]) -> None:
     axes.errorbar(
         list(series), values, yerr=[below, above], fmt="none", ecolor=style.color, capsize=3
     )
+    for (batch, metric), value in zip(series.items(), values, strict=True):
+        hover(axes, batch, value, hover_text(f"{label(method)}, batch {batch}", metric, size))
 
 
 def _draw_least(axes: Axes, results: Results, model: str) -> None:
@@ -174,76 +155,3 @@ def _draw_formulas(axes: Axes, results: Results, largest_batch: int) -> bool:
                 linewidth=1.0,
             )
     return bool(predictions)
-
-
-def _category_plot(results: Results, model: str) -> Plot | None:
-    by_batch = _categories(results, model)
-    if not by_batch:
-        return None
-    batch = max(by_batch)
-    stacks = {method: by_batch[batch][method] for method in METHODS if method in by_batch[batch]}
-    words = f"{label(model)}, batch {batch}"
-    with panel(words, "Live tensors at the peak (MiB)", "") as (figure, axes):
-        _draw_stacks(axes, stacks)
-    totals = ", ".join(
-        f"{label(method)} {mib(sum(stack.values()))} MiB" for method, stack in stacks.items()
-    )
-    return Plot(
-        name=f"categories-{model}",
-        caption=(
-            f"{words}: what the tensors are for that are alive at the step’s peak, seen at torch’s"
-            " dispatcher, exact (n = 1). Kernels’ buffers and the libraries are not tensors."
-        ),
-        alt=f"Tensors at the peak of a step of {words}: {totals}",
-        figure=figure,
-    )
-
-
-def _categories(results: Results, model: str) -> dict[int, dict[str, Mapping[str, int]]]:
-    """Collect the tensors of a step at its peak: by batch, then by method, bytes by category."""
-    found: dict[int, dict[str, Mapping[str, int]]] = {}
-    for record in results.group("memory"):
-        config, details = record.config, record.details_as(MemoryDetails)
-        is_step = config["method"] in METHODS and config.get("images", 0) in (0, config["batch"])
-        if config["model"] == model and is_step and details and details.tensor_by_category:
-            by_method = found.setdefault(config["batch"], {})
-            by_method[config["method"]] = details.tensor_by_category
-    return found
-
-
-def _draw_stacks(axes: Axes, stacks: Mapping[str, Mapping[str, int]]) -> None:
-    widest = max(sum(stack.values()) for stack in stacks.values()) / MIB
-    left = dict.fromkeys(stacks, 0.0)
-    for category, (words, style) in _CATEGORIES.items():
-        sizes = [stack.get(category, 0) / MIB for stack in stacks.values()]
-        if not any(sizes):
-            continue
-        axes.barh(
-            range(len(stacks)),
-            sizes,
-            left=list(left.values()),
-            height=0.62,
-            label=words,
-            color=style.color,
-            hatch=style.hatch,
-            edgecolor="#ffffff",
-            linewidth=0.8,
-        )
-        for row, (method, width) in enumerate(zip(stacks, sizes, strict=True)):
-            if width > _NARROW * widest:
-                _write_inside(axes, left[method] + width / 2, row, _amount(width))
-            left[method] += width
-    axes.set_yticks(range(len(stacks)), [label(method) for method in stacks])
-    axes.invert_yaxis()
-    axes.grid(visible=False, axis="y")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.42, -0.2), ncols=2)
-
-
-def _amount(size_mib: float) -> str:
-    return f"{size_mib:,.0f}" if size_mib >= 10 else significant(size_mib, 2)
-
-
-def _write_inside(axes: Axes, x: float, y: float, text: str) -> None:
-    """Write a number on a plate, so that the hatch does not cross it."""
-    plate = {"boxstyle": "round,pad=0.15", "facecolor": "#ffffff", "edgecolor": "none"}
-    axes.text(x, y, text, ha="center", va="center", fontsize=8.5, bbox=plate)

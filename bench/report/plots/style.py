@@ -1,4 +1,4 @@
-"""How the plots look: colour, marker, line and hatch each suffice to identify a method."""
+"""How the plots look: one colour, marker and line for each method, on all pages."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from bench.records.store import replacing
+from bench.report.plots.inline import hover_id, with_hover
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,38 +28,36 @@ class Look:
     color: str
     marker: str
     line: str
-    hatch: str
 
 
+# A method has the same look on every page; the page's bars have the same colours.
 LOOKS = {
-    "inference": Look(color="#000000", marker="s", line="-", hatch=""),
-    "zo": Look(color="#0072B2", marker="^", line="-", hatch="///"),
-    "fedavg": Look(color="#D55E00", marker="o", line="-", hatch="\\\\"),
-    "zowarmup": Look(color="#0072B2", marker="^", line="-", hatch="///"),
-    "high-res-only": Look(color="#D55E00", marker="o", line="--", hatch="\\\\"),
+    "inference": Look(color="#6B7075", marker="s", line="-"),
+    "zo": Look(color="#0072B2", marker="^", line="-"),
+    "zowarmup": Look(color="#0072B2", marker="^", line="-"),
+    "fedavg": Look(color="#D55E00", marker="o", line="-"),
+    "high-res-only": Look(color="#D55E00", marker="o", line="--"),
+    "heterofl": Look(color="#009E73", marker="D", line=":"),
+    "fjord": Look(color="#8B5A2B", marker="P", line="-."),
+    "fedkseed": Look(color="#CC79A7", marker="s", line=":"),
+    "fedkseed-pro": Look(color="#8B5A2B", marker="X", line="-"),
+    "one-step": Look(color="#0072B2", marker="^", line="-"),
+    "one-step-s3": Look(color="#56B4E9", marker="v", line="--"),
+    "one-step-lora": Look(color="#009E73", marker="D", line=":"),
+    "zowarmup-fedkseed": Look(color="#E69F00", marker="v", line="-."),
 }
-# For lines that have no look of their own, in turn.
-COLORS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = ("o", "^", "D", "s", "v", "P", "X")
-LINES = ("--", "-", ":", "-.")
+# For lines that are no method of these, in turn: rows of one method with other settings.
+_OTHERS = (
+    Look(color="#0072B2", marker="^", line="-"),
+    Look(color="#56B4E9", marker="o", line="--"),
+    Look(color="#009E73", marker="D", line=":"),
+    Look(color="#CC79A7", marker="s", line="-."),
+    Look(color="#E69F00", marker="v", line="--"),
+    Look(color="#8B5A2B", marker="P", line="-"),
+    Look(color="#000000", marker="X", line=":"),
+)
 _INK = "#1c2024"
-# The counterpart of each colour on a dark page; a test checks that none is missing.
-DARK = {
-    "#ffffff": "#1c2024",
-    _INK: "#e4e6e3",
-    "#000000": "#e4e6e3",
-    "#dddddd": "#3a4047",
-    "#555555": "#b5bcc2",
-    "#999999": "#7d858c",
-    "#0072b2": "#56b4e9",
-    "#56b4e9": "#8cc9ef",
-    "#d55e00": "#ff9a57",
-    "#009e73": "#4fd0a5",
-    "#e69f00": "#f0bc4b",
-    "#cc79a7": "#dfa0c4",
-    "#f0e442": "#cfc653",
-}
-_OTHER = Look(color="#009E73", marker="D", line=":", hatch="xx")
+_TITLE_COLUMNS = 38  # of characters that fit a panel's width
 
 # Any: how this is typed differs between matplotlib's versions.
 _STYLE: Any = {
@@ -73,8 +73,8 @@ _STYLE: Any = {
     "grid.linewidth": 0.6,
     "legend.frameon": False,
     "legend.fontsize": 8.5,
-    "hatch.linewidth": 0.6,
     "axes.prop_cycle": "cycler('color', ['555555'])",  # for marks that nobody colours
+    "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "zobench",  # the same records give the same file
     **dict.fromkeys(
         ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK
@@ -92,9 +92,14 @@ class Plot:
     figure: Figure
 
 
-def look(name: str) -> Look:
-    """Return the look of a method or algorithm; all unknown ones share one."""
-    return LOOKS.get(name, _OTHER)
+def look(name: str, index: int = 0) -> Look:
+    """Return the look of a method or algorithm; of anything else, one by its place in a plot."""
+    return LOOKS.get(name) or _OTHERS[index % len(_OTHERS)]
+
+
+def hover(axes: Axes, x: float, y: float, text: str) -> None:
+    """Let a page show a text where the mouse is over a point."""
+    axes.plot([x], [y], "o", markersize=10, alpha=0.0, gid=hover_id(text))
 
 
 @contextmanager
@@ -107,8 +112,14 @@ def panel(
 
         figure = Figure(figsize=size_inch, layout="constrained")
         axes = figure.add_subplot()
-        axes.set(title=title, xlabel=x, ylabel=y)
+        axes.set(title=_wrapped(title), xlabel=x, ylabel=y)
         yield figure, axes
+
+
+def _wrapped(title: str) -> str:
+    """Break a title that is wider than the panel, as of a model with a long name."""
+    lines = (wrap(line, _TITLE_COLUMNS) or [""] for line in title.split("\n"))
+    return "\n".join(part for parts in lines for part in parts)
 
 
 @contextmanager
@@ -141,7 +152,7 @@ def logarithmic_x(axes: Axes) -> None:
     axes.xaxis.set_minor_formatter("{x:g}" if is_narrow else NullFormatter())
 
 
-def save(plot: Plot, folder: Path, endings: Sequence[str] = ("png", "svg")) -> dict[str, Path]:
+def save(plot: Plot, folder: Path, endings: Sequence[str] = ("svg",)) -> dict[str, Path]:
     """Write a plot to files, each whole or not at all.
 
     Args:
@@ -158,17 +169,5 @@ def save(plot: Plot, folder: Path, endings: Sequence[str] = ("png", "svg")) -> d
         with _own_settings(), replacing(path) as temporary:
             plot.figure.savefig(temporary, format=ending, dpi=_DPI, metadata=metadata)
             if ending == "svg":
-                temporary.write_text(with_dark_scheme(temporary.read_text()))
+                temporary.write_text(with_hover(temporary.read_text()))
     return paths
-
-
-def with_dark_scheme(svg: str) -> str:
-    """Let an SVG follow the page's colour scheme: each colour has its counterpart in the dark."""
-    rules = "".join(
-        f'[style*="{what}: {light}"], [{what}="{light}"] {{ {what}: {dark} !important }}'
-        for light, dark in DARK.items()
-        for what in ("fill", "stroke")
-    )
-    style = f"<style>@media (prefers-color-scheme: dark) {{ {rules} }}</style>"
-    head, tag, rest = svg.partition("<defs>")
-    return f"{head}{style}{tag}{rest}"

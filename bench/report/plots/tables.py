@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from bench.format import MIB
+from bench.format import MIB, percent
 from bench.records.details.tables import MeanPoint, PlaceDetails
 from bench.records.record_index import Results
 from bench.report.places import ReplicatedTable
-from bench.report.plots.style import COLORS, LINES, MARKERS, Plot, logarithmic_x, panel
+from bench.report.plots.style import Look, Plot, hover, logarithmic_x, look, panel
 from bench.report.table import count_range
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _plots(table: ReplicatedTable) -> Iterator[Plot]:
 
 
 def _has_passes(table: ReplicatedTable, split: str) -> bool:
-    """Tell whether all of a split's curves count passes; runs of older versions do not."""
+    """Log whether all of a split's curves count passes; runs of older versions do not."""
     points = (point for p in table.places if p.split == split for point in p.curve)
     return all(point.item_passes_per_client is not None for point in points)
 
@@ -62,9 +62,8 @@ def _curves_plot(table: ReplicatedTable, split: str, abscissa: str) -> Plot:
     number = table.details.title.partition(":")[0]
     with panel(f"{number}, {split}", words, "Test accuracy (%)") as (fig, axes):
         for place in places:
-            index = _rank(table, place)
             x = [x_of(point) for point in place.curve]
-            _line(axes, index, x, place.curve, place.label)
+            _line(axes, _look(table, place), x, place.curve, place.label)
         if abscissa == "bytes":
             logarithmic_x(axes)
         if abscissa == "rounds":
@@ -84,21 +83,27 @@ def _curves_plot(table: ReplicatedTable, split: str, abscissa: str) -> Plot:
 
 
 def _line(
-    axes: Axes, index: int, x: Sequence[float], curve: Sequence[MeanPoint], label: str
+    axes: Axes, style: Look, x: Sequence[float], curve: Sequence[MeanPoint], label: str
 ) -> None:
-    color = COLORS[index % len(COLORS)]
     axes.plot(
         x,
         [100 * point.mean for point in curve],
         label=label,
-        color=color,
-        marker=MARKERS[index % len(MARKERS)],
+        color=style.color,
+        marker=style.marker,
         markersize=4,
-        linestyle=LINES[index % len(LINES)],
+        linestyle=style.line,
         linewidth=1.6,
     )
     low, high = [100 * point.low for point in curve], [100 * point.high for point in curve]
-    axes.fill_between(x, low, high, color=color, alpha=0.12, linewidth=0)
+    axes.fill_between(x, low, high, color=style.color, alpha=0.12, linewidth=0)
+    for at, point in zip(x, curve, strict=True):
+        hover(axes, at, 100 * point.mean, _words(label, point))
+
+
+def _words(name: str, point: MeanPoint) -> str:
+    low, mean, high = map(percent, (point.low, point.mean, point.high))
+    return f"{name}, round {point.rounds:,.0f}: {mean} ({low}–{high})"
 
 
 def _places_plot(table: ReplicatedTable) -> Plot:
@@ -137,7 +142,8 @@ def _series(table: ReplicatedTable) -> dict[str, list[PlaceDetails]]:
 def _draw_series(
     axes: Axes, index: int, table: ReplicatedTable, name: str, places: Sequence[PlaceDetails]
 ) -> None:
-    color, marker = COLORS[index % len(COLORS)], MARKERS[index % len(MARKERS)]
+    style = look("", index)
+    color, marker = style.color, style.marker
     found = [(p.x, table.metric(p, table.details.quantity)) for p in places]
     ours = [(x, 100 * (m.value or 0.0), 100 * (m.std or 0.0)) for x, m in found if m is not None]
     if ours:
@@ -158,8 +164,9 @@ def _draw_series(
         )
 
 
-def _rank(table: ReplicatedTable, place: PlaceDetails) -> int:
-    return list(table.record.config["rows"]).index(place.row)
+def _look(table: ReplicatedTable, place: PlaceDetails) -> Look:
+    """Return the look of a row's method; of a row that is no method's name, one by its place."""
+    return look(str(place.row), list(table.record.config["rows"]).index(place.row))
 
 
 def _pivot(table: ReplicatedTable) -> float:

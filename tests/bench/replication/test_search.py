@@ -58,6 +58,6 @@ def test_a_search_out_of_time_stops_at_its_first_method_and_says_so(
     outcome = TableRun(Options(minutes=1e-9), tmp_path, "smoke").search(lambda text: None)
     (failure,) = outcome.failures
     assert failure.startswith("high-res-only: ")
-    assert "were not begun in --minutes" in failure
+    assert "were not started within --minutes" in failure
     assert isinstance(outcome.details, SearchDetails)
     assert outcome.details.methods == {}

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from optional import needs
 
 from zo_core.data.instructions import Instance, Task, encode_tasks, read_task, read_tasks
-from zo_core.data.tokens import (
-    ByteTokenizer,
-    gpt2_tokenizer,
-    require_matching,
-)
+from zo_core.data.tokens import gpt2_tokenizer
 from zo_core.loss.items import UNLABELLED
+
+
+@dataclass(frozen=True, slots=True)
+class ByteTokenizer:
+    """A token for each byte of UTF-8, and an end token."""
+
+    size: int = 257
+    end_id: int = 256
+
+    def encode(self, text: str) -> list[int]:
+        return list(text.encode())
+
+    def decode(self, ids: list[int]) -> str:
+        return bytes(i for i in ids if i < 256).decode(errors="replace")
+
 
 BYTES = ByteTokenizer()
 TASK = Task(
@@ -55,7 +67,7 @@ def test_a_split_names_its_tasks(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="train or test"):
         read_tasks(tmp_path, "validation")
     (lists / "test_tasks.txt").write_text("three\n")
-    with pytest.raises(ValueError, match=r"three\.json is no task file"):
+    with pytest.raises(ValueError, match=r"three\.json is not a task file"):
         read_tasks(tmp_path, "test")
 
 
@@ -137,18 +149,10 @@ def test_files_that_are_no_bpe_are_named(tmp_path: Path) -> None:
     other = tmp_path / "other.txt"
     for text in ("", "a b c\n"):
         other.write_text(text)
-        with pytest.raises(ValueError, match=r"other\.txt holds no merges"):
+        with pytest.raises(ValueError, match=r"other\.txt contains no merges"):
             gpt2_tokenizer(vocabulary, other)
     other.write_text("q z\n")
     with pytest.raises(ValueError, match="is not the vocabulary of the merges"):
         gpt2_tokenizer(vocabulary, other)
-    with pytest.raises(ValueError, match="is no vocabulary"):
+    with pytest.raises(ValueError, match="is not a vocabulary"):
         gpt2_tokenizer(merges, merges)
-
-
-def test_a_tokenizer_of_another_model_is_refused() -> None:
-    require_matching(BYTES, 257)
-    require_matching(BYTES, 320)
-    for vocabulary in (256, 50272):
-        with pytest.raises(ValueError, match="it is not this model's"):
-            require_matching(BYTES, vocabulary)

@@ -96,9 +96,9 @@ def test_no_reader_takes_a_byte_order_mark_for_data(tmp_path: Path) -> None:
     merges, vocabulary = tmp_path / "merges.txt", tmp_path / "vocab.json"
     merges.write_bytes(codecs.BOM_UTF8 + b"#version: 0.2\na b\n")
     vocabulary.write_text('{"a": 0, "b": 1, "ab": 2}')
-    with pytest.raises(ValueError, match=r"merges\.txt begins with a byte-order mark"):
+    with pytest.raises(ValueError, match=r"merges\.txt starts with a byte-order mark"):
         gpt2_tokenizer(vocabulary, merges)
     listed = put(tmp_path / "splits" / "default" / "train_tasks.txt")
     listed.write_bytes(codecs.BOM_UTF8 + b"task1\n")
-    with pytest.raises(ValueError, match=r"train_tasks\.txt begins with a byte-order mark"):
+    with pytest.raises(ValueError, match=r"train_tasks\.txt starts with a byte-order mark"):
         read_tasks(tmp_path, "train")

@@ -40,7 +40,7 @@ def test_each_slot_is_as_likely_as_any_other() -> None:
 
 @pytest.mark.parametrize(
     ("clients", "share", "message"),
-    [(50, 1.1, r"must be in \[0, 1\], got 1.1"), (3, 0.1, "of 3 clients is no client")],
+    [(50, 1.1, r"must be in \[0, 1\], got 1.1"), (3, 0.1, "of 3 clients rounds to no client")],
 )
 def test_a_share_that_cannot_be_is_an_error(clients: int, share: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -216,7 +216,7 @@ def test_disk_full_stops_the_server_and_leaves_the_log_whole(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(store_module, "_write_all", full)
-    with pytest.raises(StoreError, match="records before are intact: make room and start again"):
+    with pytest.raises(StoreError, match="records before are intact: free some space"):
         network.run()
     assert not any(holds(p, RoundResult, round_index=6) for p in network.queue)
     monkeypatch.setattr(store_module, "_write_all", write)

@@ -23,6 +23,16 @@ def test_two_hundred_batch_sizes_take_little_memory() -> None:
     assert bounded < 20 << 20
 
 
+@pytest.mark.slow
+@pytest.mark.process
+def test_a_simulation_of_two_hundred_shard_sizes_takes_little_memory() -> None:
+    one, many = (
+        devices.run_isolated("zo_core_children:memory_of_shard_sizes", sizes).value
+        for sizes in (1, 200)
+    )
+    assert many - one < 16 << 20  # 10 MiB; without the bound 26
+
+
 @pytest.mark.parametrize(("convolutions", "kernels"), [(0, 8), (1, 16), (20, 168)])
 def test_the_bound_follows_the_model(
     monkeypatch: pytest.MonkeyPatch, convolutions: int, kernels: int

@@ -129,7 +129,7 @@ def test_no_second_process_takes_the_same_file(tmp_path: Path, file_store: OpenS
     )
     command = [sys.executable, "-c", code, str(tmp_path / "log")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "held by another process: is this run served twice?" in done.stderr
+    assert "in use by another process; is the run served twice?" in done.stderr
 
 
 def test_a_full_disk_takes_no_part_of_a_record(

@@ -36,11 +36,11 @@ def replayed(name, arrays, update, exponents, *, write=True, threads=1):
     return arrays, stats
 
 
-def on_piece(name, piece):
-    """The kernel module of a name, and its table of one piece from anywhere in the stream."""
+def on_span(name, span):
+    """The kernel module of a name, and its table of one span from anywhere in the stream."""
     module = {"c": "cpu", "torch": "torch_ops", "numpy": "numpy_ref"}[name]
     kernel = importlib.import_module(f"zo_core.kernels.{module}")
-    return kernel, kernel.prepare([piece])
+    return kernel, kernel.prepare([span])
 
 
 @pytest.mark.parametrize("terms", TERMS)
@@ -123,7 +123,7 @@ def test_pieces_start_anywhere(name, start, tensor_index, weights):
     numpy_ref.perturb(
         [Span(expected, tensor_index, start)], TERMS[1], rademacher, 1, journal=Journal()
     )
-    kernel, table = on_piece(name, Span(array, tensor_index, start))
+    kernel, table = on_span(name, Span(array, tensor_index, start))
     kernel.perturb(table, TERMS[1], rademacher, 2, journal=Journal())
     assert array.tobytes() == expected.tobytes()
 
@@ -133,9 +133,9 @@ def test_pieces_start_anywhere(name, start, tensor_index, weights):
 def test_replayed_pieces_start_anywhere(name, start, weights, update):
     (array,) = weights((1_111,))
     expected = array.copy()
-    piece = Span(expected, 0, start)
-    (stats,) = numpy_ref.replay([piece], update(3, -44), [-26], True, 1, journal=Journal())
-    kernel, table = on_piece(name, Span(array, 0, start))
+    span = Span(expected, 0, start)
+    (stats,) = numpy_ref.replay([span], update(3, -44), [-26], True, 1, journal=Journal())
+    kernel, table = on_span(name, Span(array, 0, start))
     assert kernel.replay(table, update(3, -44), [-26], True, 2, journal=Journal()) == [stats]
     assert array.tobytes() == expected.tobytes()
 
@@ -171,7 +171,7 @@ def test_minus_zero_becomes_plus_zero_on_the_grid(name):
     # GIVEN a weight of -0, which perturb and restore would turn into +0
     array = np.array([-0.0, -(2.0**-30), 1.0], dtype=np.float32)
     with kernels.force_kernel(name):
-        for piece in parameters([array]).pieces:
-            kernels.round_to_quantum(piece, 2.0**-26)
+        for span in parameters([array]).spans:
+            kernels.round_to_quantum(span, 2.0**-26)
     assert not np.signbit(array).any()
     assert array.tolist() == [0.0, 0.0, 1.0]

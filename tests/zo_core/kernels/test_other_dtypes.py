@@ -60,14 +60,14 @@ def test_bfloat16_replays_the_sum_with_one_rounding(update):
 def test_torch_rounds_and_finds_maxima_like_the_reference():
     (array,) = [np.linspace(-3, 3, 40_001, dtype=np.float32)]
     tensor = torch.from_numpy(array.copy())
-    for piece in parameters([array]).pieces:
+    for span in parameters([array]).spans:
         with kernels.force_kernel("torch"):
-            largest = kernels.max_abs(piece)
-        kernels.round_to_quantum(piece, 0.25)
+            largest = kernels.max_abs(span)
+        kernels.round_to_quantum(span, 0.25)
     from zo_core.kernels import torch_ops
     from zo_core.parameters import Span
 
-    piece = Span(tensor, 0, 0)
-    assert torch_ops.max_abs(piece) == largest == 3.0
-    torch_ops.round_to_quantum(piece, 0.25)
+    span = Span(tensor, 0, 0)
+    assert torch_ops.max_abs(span) == largest == 3.0
+    torch_ops.round_to_quantum(span, 0.25)
     assert tensor.numpy().tobytes() == array.tobytes()

@@ -52,13 +52,13 @@ same(lambda p: kernels.replay(p, update(5, -33), None))
 triton_ops.MAX_PROGRAMS = 2
 for start in (77, 2**39 - 300):
     (expected,), (got,) = ([np.append(weights()[3], np.float32("nan"))] for _ in range(2))
-    piece = Span(expected, 2**32 - 1, start)
-    numpy_ref.perturb([piece], [(9, 0.5)], rademacher, 1, journal=Journal())
+    span = Span(expected, 2**32 - 1, start)
+    numpy_ref.perturb([span], [(9, 0.5)], rademacher, 1, journal=Journal())
     tables = triton_ops.prepare([Span(got, 2**32 - 1, start)])
     triton_ops.perturb(tables, [(9, 0.5)], rademacher, 1, journal=Journal())
     assert got.tobytes() == expected.tobytes()
-    piece = Span(expected, 0, start)
-    stats = numpy_ref.replay([piece], update(2, -44), [-26], False, 1, journal=Journal())
+    span = Span(expected, 0, start)
+    stats = numpy_ref.replay([span], update(2, -44), [-26], False, 1, journal=Journal())
     tables = triton_ops.prepare([Span(got, 0, start)])
     assert triton_ops.replay(tables, update(2, -44), [-26], False, 1, journal=Journal()) == stats
 

@@ -40,7 +40,7 @@ class Ensemble(FedDrop):
     members: int
     name: str = "ensemble"
 
-    def scaled_layers(self, module: nn.Module) -> list[nn.Module]:
+    def scaled_layers(self, module: nn.Module) -> list[nn.Conv2d | nn.Linear]:
         """List the layer whose inputs are divided by the width: a member speaks for all."""
         return layers_of(module)[1:][-1:]
 

@@ -60,7 +60,7 @@ class FedDrop(HeteroFL):
             layer.register_forward_pre_hook(lambda _, inputs: (inputs[0] / width,))
         return module
 
-    def scaled_layers(self, module: nn.Module) -> list[nn.Module]:
+    def scaled_layers(self, module: nn.Module) -> list[nn.Conv2d | nn.Linear]:
         """List the layers whose inputs are divided by the width: all but the first."""
         return layers_of(module)[1:]
 
@@ -90,7 +90,7 @@ class FedDrop(HeteroFL):
         return np.sort(order[: int(self.width(slot) * blocks)])
 
 
-def layers_of(module: nn.Module) -> list[nn.Module]:
+def layers_of(module: nn.Module) -> list[nn.Conv2d | nn.Linear]:
     """List convolutions and linear layers."""
     from torch import nn
 
@@ -110,16 +110,16 @@ def kept_units(
 
     layers, groups = layers_of(module), _group_sizes(module)
     channels: dict[int, Units] = {}
-    for layer in layers[:-1]:
-        outputs = len(layer.weight)  # type: ignore[arg-type]
+    for hidden in layers[:-1]:
+        outputs = len(hidden.weight)
         size = groups.get(outputs, 1)
         blocks = choose(outputs // size)
         channels[outputs] = (blocks[:, None] * size + np.arange(size)).reshape(-1)
     kept: dict[int, tuple[Units | None, Units | None]] = {}
     before = 0
     for layer in module.modules():
-        if layer in layers:
-            outputs, inputs = layer.weight.shape[:2]  # type: ignore[union-attr]
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            outputs, inputs = layer.weight.shape[:2]
             rows = None if layer is layers[-1] else channels[outputs]
             columns = None if layer is layers[0] else _inputs(channels, inputs, before)
             kept |= {id(layer.weight): (rows, columns), id(layer.bias): (rows, None)}
@@ -157,7 +157,7 @@ class FedDropOptions(FedAvgOptions):
 
 
 def feddrop(config: TrainConfig, options: FedDropOptions, high: tuple[int, ...]) -> Algorithm:
-    """FedDrop: low-resource clients train a random half of the units, drawn anew each round.
+    """FedDrop: low-resource clients train a random half of the units, drawn again each round.
 
     Raises:
         ValueError: the model cannot be narrowed.

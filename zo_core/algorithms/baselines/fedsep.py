@@ -4,8 +4,8 @@ by a decoder, which is a minimisation, and an encoder.
 
 Here the sent parameter is a linear sketch x = S y of the weights y, and decoding gives the weights
 nearest to the round's that have it (the minimum of ||y - y_r|| subject to S y = x).  S adds the
-weights, with random signs, into d buckets drawn anew each round, so that decoding has a closed form
-and gradients pass through it: a client trains the decoded weights along the buckets.
+weights, with random signs, into d buckets that are drawn again each round, so that decoding has a
+closed form and gradients pass through it: a client trains the decoded weights along the buckets.
 """
 
 from __future__ import annotations
@@ -196,8 +196,10 @@ def bucket_step_(
         change = torch.cat([array.detach().reshape(-1) for array in weights]) - before
         sums = torch.zeros_like(sizes).index_add_(0, buckets, signs * change)
         after = before + signs * (sums / sizes)[buckets]
-        for array, part in zip(weights, after.split([w.numel() for w in weights]), strict=True):
-            array.copy_(part.view_as(array))
+        start = 0
+        for array in weights:
+            array.copy_(after[start : start + array.numel()].view_as(array))
+            start += array.numel()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -108,7 +108,7 @@ class HeteroFL(FedAvg):
         return ApplyReport()
 
     def message_for(self, replica: Replica, result: Payload, slot: int) -> Payload:
-        """Cut the client's sub-network out of a result."""
+        """Cut what the client trains in the next round out of a result."""
         dense = cast(DenseWeights, result)
         held = self.held(replica, slot, dense.round_index + 1)
         return replace(dense, values=np.concatenate([dense.values[p].reshape(-1) for _, p in held]))
@@ -190,8 +190,8 @@ class NarrowOptions(FedAvgOptions):
     budget: str = choice(
         "usual",
         ("usual", "passes", "bytes", "rounds"),
-        "what a run spends as much of as others: FedAvg's bytes (usual for heterofl), the config's "
-        "rounds (usual for fjord), or ZOWarmUp's item passes",
+        "what sets the number of rounds: FedAvg's bytes (usual for heterofl), the config's rounds "
+        "(usual for fjord), or ZOWarmUp's item passes",
     )
 
 

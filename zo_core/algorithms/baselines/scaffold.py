@@ -92,11 +92,11 @@ class Scaffold(FedAvg):
 
         size = replica.params.num_elements
         own = control_of(replica.client_states.get(client.slot), size)
-        correction = torch.from_numpy(own - control_of(replica.shared_state, size))
-        arrays = replica.params.arrays
+        correction = own - control_of(replica.shared_state, size)
+        arrays, ends = replica.params.arrays, np.cumsum(replica.params.sizes)[:-1]
         parts = [
-            part.view(array.shape).to(array.device)
-            for part, array in zip(correction.split(replica.params.sizes), arrays, strict=True)
+            torch.from_numpy(part).view(array.shape).to(array.device)
+            for part, array in zip(np.split(correction, ends), arrays, strict=True)
         ]
         inner = self.sgd_step(client, context)
         step = partial(corrected_step_, step=inner, weights=arrays, corrections=parts)

@@ -114,5 +114,5 @@ def _load_origin_(replica: Replica, state: PoolState, grid: Grid) -> None:
     for array, size in zip(params.arrays, params.sizes, strict=True):
         as_numpy_if_possible(array)[...] = state.origin[start : start + size].reshape(array.shape)
         start += size
-    for piece in params.pieces:
-        kernels.round_to_quantum(piece, 2.0 ** int(grid.exponents[piece.tensor_index]))
+    for span in params.spans:
+        kernels.round_to_quantum(span, 2.0 ** int(grid.exponents[span.tensor_index]))

@@ -98,7 +98,7 @@ def sparse_layers(module: nn.Module, kept: float) -> Iterator[None]:
 
     layers = [layer for layer in module.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
     for layer in layers:
-        layer.forward = partial(_sparse_forward, layer, kept)
+        layer.forward = partial(_sparse_forward, layer, kept)  # type: ignore[method-assign]
     try:
         yield
     finally:
@@ -132,7 +132,7 @@ def _sparse_forward(layer: Any, kept: float, x: torch.Tensor) -> torch.Tensor:
             x, weight = ctx.saved_tensors
             return _gradients(layer, x, weight, gradient, for_inputs=ctx.needs_input_grad[0])
 
-    output = SWAT.apply(x, layer.weight)
+    output = SWAT.apply(x, layer.weight)  # type: ignore[no-untyped-call]
     if layer.bias is None:
         return cast("torch.Tensor", output)
     shape = (-1, 1, 1) if layer.weight.ndim == 4 else (-1,)
@@ -152,15 +152,17 @@ def _gradients(
 ) -> tuple[torch.Tensor | None, torch.Tensor]:
     from torch.nn import grad
 
+    of_conv_weight: Any = grad.conv2d_weight
+    of_conv_input: Any = grad.conv2d_input
     if weight.ndim == 2:
         columns = gradient.reshape(-1, gradient.shape[-1])
         of_weight = columns.T @ x.reshape(-1, x.shape[-1])
         return (gradient @ weight if for_inputs else None), of_weight
     geometry = _geometry(layer)
-    of_weight = grad.conv2d_weight(x, weight.shape, gradient, *geometry)
+    of_weight = of_conv_weight(x, weight.shape, gradient, *geometry)
     if not for_inputs:
         return None, of_weight
-    return grad.conv2d_input(x.shape, weight, gradient, *geometry), of_weight
+    return of_conv_input(x.shape, weight, gradient, *geometry), of_weight
 
 
 def _geometry(layer: Any) -> Sequence[Any]:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from zo_core import kernels
 from zo_core.fixed_point import FixedPointUpdate
 from zo_core.grid import MAX_K, MAX_K_IN_ROUND, Grid, GridError, widen_from_
-from zo_core.kernels.journal import Journal, Pass, uninterrupted
+from zo_core.kernels.journal import Journal, Pass
 from zo_core.optimizer import ReplayReport
 from zo_core.parameters import Parameters, as_numpy_if_possible
 from zo_core.state import MethodState, state_as
@@ -79,37 +79,6 @@ def empty_state(params: Parameters) -> AdamState:
     return AdamState(*map(first.new_zeros, sizes))
 
 
-def adam_on_grid_(
-    params: Parameters,
-    state: AdamState,
-    update: FixedPointUpdate,
-    grid: Grid,
-    *,
-    lr: float,
-    eps: float,
-) -> ReplayReport:
-    """Take one step of Adam along a round's list in place (rule 11): g_i = s_i 2^f.
-
-    Memory beyond the weights: the state's 2P and scratch of the largest tensor's size.  An
-    interrupt that comes meanwhile is raised after the step.
-
-    Args:
-        params: weights on the grid.
-        state: :func:`empty_state`'s or an earlier step's; changed in place.
-        update: the round's list; it points downhill.
-        grid: the weights' exponents, widened in place where needed.
-        lr: step size.
-        eps: added to the root of the second moment.
-
-    Returns:
-        The share of zero increments and the tensors widened.
-
-    Raises:
-        GridError: a weight would leave the grid; neither weights nor state have changed.
-    """
-    return uninterrupted(adam_pass(params, state, update, grid, lr=lr, eps=eps))
-
-
 def adam_pass(
     params: Parameters,
     state: AdamState,
@@ -119,7 +88,10 @@ def adam_pass(
     lr: float,
     eps: float,
 ) -> Pass[ReplayReport]:
-    """Prepare :func:`adam_on_grid_`; calling the result again finishes an interrupted step.
+    """Prepare a step of Adam along a round's list, in place (rule 11): g_i = s_i 2^f.
+
+    Calling the result again finishes an interrupted step.  Memory beyond the weights: the state's
+    2P and scratch of the largest tensor's size.
 
     Raises:
         GridError: a weight would leave the grid; no step is taken then.
@@ -203,7 +175,7 @@ def _may_leave(params: Parameters, step: _Step) -> bool:
 
 def _is_on_grid(params: Parameters, step: _Step) -> bool:
     ends = [math.ldexp(MAX_K, int(e)) for e in step.exponents]
-    return all(kernels.max_abs(piece) <= ends[piece.tensor_index] for piece in params.pieces)
+    return all(kernels.max_abs(span) <= ends[span.tensor_index] for span in params.spans)
 
 
 def _tensors(params: Parameters, state: AdamState) -> Iterator[_Tensor]:

@@ -16,7 +16,6 @@ from zo_core.kernels.journal import (
     Journal,
     ReplayStats,
     chunks_of,
-    uninterrupted,
 )
 from zo_core.parameters import Parameters, size_of
 
@@ -45,26 +44,10 @@ def to_increment(params: Parameters, change: npt.NDArray[np.float64], grid: Grid
     return increment
 
 
-def add_increment_(params: Parameters, increment: Increment, grid: Grid) -> tuple[str, ...]:
-    """Add integers to weights on the grid in place and widen what outgrew it (rule 9).
-
-    An interrupt that comes meanwhile is raised after the step.
-
-    Returns:
-        Names of the tensors widened.
-
-    Raises:
-        ValueError: the increment is of another model.
-        GridError: a weight would leave the grid; no weight has changed.
-    """
-    added = IncrementPass(params, increment, grid)
-    if error := added.error():
-        raise error
-    return uninterrupted(added)
-
-
 class IncrementPass:
-    """:func:`add_increment_` as a pass: calling it again finishes what an interrupt cut.
+    """Adds integers to weights on the grid in place and widens what outgrew it (rule 9).
+
+    Calling it again finishes what an interrupt cut.
 
     Raises:
         ValueError: the increment is of another model.
@@ -94,7 +77,7 @@ class IncrementPass:
     def __call__(self) -> tuple[str, ...]:
         """Add the increment; return the names of the tensors widened."""
         largest = self._largest()
-        self._write.rewrite(self._params.pieces, self._moved)
+        self._write.rewrite(self._params.spans, self._moved)
         return tuple(widen_from_(self._params, self._grid, self._before, largest))
 
     def _moved(self, chunk: Chunk) -> tuple[Any, ReplayStats]:
@@ -106,7 +89,7 @@ class IncrementPass:
 
     def _largest_now(self) -> list[int]:
         largest = [0] * len(self._before)
-        for chunk in chunks_of(self._params.pieces):
+        for chunk in chunks_of(self._params.spans):
             e = int(self._before[chunk.tensor_index])
             reached = math.ldexp(float(abs(chunk.part + self._change(chunk)).max()), -e)
             largest[chunk.tensor_index] = max(largest[chunk.tensor_index], int(reached))

@@ -87,11 +87,11 @@ class LocalSteps:
         return kernels.replay_pass(self._params, update, exponents)
 
     def _require_room(self, grid: Grid, rho: float) -> None:
-        for piece in self._params.pieces:
-            end = math.ldexp(MAX_K_IN_ROUND, int(grid.exponents[piece.tensor_index]))
-            if kernels.max_abs(piece) + rho > end:
+        for span in self._params.spans:
+            end = math.ldexp(MAX_K_IN_ROUND, int(grid.exponents[span.tensor_index]))
+            if kernels.max_abs(span) + rho > end:
                 raise GridError(
-                    f"parameter {self._params.names[piece.tensor_index]!r} has grown to the end of "
+                    f"parameter {self._params.names[span.tensor_index]!r} has grown to the end of "
                     "its grid within a client's local steps (lower lr: the run is diverging)"
                 )
 

@@ -16,7 +16,7 @@ try:
     from flwr.app import ConfigRecord, Context, Message, MessageType, RecordDict
     from flwr.serverapp import Grid
 except ImportError as error:
-    raise ImportError('flwr is not installed: pip install -e ".[flower]"') from error
+    raise ImportError('flwr is not installed: pip install "zobench[flower]"') from error
 
 from zo_core.federation.protocol import catch_up
 from zo_core.federation.protocol.actions import Action, Ask, Compute, Offer, Stop

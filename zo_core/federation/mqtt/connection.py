@@ -93,7 +93,7 @@ class Link:
                 return
             except LinkError as error:
                 raise LinkError(
-                    f"the broker at {host}:{port} turns {self.identity!r} away: {error}"
+                    f"the broker at {host}:{port} refuses {self.identity!r}: {error}"
                 ) from error
             except OSError as error:
                 if time.monotonic() >= ends_s:

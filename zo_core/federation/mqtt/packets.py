@@ -282,4 +282,4 @@ def _read_text(data: bytes, at: int) -> tuple[str, int]:
     try:
         return taken.decode(), at
     except UnicodeDecodeError as error:
-        raise PacketError("a packet's text is no UTF-8") from error
+        raise PacketError("a packet's text is not UTF-8") from error

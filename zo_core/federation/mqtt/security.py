@@ -79,7 +79,7 @@ def password_from(environment: os._Environ[str] | dict[str, str], file: Path | N
         password = file.read_text().partition("\n")[0]
         if not password:
             raise ValueError(
-                "--password-file must hold the password in its first line, which is empty in "
+                "--password-file must contain the password in its first line, which is empty in "
                 f"{file}; write it there, or set {PASSWORD_VARIABLE} in place of the file"
             )
         return password

@@ -89,7 +89,7 @@ def apply_(replica: Replica, blob: bytes, plan: Plan, *, next_round: int) -> int
     """
     for payload in unpack(blob):
         if payload.run_id != plan.run_id:
-            raise PayloadError("a catch-up is of another run")
+            raise PayloadError("a catch-up belongs to a different run")
         if payload.round_index < next_round and isinstance(payload, RoundResult):
             continue  # it came on its own meanwhile
         if isinstance(payload, Snapshot):
@@ -99,7 +99,7 @@ def apply_(replica: Replica, blob: bytes, plan: Plan, *, next_round: int) -> int
             apply_result_(replica, payload, plan)
             next_round += 1
         else:
-            raise PayloadError(f"a catch-up does not go on with round {next_round}")
+            raise PayloadError(f"a catch-up does not continue with round {next_round}")
     return next_round
 
 
@@ -111,9 +111,9 @@ def restore_checked_(replica: Replica, snapshot: Snapshot, plan: Plan) -> None:
     """
     tensors = len(replica.params.arrays)
     if 4 * snapshot.state.size not in (0, plan.state_bytes(replica)):
-        raise PayloadError("a snapshot has the state of another method than this run's")
+        raise PayloadError("a snapshot has the state of a different method")
     if snapshot.values.size != replica.num_values or snapshot.exponents.size != tensors:
-        raise PayloadError("a snapshot is of another model than this client's")
+        raise PayloadError("a snapshot belongs to a different model")
     replica.restore_(snapshot)
 
 
@@ -128,7 +128,7 @@ def apply_result_(replica: Replica, result: RoundResult, plan: Plan) -> None:
     participants = int(result.participates.sum())
     expected = (len(context.cohort), (participants, plan.scalars), plan.encoding)
     if (result.participates.size, result.differences.shape, result.encoding) != expected:
-        raise PayloadError("a result is of another cohort, encoding or number of directions")
+        raise PayloadError("a result has a different cohort, encoding or number of directions")
     try:
         plan.method_at(result.round_index).apply_(replica, result, context)
     except ArithmeticError as error:  # the step leaves the grid: these are not the server's weights
@@ -145,5 +145,5 @@ def checked_model(body: bytes, plan: Plan) -> DenseWeights:
     if not isinstance(weights, DenseWeights) or weights.run_id != plan.run_id:
         raise PayloadError("a model must be dense weights of this run")
     if weights.round_index >= plan.rounds or not plan.is_dense(weights.round_index):
-        raise PayloadError(f"round {weights.round_index} is no FedAvg round")
+        raise PayloadError(f"round {weights.round_index} is not a FedAvg round")
     return weights

@@ -253,7 +253,7 @@ class Client:
     def _apply_catch_up(self, blob: bytes, plan: Plan) -> list[Action]:
         first = next(iter(catch_up.unpack(blob)), None)
         if isinstance(first, RoundResult) and not self.holds_weights:
-            raise PayloadError("results came to a client that holds no weights")
+            raise PayloadError("results arrived at a client without weights")
         try:
             self.next_round = catch_up.apply_(self._model(), blob, plan, next_round=self.next_round)
         except ForkError:

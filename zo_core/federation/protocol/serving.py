@@ -116,7 +116,7 @@ def plan_of(store: Store) -> Plan:
         run_id, run_seed = int(meta["run_id"], 16), int(meta["run_seed"], 16)
         plan = meta["plan"].encode()
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise PlanError(f"the log's first record is no run of this version ({error})") from error
+        raise PlanError(f"the log's first record is not a run of this version ({error})") from error
     return Plan.from_json(plan, run_id=run_id, run_seed=run_seed)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from zo_core.data.arrays import arrays_of
 from zo_core.federation.protocol.plan import Plan
 from zo_core.loss.items import DataError, as_items, as_labels, require_items
 from zo_core.method import ClientData, RoundContext
@@ -192,8 +192,8 @@ def choose_backend(
             "machine, then add --model DIR"
         )
     raise ImportError(
-        'neither torch nor onnxruntime is installed: pip install -e ".[edge]" for a client without '
-        'torch, or ".[bench]"'
+        'neither torch nor onnxruntime is installed: pip install "zobench[edge]" (onnxruntime) or '
+        '"zobench[bench]" (torch)'
     )
 
 
@@ -227,15 +227,13 @@ def load_shard(path: Path) -> Shard:
             the run's model is checked when the run is known.
         OSError: it cannot be read.
     """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            x, y = arrays["x"], arrays["y"]
-    except (KeyError, TypeError, ValueError, zipfile.BadZipFile, EOFError) as error:
+    arrays = arrays_of(path)
+    if not {"x", "y"} <= arrays.keys():
         raise DataError(
-            f"{path} must be an .npz file with arrays x and y: {error}; write it by "
-            "numpy.savez(FILE, x=x, y=y)"
-        ) from error
-    items, labels = as_items(x, str(path)), as_labels(y, str(path))
+            f"{path} must be an .npz file with arrays x and y, got "
+            f"{', '.join(map(repr, arrays)) or 'none'}"
+        )
+    items, labels = as_items(arrays["x"], str(path)), as_labels(arrays["y"], str(path))
     any_class = int(labels.max(initial=0)) + 1
     require_items(items, labels, num_classes=any_class, where=str(path))
     return items, labels

@@ -56,7 +56,7 @@ def save(training: Training, folder: Path) -> None:
         done = training.record.rounds_done
         raise OSError(
             f"the checkpoint of round {done} cannot be written to {folder} ({reason}); the one "
-            "before is whole: make room, and continue with --resume"
+            "before is intact: free some space and continue with --resume"
         ) from error
     finally:
         for part in folder.glob("*.part"):
@@ -111,13 +111,13 @@ def resume_(training: Training, folder: Path) -> bool:
         raise
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
-            f"the checkpoint in {folder} is damaged ({error}); delete the folder to begin anew"
+            f"the checkpoint in {folder} is damaged ({error}); delete the folder to start again"
         ) from error
     chosen, trial_s = training.record.threads, training.record.threads_trial_s
     if chosen is not None and not trial_s and chosen != record["threads"]:
         raise CheckpointError(
-            f"the checkpoint is of a run with threads {record['threads']}, got {chosen}; leave "
-            "--threads out to continue with those"
+            f"the checkpoint belongs to a run with threads {record['threads']}, got {chosen}; "
+            "leave --threads out to continue with those"
         )
     _restore_record(training.record, record)
     choose_threads(training.record.threads, training.replica.module, training.data.items.x)
@@ -158,7 +158,7 @@ def _read_state(folder: Path, index: dict[str, Any]) -> dict[str, npt.NDArray[An
     if index["version"] != CHECKPOINT_VERSION:
         raise CheckpointError(
             f"the checkpoint in {folder} has version {index['version']}, this program reads "
-            f"{CHECKPOINT_VERSION}; delete the folder to begin anew"
+            f"{CHECKPOINT_VERSION}; delete the folder to start again"
         )
     path = folder / index["state"]
     if _hash(path) != index["blake2b"]:
@@ -194,7 +194,7 @@ def _require_same_config(saved: dict[str, Any], asked: dict[str, Any]) -> None:
     changed = [name for name in names if saved.get(name) != asked.get(name)]
     if changed:
         raise CheckpointError(
-            f"the checkpoint is of a run with other {', '.join(changed)}; "
+            f"the checkpoint belongs to a run with different {', '.join(changed)}; "
             "resume with its config, or save elsewhere"
         )
 

@@ -1,4 +1,4 @@
-"""Each frugal way takes plain FedAvg's step, and holds less while it does."""
+"""Each variant takes plain FedAvg's step, and holds less while it does."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from zo_core.method import ClientData, RoundContext
 from zo_core.models import MODELS, ModelConfig
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
-FRUGAL = [name for name in BACKPROP if name != "plain"]
-WHOLE = [name for name in FRUGAL if not BACKPROP[name].accumulates]
+EFFICIENT = [name for name in BACKPROP if name != "plain"]
+WHOLE = [name for name in EFFICIENT if not BACKPROP[name].accumulates]
 SHAPES = {"cnn": (1, 8), "small_resnet": (3, 32), "resnet18": (3, 32), "vit": (3, 32)}
 
 
@@ -62,11 +62,11 @@ def relative_error(ours: nn.Module, theirs: nn.Module, start: torch.Tensor) -> f
 
 
 def stepped(module: nn.Module, name: str, items: int, **options: Any) -> float:
-    """Step a module frugally and a copy of it plainly; give the update's error."""
+    """Step a module by a variant and a copy of it plainly; give the update's error."""
     x, y = data_of(name, items)
     plain, start = copy.deepcopy(module), flat(module)
     sgd_step_(plain, x, y, lr=0.1)
-    backprop_step(options.pop("way"), **options)(module, x, y, lr=0.1)
+    backprop_step(options.pop("variant"), **options)(module, x, y, lr=0.1)
     assert all(p.grad is None for p in module.parameters())
     for ours, theirs in zip(module.buffers(), plain.buffers(), strict=True):
         assert torch.equal(ours, theirs)
@@ -75,23 +75,23 @@ def stepped(module: nn.Module, name: str, items: int, **options: Any) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SHAPES)
-def test_a_frugal_step_is_plain_fedavgs(name: str) -> None:
+def test_a_memory_efficient_step_is_plain_fedavgs(name: str) -> None:
     module, (x, y) = model_of(name), data_of(name, 2)
     start = flat(module)
     sgd_step_(module, x, y, lr=0.1)
-    for way in FRUGAL:
+    for variant in EFFICIENT:
         ours = model_of(name)
-        backprop_step(way, micro_batch=1)(ours, x, y, lr=0.1)
-        assert relative_error(ours, module, start) < 1e-5, way
+        backprop_step(variant, micro_batch=1)(ours, x, y, lr=0.1)
+        assert relative_error(ours, module, start) < 1e-5, variant
 
 
-@pytest.mark.parametrize("way", WHOLE)
-def test_running_statistics_are_updated_once(way: str) -> None:
-    assert stepped(model_of("small_resnet", "batch"), "small_resnet", 5, way=way) < 1e-5
+@pytest.mark.parametrize("variant", WHOLE)
+def test_running_statistics_are_updated_once(variant: str) -> None:
+    assert stepped(model_of("small_resnet", "batch"), "small_resnet", 5, variant=variant) < 1e-5
 
 
-@pytest.mark.parametrize("way", WHOLE)
-def test_what_is_dropped_is_dropped_again(way: str) -> None:
+@pytest.mark.parametrize("variant", WHOLE)
+def test_what_is_dropped_is_dropped_again(variant: str) -> None:
     def torso() -> nn.Sequential:
         return nn.Sequential(nn.Linear(64, 64), nn.Dropout(0.5), nn.Linear(64, 10))
 
@@ -99,40 +99,40 @@ def test_what_is_dropped_is_dropped_again(way: str) -> None:
     ours = nn.Sequential(nn.Flatten(), torso())
     theirs, start = copy.deepcopy(ours), flat(ours)
     x, y = data_of("cnn", 16)
-    for module, step in ((theirs, sgd_step_), (ours, backprop_step(way))):
+    for module, step in ((theirs, sgd_step_), (ours, backprop_step(variant))):
         torch.manual_seed(4)
         step(module, x, y, lr=0.1)
     assert relative_error(ours, theirs, start) < 1e-5
 
 
-@pytest.mark.parametrize("way", FRUGAL)
-def test_a_tied_weight_is_stepped_once_by_its_whole_gradient(way: str) -> None:
+@pytest.mark.parametrize("variant", EFFICIENT)
+def test_a_tied_weight_is_stepped_once_by_its_whole_gradient(variant: str) -> None:
     torch.manual_seed(0)
     ours = nn.Sequential(nn.Flatten(), *(nn.Sequential(nn.Linear(64, 64)) for _ in range(3)))
     ours[3][0].weight = ours[1][0].weight
     theirs, start = copy.deepcopy(ours), flat(ours)
     x, y = data_of("cnn", 4)
     sgd_step_(theirs, x, y, lr=0.1)
-    backprop_step(way, micro_batch=3)(ours, x, y, lr=0.1)
+    backprop_step(variant, micro_batch=3)(ours, x, y, lr=0.1)
     assert relative_error(ours, theirs, start) < 1e-5
 
 
-@pytest.mark.parametrize("way", FRUGAL)
-def test_frozen_weights_stay(way: str) -> None:
+@pytest.mark.parametrize("variant", EFFICIENT)
+def test_frozen_weights_stay(variant: str) -> None:
     module = model_of("small_resnet")
     module.stages[1].requires_grad_(False)
     frozen = [p.clone() for p in module.stages[1].parameters()]
-    assert stepped(module, "small_resnet", 4, way=way, micro_batch=2) < 1e-5
+    assert stepped(module, "small_resnet", 4, variant=variant, micro_batch=2) < 1e-5
     assert all(map(torch.equal, frozen, module.stages[1].parameters()))
 
 
-@pytest.mark.parametrize("way", [n for n in FRUGAL if BACKPROP[n].accumulates])
+@pytest.mark.parametrize("variant", [n for n in EFFICIENT if BACKPROP[n].accumulates])
 @pytest.mark.parametrize("mode", [True, False])
 def test_batch_statistics_are_refused_where_micro_batches_would_change_them(
-    way: str, mode: bool
+    variant: str, mode: bool
 ) -> None:
     module = model_of("cnn", "batch").train(mode)
-    step, (x, y) = backprop_step(way, micro_batch=2), data_of("cnn", 4)
+    step, (x, y) = backprop_step(variant, micro_batch=2), data_of("cnn", 4)
     if not mode:  # in evaluation mode the statistics are numbers like any other
         step(module, x, y, lr=0.1)
         return
@@ -142,21 +142,21 @@ def test_batch_statistics_are_refused_where_micro_batches_would_change_them(
     assert torch.equal(flat(module), before)
 
 
-def peak(way: str, name: str = "small_resnet", items: int = 16) -> TensorPeak:
+def peak(variant: str, name: str = "small_resnet", items: int = 16) -> TensorPeak:
     module, (x, y) = model_of(name), data_of(name, items)
-    step = backprop_step(way, micro_batch=1)
+    step = backprop_step(variant, micro_batch=1)
     with track_tensors(parameters=module.parameters(), existing=[x, y]) as tracker:
         step(module, x, y, lr=0.1)
     return tracker.result()
 
 
 def test_each_way_holds_less_of_what_it_saves() -> None:
-    peaks = {way: peak(way) for way in BACKPROP}
-    activations = {way: found.by_category["activation"] for way, found in peaks.items()}
+    peaks = {variant: peak(variant) for variant in BACKPROP}
+    activations = {variant: found.by_category["activation"] for variant, found in peaks.items()}
     assert activations["accumulated"] < activations["plain"] / 12
     assert activations["accumulated-checkpointed"] < activations["accumulated"]
     assert activations["checkpointed"] < 0.8 * activations["plain"]
-    totals = [peaks[way].peak_above_baseline_bytes for way in ("layerwise", "checkpointed")]
+    totals = [peaks[variant].peak_above_baseline_bytes for variant in ("layerwise", "checkpointed")]
     assert totals[0] < totals[1]
 
 
@@ -203,11 +203,11 @@ class Own(nn.Module):
         return self.head(self.b(self.a(self.stem(x))))
 
 
-@pytest.mark.parametrize("way", FRUGAL)
-def test_a_users_module_is_cut_at_its_own_modules(way: str) -> None:
+@pytest.mark.parametrize("variant", EFFICIENT)
+def test_a_users_module_is_cut_at_its_own_modules(variant: str) -> None:
     module = Own()
     assert list(blocks(module)) == [module.a, module.b]
-    assert stepped(module, "cnn", 6, way=way, micro_batch=4) < 1e-5
+    assert stepped(module, "cnn", 6, variant=variant, micro_batch=4) < 1e-5
 
 
 def test_the_context_leaves_the_modules_as_they_were() -> None:
@@ -243,12 +243,12 @@ def test_a_single_layer_has_nothing_to_checkpoint() -> None:
 # --- in training ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", FRUGAL)
-def test_a_fedavg_client_sends_the_same_weights(way: str) -> None:
+@pytest.mark.parametrize("variant", EFFICIENT)
+def test_a_fedavg_client_sends_the_same_weights(variant: str) -> None:
     x, y = data_of("cnn", 20)
     context = RoundContext(run_seed=5, run_id=5, round_index=0, cohort=(2,), samples=(20,))
     sent = []
-    for backprop in ("plain", way):
+    for backprop in ("plain", variant):
         chosen = config("fedavg", backprop=backprop, micro_batch=3, batch_size=8)
         method = build_algorithm(chosen, high=(0,)).phases[0].method
         update = method.client_update(

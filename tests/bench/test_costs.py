@@ -1,8 +1,6 @@
-"""The headline: who is ahead, by how much and on which figures, read from the records."""
+"""Costs and accuracy: who is ahead, by how much and on which figures, read from the records."""
 
 from __future__ import annotations
-
-import re
 
 import pytest
 import sample_records as sample
@@ -10,14 +8,14 @@ import sample_records as sample
 from bench.records.paired import compare_on_seeds, paired_difference
 from bench.records.record import median
 from bench.records.record_index import Results
-from bench.report.costs import DIRECTION, DOWN, ROUND, STEP, UP, memory_figure, pair_of, pairs
+from bench.report.costs import DIRECTION, ROUND, STEP, memory_figure, pair_of, pairs
 from bench.report.groups.accuracy import accuracy_tables
-from bench.report.groups.fit import board_tables, fit_sentence
+from bench.report.groups.fit import board_tables
 from bench.report.groups.memory import memory_tables
 from bench.report.groups.time import time_tables
-from bench.report.headline import accuracy_sentence, bytes_sentence, cost_sentences, headline
 from bench.report.opponents import PLAIN, opponents_of
 from bench.report.table import spread, verdict, whiskers
+from bench.report.tile_accuracy import accuracy_tile
 
 SAMPLE = Results.of(sample.sample_records())
 
@@ -28,16 +26,6 @@ def failed(*cases: str, status: str = "does not fit") -> Results:
     for case in cases:
         records[case] = sample.failed(case, dict(records[case].config), status, "limit")
     return Results.of(records.values())
-
-
-def cost(results: Results) -> str:
-    return " ".join(cost_sentences(results))
-
-
-def fit(results: Results) -> str:
-    sentence = fit_sentence(results)
-    assert sentence is not None
-    return sentence
 
 
 def test_the_first_pair_is_resnet18_at_the_papers_batch() -> None:
@@ -69,7 +57,6 @@ def test_whoever_is_ahead_is_read_from_the_records(
     number, word = pair.comparison.split("x ")
     assert float(number) == pytest.approx(ratio, rel=0.05)
     assert word == words
-    assert pair.comparison in cost(results)
 
 
 def test_a_difference_below_rounding_is_none_and_zero_has_no_ratio() -> None:
@@ -116,22 +103,7 @@ def test_the_strongest_backprop_is_the_opponent() -> None:
     assert opponents_of(SAMPLE, "resnet18") == [PLAIN]
 
 
-def test_the_answer_compares_plain_steps_then_the_most_memory_efficient_ones() -> None:
-    plain, least = cost_sentences(BOTH)
-    assert plain.startswith("Plain steps, ZO compared with backprop")
-    assert "2.3x lower peak of the whole process (313 MiB vs 710 MiB" in plain
-    assert "“FedAvg, one item at a time, checkpointed”" in least
-    assert "1.2x lower peak of the whole process (254 MiB vs 310 MiB" in least
-    assert "2.2x faster per round of 900 images (108 s vs 234 s)" in least
-
-
-def test_what_fits_names_the_memory_efficient_steps_and_a_tight_one() -> None:
-    sentence = fit(BOTH)
-    assert "FedAvg 710 MiB at batch 64 (fits in 1 GiB)" in sentence
-    assert (
-        "FedAvg, one item at a time, checkpointed, 310 MiB at batch 64 (fits in 512 MiB)"
-        in sentence
-    )
+def test_what_fits_has_the_memory_efficient_steps_too() -> None:
     rows = {row[0].text: row for row in board_tables(BOTH)[0].rows}
     assert rows["FedAvg, 64"][4].text == "does not fit"
     assert rows["FedAvg, one item at a time, checkpointed, 64"][4].text == "fits"
@@ -158,48 +130,36 @@ def test_no_round_is_extrapolated_from_another_batch_than_the_papers() -> None:
     assert rounds["ZO", "64"] != "–"
 
 
-def test_bytes_of_both_directions_and_methods_are_in_the_sentence() -> None:
-    results = Results.of(sample.bytes_records(zo_payload=(1 << 30, 44)))
-    assert [pairs(results, figure)[0].zo for figure in (UP, DOWN)] == [1 << 30, 44]
-    for text in ("1 GiB", "44 B", "42.6 MiB"):
-        assert text in (bytes_sentence(results) or "")
-
-
-def test_memory_and_time_are_of_one_batch_where_both_have_it() -> None:
-    assert re.findall(r"batch (\d+)\)", cost(SAMPLE)) == ["64"]
-
-
-def test_memory_and_time_without_a_common_batch_each_name_their_own() -> None:
-    cases = [
-        f"memory/{model}/fedavg/b{batch}" for model in ("resnet18", "cnn") for batch in (64, 1)
-    ]
-    assert re.findall(r"batch (\d+)\)", cost(failed(*cases))) == ["32", "64"]
-
-
 @pytest.mark.parametrize(("zowarmup", "sign"), [(0.90, 1), (0.60, -1), (0.805, 0)])
 def test_the_verdict_follows_the_interval(zowarmup: float, sign: int) -> None:
     ours, theirs = sample.accuracy_records(zowarmup=zowarmup)
     found = compare_on_seeds(ours, theirs, "test_accuracy")
     assert found is not None
     assert found.sign == sign
-    sentence = accuracy_sentence(Results.of([ours, theirs]))
-    assert sentence is not None
-    assert verdict(found) in sentence
-    assert "n = 5" in sentence
+    tile = accuracy_tile(Results.of([ours, theirs]))
+    assert tile is not None
+    assert verdict(found) in tile.matches[0].name
+    assert "n = 5" in tile.what
 
 
 def test_too_few_seeds_are_no_verdict() -> None:
     found = compare_on_seeds(*sample.accuracy_records(seeds=1), "test_accuracy")
     assert found is not None
     assert found.sign is None
-    assert "too few seeds" in (
-        accuracy_sentence(Results.of(sample.accuracy_records(seeds=1))) or ""
-    )
+    tile = accuracy_tile(Results.of(sample.accuracy_records(seeds=1)))
+    assert tile is not None
+    assert "too few seeds" in tile.matches[0].name
 
 
-def test_diverged_runs_are_counted() -> None:
-    sentence = accuracy_sentence(Results.of(sample.accuracy_records(outcome="diverged")))
-    assert "1 diverged" in (sentence or "")
+def test_fedavg_is_in_the_tile_where_it_had_as_many_rounds() -> None:
+    def shown(rounds: int) -> list[str]:
+        records = [*sample.accuracy_records(), fedavg(0.97, rounds)]
+        tile = accuracy_tile(Results.of(records))
+        assert tile is not None
+        return [bar.name for bar in tile.matches[0].chart.bars]
+
+    assert shown(200) == ["ZOWarmUp", "High-Res-Only", "FedAvg"]
+    assert shown(10) == ["ZOWarmUp", "High-Res-Only"]
 
 
 def fedavg(end: float, rounds: int) -> sample.Record:
@@ -211,47 +171,11 @@ def fedavg(end: float, rounds: int) -> sample.Record:
     return sample.record("accuracy/fedavg/10-90", config, metrics, details=details)
 
 
-def test_a_better_fedavg_of_as_many_rounds_is_in_the_answer() -> None:
-    better, worse, short = (fedavg(*of) for of in ((0.97, 200), (0.5, 200), (0.97, 10)))
-    trained = sample.accuracy_records()
-
-    def answer(record: sample.Record) -> str:
-        return accuracy_sentence(Results.of([*trained, record])) or ""
-
-    assert "FedAvg with all clients" in answer(better)
-    assert "97.0 % (200 rounds, n = 1)" in answer(better)
-    assert "FedAvg" not in answer(worse)
-    assert "FedAvg" not in answer(short)
-
-
 def test_short_runs_are_tabulated_apart_and_each_row_names_its_rounds_and_seeds() -> None:
     compared, short, _ = accuracy_tables(Results.of([*sample.accuracy_records(), fedavg(0.5, 10)]))
     assert [row[1].detail for row in compared.rows] == ["200 rounds, n = 5"] * 2
     assert [(row[1].text, row[1].detail) for row in short.rows] == [("FedAvg", "10 rounds, n = 1")]
     assert short.caption.startswith("Short runs, not compared")
-
-
-def test_what_was_not_measured_is_left_out() -> None:
-    assert len(headline(SAMPLE)) == 4
-    assert len(headline(Results.of(sample.memory_records()))) == 2
-    assert headline(Results.of([])) == []
-
-
-def test_a_step_that_does_not_fit_is_named_with_the_batch_that_does() -> None:
-    zo, fedavg = fit(failed("memory/resnet18/fedavg/b64")).split("; ", 1)
-    assert re.search(r"ZO 31\d MiB at batch 64", zo)
-    assert "512 MiB" in zo
-    assert "FedAvg does not fit at batch 64" in fedavg
-    assert re.search(r"5\d\d MiB at batch 32", fedavg)
-
-
-@pytest.mark.parametrize("status", ["does not fit", "killed", "timeout"])
-def test_a_method_whose_every_step_failed_is_still_named(status: str) -> None:
-    cases = [f"memory/resnet18/fedavg/b{batch}" for batch in sample.BATCHES]
-    sentence = fit(failed(*cases, status=status))
-    assert sentence.count("FedAvg") == 1
-    assert status in sentence
-    assert "64, 32, 8, 1" in sentence
 
 
 def test_what_does_not_fit_keeps_its_row_and_is_compared_with_no_board() -> None:
