@@ -141,7 +141,7 @@ def test_what_is_wrong_is_named_by_its_place(
 def test_what_is_no_record_is_told_not_raised(tmp_path: Path, text: str) -> None:
     path = tmp_path / "a.json"
     path.write_text(text)
-    assert check_file(path).problems[0].startswith("no record: ")
+    assert check_file(path).problems[0].startswith("not a record: ")
 
 
 def test_a_file_is_named_after_its_case(tmp_path: Path) -> None:
