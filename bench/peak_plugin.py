@@ -7,6 +7,7 @@ is imported at the top.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -72,15 +73,16 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     meter, limit = item.stash.get(_METER, None), _limit_of(item)
     if meter is None and limit is None:
         return (yield)
+    is_own = meter is None
     if meter is None:
         from bench.peak_memory import PeakMemory
 
         meter = PeakMemory()
-        with meter():
+    try:
+        with meter() if is_own else nullcontext():
             result = yield
-    else:
-        result = yield
-    _store(item, meter.peaks)
+    finally:
+        _store(item, meter.peaks)
     if limit is not None:
         _compare_with_limit(meter.peaks, limit)
     return result
@@ -109,7 +111,7 @@ def _limit_of(item: pytest.Item) -> int | None:
         return None
     from bench.sizes import parse_size
 
-    return parse_size(marker.args[0], _MARKER)
+    return parse_size(str(marker.args[0]), _MARKER)
 
 
 def _compare_with_limit(peaks: list[Peak], limit_bytes: int) -> None:

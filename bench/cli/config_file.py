@@ -106,7 +106,7 @@ def _read(parser: CommandParser, path: Path) -> dict[str, Any]:
         return parse_toml(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        parser.error(f"--config must be a TOML file that can be read: {reason}")
+        parser.error(f"--config must be a TOML file that can be read, got {path}: {reason}")
 
 
 def _words(parser: CommandParser, key: str, value: Any) -> list[str]:

@@ -147,7 +147,7 @@ def _scores(
     ended = {result.key for result in workplace.run(shares)}
     if len(ended) < len(missing):
         raise UnfinishedError(
-            f"{len(missing) - len(ended)} runs of a rung of {rounds} rounds were not begun in"
+            f"{len(missing) - len(ended)} runs of a rung of {rounds} rounds were not started within"
             " --minutes, and nothing is chosen from a part of it; the same command with the same"
             " --out goes on"
         )

@@ -22,7 +22,7 @@ from bench.report.groups import (
 )
 
 _GROUPS = (
-    *(tables, llm, fit, memory, bytes, time, edge),
-    *(accuracy, frontier, train, wire, engine, formulas),
+    *(tables, fit, memory, bytes, time, edge, accuracy),
+    *(frontier, train, wire, llm, engine, formulas),
 )
 SECTIONS = tuple(group.SECTION for group in _GROUPS)

@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 _EDGE = {"ZO, torch": "ZO", "FedAvg, torch": "FedAvg"}  # the clients that are also memory cases
 _EDGE_TOLERANCE = 0.01  # these are other processes, which take the same step
-_ANSWER = re.compile(r"((?:ZO|FedAvg)(?:, [^;:(]*?)?),? ([\d.,]+) MiB at batch (\d+) \(")
-_PAIR = re.compile(r"whole process \(([\d.,]+) MiB vs ([\d.,]+) MiB")
+_TILE = re.compile(r"whole process; (.+), batch (\d+)$")
+_CHART = re.compile(r"^(.+), batch (\d+): peak of the whole process")
+_BAR = re.compile(r"^(.+?): ([\d.,]+) MiB")
 
 
 class Step(NamedTuple):
@@ -34,19 +35,17 @@ class Peak(NamedTuple):
 
 
 class _Tables(HTMLParser):
-    """Collect a page's tables as rows of figures, by caption, and the sentences of the answer."""
+    """Collect a page's tables as rows of figures, by caption, and the bars below each caption."""
 
     def __init__(self) -> None:
         super().__init__()
         self.tables: list[tuple[str, list[list[str]]]] = []
-        self.answer: list[str] = []
-        self._within = ""
-        self._is_detail = self._is_answer = False
+        self.bars: list[tuple[str, str]] = []  # what stands above, and what a bar says on hover
+        self._above = self._within = ""
+        self._is_detail = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
-        if tag == "section":
-            self._is_answer = values.get("id") == "answer"
         if tag == "div" and "aria-label" in values:
             self.tables.append((values["aria-label"] or "", []))
         if tag == "tr" and self.tables:
@@ -55,20 +54,21 @@ class _Tables(HTMLParser):
         if tag in ("td", "th") and values.get("class") != "detail" and self.tables:
             self._within = "cell"
             self.tables[-1][1][-1].append("")
-        if tag == "p" and self._is_answer:
-            self._within = "answer"
-            self.answer.append("")
+        if tag == "figcaption" or (tag == "p" and not values.get("class")):
+            self._within, self._above = "above", ""
+        if tag == "i" and "title" in values:
+            self.bars.append((self._above.strip(), values["title"] or ""))
 
     def handle_endtag(self, tag: str) -> None:
         self._is_detail = self._is_detail and tag != "small"
-        if tag in ("td", "th", "p"):
+        if tag in ("td", "th", "p", "figcaption"):
             self._within = ""
 
     def handle_data(self, data: str) -> None:
         if self._within == "cell" and not self._is_detail:
             self.tables[-1][1][-1][-1] += data.strip()
-        elif self._within == "answer":
-            self.answer[-1] += data
+        elif self._within == "above":
+            self._above += data
 
 
 def peaks_on(page: Path) -> dict[Step, list[Peak]]:
@@ -76,7 +76,7 @@ def peaks_on(page: Path) -> dict[Step, list[Peak]]:
     parser = _Tables()
     parser.feed(page.read_text(encoding="utf-8"))
     found: dict[Step, list[Peak]] = {}
-    for step, peak in (*_in_tables(parser.tables), *_in_answer(parser.answer)):
+    for step, peak in (*_in_tables(parser.tables), *_in_bars(parser.bars)):
         found.setdefault(step, []).append(peak)
     return found
 
@@ -117,17 +117,13 @@ def _of_row(caption: str, cells: Mapping[str, str]) -> Iterator[tuple[Step, str,
         yield step, "edge", cells["Whole process"]
 
 
-def _in_answer(sentences: list[str]) -> Iterator[tuple[Step, Peak]]:
-    model = next(iter(re.findall(r"One training step of (.+?) on ", " ".join(sentences))), "")
-    for sentence in sentences:
-        for method, mib, batch in _ANSWER.findall(sentence):
-            yield Step(model, method, batch), Peak("answer", float(mib.replace(",", "")))
-        methods = re.findall(r"“(.+?)”", sentence) or ["ZO", "FedAvg"]
-        batches = re.findall(r"; ([^;]+), batch (\d+)\)", sentence)
-        for both in _PAIR.findall(sentence):
-            for method, mib in zip(methods, both, strict=True):
-                step = Step(batches[0][0], method, batches[0][1])
-                yield step, Peak("cost", float(mib.replace(",", "")))
+def _in_bars(bars: list[tuple[str, str]]) -> Iterator[tuple[Step, Peak]]:
+    for above, words in bars:
+        bar = _BAR.search(words)
+        for place, pattern in {"answer": _TILE, "chart": _CHART}.items():
+            if bar and (found := pattern.search(above)):
+                step = Step(found[1], bar[1], found[2])
+                yield step, Peak(place, float(bar[2].replace(",", "")))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ QUICK += ["--zo-cohort", "10", "--eval-every", "1", "--split", "20/80", "--threa
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--model", "nonsense"], "known: cnn, resnet18, small_resnet, vit"),
+        (["--model", "nonsense"], "model must be one of resnet18, vit, cnn, small_resnet"),
         (["--resume"], "--checkpoints DIR"),
         (["--dataset", "nonsense"], "known: digits"),
         (["--epsilon", "0"], "epsilon must be > 0"),

@@ -12,7 +12,7 @@ from typing import Any, get_args
 import pytest
 import sample_records as sample
 
-from bench.groups import GROUPS, OPT_IN_GROUPS, TABLES
+from bench.groups import GROUPS, OPT_IN_GROUPS, TABLES, TESTS
 from bench.records.details.by_group import DETAILS, NoDetails
 from bench.records.details.machine import PackagingDetails
 from bench.records.details.schema import DETAILS_SCHEMA_FILE, details_schema
@@ -76,7 +76,7 @@ def test_the_committed_schema_is_generated() -> None:
 
 
 def test_each_group_has_its_details() -> None:
-    assert set(DETAILS) == {*GROUPS, *OPT_IN_GROUPS, TABLES, "fit", "train"}
+    assert set(DETAILS) == {*GROUPS, *OPT_IN_GROUPS, TABLES, TESTS, "fit", "train"}
 
 
 def known(kind: Any) -> set[str]:

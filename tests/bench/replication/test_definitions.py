@@ -80,7 +80,7 @@ def test_seeds_come_one_after_the_other_so_that_a_part_of_a_table_is_fair() -> N
 
 
 def test_a_table_is_refused_where_it_cannot_be_run() -> None:
-    with pytest.raises(ValueError, match="table5 is run at scale paper alone"):
+    with pytest.raises(ValueError, match="table5 runs only at scale paper"):
         check("table5", "smoke")
 
 

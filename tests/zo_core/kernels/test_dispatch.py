@@ -119,14 +119,14 @@ def test_without_the_extension_numpy_takes_over_and_it_is_said_once(monkeypatch,
     monkeypatch.setattr(
         selection, "unavailable_reason", lambda name: "not built" if name == "c" else real(name)
     )
-    selection._tell_once.cache_clear()
+    selection._warn_once.cache_clear()
     with caplog.at_level(logging.WARNING, logger="zo_core.kernels"):
         assert served_by([np.zeros(3, np.float32)]) == [("numpy_ref", (0,))]
         assert served_by([np.zeros(3, np.float32)]) == [("numpy_ref", (0,))]
     assert [record.message for record in caplog.records] == [
         "the C kernels are missing, NumPy's take their place, slowly: not built"
     ]
-    selection._tell_once.cache_clear()
+    selection._warn_once.cache_clear()
 
 
 @pytest.mark.process
