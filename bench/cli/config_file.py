@@ -45,8 +45,8 @@ def with_config_file(parser: CommandParser, words: list[str]) -> list[str]:
     path = _path_in(words)
     if path is None:
         return words
-    parser.source = f"{path}: "
     values = _read(parser, path)
+    parser.source = f"{path}: "
     if any(word.partition("=")[0] in {f"--{name}" for name in _SAME} for word in words):
         values = {key: value for key, value in values.items() if key not in _SAME}
     own = [word for key, value in values.items() for word in _words(parser, key, value)]

@@ -148,8 +148,8 @@ def _scores(
     if len(ended) < len(missing):
         raise UnfinishedError(
             f"{len(missing) - len(ended)} runs of a rung of {rounds} rounds were not started within"
-            " --minutes, and nothing is chosen from a part of it; the same command with the same"
-            " --out goes on"
+            " --minutes, and a part of them decides nothing; run the same command with the same"
+            " --out to continue"
         )
     return [_score(row, workplace.store) for row in cells]
 

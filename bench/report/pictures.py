@@ -11,6 +11,7 @@ from bench.report.plots.style import save
 
 FOLDER = Path("docs") / "pictures"
 PICTURES = {  # the plot's name -> the records it is drawn from
+    "memory-resnet18": Path("results/xeon-2core/default"),
     "instruct-loss-rounds": Path("results/epyc-2core/llm"),
     "instruct-loss-item-forwards": Path("results/epyc-2core/llm"),
 }

@@ -113,10 +113,10 @@ CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "another stream": (lambda f: change_manifest(f, stream="zo-stream/2"), "stream must be"),
     "another grid": (lambda f: change_manifest(f, grid="zo-grid/2"), "grid must be"),
     "another format": (lambda f: change_manifest(f, format="zo-export/9"), "format must be"),
-    "no manifest": (lambda f: (f / "manifest.json").unlink(), "holds no manifest"),
-    "a torn manifest": (lambda f: (f / "manifest.json").write_text("{"), "no manifest of"),
-    "an empty manifest": (lambda f: (f / "manifest.json").write_text("[]"), "no manifest of"),
-    "a field too few": (lambda f: without_field(f, "frozen"), "no manifest of"),
+    "no manifest": (lambda f: (f / "manifest.json").unlink(), "contains no manifest"),
+    "a torn manifest": (lambda f: (f / "manifest.json").write_text("{"), "not a manifest of"),
+    "an empty manifest": (lambda f: (f / "manifest.json").write_text("[]"), "not a manifest of"),
+    "a field too few": (lambda f: without_field(f, "frozen"), "not a manifest of"),
     "no weights": (lambda f: (f / "weights.safetensors").unlink(), "weights.safetensors"),
     "truncated weights": (lambda f: truncate(f / "weights.safetensors"), "truncated"),
 }
@@ -146,7 +146,7 @@ def test_a_graph_that_is_none_is_refused_even_if_the_manifest_vouches_for_it(fol
 
     (folder / "model.onnx").write_bytes(b"ONNX")
     change_manifest(folder, graph_digest=file_digest(folder / "model.onnx"))
-    with pytest.raises(ExportedModelError, match="no graph that onnxruntime runs"):
+    with pytest.raises(ExportedModelError, match="not a graph for onnxruntime"):
         load_replica(folder)
 
 

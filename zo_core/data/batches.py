@@ -25,7 +25,7 @@ def read_batch(path: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]
         Images (items, 3, 32, 32) and labels (items,), as the file has them.
 
     Raises:
-        ValueError: the file is damaged, is no such batch, or asks for code to be run.
+        ValueError: the file is damaged, is not such a batch, or asks for code to be run.
     """
     try:
         with path.open("rb") as file:

@@ -73,7 +73,7 @@ class FileStore:
         path: made where it is missing.
 
     Raises:
-        StoreError: the file is damaged before its tail, is no such file, or another process has it.
+        StoreError: the file is damaged before its tail, not a log, or used by another process.
     """
 
     def __init__(self, path: Path) -> None:
@@ -118,7 +118,7 @@ class FileStore:
                 _cut(self._file, end)
             raise StoreError(
                 f"{self._path} could not be written ({error}); the records before are intact: "
-                "make room and start again"
+                "free some space and start again"
             ) from error
         self._chain = chain
         self._ends.append(end + len(frame))
@@ -200,7 +200,7 @@ def _scan(file: BinaryIO, size: int, path: Path) -> Iterator[tuple[int, bytes]]:
 
 def _damaged(path: Path, at: int) -> StoreError:
     return StoreError(
-        f"{path} is damaged at byte {at}, before its tail; restore a copy, or begin a new run "
+        f"{path} is damaged at byte {at}, before its tail; restore a copy, or start a new run "
         "elsewhere"
     )
 

@@ -47,7 +47,7 @@ def test_wherever_time_runs_out_nothing_is_chosen_and_the_rest_gives_the_same(
     told = [gave_up(tmp_path / "cut", 1) for _ in range(20)]
     cuts = [words for words in told if words is not None]
     assert len(cuts) > 8  # each rung of both stages, more than once
-    assert all("the same --out goes on" in words for words in cuts)
+    assert all("the same --out to continue" in words for words in cuts)
     assert search(tmp_path / "cut", 0) == search(tmp_path / "whole", 99)
 
 

@@ -62,7 +62,7 @@ def test_an_archive_is_to_be_unpacked(tmp_path: Path) -> None:
 
 def test_another_packing_is_named_with_the_way_to_convert_it(tmp_path: Path) -> None:
     np.savez(tmp_path / "mnist.npz", x=np.zeros(1))
-    assert "mnist.npz is another packing" in message(tmp_path)
+    assert "mnist.npz is in a format that is not supported" in message(tmp_path)
     assert "docs/data.md" in message(tmp_path)
 
 

@@ -179,7 +179,7 @@ def test_a_second_client_of_a_name_takes_over_and_the_first_comes_back() -> None
 def test_nobody_takes_the_servers_name() -> None:
     with broker() as (own, port):
         server = opened(server_link(TOPICS, SERVER), port)
-        with pytest.raises(LinkError, match="turns 'server' away: Name refused"):
+        with pytest.raises(LinkError, match="refuses 'server': Name refused"):
             server_link(TOPICS, SERVER).open("127.0.0.1", port, Security())
         assert own.turned_away == {"connects: identity refused": 1}
         server.close()

@@ -76,7 +76,7 @@ def test_no_bit_before_the_last_record_can_flip_unnoticed(
         flipped = bytearray(whole)
         flipped[at] ^= 1 << (at % 8)
         (tmp_path / "log").write_bytes(flipped)
-        with pytest.raises(StoreError, match=r"damaged at byte|no round log"):
+        with pytest.raises(StoreError, match=r"damaged at byte|not a round log"):
             file_store(tmp_path / "log")
 
 
@@ -101,7 +101,7 @@ def test_replacing_is_all_or_nothing(
         patch.setattr(
             store_module.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "full"))
         )
-        with pytest.raises(StoreError, match="the old one stands"):
+        with pytest.raises(StoreError, match="the old one is intact"):
             store.replace([(1, b"new")])
     assert entries(store) == RECORDS
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "log.lock"]
@@ -151,6 +151,6 @@ def test_a_full_disk_takes_no_part_of_a_record(
 
 def test_another_file_is_no_log(tmp_path: Path, file_store: OpenStore) -> None:
     (tmp_path / "log").write_bytes(b"PK\x03\x04 something else")
-    with pytest.raises(StoreError, match="no round log of this version; give another path"):
+    with pytest.raises(StoreError, match="not a round log of this version; give another path"):
         file_store(tmp_path / "log")
     assert (tmp_path / "log").read_bytes() == b"PK\x03\x04 something else"
