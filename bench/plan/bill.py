@@ -122,7 +122,7 @@ def _bill(
         ).times(1 / _HOUR_S),
         run_mb=Figure(value=run_mb, low=run_mb, high=run_mb, basis=COUNTED),
         run_joules=_joules(phases, lambda p: p.rounds * p.cohort, speed),
-        how=costs[variant].backprop if isinstance(costs[variant], RoundCost) else "",
+        how=cost.backprop if isinstance(cost := costs[variant], RoundCost) else "",
     )
 
 
@@ -203,9 +203,8 @@ def _sum(compute: Figure, link: Figure) -> Figure:
 
 def _unknown(variant: str, rounds: int | None, reason: str) -> Bill:
     none = Figure.unknown(reason)
-    names = ("client_compute_h", "client_link_h", "client_mb", "client_joules", "peak_mib")
-    names = (*names, "run_h", "run_device_h", "run_mb", "run_joules")
-    figures = dict.fromkeys(names, none)
+    client = ("client_compute_h", "client_link_h", "client_mb", "client_joules", "peak_mib")
+    figures = dict.fromkeys((*client, "run_h", "run_device_h", "run_mb", "run_joules"), none)
     return Bill(variant=variant, label=LABELS[variant], rounds=rounds, how="", **figures)
 
 
