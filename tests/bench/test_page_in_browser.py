@@ -110,7 +110,7 @@ def test_the_pages_of_a_gpu_and_of_several_machines_fit_too(
     "folder",
     [
         *("xeon-2core/default", "epyc-2core/laptop", "epyc-2core/frontier-fashion"),
-        *("epyc-2core/llm", "epyc-2core/tables-digits"),
+        *("epyc-2core/llm", "epyc-2core/tables-digits", "epyc-2core/tables-cifar10"),
     ],
 )
 def test_the_pages_of_committed_records_fit_and_stay_below_a_megabyte(

@@ -23,7 +23,7 @@ _ABSCISSAE: Mapping[str, tuple[str, Callable[[MeanPoint], float]]] = {
         lambda point: point.link_bytes_per_client / MIB,
     ),
     "passes": (
-        "Items through the model, mean of all clients; a backward as two forwards",
+        "Items forwarded per client; a backward counts as two",
         lambda point: point.item_passes_per_client or 0.0,
     ),
     "seconds": ("Seconds of training on one thread", lambda point: point.elapsed_s),
