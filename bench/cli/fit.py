@@ -28,11 +28,12 @@ from bench.extras import require
 from bench.fit.cells import Agreement, Cell, agreement
 from bench.fit.measuring import predict_cells, try_cell
 from bench.fit.record import GRID, fit_record
-from bench.fit.target import Target, decimal_remark, find_target, parse_size, this_machine
+from bench.fit.target import Target, decimal_remark, find_target, this_machine
 from bench.format import MIB, MISSING
 from bench.records.case_name import CaseName
 from bench.records.store import open_store, write_record
 from bench.records.typed_json import to_json
+from bench.sizes import parse_size
 from bench.suite.preflight import check_model
 from bench.workloads.steps import RETURN_BLOCKS, STEP_METHODS
 from zo_core.model_names import model_label, with_input_shape
