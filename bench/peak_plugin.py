@@ -137,7 +137,7 @@ def _store(item: pytest.Item, peaks: list[Peak]) -> None:
     """Hand the peaks to the summary, to pytest-benchmark's file and to the records."""
     item.user_properties += [(_PROPERTY, peak.to_json()) for peak in peaks]
     benchmark = getattr(item, "funcargs", {}).get("benchmark")
-    if hasattr(benchmark, "extra_info"):
+    if benchmark is not None and hasattr(benchmark, "extra_info"):
         benchmark.extra_info.update({peak.name: peak.to_json() for peak in peaks})
     folder = item.config.getoption(_RECORDS)
     if folder and peaks:

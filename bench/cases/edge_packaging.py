@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import devices
+from bench.records.details.machine import PackagingDetails
 from bench.records.record import Metric, median, single, unmeasured
 
 _BASE = "zobench"  # its requirements without extras
@@ -21,14 +21,13 @@ _TIME = "import in a fresh process, files in the page cache"
 _SIZE = "files of the installed distributions and all that they require"
 
 
-def packaging_metrics() -> tuple[dict[str, Metric], dict[str, Any]]:
+def packaging_metrics() -> tuple[dict[str, Metric], PackagingDetails]:
     """Weigh what each client needs installed, and time its imports; packages by their bytes."""
     metrics: dict[str, Metric] = {}
-    details: dict[str, Any] = {}
+    sizes: dict[str, dict[str, int]] = {}
     for client, roots in (("client", (_BASE, "onnxruntime")), ("torch", (_BASE, "torch"))):
-        sizes = {name: _distribution_bytes(name) for name in sorted(closure(roots))}
-        metrics[f"{client}_size"] = single(sum(sizes.values()), "byte", _SIZE)
-        details[client] = sizes
+        sizes[client] = {name: _distribution_bytes(name) for name in sorted(closure(roots))}
+        metrics[f"{client}_size"] = single(sum(sizes[client].values()), "byte", _SIZE)
         runs = [
             devices.run_isolated("bench.workloads.edge:seconds_to_import", _IMPORTS[client])
             for _ in range(_REPEATS)
@@ -39,7 +38,7 @@ def packaging_metrics() -> tuple[dict[str, Metric], dict[str, Any]]:
             if failed
             else median([float(run.value) for run in runs], "second", _TIME)
         )
-    return metrics, details
+    return metrics, PackagingDetails(**sizes)
 
 
 def closure(roots: Iterable[str]) -> set[str]:

@@ -29,10 +29,7 @@ from zo_core.algorithms import ALGORITHMS
 
 SCALE: Final = "methods"
 EQUAL_ROUNDS, EQUAL_PASSES = "methods", "methods-passes"
-_ORIGIN: Final = (
-    "of every method the best of three on hold-outs, one seed at 10/90; of Table 4, the search on"
-    " the digits with 60 rounds"
-)
+_ORIGIN: Final = "of every method, the best of three on hold-outs, one seed at 10/90"
 
 CellOf = Callable[[str, study.Fields, str, int], Cell | None]
 

@@ -83,8 +83,7 @@ def _figures() -> str:
     for public in AUDITED:
         for finding in _outcome(public)["findings"]:
             if finding["outcome"] == "fail":
-                check = f"({finding['letter']}) {finding['check']}"
-                rows.append(f"| {public.what} | {check} | {finding['figure']} |")
+                rows.append(f"| {public.what} | {finding['letter']} | {finding['figure']} |")
     return "\n".join(rows)
 
 

@@ -18,12 +18,13 @@ from bench.fit.cells import Cell, agreement
 from bench.fit.measuring import predict_cells, try_cell
 from bench.fit.prediction import predict_tensors
 from bench.fit.record import fit_record
-from bench.fit.target import Target, decimal_remark, find_target, parse_size, this_machine
+from bench.fit.target import Target, decimal_remark, find_target, this_machine
 from bench.records.case_name import CaseName
 from bench.records.details.machine import FitTrial
 from bench.records.record import Record
 from bench.records.store import read_records
 from bench.records.typed_json import to_json
+from bench.sizes import parse_size
 from bench.workloads.steps import STEP_METHODS, measure_tensor_peaks
 from devices.cgroup import Group
 from devices.tensor_peak import TensorPeak

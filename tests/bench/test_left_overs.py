@@ -74,7 +74,7 @@ def test_a_checkpoint_on_a_full_disk_leaves_the_one_before(
     save(run, tmp_path)
     run.step(0)
     full_disk("checkpoint.json")
-    with pytest.raises(OSError, match=r"round 1 cannot be written .*the one before is whole"):
+    with pytest.raises(OSError, match=r"round 1 cannot be written .*the one before is intact"):
         save(run, tmp_path)
     resumed = training()
     assert resume_(resumed, tmp_path)

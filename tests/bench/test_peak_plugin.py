@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ pytestmark = pytest.mark.process
 
 PROJECT = """
 import os
+import re
 import pytest
 
 EXTRA_MIB = int(os.environ.get("EXTRA_MIB", "0"))
@@ -71,7 +73,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_more_memory_than_the_limit_fails_the_test(project: Path) -> None:
     done = run_pytest(project, "--peak-records", "more", extra_mib=20)
     assert done.returncode == int(pytest.ExitCode.TESTS_FAILED)
-    assert "limit_peak: process_peak is 50" in done.stdout
+    assert re.search(r"limit_peak: process_peak is (49|50)", done.stdout)
     assert "1 failed, 1 passed" in done.stdout
     compared = compare(project, "old", "more")
     assert compared.returncode == 1, compared.stdout + compared.stderr

@@ -160,8 +160,8 @@ def test_without_a_terminal_a_line_comes_now_and_then(
             show(record)
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
-        "zowarmup, round 2, 2.5 MB on the link, about 784 s left",  # 16 s for 2 rounds
-        "zowarmup, round 4, 2.5 MB on the link, about 1152 s left",  # 24 s for 2 rounds
+        "zowarmup, round 2, 2.5 MB transferred, about 784 s left",  # 16 s for 2 rounds
+        "zowarmup, round 4, 2.5 MB transferred, about 1152 s left",  # 24 s for 2 rounds
     ]
 
 

@@ -172,7 +172,7 @@ def test_a_damaged_checkpoint_is_an_error_that_leaves_run_and_folder(
 
 def test_a_checkpoint_of_another_config_or_version_is_refused(tmp_path: Path) -> None:
     save(training(), tmp_path)
-    with pytest.raises(CheckpointError, match="run with other rounds, run_seed; resume with"):
+    with pytest.raises(CheckpointError, match="run with different rounds, run_seed; resume with"):
         resume_(training(rounds=9, run_seed=4), tmp_path)
     index, later = tmp_path / "checkpoint.json", CHECKPOINT_VERSION + 1
     index.write_text(json.dumps({**json.loads(index.read_text()), "version": later}))

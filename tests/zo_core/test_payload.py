@@ -224,8 +224,8 @@ def test_appended_bytes_are_refused(payload: Payload, extra: bytes) -> None:
 @pytest.mark.parametrize(
     ("at", "byte", "message"),
     [
-        (0, 0x5B, "begins with b'ZO'"),
-        (1, 0x6F, "begins with b'ZO'"),
+        (0, 0x5B, "start with b'ZO'"),
+        (1, 0x6F, "start with b'ZO'"),
         (2, 0, "version must be 1, got 0"),
         (2, 2, "version must be 1, got 2"),
         (3, 0, r"kind must be one of \[1, 2, 3, 4, .*\], got 0"),

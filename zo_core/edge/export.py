@@ -87,6 +87,11 @@ def export_model(
     """
     _require_extra()
     x, y = (_repeated(part) for part in example)
+    if y.ndim != 1:
+        raise ExportError(
+            f"labels must be one class per item, (items,), got shape {tuple(y.shape)}: a client "
+            "without torch trains classifiers; train sequences and numbers with torch"
+        )
     numbered = numbered_parameters(module)
     parameters = dict(zip(numbered.names, numbered.arrays, strict=True))
     still = {n: p.detach() for n, p in module.named_parameters() if not p.requires_grad}

@@ -28,7 +28,7 @@ def packed_layers(module: nn.Module) -> list[str]:
     return [
         f"{name or 'the model'} ({type(part).__name__})"
         for name, part in module.named_modules()
-        if type(part).__module__.startswith(_QUANTISED) and hasattr(part, "_packed_params")
+        if type(part).__module__.startswith(_QUANTISED) and hasattr(part, "scale")
     ]
 
 
