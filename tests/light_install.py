@@ -55,6 +55,7 @@ def expected_of(kind: str, exported: str, one: str) -> list[tuple[list[str], Exp
         (["devices", "--json"], Expected(WORKS, '"arch"')),
         (["devices", "--check"], Expected(WORKS, "checks")),
         (["devices", "--catalogue"], Expected(WORKS, "pi-zero-2")),
+        (["plan", "--model", "cnn", "--items", "100"], Expected(MISTAKE, "--rounds N")),
         (["audit", "my_module:factory"], lacks("torch", "bench")),
         (["run", "--scale", "smoke"], lacks("pytest", "bench")),
         (["run", "--dry-run"], lacks("pytest", "bench")),
