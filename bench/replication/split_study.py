@@ -58,7 +58,7 @@ BUDGETS: Final = (
         name="digits-80",
         base={"dataset": "digits", "rounds": 80, "pivot": 32, "eval_every": 2},
         splits=("10/90", "30/70", "50/50"),
-        seeds=5,
+        seeds=10,
         methods=(PAPER, "split", "sign", "scheduled"),
     ),
     Budget(
