@@ -66,6 +66,19 @@ def problem_of(model: str, methods: Sequence[str]) -> str | None:
     return None
 
 
+def missing_kernels() -> str | None:
+    """Say why ZO runs on NumPy's kernels instead of the C kernels; None if it does not."""
+    from zo_core.kernels.selection import unavailable_reason
+
+    reason = unavailable_reason("c")
+    if not reason:
+        return None
+    return (
+        "warning: the C kernels are missing, so ZO steps on the CPU run on NumPy's, several times"
+        f" slower: {reason}"
+    )
+
+
 def choose_device(wanted: str) -> str:
     """Turn --device into "cpu" or "cuda".
 

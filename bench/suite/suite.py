@@ -18,7 +18,7 @@ from bench.replication.run_options import Options
 from bench.replication.table_run import NAMES, check, check_data, names_at
 from bench.suite.emulation import mask_emulated, once
 from bench.suite.folder import new_folder
-from bench.suite.preflight import check_model, choose_device
+from bench.suite.preflight import check_model, choose_device, missing_kernels
 from bench.suite.progress import Progress
 from bench.suite.scales import Scale, scale_named
 from bench.workloads.low_memory_steps import LOW_MEMORY_STEPS
@@ -96,8 +96,10 @@ class Suite:
         )
 
     def start(self, cases: int, stream: TextIO) -> None:
-        """Begin to show progress on a stream."""
+        """Begin to show progress on a stream, after a warning if the C kernels are missing."""
         self.progress.start(cases, stream)
+        if warning := missing_kernels():
+            self.progress.console.print(warning, soft_wrap=True)
 
     def record(
         self,

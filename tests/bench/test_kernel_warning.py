@@ -1,0 +1,37 @@
+"""A run without the C kernels says so before its first case."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from bench.suite.preflight import missing_kernels
+from bench.suite.suite import Suite
+from zo_core.kernels import selection
+
+
+def start(folder: Path) -> str:
+    stream = io.StringIO()
+    suite = Suite.from_options(scale="smoke", only="bytes", out=str(folder))
+    suite.start(1, stream)
+    suite.progress.stop()
+    return stream.getvalue()
+
+
+def test_a_run_on_numpys_kernels_warns_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selection, "unavailable_reason", lambda name: "not [built]")
+    text = start(tmp_path)
+    assert "warning: the C kernels are missing" in text
+    assert "not [built]" in text
+
+
+def test_a_run_on_the_c_kernels_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selection, "unavailable_reason", lambda name: "")
+    assert missing_kernels() is None
+    assert "kernels" not in start(tmp_path)
