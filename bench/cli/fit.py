@@ -8,9 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 import devices
@@ -24,18 +22,19 @@ from bench.cli import (
     status_console,
     user_errors,
 )
+from bench.cli.fit_table import show, trial_words
 from bench.extras import require
-from bench.fit.cells import Agreement, Cell, agreement
+from bench.fit.cells import Cell, agreement
 from bench.fit.measuring import predict_cells, try_cell
 from bench.fit.record import GRID, fit_record
 from bench.fit.target import Target, decimal_remark, find_target, this_machine
-from bench.format import MIB, MISSING
+from bench.format import MIB
 from bench.records.case_name import CaseName
 from bench.records.store import open_store, write_record
 from bench.records.typed_json import to_json
 from bench.sizes import parse_size
 from bench.suite.preflight import check_model
-from bench.workloads.steps import RETURN_BLOCKS, STEP_METHODS
+from bench.workloads.steps import STEP_METHODS
 from zo_core.model_names import model_label, with_input_shape
 
 EXAMPLES = """\
@@ -128,7 +127,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(to_json([cell.details() for cell in cells]))
     else:
-        _show(Console(highlight=False, markup=False), cells)
+        show(Console(highlight=False, markup=False), cells, everything=arguments.verbose)
     if folder is not None:
         path = write_record(folder, fit_record(case, cells, devices.detect().to_json()))
         console.print(f"record {path}", soft_wrap=True)
@@ -189,7 +188,7 @@ def _try_all(cells: Sequence[Cell], workers: int, log: Callable[[str], None]) ->
             tried.append(done)
             log(
                 f"{done.device}, {done.model}, {done.method}, batch {done.batch}: "
-                f"predicted {done.predicted_bytes / MIB:.0f} MiB; {_trial_words(done)}"
+                f"predicted {done.predicted_bytes / MIB:.0f} MiB; {trial_words(done)}"
             )
     return tried
 
@@ -198,82 +197,3 @@ def _case(target: Target, models: Sequence[str], images: int | None) -> CaseName
     model = [model_label(models[0])] if len(models) == 1 else []
     size = [f"{images}-images"] if images else []
     return CaseName.of("fit", target.name, *model, *size)
-
-
-def _show(console: Console, cells: Sequence[Cell]) -> None:
-    is_tried = any(cell.trial for cell in cells)
-    for device, model in dict.fromkeys((cell.device, cell.model) for cell in cells):
-        chosen = [cell for cell in cells if (cell.device, cell.model) == (device, model)]
-        console.print(_table(chosen, is_tried))
-    console.print(
-        "Resident: the predicted high-water mark of the process, runtime + tensors, which the"
-        " verdict compares with the limit. Tight: less than 10 % to spare. Cgroup: that process as"
-        " a control group counts it here, without library pages that others read first. Processes"
-        f" run with {' '.join(f'{k}={v}' for k, v in RETURN_BLOCKS.items())}; set it on the device"
-        " too."
-    )
-    if is_tried:
-        console.print(_agreement_words(agreement(cells)))
-
-
-def _table(cells: Sequence[Cell], is_tried: bool) -> Table:
-    table = Table(title=_title(cells[0]), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("method", no_wrap=True)
-    for name in ("batch", "runtime", "tensors", "eq. 4, 5", "resident", "cgroup"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    if is_tried:
-        table.add_column("measured: resident, cgroup")
-    for cell in cells:
-        table.add_row(*_row(cell), *([_trial_words(cell)] if is_tried else []))
-    return table
-
-
-def _title(cell: Cell) -> str:
-    limit = f"{cell.limit_bytes / MIB:.0f} MiB"
-    if cell.reserve_bytes:
-        whole = f"{(cell.limit_bytes + cell.reserve_bytes) / MIB:.0f}"
-        limit = f"{limit} ({whole} less {cell.reserve_bytes / MIB:.0f} reserved)"
-    return f"{cell.model} on {cell.device}, limit {limit}; all figures in MiB"
-
-
-def _row(cell: Cell) -> list[str]:
-    sizes = (cell.runtime_bytes, cell.tensors_bytes, cell.formula_bytes, cell.predicted_bytes)
-    figures = [f"{size / MIB:.0f}" for size in sizes]
-    counted = MISSING if cell.counted_bytes is None else f"{cell.counted_bytes / MIB:.0f}"
-    return [cell.method, str(cell.batch), *figures, counted, cell.verdict.value]
-
-
-def _trial_words(cell: Cell) -> str:
-    trial = cell.trial
-    if trial is None:
-        return "not measured"
-    if trial.fits:
-        peaks = (trial.resident_bytes, trial.peak_bytes)
-        found = (MISSING if peak is None else f"{peak / MIB:.0f}" for peak in peaks)
-        return f"fits: {', '.join(found)}"
-    if trial.fits is False:
-        return f"does not fit: {trial.phase}"
-    return f"{trial.status}: {trial.error}"
-
-
-def _agreement_words(found: Agreement) -> str:
-    if not found.cells:
-        return 'no trial had a result; see the column "measured"'
-    lines = [f"prediction and trial agree in {found.agreeing} of {found.cells} cells"]
-    if found.share is not None:
-        lines[0] += f" ({100 * found.share:.1f} %)"
-    if found.near_share is not None:
-        lines.append(
-            f"within 30 % of the limit: {found.near_agreeing} of {found.near_cells} "
-            f"({100 * found.near_share:.1f} %)"
-        )
-    if found.errors:
-        low, high = (f"{100 * error:+.1f} %" for error in (found.errors[0], found.errors[-1]))
-        lines.append(f"resident memory, predicted against measured: {low} to {high}")
-    lines += [
-        f"  disagrees: {c.device}, {c.model}, {c.method}, batch {c.batch}: predicted "
-        f"{c.predicted_bytes / MIB:.0f} of {c.limit_bytes / MIB:.0f} MiB; {_trial_words(c)}"
-        for c in found.disagreeing
-    ]
-    return "\n".join(lines)
