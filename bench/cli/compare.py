@@ -33,6 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     from bench.records.store import read_records
 
     with user_errors():
+        _check_folder("OLD", arguments.old)
+        _check_folder("NEW", arguments.new)
         found = compare(read_records(arguments.old), read_records(arguments.new))
     if arguments.json:
         print_json(found.to_json())
@@ -45,3 +47,14 @@ def run(arguments: argparse.Namespace) -> int:
             terminal_table(found, everything=arguments.verbose)
         )
     return EXIT_DONE if found.passes else EXIT_GATE
+
+
+def _check_folder(name: str, folder: Path) -> None:
+    from bench.records.store import RECORDS
+
+    if not (folder / RECORDS).is_dir():
+        raise ValueError(
+            f"{name} must be an output folder of `zobench run`, got '{folder}'; to compare two"
+            " commits, run the suite at each with --out and compare the two folders, see"
+            " docs/compare.md"
+        )

@@ -428,6 +428,22 @@ def test_the_command_ends_with_1_and_says_what_moved(
     assert main(["compare", str(old), str(tmp_path / "nowhere")]) == 2
 
 
+@pytest.mark.parametrize("words", [("64509bd", "c446a18"), ("old", "c446a18")])
+def test_a_commit_is_not_a_folder_and_the_error_says_what_to_give(
+    words: tuple[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sample.write(tmp_path / "old", records())
+    assert main(["compare", *words]) == 2
+    error = capsys.readouterr().err
+    assert ("NEW" if words[0] == "old" else "OLD") in error
+    assert "docs/compare.md" in error
+    assert error.count("\n") == 1
+
+
 def test_markdown_is_a_table_that_github_reads() -> None:
     text = markdown_table(compare(records(), records(payload=4, tensor=1.02)), everything=False)
     head, _, *table = text.splitlines()
