@@ -58,6 +58,18 @@ def duration(elapsed_s: float) -> str:
     return f"{milliseconds(elapsed_s)} ms" if elapsed_s < 1 else f"{significant(elapsed_s)} s"
 
 
+def long_duration(hours: float) -> str:
+    """Write hours as s, min or h, which suits a training.
+
+    >>> long_duration(0.00073), long_duration(0.03), long_duration(1.5), long_duration(1234)
+    ('2.6 s', '108 s', '90 min', '1,234 h')
+    """
+    seconds = 3600 * hours
+    if seconds < 120:
+        return f"{significant(seconds, 2)} s"
+    return f"{seconds / 60:.0f} min" if hours < 2 else f"{significant(hours)} h"
+
+
 def percent(share: float) -> str:
     """Write a share as per cent with one decimal; a small one is not 0.
 

@@ -1,4 +1,4 @@
-"""``zobench plan``: predict hours, energy, data and memory of a whole training on a device."""
+"""``zobench plan``: predict time, energy, data and memory of a whole training on a device."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from bench.cli import EXIT_DONE, Group, add_command, print_json, status_console,
 from bench.cli.config_options import default_pivot
 from bench.extras import require
 from bench.fit.target import THIS_MACHINE, Target, find_target, this_machine
+from bench.format import long_duration
 from bench.plan.bill import Bill, Figure, Speed, advice, bills
 from bench.plan.measuring import measure_variants
 from bench.plan.records import rounds_to, speed_from
@@ -41,7 +42,7 @@ def register(commands: Any) -> None:
         "--records",
         type=Path,
         metavar="DIR",
-        help="records with step times of --device; its hours are unknown without them",
+        help="records with step times of --device; times are unknown without them",
     )
     parser.add_argument(
         "--model",
@@ -177,16 +178,17 @@ def _table(found: list[Bill], target: Target) -> Table:
     table = Table(title=f"{name}, {limit}", title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("", no_wrap=True)
     for bill in found:
-        table.add_column(bill.label, justify="right")
+        longest = max(map(len, bill.label.split()))
+        table.add_column(bill.label, justify="right", min_width=longest)
     rows = {
         "rounds": [str(bill.rounds) if bill.rounds is not None else "unknown" for bill in found],
-        "client: compute": [_words(bill.client_compute_h, _time) for bill in found],
-        "client: link": [_words(bill.client_link_h, _time) for bill in found],
+        "client: compute": [_words(bill.client_compute_h, long_duration) for bill in found],
+        "client: link": [_words(bill.client_link_h, long_duration) for bill in found],
         "client: data, MB": [_words(bill.client_mb) for bill in found],
         "client: energy, J": [_words(bill.client_joules) for bill in found],
         "client: peak memory, MiB": [_words(bill.peak_mib) for bill in found],
-        "run: wall clock": [_words(bill.run_h, _time) for bill in found],
-        "run: sum over clients": [_words(bill.run_device_h, _time) for bill in found],
+        "run: wall clock": [_words(bill.run_h, long_duration) for bill in found],
+        "run: sum over clients": [_words(bill.run_device_h, long_duration) for bill in found],
         "run: data, MB": [_words(bill.run_mb) for bill in found],
         "run: energy, J": [_words(bill.run_joules) for bill in found],
     }
@@ -202,17 +204,10 @@ def _words(figure: Figure, write: Callable[[float], str] = "{:.3g}".format) -> s
     return middle if low == high else f"{middle} ({low} to {high})"
 
 
-def _time(hours: float) -> str:
-    seconds = 3600 * hours
-    if seconds < 120:
-        return f"{seconds:.2g} s"
-    return f"{seconds / 60:.0f} min" if hours < 2 else f"{hours:.3g} h"
-
-
 def _bases(found: list[Bill]) -> list[str]:
     """Write where each figure comes from, each basis once."""
     names = {
-        **{"client_compute_h": "hours", "client_mb": "data", "client_joules": "energy"},
+        **{"client_compute_h": "time", "client_mb": "data", "client_joules": "energy"},
         **{"peak_mib": "peak memory", "client_link_h": "link"},
     }
     lines: dict[str, None] = {}

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 
+from bench.format import long_duration
 from bench.plan.measuring import RoundCost
 from bench.plan.request import LABELS, VARIANTS, Request
 from zo_core.cost_model import comm_full, comm_zo_down, comm_zo_up
@@ -226,14 +227,14 @@ def advice(found: list[Bill], limit_bytes: int | None, device: str) -> str:
         return f"Use one of those that fit {device}: {names}; their time there is not known."
     best = min(timed, key=lambda bill: bill.run_h.value or math.inf)
     small = min(fitting, key=lambda bill: bill.run_mb.value or math.inf)
-    words = f"Use {best.label}: it fits and takes least time, {best.run_h.value:.2g} h"
+    words = f"Use {best.label}: it fits and takes least time, {_time(best)}"
     if small is not best and best.run_mb.value and small.run_mb.value:
         words += (
             f"; {small.label} sends {best.run_mb.value / small.run_mb.value:.0f}x less data and "
-            f"takes {_hours(small)}"
+            f"takes {_time(small)}"
         )
     return f"{words}. The accuracy of the variants differs: see --to."
 
 
-def _hours(bill: Bill) -> str:
-    return "an unknown time" if bill.run_h.value is None else f"{bill.run_h.value:.2g} h"
+def _time(bill: Bill) -> str:
+    return "an unknown time" if bill.run_h.value is None else long_duration(bill.run_h.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,13 @@ def test_the_advice_is_what_fits_and_then_what_is_fastest() -> None:
     assert "Use ZOWarmUp" not in advice(found, 200 << 20, "a board")  # its warm-up needs 300 MiB
     assert "memory-efficient" in advice(found, 200 << 20, "a board")
     assert "None fits" in advice(found, 50 << 20, "a board")
+
+
+def test_the_advice_writes_a_short_time_in_seconds() -> None:
+    costs = {variant: cost(0.1) for variant in COSTS}
+    words = advice(bills(request(), costs, Speed(factor=1.0)), None, "a board")
+    assert re.search(r"\d s", words)
+    assert not re.search(r"\d h", words)
 
 
 @pytest.mark.parametrize("text", ["10", "10MB", "0Mbit/s", "fast"])
