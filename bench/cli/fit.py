@@ -128,7 +128,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(to_json([cell.details() for cell in cells]))
     else:
-        _show(Console(highlight=False, markup=False), cells)
+        _show(Console(highlight=False, markup=False, emoji=False), cells)
     if folder is not None:
         path = write_record(folder, fit_record(case, cells, devices.detect().to_json()))
         console.print(f"record {path}", soft_wrap=True)
