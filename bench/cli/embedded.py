@@ -26,13 +26,13 @@ def check_embedded(arguments: argparse.Namespace) -> None:
     given = [f"--{name}" for name in names if getattr(arguments, name) is not None]
     if given and len(given) < len(names):
         raise ValueError(
-            "TLS of serve's own broker takes --ca, --certificate and --key together, got "
-            f"{' and '.join(given)} alone; give all three (docs/federation.md makes them), or none"
+            "TLS of the embedded broker takes --ca, --certificate and --key together, got "
+            f"only {' and '.join(given)}; give all three (docs/federation.md makes them), or none"
         )
     if (arguments.passwords is None) != (arguments.username is None):
         raise ValueError(
-            "serve's own broker takes --passwords and --username together: the file of all users, "
-            "and which of them the server is"
+            "the embedded broker takes --passwords and --username together: the file of all users, "
+            "and the name of the server in it"
         )
     security_of(arguments).require_private(arguments.listen)
 

@@ -122,7 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.measure or arguments.grid:
         for target in targets:
             if reason := devices.why_no_limit(target.limit_bytes):
-                console.print(f"{target.name}: a trial cannot answer: {reason}", soft_wrap=True)
+                console.print(f"{target.name}: cannot be measured here: {reason}", soft_wrap=True)
     cells = _cells(targets, models, batches, arguments, console)
     case = GRID if arguments.grid else _case(targets[0], models, arguments.images)
     if arguments.json:
@@ -223,7 +223,7 @@ def _table(cells: Sequence[Cell], is_tried: bool) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     if is_tried:
-        table.add_column("tried: resident, cgroup")
+        table.add_column("measured: resident, cgroup")
     for cell in cells:
         table.add_row(*_row(cell), *([_trial_words(cell)] if is_tried else []))
     return table
@@ -247,7 +247,7 @@ def _row(cell: Cell) -> list[str]:
 def _trial_words(cell: Cell) -> str:
     trial = cell.trial
     if trial is None:
-        return "not tried"
+        return "not measured"
     if trial.fits:
         peaks = (trial.resident_bytes, trial.peak_bytes)
         found = (MISSING if peak is None else f"{peak / MIB:.0f}" for peak in peaks)
@@ -259,7 +259,7 @@ def _trial_words(cell: Cell) -> str:
 
 def _agreement_words(found: Agreement) -> str:
     if not found.cells:
-        return 'no trial gave an answer: the column "tried" says why'
+        return 'no trial had a result; see the column "measured"'
     lines = [f"prediction and trial agree in {found.agreeing} of {found.cells} cells"]
     if found.share is not None:
         lines[0] += f" ({100 * found.share:.1f} %)"
@@ -272,7 +272,7 @@ def _agreement_words(found: Agreement) -> str:
         low, high = (f"{100 * error:+.1f} %" for error in (found.errors[0], found.errors[-1]))
         lines.append(f"resident memory, predicted against measured: {low} to {high}")
     lines += [
-        f"  not so: {c.device}, {c.model}, {c.method}, batch {c.batch}: predicted "
+        f"  disagrees: {c.device}, {c.model}, {c.method}, batch {c.batch}: predicted "
         f"{c.predicted_bytes / MIB:.0f} of {c.limit_bytes / MIB:.0f} MiB; {_trial_words(c)}"
         for c in found.disagreeing
     ]

@@ -10,9 +10,11 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from bench.cli import EXIT_DONE, Group, add_command, print_json, status_console, user_errors
 from bench.cli.config_options import default_pivot
+from bench.extras import require
 from bench.fit.target import THIS_MACHINE, Target, find_target, this_machine
 from bench.plan.bill import Bill, Figure, Speed, advice, bills
 from bench.plan.measuring import measure_variants
@@ -105,7 +107,8 @@ def run(arguments: argparse.Namespace) -> int:
         target = this_machine() if arguments.device is None else find_target(arguments.device)
         request = _request(arguments)
         speed = _speed(arguments)
-    with user_errors(), console.status(f"measuring rounds of {arguments.model}"):
+        require("torch")
+    with user_errors(), console.status(Text(f"measuring rounds of {arguments.model}")):
         found = bills(request, measure_variants(request), speed)
     sentence = advice(found, target.limit_bytes, target.name)
     if arguments.json:

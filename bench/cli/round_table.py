@@ -1,4 +1,4 @@
-"""How a server's run stands while it goes on: a live table, or lines without a terminal."""
+"""The progress of a server's run: a live table, or lines if there is no terminal."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class RoundTable:
             self._live.stop()
 
     def note(self, note: RoundSummary) -> None:
-        """Take a round that is over."""
+        """Add a finished round."""
         self._notes.append(note)
         missed = note.num_accepted < note.cohort
         if self._live is None and (missed or note.round_index % _LINE_EVERY == 0):
@@ -61,7 +61,7 @@ class RoundTable:
             )
 
     def refresh(self) -> None:
-        """Show how things stand, at most a few times a second."""
+        """Show the progress, at most a few times per second."""
         now = time.monotonic()
         if self._live is not None and now - self._shown_s >= _REFRESH_S:
             self._shown_s = now
@@ -85,13 +85,13 @@ class RoundTable:
     def _state(self, server: Server) -> str:
         text = (
             f"round {server.next_round} of {server.plan.rounds}, {len(server.arrived)} updates "
-            f"there, {len(server.online)} of {server.plan.config.clients} clients online"
+            f"received, {len(server.online)} of {server.plan.config.clients} clients online"
         )
         return f"{text}\n{refusals(server)}"
 
 
 def refusals(server: Server) -> str:
-    """Say what was refused, by reason."""
+    """Write what was refused, by reason."""
     parts = [
         f"{count} {reason.name.lower().replace('_', ' ')}"
         for reason, count in sorted(server.refused.items())

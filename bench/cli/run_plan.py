@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 def run_pytest(words: list[str], *plugins: object) -> int:
     """Run pytest with the suite's own settings; return its exit code."""
     require("pytest")
+    require("pytest_benchmark")
     import pytest
 
     with own_pytest() as settings:

@@ -1,4 +1,4 @@
-"""What a person sees while a run trains, and what Ctrl-C does meanwhile."""
+"""The progress of a training run on the terminal, and what Ctrl-C does during it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LINE_EVERY_S = 15.0  # where no live line can be shown
 
 @contextmanager
 def showing_progress(console: Console, rounds: int) -> Iterator[Callable[[Any], None]]:
-    """Show accuracy, bytes so far and time left: a live line on a terminal, else now and then one.
+    """Show accuracy, bytes so far and time left: a live line on a terminal, else one every 15 s.
 
     Args:
         console: where to; a quiet one shows nothing.

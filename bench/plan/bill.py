@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from bench.plan.measuring import RoundCost
 from bench.plan.request import LABELS, VARIANTS, Request
@@ -122,7 +122,7 @@ def _bill(
         ).times(1 / _HOUR_S),
         run_mb=Figure(value=run_mb, low=run_mb, high=run_mb, basis=COUNTED),
         run_joules=_joules(phases, lambda p: p.rounds * p.cohort, speed),
-        how=cost.backprop if isinstance(cost := costs[variant], RoundCost) else "",
+        how=known[0].backprop,
     )
 
 
@@ -202,9 +202,7 @@ def _sum(compute: Figure, link: Figure) -> Figure:
 
 
 def _unknown(variant: str, rounds: int | None, reason: str) -> Bill:
-    none = Figure.unknown(reason)
-    client = ("client_compute_h", "client_link_h", "client_mb", "client_joules", "peak_mib")
-    figures = dict.fromkeys((*client, "run_h", "run_device_h", "run_mb", "run_joules"), none)
+    figures = {each.name: Figure.unknown(reason) for each in fields(Bill) if each.type == "Figure"}
     return Bill(variant=variant, label=LABELS[variant], rounds=rounds, how="", **figures)
 
 

@@ -51,7 +51,7 @@ def write_record(folder: Path, record: Record) -> Path:
     except OSError as error:
         raise StoreError(
             f"{path} cannot be written ({error.strerror}); the records that are in {folder} are "
-            "whole: make room, and run the same command again"
+            "intact: free some space and run the same command again"
         ) from error
     return path
 

@@ -25,7 +25,7 @@ from zo_core.algorithms import ALGORITHMS, taken_by, train_config
 from zo_core.data.resources import parse_split
 from zo_core.options import declared
 
-OUT: Final = Path("results/epyc-2core/tables-methods")
+OUT: Final = Path("results/xeon-2core/tables-methods")
 REFERENCE: Final = "zowarmup"  # whose item passes the others get
 WARM_UP: Final = "high-res-only"  # whose chosen rate every warm-up takes
 SPLITS: Final = ("10/90", "50/50")

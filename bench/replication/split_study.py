@@ -1,8 +1,9 @@
 """The study of split directions: ZOWarmUp and zowarmup-split at equal item-forwards.
 
 ``python -m bench.replication.split_study --minutes 30`` runs what is missing, one process, one
-thread, and keeps each run as a cell; the same command continues.  Rates and k come from hold-outs
-of seeds from 1000 on, three candidates for every method; the compared runs have seeds from 0 on.
+thread, and keeps each run as a cell; the same command continues.  Every method chooses among six
+candidates for each split, by the hold-outs of two seeds from 1000 on; the compared runs have seeds
+from 10 on.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from zo_core.data.resources import parse_split
 
 OUT: Final = Path("results/split-directions")
 PAPER: Final = "zowarmup"  # what the others are compared with
-SEARCH_SPLITS: Final = ("10/90",)  # one search seed each; one choice serves all splits
+SEARCH_SEEDS: Final = range(FIRST_SEED, FIRST_SEED + 2)
+FRESH_SEED: Final = 10  # of the first compared run; an earlier, smaller study used those below
 
 Fields = Mapping[str, Any]
 
@@ -43,11 +45,12 @@ def _grid(splits: tuple[int, ...], rates: tuple[float, ...], **fields: Any) -> t
     return tuple({"splits": k, "zo_server_lr": lr, **fields} for k, lr in product(splits, rates))
 
 
-# k = 1 is ZOWarmUp to the bit; three candidates each
+# k = 1 is ZOWarmUp to the bit; six candidates each
 CANDIDATES: Final[dict[str, tuple[Fields, ...]]] = {
-    PAPER: _grid((1,), (0.0125, 0.025, 0.05)),
-    "split": (*_grid((4,), (0.1,)), *_grid((13,), (0.1, 0.2))),
-    "sign": _grid((21,), (0.1, 0.2, 0.4), scalars="sign"),
+    PAPER: _grid((1,), (0.003125, 0.00625, 0.0125, 0.025, 0.05, 0.1)),
+    "split": _grid((4, 13), (0.05, 0.1, 0.2)),
+    "sign": _grid((21,), (0.025, 0.05, 0.1, 0.2, 0.4, 0.8), scalars="sign"),
+    "scheduled": _grid((4, 13), (0.1, 0.2, 0.4), zo_schedule="cosine"),
 }
 _SMALL: Final = {"model": "cnn", "holdout_share": 0.7, "micro_batch": 256}
 BUDGETS: Final = (
@@ -55,8 +58,8 @@ BUDGETS: Final = (
         name="digits-80",
         base={"dataset": "digits", "rounds": 80, "pivot": 32, "eval_every": 2},
         splits=("10/90", "30/70", "50/50"),
-        seeds=5,
-        methods=(PAPER, "split", "sign"),
+        seeds=10,
+        methods=(PAPER, "split", "sign", "scheduled"),
     ),
     Budget(
         name="digits-400",
@@ -78,23 +81,22 @@ BUDGETS: Final = (
 )
 
 
-def search_cells(budget: Budget, candidate: Fields) -> list[Cell]:
-    """Make the cells by whose hold-outs a candidate is judged."""
-    return [
-        _cell(budget, candidate, split, FIRST_SEED + index)
-        for index, split in enumerate(SEARCH_SPLITS)
-    ]
+def search_cells(budget: Budget, candidate: Fields, split: str) -> list[Cell]:
+    """Make the cells by whose hold-outs a candidate is judged on a split."""
+    at_the_end = {**candidate, "eval_every": budget.base["rounds"]}
+    return [_cell(budget, at_the_end, split, seed) for seed in SEARCH_SEEDS]
 
 
 def compared_cells(budget: Budget, chosen: Fields, split: str) -> list[Cell]:
     """Make the cells of a method's chosen fields, one for each seed."""
-    return [_cell(budget, chosen, split, seed) for seed in range(budget.seeds)]
+    seeds = range(FRESH_SEED, FRESH_SEED + budget.seeds)
+    return [_cell(budget, chosen, split, seed) for seed in seeds]
 
 
-def score(budget: Budget, candidate: Fields, store: CellStore) -> float | None:
+def score(budget: Budget, candidate: Fields, split: str, store: CellStore) -> float | None:
     """Average a candidate's hold-out accuracy; None where a run is missing or diverged."""
     scores = []
-    for cell in search_cells(budget, candidate):
+    for cell in search_cells(budget, candidate, split):
         found = store.done(cell)
         if found is None or found.training is None:
             return None
@@ -103,12 +105,12 @@ def score(budget: Budget, candidate: Fields, store: CellStore) -> float | None:
     return sum(known) / len(known) if len(known) == len(scores) else None
 
 
-def choose(budget: Budget, method: str, store: CellStore) -> Fields | None:
-    """Return a method's best candidate on hold-outs; None while runs are missing."""
+def choose(budget: Budget, method: str, split: str, store: CellStore) -> Fields | None:
+    """Return a method's best candidate on a split's hold-outs; None while runs are missing."""
     candidates = CANDIDATES[method]
-    if store.missing(cell for each in candidates for cell in search_cells(budget, each)):
+    if store.missing(cell for each in candidates for cell in search_cells(budget, each, split)):
         return None
-    return max(candidates, key=lambda each: score(budget, each, store) or 0.0)
+    return max(candidates, key=lambda each: score(budget, each, split, store) or 0.0)
 
 
 def _cell(budget: Budget, fields: Fields, split: str, seed: int) -> Cell:
@@ -117,16 +119,14 @@ def _cell(budget: Budget, fields: Fields, split: str, seed: int) -> Cell:
 
 
 def _todo(budgets: tuple[Budget, ...], methods: Sequence[str], store: CellStore) -> Iterator[Cell]:
-    """Yield missing cells: of each budget the searches, then split after split, seed after seed."""
-    for budget in budgets:
+    """Yield missing cells, split after split: the searches, then the compared seeds."""
+    for budget, split in ((each, split) for each in budgets for split in each.splits):
         taken = [method for method in budget.methods if method in methods]
         for candidate in (each for method in taken for each in CANDIDATES[method]):
-            yield from store.missing(search_cells(budget, candidate))
-        for split in budget.splits:
-            chosen = [fields for m in taken if (fields := choose(budget, m, store)) is not None]
-            rows = zip(*(compared_cells(budget, fields, split) for fields in chosen), strict=True)
-            for row in rows:
-                yield from store.missing(row)
+            yield from store.missing(search_cells(budget, candidate, split))
+        chosen = [f for method in taken if (f := choose(budget, method, split, store)) is not None]
+        for fields in chosen:
+            yield from store.missing(compared_cells(budget, fields, split))
 
 
 def main() -> None:

@@ -17,11 +17,11 @@ from bench.replication.split_study import (
     CANDIDATES,
     OUT,
     PAPER,
+    SEARCH_SEEDS,
     Budget,
     choose,
     compared_cells,
     score,
-    search_cells,
 )
 from bench.sweeps.cell import CellStore, CellTraining
 
@@ -46,15 +46,17 @@ def fill(page: str, store: CellStore) -> str:
 
 def _search(budget: Budget, store: CellStore) -> str:
     rows = [
-        f"| {_name(method)} | {each['splits']} | {each['zo_server_lr']:g} | {100 * found:.1f} % "
-        f"| {'chosen' if each == choose(budget, method, store) else ''} |"
+        f"| {split} | {_name(method)} | {each['splits']} | {each['zo_server_lr']:g} "
+        f"| {100 * found:.1f} % | {'chosen' if each == chosen else ''} |"
+        for split in budget.splits
         for method in budget.methods
+        for chosen in [choose(budget, method, split, store)]
         for each in CANDIDATES[method]
-        if (found := score(budget, each, store)) is not None
+        if (found := score(budget, each, split, store)) is not None
     ]
-    seeds = len(search_cells(budget, CANDIDATES[PAPER][0]))
-    head = f"**{budget.name}: the search**, accuracy over all hold-outs ({seeds} search seed)\n\n"
-    head += "| method | k | rate | hold-outs | |\n|---|---|---|---|---|\n"
+    seeds = len(SEARCH_SEEDS)
+    head = f"**{budget.name}: the search**, accuracy over all hold-outs, {seeds} search seeds\n\n"
+    head += "| split | method | k | rate | hold-outs | |\n|---|---|---|---|---|---|\n"
     return head + "\n".join(rows) if rows else ""
 
 
@@ -86,7 +88,7 @@ def _row(budget: Budget, method: str, split: str, store: CellStore) -> str:
         share = _median([forwards_to(a, _final(b), budget) for a, b in pairs])
     return (
         f"| {split} | {_name(method)} | {len(ours)} | {100 * statistics.fmean(accuracies):.1f} % "
-        f"| {difference} | {share} | {_scalars(budget, method, store)} "
+        f"| {difference} | {share} | {_scalars(budget, method, split, store)} "
         f"| {_peak(ours)} |"
     )
 
@@ -107,7 +109,7 @@ def forwards_to(training: CellTraining, accuracy: float, budget: Budget) -> floa
 def _trainings(
     budget: Budget, method: str, split: str, store: CellStore
 ) -> dict[int, CellTraining]:
-    chosen = choose(budget, method, store)
+    chosen = choose(budget, method, split, store)
     if chosen is None:
         return {}
     found = ((cell, store.done(cell)) for cell in compared_cells(budget, chosen, split))
@@ -118,8 +120,8 @@ def _trainings(
     }
 
 
-def _scalars(budget: Budget, method: str, store: CellStore) -> str:
-    chosen = choose(budget, method, store)
+def _scalars(budget: Budget, method: str, split: str, store: CellStore) -> str:
+    chosen = choose(budget, method, split, store)
     assert chosen is not None  # it has runs
     count = 3 * chosen["splits"]
     up = 4 + -(-count // 8) if chosen.get("scalars") == "sign" else 4 * count
@@ -151,7 +153,12 @@ def _median(shares: Sequence[float | None]) -> str:
 
 
 def _name(method: str) -> str:
-    return {"zowarmup": "ZOWarmUp (k = 1)", "split": "split", "sign": "split, 1 bit"}[method]
+    return {
+        "zowarmup": "ZOWarmUp (k = 1)",
+        "split": "split",
+        "sign": "split, 1 bit",
+        "scheduled": "split, cosine schedule",
+    }[method]
 
 
 if __name__ == "__main__":

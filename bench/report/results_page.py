@@ -51,6 +51,7 @@ _EMULATED = (
 def results_page(results: Path) -> str:
     """Write the page from the folder of committed records."""
     folders = [(folder, read_records(folder)) for folder in reference_folders(results)]
+    folders.sort(key=lambda run: machine_name(run[1][0].provenance.device))
     parts = [_HEAD]
     for machine, runs in groupby(folders, lambda run: machine_name(run[1][0].provenance.device)):
         parts.append(f"## {machine}\n")

@@ -56,7 +56,7 @@ def test_a_record_on_a_full_disk_is_named_and_the_others_are_safe(
     folder = open_store(tmp_path)
     write_record(folder, first)
     full_disk(second.name.file_name)
-    with pytest.raises(StoreError, match=r"\.json cannot be written \(No space left.*are whole"):
+    with pytest.raises(StoreError, match=r"\.json cannot be written \(No space left.*are intact"):
         write_record(folder, second)
     assert files(folder / RECORDS) == [first.name.file_name]
 

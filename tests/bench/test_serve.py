@@ -107,8 +107,8 @@ def test_a_server_reaches_its_own_broker_by_password(
     ("words", "expected"),
     [
         (["--passwords", "users"], "--passwords and --username together"),
-        (["--certificate", "a.pem", "--key", "a.key"], "got --certificate and --key alone"),
-        (["--ca", "ca.pem"], "got --ca alone; give all three"),
+        (["--certificate", "a.pem", "--key", "a.key"], "got only --certificate and --key"),
+        (["--ca", "ca.pem"], "got only --ca; give all three"),
         (["--listen", "192.0.2.1"], "without TLS"),
         (["--threads", "0"], "--threads must be in [1, 2^31), got 0"),
     ],

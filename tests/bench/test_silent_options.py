@@ -81,4 +81,4 @@ def test_trials_that_all_fail_are_no_success(
 ) -> None:
     monkeypatch.setattr("bench.cli.fit._cells", lambda *_: [cell(90, 100, status)])
     assert main(["fit", "--device", "1GiB", "--model", "cnn", "--measure"]) == code
-    assert ("no trial gave an answer" in capsys.readouterr().out) == (code == EXIT_GATE)
+    assert ("no trial had a result" in capsys.readouterr().out) == (code == EXIT_GATE)

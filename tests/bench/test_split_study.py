@@ -78,9 +78,9 @@ def test_every_method_has_as_many_candidates() -> None:
 def test_a_choice_waits_for_all_its_runs(tmp_path: Path) -> None:
     store = CellStore.below(tmp_path)
     first, *others = CANDIDATES["split"]
-    result = replace(Runner().run(search_cells(TINY, {**first, "splits": 2})[0]))
+    result = replace(Runner().run(search_cells(TINY, {**first, "splits": 2}, "10/90")[0]))
     store.write(result)
-    assert choose(TINY, "split", store) is None
+    assert choose(TINY, "split", "10/90", store) is None
     assert others
 
 

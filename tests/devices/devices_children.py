@@ -142,6 +142,15 @@ def measured_thrice() -> list[Any]:
     return [measure_allocation(*where).to_json() for _ in range(3)]
 
 
+def printed() -> dict[str, str]:
+    with devices.measure() as region:
+        running = str(region)
+        block = bytearray(8 << 20)
+        del block
+    method = region.peak_above_baseline_bytes.method
+    return {"running": running, "line": str(region), "html": region._repr_html_(), "method": method}
+
+
 def versions_and_modules() -> list[Any]:
     return [devices.environment(), sorted(sys.modules)]
 

@@ -318,15 +318,10 @@ def test_a_group_of_its_own_tells_the_peak_of_the_process() -> None:
 
 
 def test_a_measurement_prints_one_line_and_a_table() -> None:
-    with measure() as region:
-        running = str(region)
-        block = bytearray(8 << 20)
-        del block
-    assert "not measured" in running
-    line = str(region)
-    assert "\n" not in line
-    assert "MiB" in line
-    assert region.peak_above_baseline_bytes.method in line
-    html = region._repr_html_()
-    assert html.startswith("<table>")
-    assert html.count("<tr>") == 6
+    shown = run_isolated("devices_children:printed").value
+    assert "not measured" in shown["running"]
+    assert "\n" not in shown["line"]
+    assert "MiB" in shown["line"]
+    assert shown["method"] in shown["line"]
+    assert shown["html"].startswith("<table>")
+    assert shown["html"].count("<tr>") == 6

@@ -60,7 +60,7 @@ def test_an_unknown_distribution_is_an_error_before_the_run_that_lists_the_known
 
 
 def test_weighting_goes_with_the_mean_alone() -> None:
-    with pytest.raises(ValueError, match="weighted goes with average='mean' alone"):
+    with pytest.raises(ValueError, match="weighted works with average='mean' only"):
         train_config(weighted=True, average="sum")
 
 
@@ -129,5 +129,5 @@ def test_an_option_is_declared_once_so_that_it_means_the_same_everywhere() -> No
 
 def test_the_options_of_another_algorithm_do_not_build_one() -> None:
     config = replace(train_config("fedavg", rounds=100), algorithm="mezo")
-    with pytest.raises(ValueError, match="options must be MeZOOptions for mezo, got CompressedOpt"):
+    with pytest.raises(ValueError, match="options must be MeZOOptions for mezo, got FedAvgOpt"):
         build_algorithm(config, (0,))

@@ -170,7 +170,7 @@ def test_a_round_that_the_log_does_not_reach_is_an_error_with_a_way_out(from_rou
     run, log, _ = logged()
     replica = Replica(Parabola())
     before = replica.digest()
-    with pytest.raises(ValueError, match=r"from_round must be in \[2, 8\].*begin with the snap"):
+    with pytest.raises(ValueError, match=r"from_round must be in \[2, 8\].*start with the snap"):
         log.replay_(run.method_at(2), replica, from_round=from_round)
     assert replica.digest() == before
 

@@ -37,6 +37,12 @@ from zo_core.parameters import parameters
 STRIDES = {"c": 1, "c, widened": 3, "c, plain": 3}
 
 
+@pytest.fixture(autouse=True)
+def _no_kernel_stays_forced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interrupt may also come while a kernel is being forced, or its forcing ended."""
+    monkeypatch.setattr(kernels.selection, "_forced", None)
+
+
 def interrupt() -> None:
     raise KeyboardInterrupt
 
