@@ -25,7 +25,7 @@ from bench.report.plots.by_group import charts_of, plots_of
 from bench.report.plots.inline import dark_rules, inline_svg
 from bench.report.plots.style import Plot, save
 from bench.report.provenance import RecordLink, device_rows, method_table, origin_rows, record_links
-from bench.report.reproduce import command_lines
+from bench.report.reproduce import absent_lines, command_lines
 from bench.report.section import Section
 from bench.report.sections import SECTIONS
 from bench.report.table import Table
@@ -106,6 +106,7 @@ def render(
     """Fill the page's template: sections with records, and the names of the others."""
     newest = max(records, key=lambda record: record.provenance.created).provenance
     results, shown = Results.of(records), [part for part in parts if not part.is_empty]
+    absent = [p.section for p in parts if p.is_empty and not p.section.optional]
     return fill(
         "report.html.jinja",
         newest=newest,
@@ -116,7 +117,8 @@ def render(
         claims=claim_tables(results),
         device=device_rows(newest.device),
         parts=shown,
-        absent=[p.section for p in parts if p.is_empty and not p.section.optional],
+        absent=[section.group for section in absent],
+        absent_commands=absent_lines(records, absent),
         commands=command_lines(records, [part.section for part in shown]),
         methods=method_table(records),
         definitions={w: how for part in shown for w, how in part.section.definitions.items()},
