@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -64,6 +64,16 @@ class Part:
         """Whether there is nothing to show."""
         return not (self.tables or self.plots or self.notes or self.failed or self.unmeasured)
 
+    @property
+    def definitions(self) -> Mapping[str, str]:
+        """The section's definitions of what is shown."""
+        of_tables = {
+            words: how
+            for words, how in self.section.table_definitions.items()
+            if any(table.caption.startswith(words) for table in self.tables)
+        }
+        return {**self.section.definitions, **of_tables}
+
 
 def write_report(folder: Path, out: Path | None = None, name: str | None = None) -> Path:
     """Write the report of a folder's records: report.html, records.csv, and the plots under plots/.
@@ -121,7 +131,7 @@ def render(
         absent_commands=absent_lines(records, absent),
         commands=command_lines(records, [part.section for part in shown]),
         methods=method_table(records),
-        definitions={w: how for part in shown for w, how in part.section.definitions.items()},
+        definitions={w: how for part in shown for w, how in part.definitions.items()},
         origin=origin_rows(records),
         csv=csv_file.NAME,
         links=links,
