@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Generator, Iterator
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, TextIO
 
 import pytest
@@ -205,3 +206,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     is_complete = session.config.option.collectonly or not running.unanswered
     if session.exitstatus == pytest.ExitCode.OK and not is_complete:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Close the second standard output; the summary is written by then."""
+    stream = config.stash[_SUITE].progress.console.file if _SUITE in config.stash else sys.stdout
+    if isinstance(stream, TextIOWrapper) and stream not in {sys.stdout, sys.__stdout__}:
+        stream.close()

@@ -97,7 +97,12 @@ def status_console(arguments: argparse.Namespace) -> Console:
     from rich.console import Console
 
     return Console(
-        highlight=False, markup=False, soft_wrap=True, stderr=arguments.json, quiet=arguments.quiet
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=True,
+        stderr=arguments.json,
+        quiet=arguments.quiet,
     )
 
 

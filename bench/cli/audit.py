@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         from bench.audit.table import report_table
 
         report = audit(arguments.factory, seed=arguments.seed, lr=arguments.lr)
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     if arguments.json:
         print_json(report.to_json())
     else:

@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json([checked.to_json() for checked in found])
     else:
-        _show(Console(highlight=False, markup=False, soft_wrap=True), found, arguments)
+        _show(Console(highlight=False, markup=False, emoji=False, soft_wrap=True), found, arguments)
     return EXIT_GATE if wrong else EXIT_DONE
 
 

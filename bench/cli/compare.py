@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     elif arguments.quiet:
         print(verdict_line(found))
     else:
-        Console(highlight=False, markup=False).print(
+        Console(highlight=False, markup=False, emoji=False).print(
             terminal_table(found, everything=arguments.verbose)
         )
     return EXIT_DONE if found.passes else EXIT_GATE

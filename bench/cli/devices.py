@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         known = {name: spec.to_json() for name, spec in devices.CATALOG.items()}
         print_json(profile | ({"catalogue": known} if arguments.catalogue else {}))
         return EXIT_DONE
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     console.print(_profile_table(profile))
     if root == HERE:
         console.print(_meter_table())
@@ -74,7 +74,7 @@ def _check(root: Path, *, as_json: bool) -> int:
     if as_json:
         print_json(diagnosis.to_json())
     else:
-        Console(highlight=False, markup=False).print(_finding_table(diagnosis))
+        Console(highlight=False, markup=False, emoji=False).print(_finding_table(diagnosis))
     return EXIT_GATE if diagnosis.has_problems else EXIT_DONE
 
 

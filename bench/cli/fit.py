@@ -127,7 +127,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(to_json([cell.details() for cell in cells]))
     else:
-        show(Console(highlight=False, markup=False), cells, everything=arguments.verbose)
+        output = Console(highlight=False, markup=False, emoji=False)
+        show(output, cells, everything=arguments.verbose)
     if folder is not None:
         path = write_record(folder, fit_record(case, cells, devices.detect().to_json()))
         console.print(f"record {path}", soft_wrap=True)

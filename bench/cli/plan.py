@@ -116,7 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
         bill_data = [to_json(bill) for bill in found]
         print_json({"device": target.name, "variants": bill_data, "advice": sentence})
         return EXIT_DONE
-    output = Console(highlight=False, markup=False)
+    output = Console(highlight=False, markup=False, emoji=False)
     output.print(_table(found, target))
     for line in _bases(found):
         output.print(line, soft_wrap=True)

@@ -89,6 +89,11 @@ class BarChart:
     note: str = ""
     control: LimitControl | None = None
 
+    @property
+    def has_tight(self) -> bool:
+        """Whether a bar leaves little to spare; the slider may change that."""
+        return any(bar.tone == "tight" for bar in self.bars)
+
 
 def kind_of(method: str) -> str:
     """Return the colour of a method: one for inference, one for ZO, one for backprop.

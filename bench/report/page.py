@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,7 +25,7 @@ from bench.report.plots.by_group import charts_of, plots_of
 from bench.report.plots.inline import dark_rules, inline_svg
 from bench.report.plots.style import Plot, save
 from bench.report.provenance import RecordLink, device_rows, method_table, origin_rows, record_links
-from bench.report.reproduce import command_lines
+from bench.report.reproduce import absent_lines, command_lines
 from bench.report.section import Section
 from bench.report.sections import SECTIONS
 from bench.report.table import Table
@@ -63,6 +63,16 @@ class Part:
     def is_empty(self) -> bool:
         """Whether there is nothing to show."""
         return not (self.tables or self.plots or self.notes or self.failed or self.unmeasured)
+
+    @property
+    def definitions(self) -> Mapping[str, str]:
+        """The section's definitions of what is shown."""
+        of_tables = {
+            words: how
+            for words, how in self.section.table_definitions.items()
+            if any(table.caption.startswith(words) for table in self.tables)
+        }
+        return {**self.section.definitions, **of_tables}
 
 
 def write_report(folder: Path, out: Path | None = None, name: str | None = None) -> Path:
@@ -106,6 +116,7 @@ def render(
     """Fill the page's template: sections with records, and the names of the others."""
     newest = max(records, key=lambda record: record.provenance.created).provenance
     results, shown = Results.of(records), [part for part in parts if not part.is_empty]
+    absent = [p.section for p in parts if p.is_empty and not p.section.optional]
     return fill(
         "report.html.jinja",
         newest=newest,
@@ -116,10 +127,11 @@ def render(
         claims=claim_tables(results),
         device=device_rows(newest.device),
         parts=shown,
-        absent=[p.section for p in parts if p.is_empty and not p.section.optional],
+        absent=[section.group for section in absent],
+        absent_commands=absent_lines(records, absent),
         commands=command_lines(records, [part.section for part in shown]),
         methods=method_table(records),
-        definitions={w: how for part in shown for w, how in part.section.definitions.items()},
+        definitions={w: how for part in shown for w, how in part.definitions.items()},
         origin=origin_rows(records),
         csv=csv_file.NAME,
         links=links,

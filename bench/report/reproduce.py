@@ -1,7 +1,8 @@
-"""The command lines that make the records of a page."""
+"""The command lines that make the records of a page, and those that it does not have."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from bench.groups import GROUPS, SCALE_NAMES
@@ -9,29 +10,68 @@ from bench.records.record import Record
 from bench.report.section import Section
 
 _STUDY = "zobench train --task instruct --out DIR"  # its record belongs to a group of the suite
+_AT_EVERY_SCALE = frozenset(GROUPS) - {"edge"}  # smoke scale has no case of that
+_OF_THE_MODEL = ("memory", "bytes", "time", "edge")  # groups that measure --model
 
 
 def command_lines(records: Sequence[Record], sections: Sequence[Section]) -> list[tuple[str, str]]:
-    """List the commands and what each is for: the whole suite first, if it made any record.
+    """List the commands and what each is for: the whole suite first, if all of it ran.
 
     Args:
         records: of the page.
         sections: in the page's order; a section without records has no line.
     """
-    lines = []
-    suite = [r for r in records if r.group in GROUPS and r.provenance.scale in SCALE_NAMES]
-    if suite:
-        newest = max(suite, key=lambda record: record.provenance.created).provenance
-        lines.append((f"pytest --benchmark --scale {newest.scale}", "the whole suite, this report"))
+    lines = [
+        (f"pytest --benchmark --scale {scale}", "the whole suite, this report")
+        for scale in _whole_suites(records)
+    ]
     for section in sections:
-        scales = {r.provenance.scale: None for r in records if r.group == section.group}
-        commands = dict.fromkeys(_command(section, scale) for scale in scales)
+        own = [record for record in records if record.group == section.group]
+        commands = dict.fromkeys(_command(section, record) for record in own)
         lines += [(command, section.title) for command in commands]
     return [*lines, ("zobench report DIR", "this page, from the records in DIR")]
 
 
-def _command(section: Section, scale: str) -> str:
+def absent_lines(records: Sequence[Record], absent: Sequence[Section]) -> list[tuple[str, str]]:
+    """List the titles of sections without records, each with the command that makes them.
+
+    Args:
+        records: of the page; where all are of one model of the user's, so are the commands.
+        absent: the sections.
+    """
+    found = {_model_options(r) for r in records if r.group in _OF_THE_MODEL}
+    options = found.pop() if len(found) == 1 else ""
+    return [
+        (section.title, section.made_by + (options if section.group in _OF_THE_MODEL else ""))
+        for section in absent
+    ]
+
+
+def _whole_suites(records: Sequence[Record]) -> list[str]:
+    """List the scales of which every group ran with the scale's own models."""
+    groups: dict[str, set[str]] = {}
+    for record in records:
+        if record.provenance.division == "closed":
+            groups.setdefault(record.provenance.scale, set()).add(record.group)
+    return [scale for scale in SCALE_NAMES if groups.get(scale, set()) >= _AT_EVERY_SCALE]
+
+
+def _command(section: Section, record: Record) -> str:
+    scale = record.provenance.scale
     if scale == "study":
         return _STUDY
     of_suite = section.made_by.startswith("zobench run") and scale in SCALE_NAMES
-    return f"{section.made_by} --scale {scale}" if of_suite else section.made_by
+    if not of_suite:
+        return section.made_by
+    return f"{section.made_by} --scale {scale}{_model_options(record)}"
+
+
+def _model_options(record: Record) -> str:
+    """Write the options that name the user's model; none where the scale's was measured."""
+    source = record.config.get("source")
+    closed = record.provenance.division == "closed"
+    if closed or source is None or record.group not in _OF_THE_MODEL:
+        return ""
+    model, _, shape = str(source).partition("@")
+    options = f" --model {shlex.quote(model)}"
+    return f"{options} --input-shape {shape.replace('x', ',')}" if shape else options

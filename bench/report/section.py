@@ -24,6 +24,8 @@ class Section:
     sentences: tuple[SentenceBuilder, ...] = ()
     tables: tuple[TableBuilder, ...] = ()
     definitions: Mapping[str, str] = field(default_factory=dict)  # for "How it was measured"
+    # likewise, each where a table's caption begins with its name
+    table_definitions: Mapping[str, str] = field(default_factory=dict)
     command: str = ""  # makes the records; empty: zobench run --only GROUP
     threads: int | None = None  # that the group's cases set themselves; None: the machine's
     optional: bool = False  # left out of the page when there is nothing to show

@@ -21,14 +21,14 @@ class Progress:
     """Shows cases as they run; silent until :meth:`start`."""
 
     def __init__(self) -> None:
-        self.console = Console(quiet=True, markup=False)
+        self.console = Console(quiet=True, markup=False, emoji=False)
         self.is_quiet = False  # show the result alone
         self._bar: Bar | None = None
         self._began = 0.0
 
     def start(self, cases: int, stream: TextIO) -> None:
         """Begin to show progress on a stream."""
-        self.console = Console(file=stream, highlight=False, markup=False)
+        self.console = Console(file=stream, highlight=False, markup=False, emoji=False)
         self._bar = Bar(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),

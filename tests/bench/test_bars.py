@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -11,6 +12,7 @@ import test_cuda_records as gpu_records
 from bench.boards import BOARDS
 from bench.records.record_index import Results
 from bench.report.bars import Bar, BarChart, LogAxis
+from bench.report.page import fill
 from bench.report.plots.by_group import CHARTS, charts_of
 from bench.report.plots.fit import fit_charts
 from bench.report.tiles import answer_tiles
@@ -72,6 +74,17 @@ def test_what_fits_is_drawn_next_to_the_operating_system_and_the_board() -> None
         peak = bar.amount or 0
         assert bar.end == pytest.approx((peak + 150 * MIB) / control.axis_bytes)
         assert (bar.tone == "bad") == (peak > 362 * MIB)
+
+
+@pytest.mark.parametrize(("tone", "is_shown"), [("tight", True), ("good", False), ("bad", False)])
+def test_the_legend_explains_tight_only_where_a_bar_is(tone: str, is_shown: bool) -> None:
+    chart = charts("fit")["ResNet18"]
+    bars = tuple(replace(bar, tone=tone) for bar in chart.bars)
+    html = fill("machines.html.jinja", **_INDEX, charts=[replace(chart, bars=bars)])
+    assert ('class="tight-bar">' in html) == is_shown
+
+
+_INDEX = {"count": 1, "rows": (), "columns": (), "tables": ()}
 
 
 def test_bars_stay_visible_next_to_a_large_memory() -> None:

@@ -27,7 +27,7 @@ TRIAL = FitTrial(
 
 
 def shown(width: int, *, trial: FitTrial | None = None, everything: bool = False) -> str:
-    console = Console(file=io.StringIO(), width=width, highlight=False, markup=False)
+    console = Console(file=io.StringIO(), width=width, markup=False, emoji=False)
     cells = [replace(CELL, method=method, trial=trial) for method in STEP_METHODS]
     show(console, cells, everything=everything)
     assert isinstance(console.file, io.StringIO)

@@ -35,6 +35,16 @@ def test_the_index_lists_two_machines_with_their_reports_and_ratios(tmp_path: Pa
     assert [(out / link).is_file() for link in links] == [True, True]
 
 
+def test_an_index_without_shared_figures_says_so(tmp_path: Path) -> None:
+    made = {"one": sample.bytes_records(), "two": sample.memory_records()}
+    for others, said in (("two", True), ("one", False)):
+        pairs = (("a", "one"), ("b", others))
+        root = tmp_path / others
+        folders = [str(sample.write(root / name / "x", made[of])) for name, of in pairs]
+        assert main(["report", *folders, "--out", str(root / "out")]) == 0
+        assert ("share no figure" in (root / "out" / "index.html").read_text()) == said
+
+
 def test_ticks_are_powers_of_two() -> None:
     machines = {
         name: Results.of(sample.memory_records(factor=factor))

@@ -39,6 +39,8 @@ def test_markup_is_off_wherever_rich_would_read_it() -> None:
     assert [
         call for call in made if "markup=False" not in call and call != "TextColumn('left')"
     ] == []
+    consoles = calls_of("Console")
+    assert [call for call in consoles if "emoji=False" not in call] == []  # for module:factory:
     shown = calls_of("status", "Spinner")  # a string there is markup whatever the console
     assert [call for call in shown if "(Text(" not in call] == []
     assert calls_of("from_markup", "render_markup") == []

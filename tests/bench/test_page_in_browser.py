@@ -146,6 +146,21 @@ def test_the_slider_judges_as_the_page_does_without_it(
     assert set(opened.run(_TONES)[0]) == {"fits"}
 
 
+_IS_LEGEND_RIGHT = """
+return [...document.querySelectorAll('.limited')].map(chart =>
+  chart.querySelector('.tight-bar').hidden === !chart.querySelector('.row.tight'));
+"""
+
+
+@pytest.mark.parametrize("mib", [64, 512, 65536])
+def test_the_legend_explains_tight_only_while_a_bar_is(
+    opened: chromium.Browser, sample_page: Path, mib: int
+) -> None:
+    opened.open(sample_page, width=1280, dark=False)
+    opened.run(_SET_BOARD % mib)
+    assert set(opened.run(_IS_LEGEND_RIGHT)) == {True}
+
+
 def test_a_table_is_copied_as_markdown(opened: chromium.Browser, sample_page: Path) -> None:
     opened.open(sample_page, width=1280, dark=False)
     text = opened.run(

@@ -60,6 +60,7 @@ def own_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_benchmark_runs_the_suite_from_any_folder_and_ends_with_the_report(own_run: Run) -> None:
     assert str(Path("results") / "report.html") in own_run.done.stdout
     assert (own_run.folder / "results" / "report.html").stat().st_size > 1000
+    assert "ResourceWarning" not in own_run.done.stderr
 
 
 def test_the_users_model_takes_the_place_of_the_scales(own_run: Run) -> None:

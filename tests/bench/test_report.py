@@ -177,6 +177,14 @@ def test_a_run_of_one_group_says_what_is_missing(tmp_path: Path) -> None:
         assert f"zobench run --only {group}" in page.text["machine"]
 
 
+@pytest.mark.parametrize("low_memory", [False, True])
+def test_methods_are_told_only_of_what_the_page_shows(tmp_path: Path, low_memory: bool) -> None:
+    more = sample.low_memory_records() if low_memory else []
+    methods = page_of(tmp_path, [*sample.memory_records(), *more]).text["methods"]
+    assert "section on" not in methods
+    assert ("Steps that need less memory" in methods) == low_memory
+
+
 @pytest.mark.parametrize("status", ["error", "timeout", "does not fit"])
 def test_a_failed_case_is_shown_with_its_reason_never_as_zero(tmp_path: Path, status: str) -> None:
     config = {"model": "cnn", "method": "fedavg", "batch": 64}

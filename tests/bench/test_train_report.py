@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import sample_records as sample
 
+from bench.groups import GROUPS
 from bench.records.details.training import CurvePoint, TrainDetails
 from bench.records.record import Record
 from bench.records.record_index import Results
@@ -17,7 +18,7 @@ from bench.records.training_metrics import training_metrics
 from bench.records.typed_json import to_json
 from bench.report.groups.train import train_sentences, train_tables
 from bench.report.page import write_report
-from bench.report.reproduce import command_lines
+from bench.report.reproduce import absent_lines, command_lines
 from bench.report.sections import SECTIONS
 from zo_core.algorithms import train_config
 
@@ -72,6 +73,15 @@ def at_scale(scale: str, records: Iterable[Record]) -> list[Record]:
     return [replace(r, provenance=replace(r.provenance, scale=scale)) for r in records]
 
 
+def closed(records: Iterable[Record]) -> list[Record]:
+    return [replace(r, provenance=replace(r.provenance, division="closed")) for r in records]
+
+
+def of_model(source: str) -> list[Record]:
+    config = {"model": "own", "source": source}
+    return at_scale("smoke", [sample.record("memory/own/zo/b1", config)])
+
+
 def lines_of(records: list[Record]) -> list[str]:
     return [command for command, _ in command_lines(records, SECTIONS)]
 
@@ -106,10 +116,18 @@ def test_how_a_training_failed_is_part_of_its_sentence(verdict: str) -> None:
 
 
 @pytest.mark.parametrize("scale", ["smoke", "laptop"])
-def test_a_suites_page_names_the_suite_and_each_group_at_its_scale(scale: str) -> None:
-    records = at_scale(scale, [*sample.bytes_records(), *sample.memory_records()])
+def test_a_whole_suites_page_names_the_suite_and_each_group_at_its_scale(scale: str) -> None:
+    records = closed(at_scale(scale, [sample.record(f"{group}/a", {}) for group in GROUPS]))
+    first, *others, last = lines_of(records)
+    assert (first, last) == (f"pytest --benchmark --scale {scale}", "zobench report DIR")
+    assert all(line.endswith(f" --scale {scale}") for line in others)
+    assert len(others) == len(GROUPS)
+
+
+@pytest.mark.parametrize("scale", ["smoke", "laptop"])
+def test_a_page_of_some_groups_names_only_these(scale: str) -> None:
+    records = closed(at_scale(scale, [*sample.bytes_records(), *sample.memory_records()]))
     assert lines_of(records) == [
-        f"pytest --benchmark --scale {scale}",
         f"zobench run --only memory --scale {scale}",
         f"zobench run --only bytes --scale {scale}",
         "zobench report DIR",
@@ -139,9 +157,42 @@ def test_a_folder_of_suite_and_study_names_what_made_each() -> None:
         "laptop", [sample.record("llm/precision", {}), sample.record("bytes/a", {})]
     )
     assert lines_of(records) == [
-        "pytest --benchmark --scale laptop",
         "zobench run --only bytes --scale laptop",
         "zobench train --task instruct --out DIR",
         "zobench run --only llm --scale laptop",
         "zobench report DIR",
     ]
+
+
+_OWN = [
+    ("my.models:tiny@1x40x101", "--model my.models:tiny --input-shape 1,40,101"),
+    ("my.models:tiny", "--model my.models:tiny"),
+    ("hf:my models", "--model 'hf:my models'"),
+]
+
+
+@pytest.mark.parametrize(("source", "options"), _OWN)
+def test_the_commands_of_a_page_of_ones_own_model_measure_that_model(
+    source: str, options: str
+) -> None:
+    assert lines_of(of_model(source)) == [
+        f"zobench run --only memory --scale smoke {options}",
+        "zobench report DIR",
+    ]
+
+
+@pytest.mark.parametrize(("source", "options"), _OWN)
+def test_what_is_missing_of_ones_own_model_is_measured_with_it(source: str, options: str) -> None:
+    commands = [command for _, command in absent_lines(of_model(source), SECTIONS)]
+    assert f"zobench run --only time {options}" in commands
+    assert "zobench run --only engine" in commands  # it has models of its own
+
+
+def test_what_is_missing_of_several_models_is_measured_with_the_suites() -> None:
+    records = [*of_model("my.models:tiny"), *closed(sample.bytes_records())]
+    assert "zobench run --only time" in [line for _, line in absent_lines(records, SECTIONS)]
+
+
+def test_all_groups_of_ones_own_model_are_not_the_whole_suite() -> None:
+    records = at_scale("smoke", [sample.record(f"{g}/a", {"source": "a:b"}) for g in GROUPS])
+    assert not any(line.startswith("pytest") for line in lines_of(records))

@@ -251,4 +251,10 @@ SECTION = Section(
         " recomputed from its formula, and measured here."
     ),
     tables=(formula_tables,),
+    definitions={
+        "Freed blocks": (
+            "Peaks are measured with a C library that returns freed blocks at once. Term by term,"
+            " the table also has the peak when glibc keeps them, as it does by default."
+        ),
+    },
 )

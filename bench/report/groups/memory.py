@@ -151,10 +151,12 @@ SECTION = Section(
             " read just before the measured region, after garbage collection and a heap trim, so it"
             " includes weights, batch and libraries. The C library is set to return freed blocks"
             " at once (MALLOC_MMAP_THRESHOLD_); with its default, glibc keeps some of them, and"
-            " figures are larger and vary more: the section on formulas shows by how much. On a"
-            " GPU the peak counts live tensors in torch’s CUDA allocator, and the whole process is"
-            " what the driver reports at the end of the step. MiB = 2²⁰ bytes."
+            " figures are larger and vary more. On a GPU the peak counts live tensors in torch’s"
+            " CUDA allocator, and the whole process is what the driver reports at the end of the"
+            " step. MiB = 2²⁰ bytes."
         ),
+    },
+    table_definitions={
         "Steps that need less memory": (
             "Each variant is checked to take the same step as FedAvg or ZO, to 10⁻⁵ of the update;"
             " backprop of a part takes that part of the step. Tensors are counted at torch’s"

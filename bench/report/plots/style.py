@@ -37,6 +37,8 @@ LOOKS = {
     "zowarmup": Look(color="#0072B2", marker="^", line="-"),
     "fedavg": Look(color="#D55E00", marker="o", line="-"),
     "high-res-only": Look(color="#D55E00", marker="o", line="--"),
+    "zowarmup-fedadam": Look(color="#0072B2", marker="^", line="-"),
+    "high-res-only-fedadam": Look(color="#D55E00", marker="o", line="--"),
     "heterofl": Look(color="#009E73", marker="D", line=":"),
     "fjord": Look(color="#8B5A2B", marker="P", line="-."),
     "fedkseed": Look(color="#CC79A7", marker="s", line=":"),

@@ -21,6 +21,7 @@
       row.classList.add(tone);
       row.querySelector('.verdict').textContent = WORDS[tone];
     }
+    all('.tight-bar', chart).forEach(e => e.hidden = !chart.querySelector('.row.tight'));
     const at = mib * MIB / axis;
     for (const line of all('.mine', chart)) {
       line.style.setProperty('--at', Math.min(at, 1));
