@@ -44,8 +44,9 @@ class ZOSGD(Optimizer):
     Raises:
         ValueError: a value out of range.
 
+    >>> generator = torch.manual_seed(1)
     >>> model = torch.nn.Linear(4, 1)
-    >>> optimizer = ZOSGD(model.named_parameters(), lr=0.05)
+    >>> optimizer = ZOSGD(model.named_parameters(), lr=0.01)
     >>> x = torch.ones(8, 4)
     >>> losses = [optimizer.step(lambda: model(x).square().mean()) for _ in range(200)]
     >>> losses[-1] < losses[0]
