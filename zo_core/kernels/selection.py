@@ -8,7 +8,6 @@ microseconds.
 from __future__ import annotations
 
 import importlib
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,7 +63,6 @@ class Group:
 
 _MODULES = {"c": "cpu", "triton": "triton_ops", "torch": "torch_ops", "numpy": "numpy_ref"}
 _forced: str | None = None
-_log = logging.getLogger("zo_core.kernels")
 
 
 @contextmanager
@@ -164,7 +162,10 @@ def _name_for(span: Span, signs: bool) -> str:
 
 @cache
 def _warn_once(reason: str) -> None:
-    _log.warning("the C kernels are missing, NumPy's take their place, slowly: %s", reason)
+    import logging
+
+    log = logging.getLogger("zo_core.kernels")
+    log.warning("the C kernels are missing, NumPy's take their place, slowly: %s", reason)
 
 
 def _module(name: str) -> Any:
