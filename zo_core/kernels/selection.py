@@ -102,6 +102,19 @@ def list_kernels() -> list[tuple[str, bool, str]]:
     ]
 
 
+def default_kernel(device: str) -> str:
+    """Name the kernel that passes over float32 weights use on a device of this machine.
+
+    Args:
+        device: "cpu" or "cuda".
+
+    Returns:
+        "c" or "numpy" in host memory, "triton" or "torch" on a GPU.
+    """
+    fast, fallback = ("triton", "torch") if device == "cuda" else ("c", "numpy")
+    return fallback if unavailable_reason(fast) else fast
+
+
 @cache
 def unavailable_reason(name: str) -> str:
     """Return why a kernel cannot be used on this machine, or an empty string."""
