@@ -36,6 +36,7 @@ class ScalarNoise:
     relative_rms: float | None  # RMS of dL - dL64 over the RMS of dL64
     scale: float | None = None  # RMS of dL64
     reason: str | None = None  # why there is no relative_rms
+    items: int  # of the batch
 
     def check(self, *, force: bool) -> None:
         """Refuse a precision other than fp32 that is too coarse, or bf16 where nobody can tell.
@@ -103,6 +104,7 @@ def measure_scalar_noise(
         relative_rms=relative,
         scale=scale,
         reason=reason,
+        items=len(x),
     )
 
 
