@@ -115,11 +115,12 @@ def update_pass(
         tau_squared=tau_squared,
         omegas=omegas,
     )
-    seeds = [check_seed(seed) for seed, _ in updates]
+    seeds = [seed for seed, _ in updates]
     if distribution == "rademacher":
         return list_pass(params, fixed_point(seeds, c), grid)
     check_step(params, math.fsum(map(abs, c)))
-    run = perturb_pass(params, list(zip(seeds, c, strict=True)), distribution=distribution)
+    signed = list(zip(map(check_seed, seeds), c, strict=True))
+    run = perturb_pass(params, signed, distribution=distribution)
 
     def step() -> ReplayReport:
         run()

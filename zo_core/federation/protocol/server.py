@@ -25,6 +25,7 @@ from zo_core.payloads.core import DenseWeights, Payload, ScalarUpdate
 from zo_core.replica import Replica
 
 _HEAD_BYTES = 128  # more than any message's head
+_Answers = ScalarUpdate | Chunk | Request  # what only a client of the run sends
 
 
 class Server:
@@ -182,7 +183,7 @@ class Server:
         """Take a client's scalars or a piece of its model."""
         if sender not in self.log.roster:
             raise Refused(Reason.UNKNOWN_CLIENT)
-        if not isinstance(message, ScalarUpdate | Chunk | Request):
+        if not isinstance(message, _Answers):
             raise Refused(Reason.MALFORMED)
         if message.run_id != self.plan.run_id:
             raise Refused(Reason.WRONG_RUN)
@@ -241,10 +242,10 @@ class Server:
 
     def _commit_if_due(self) -> list[Action]:
         """End the round when its time is up, or when nobody is left who could still answer."""
-        online = (self.log.roster[name] for name in self.online)
-        if self._flight is None or not self._flight.is_due(self._watch.elapsed_s, online):
+        flight, now_s = self._flight, self._watch.elapsed_s
+        if flight is None or not flight.is_due(now_s, self.online, self.log.roster):
             return []
-        return self._commit(self._flight)
+        return self._commit(flight)
 
     def _commit(self, done: OpenRound) -> list[Action]:
         """Step the model, keep the result, hand it out, open the next round."""
