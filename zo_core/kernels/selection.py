@@ -18,8 +18,8 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from zo_core.fixed_point import FixedPointUpdate
-from zo_core.kernels.journal import Journal, ReplayStats
 from zo_core.kernels.numpy_ref import Direction
+from zo_core.kernels.resumable_pass import Journal, ReplayStats
 from zo_core.parameters import Parameters, Span
 
 
