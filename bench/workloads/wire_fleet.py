@@ -121,7 +121,8 @@ def drive_fleet(
         whole = Client(StubTrainer(weights), high=True, slot=first, spool=spool)
         heard = Heard()
         echoes = [Echo(heard, slot) for slot in range(first + 1, first + count)]
-        members = [Member(first + i, client) for i, client in enumerate([whole, *echoes])]
+        clients: list[Client | Echo] = [whole, *echoes]
+        members = [Member(first + i, client) for i, client in enumerate(clients)]
         for member in members:
             selector.register(_connected(member, host, port), selectors.EVENT_READ, member)
             stack.callback(member.socket.close)
