@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from devices.host import environment
     from devices.inventory import MeterInfo, list_meters
     from devices.isolate import run_isolated
+    from devices.isolated_pool import IsolatedPool
     from devices.limits import why_no_limit
     from devices.memory import HostMemory, read_host_memory
     from devices.meter import Measurement, measure
     from devices.peaks import SampledRss, best_peak_meter
-    from devices.pool import IsolatedPool
     from devices.reading import Reading, missing
     from devices.spec import Accelerator, DeviceSpec
     from devices.temporary import remove_left_overs, temporary_folder
@@ -72,61 +72,26 @@ __all__ = [
 ]
 
 _MODULES = {  # where each name is defined
-    "catalog": (
-        "CATALOG",
-        "find_device",
-        "system_bytes",
-    ),
+    "catalog": ("CATALOG", "find_device", "system_bytes"),
     "child": ("phase",),
     "child_exit": ("IsolatedResult",),
-    "clock": (
-        "now_s",
-        "synchronise",
-    ),
-    "cuda": (
-        "DeviceMemory",
-        "measure_device",
-    ),
+    "clock": ("now_s", "synchronise"),
+    "cuda": ("DeviceMemory", "measure_device"),
     "detect": ("detect",),
     "energy": ("energy_meter",),
     "heap": ("trim",),
     "host": ("environment",),
-    "inventory": (
-        "MeterInfo",
-        "list_meters",
-    ),
+    "inventory": ("MeterInfo", "list_meters"),
     "isolate": ("run_isolated",),
+    "isolated_pool": ("IsolatedPool",),
     "limits": ("why_no_limit",),
-    "memory": (
-        "HostMemory",
-        "read_host_memory",
-    ),
-    "meter": (
-        "Measurement",
-        "measure",
-    ),
-    "peaks": (
-        "SampledRss",
-        "best_peak_meter",
-    ),
-    "pool": ("IsolatedPool",),
-    "reading": (
-        "Reading",
-        "missing",
-    ),
-    "spec": (
-        "Accelerator",
-        "DeviceSpec",
-    ),
-    "temporary": (
-        "remove_left_overs",
-        "temporary_folder",
-    ),
-    "traffic": (
-        "Traffic",
-        "count_traffic",
-        "network_pair",
-    ),
+    "memory": ("HostMemory", "read_host_memory"),
+    "meter": ("Measurement", "measure"),
+    "peaks": ("SampledRss", "best_peak_meter"),
+    "reading": ("Reading", "missing"),
+    "spec": ("Accelerator", "DeviceSpec"),
+    "temporary": ("remove_left_overs", "temporary_folder"),
+    "traffic": ("Traffic", "count_traffic", "network_pair"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from zo_core.blake import blake2b
 from zo_core.buffers import is_module
-from zo_core.grid import Grid, check_grid_size
 from zo_core.parameters import Params, parameters
+from zo_core.weight_grid import Grid, check_grid_size
 
 if TYPE_CHECKING:
     import torch
