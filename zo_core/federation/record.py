@@ -56,7 +56,7 @@ class TrainingRecord:
     scalar_noise: dict[str, Any] | None = None  # a ScalarNoise; None where nothing needs scalars
     outputs: str = "outputs"  # the expression that takes the scores out of what forward returns
     remarks: list[str] = field(default_factory=list)  # on the model, before it is trained
-    guessing: float | None = None  # accuracy over all hold-outs that guessing stays below
+    chance_level: float | None = None  # accuracy over all hold-outs that guessing stays below
     rounds_done: int = 0
     curve: list[Evaluation] = field(default_factory=list)
     seconds_by_method: dict[str, float] = field(default_factory=dict)
@@ -93,12 +93,12 @@ class TrainingRecord:
         """Report how the run ended: without hold-outs, one that did not diverge is finished.
 
         A run did not converge where its last accuracy over all hold-outs is no better than
-        guessing; see :func:`zo_core.federation.simulation.evaluation.guessing_bound`.
+        guessing; see :func:`zo_core.federation.simulation.evaluation.chance_level`.
         """
         if self.outcome == "diverged":
             return "diverged"
         reached = self.holdout_accuracy
-        if self.guessing is None or reached is None or reached > self.guessing:
+        if self.chance_level is None or reached is None or reached > self.chance_level:
             return "finished"
         return "did not converge"
 

@@ -30,7 +30,7 @@ from zo_core.threads import choose_threads
 if TYPE_CHECKING:
     from zo_core.federation.simulation.training import Training
 
-CHECKPOINT_VERSION = 7
+CHECKPOINT_VERSION = 8
 _BLOCK = 1 << 20  # bytes read at once, so that a hash needs no memory of the file's size
 _INDEX = "checkpoint.json"
 

@@ -91,7 +91,7 @@ class Training:
         record = self.record
         record.threads, record.threads_trial_s = choose_threads(threads, module, x)
         self.set_forward(*choose_forward(config, module, x))
-        self.record.guessing = self._evaluator.guessing()
+        self.record.chance_level = self._evaluator.chance_level()
         self._device_type = self.data.items.x.device.type
         self._steps = GraphedSteps(module) if self._device_type == "cuda" else None
         if any(not phase.method.trains_locally for phase in self.schedule.algorithm.phases):
