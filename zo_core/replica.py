@@ -12,8 +12,7 @@ import numpy.typing as npt
 
 from zo_core.buffers import is_module
 from zo_core.digest import digest, frozen_state
-from zo_core.grid import Grid, snap_
-from zo_core.kernels.journal import uninterrupted
+from zo_core.kernels.resumable_pass import uninterrupted
 from zo_core.parameters import (
     Parameters,
     Params,
@@ -23,6 +22,7 @@ from zo_core.parameters import (
 )
 from zo_core.payloads.core import DIGEST_PREFIX_BYTES, Snapshot
 from zo_core.state import MethodState, RestoredState
+from zo_core.weight_grid import Grid, snap_
 
 
 class ForkError(RuntimeError):
@@ -62,8 +62,7 @@ class Replica:
         self._criterion = criterion
         self.params: Parameters = parameters(params)
         self.grid: Grid | None = None
-        # what a method keeps between rounds: every replica's own copy, in digest and snapshot; what
-        # only the server keeps, and what each client keeps by slot, in neither
+        # kept between rounds: by each replica (in digest and snapshot), server, client (in neither)
         self.shared_state: MethodState | None = None
         self.server_state: MethodState | None = None
         self.client_states: dict[int, MethodState] = {}

@@ -26,6 +26,7 @@ from bench.workloads.low_memory_steps import LOW_MEMORY_STEPS
 from bench.workloads.scalar_noise import scalar_noise_of
 from bench.workloads.steps import STEP_METHODS
 from zo_core.config import PRECISIONS
+from zo_core.kernels import default_kernel
 from zo_core.model_names import with_input_shape
 
 
@@ -133,7 +134,12 @@ class Suite:
             metrics=mask_emulated(case.group, metrics, self.device["emulator"]),
             details=to_json(details or {}),
             error=error,
-            provenance=provenance(self.scale.name, self.device, self.division),
+            provenance=provenance(
+                self.scale.name,
+                self.device,
+                self.division,
+                zo_kernel=default_kernel(str(config.get("device", "cpu"))),
+            ),
         )
         write_record(self.folder, record)
         self.num_answers += 1

@@ -20,9 +20,9 @@ from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.store import read_records
 from bench.records.typed_json import to_json
-from bench.report.arithmetic import arithmetic_tables, time_arithmetic_tables
 from bench.report.measured_on import heading_remark
 from bench.report.sections import SECTIONS
+from bench.report.step_terms import arithmetic_tables, time_arithmetic_tables
 from bench.suite.suite import Suite
 from bench.workloads import steps
 from bench.workloads.scalar_noise import measure_noise
@@ -135,7 +135,9 @@ def test_a_time_is_taken_on_the_device_in_the_precision(
 
     monkeypatch.setattr(bench_time, "make_step", make)
     monkeypatch.setattr(bench_time, "repeats_of", lambda step, least: 3)
-    monkeypatch.setattr(bench_time, "step_energy", lambda step, step_s: sample.single(1.0, "J", ""))
+    monkeypatch.setattr(
+        bench_time, "step_energy", lambda step, step_s: sample.single(1.0, "joule", "NVML")
+    )
     suite = suite_on(tmp_path, monkeypatch)
     bench_time.test_step_time(suite, Benchmark(), "cnn", "zo", 4)
     assert told == [("cnn", "zo", 4, "cuda", "tf32")]
@@ -200,7 +202,7 @@ def test_a_comparison_refuses_to_mix_precisions_and_takes_old_records() -> None:
 def test_the_page_states_precision_and_noise() -> None:
     results = Results.of(with_noise("tf32"))
     (table,) = arithmetic_tables(results)
-    assert [cell.text for cell in table.rows[0]][1:] == ["tf32", "1.3 %", "same bits", "2", "16"]
+    assert [cell.text for cell in table.rows[0]][1:] == ["tf32", "1.30 %", "same bits", "2", "16"]
     assert len(table.rows) == len(sample.PARAMETERS)  # one of each model
     memory = next(section for section in SECTIONS if section.group == "memory")
     assert heading_remark(results, memory) == "tf32"

@@ -17,7 +17,7 @@ from torch import nn
 from zo_core.algorithms import train_config
 from zo_core.data import synthetic_blobs
 from zo_core.federation.build import items_ahead
-from zo_core.federation.schedule import Schedule
+from zo_core.federation.round_schedule import Schedule
 from zo_core.federation.simulation.run_checkpoint import resume_, save
 from zo_core.federation.simulation.training import Training
 from zo_core.loss import forward_trial

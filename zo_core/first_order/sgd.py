@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from zo_core.loss.module_loss import Criterion, cross_entropy, micro_batches
 from zo_core.loss.passes import count_passes
-from zo_core.stream import Purpose, random_permutations
+from zo_core.philox import Purpose, random_permutations
 
 if TYPE_CHECKING:
     import torch

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from zo_core.grid import GridError, snap_
 from zo_core.loss.module_loss import Criterion, cross_entropy, mean_loss
 from zo_core.loss.precision import computing_in
+from zo_core.seeds import derive_seeds
 from zo_core.spsa import NonFiniteLossError, loss_differences
-from zo_core.stream import derive_seeds
+from zo_core.weight_grid import GridError, snap_
 
 MAX_NOISE: Final = 0.1  # above it a precision is refused
 _ITEMS: Final = 64  # of the batch that is looked at, at most

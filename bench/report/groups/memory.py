@@ -12,10 +12,9 @@ from bench.records.details.machine import MemoryDetails
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.step_memory import HOST, step_memory
-from bench.report.arithmetic import arithmetic_tables
 from bench.report.costs import ROUND, Figure, memory_figure, step_table
-from bench.report.device_terms import device_tables
 from bench.report.section import Section
+from bench.report.step_terms import arithmetic_tables, device_tables
 from bench.report.table import Cell, Table, metric_cell
 
 # Shown folded below the device memory that a step on CUDA is compared by.

@@ -10,9 +10,9 @@ from bench.paper import BATCH, CLIENT_IMAGES, DIRECTIONS, LOCAL_EPOCHS
 from bench.records.frontier import TARGETS, panels_of, points_of, title_of
 from bench.records.record import Metric, Record
 from bench.records.record_index import Results
-from bench.report.arithmetic import time_arithmetic_tables
 from bench.report.costs import DIRECTION, ROUND, STEP, Figure, scaled
 from bench.report.section import Section
+from bench.report.step_terms import time_arithmetic_tables
 from bench.report.table import Cell, Table, cell_of, count_range
 from bench.step_variants import PLAIN
 

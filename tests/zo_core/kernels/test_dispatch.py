@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from zo_core import kernels
-from zo_core.grid import snap_
 from zo_core.kernels import selection
 from zo_core.parameters import Span, parameters
+from zo_core.weight_grid import snap_
 
 NEEDS_C = pytest.mark.skipif(
     bool(selection.unavailable_reason("c")),

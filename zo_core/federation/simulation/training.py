@@ -27,13 +27,12 @@ from zo_core.federation.build import (
 )
 from zo_core.federation.log import RoundLog
 from zo_core.federation.record import Evaluation, TrainingRecord
+from zo_core.federation.round_schedule import Schedule
 from zo_core.federation.rounds import RoundRecord, run_round
-from zo_core.federation.schedule import Schedule
 from zo_core.federation.simulation.evaluation import Evaluator
 from zo_core.federation.simulation.kernel_cache import bound_kernel_cache
 from zo_core.federation.simulation.late_digests import LateDigests
 from zo_core.first_order.graphed_steps import GraphedSteps
-from zo_core.grid import GridError
 from zo_core.loss.compiled import CompiledForward
 from zo_core.loss.forward_mode import FORWARD_MODES
 from zo_core.loss.module_loss import micro_batches
@@ -42,10 +41,11 @@ from zo_core.loss.precision import computing_in
 from zo_core.loss.scalar_noise import as_json
 from zo_core.method import ClientData, Method, Phase, RoundContext
 from zo_core.models.statistics import collect_statistics_
+from zo_core.off_grid_checks import NonFiniteWeightsError
 from zo_core.payloads.core import Snapshot
-from zo_core.plain_mode import NonFiniteWeightsError
 from zo_core.spsa import NonFiniteLossError
 from zo_core.threads import Threads, choose_threads
+from zo_core.weight_grid import GridError
 
 # whose clients' layers compute the same in every step: others mask or replace some of them
 _PLAIN_SGD: Final = (FedAvg, FedAdam)

@@ -13,8 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from zo_core.federation.mqtt import packets
 from zo_core.federation.mqtt.packets import Connect, Kind, Packet, PacketError, Reader
@@ -38,8 +37,7 @@ class LinkError(OSError):
     """The broker cannot be reached, or turns this party away."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """What a connection reports."""
 
     kind: Literal["connected", "lost", "message", "sent"]
