@@ -102,15 +102,16 @@ def time_model_passes(repeats: int) -> dict[str, list[float]]:
     )
 
 
-def time_step_share(batch: int, repeats: int) -> dict[str, list[float]]:
+def time_step_share(batch: int, repeats: int, device: str = "cpu") -> dict[str, list[float]]:
     """Time a ZO step of ResNet18, its two bare forwards, and each phase of it."""
     from bench.workloads.steps import build, images
     from zo_core import apply_updates_, loss_differences, snap_
     from zo_core import parameters as number
     from zo_core.loss.module_loss import mean_loss
+    from zo_core.loss.precision import computing_in
 
-    module = build("resnet18").eval()
-    x, y = images("resnet18", batch)
+    module = build("resnet18").eval().to(device)
+    x, y = (part.to(device) for part in images("resnet18", batch))
     numbered, grid = number(module), snap_(module)
     phases: dict[str, list[float]] = {}
 
@@ -119,6 +120,7 @@ def time_step_share(batch: int, repeats: int) -> dict[str, list[float]]:
 
         def observe(phase: str) -> None:
             nonlocal started
+            devices.synchronise()
             now = time.perf_counter()
             phases.setdefault(phase, []).append(now - started)
             started = now
@@ -134,9 +136,10 @@ def time_step_share(batch: int, repeats: int) -> dict[str, list[float]]:
         apply_updates_(numbered, [(_SEED, float(difference[0]))], 1e-6, epsilon=1e-4, grid=grid)
         observe("replay")
 
-    timed = take_turns(
-        {"forwards": lambda: [mean_loss(module, x, y) for _ in range(2)], "step": step}, repeats
-    )
+    with computing_in("fp32", device, forwards_only=True):
+        timed = take_turns(
+            {"forwards": lambda: [mean_loss(module, x, y) for _ in range(2)], "step": step}, repeats
+        )
     return timed | {f"phase_{name}": seconds for name, seconds in phases.items()}
 
 
@@ -163,7 +166,7 @@ def measure_extra_memory(parameters: int) -> dict[str, devices.Measurement]:
     return readings
 
 
-def count_changed_bits(model: str, cycles: int) -> GridRestore:
+def count_changed_bits(model: str, cycles: int, device: str = "cpu") -> GridRestore:
     """Perturb and restore a model many times on the grid; count the weights whose bits changed.
 
     Initial weights, signs and update come from integers and IEEE operations, so every machine must
@@ -173,7 +176,7 @@ def count_changed_bits(model: str, cycles: int) -> GridRestore:
     from zo_core import apply_updates_, derive_seed, digest, perturb_, snap_
     from zo_core import parameters as number
 
-    numbered = number(build(model))
+    numbered = number(build(model).to(device))
     grid = snap_(numbered)
     origin = [array.clone() for array in numbered.arrays]
     rho = grid.radius(1e-4, 0.75)
