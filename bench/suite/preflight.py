@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import devices
-from bench.workloads.child import TRIAL_TIMEOUT_S
 from bench.workloads.steps import STEP_METHODS, bind_step
 from zo_core.model_names import parse_model
 
@@ -29,6 +28,8 @@ def check_model(model: str, methods: Sequence[str] = STEP_METHODS) -> str:
     name = parse_model(model)
     if name.kind == "suite" and name.is_default_shape:
         return model
+    from bench.workloads.child import TRIAL_TIMEOUT_S
+
     run = devices.run_isolated(
         "bench.suite.preflight:problem_of", model, list(methods), timeout_s=TRIAL_TIMEOUT_S
     )

@@ -7,13 +7,13 @@ order the stream numbers them and vouches for both files.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from zo_core.blake import blake2b
 from zo_core.directions import STREAM_VERSION
 from zo_core.weight_grid import GRID_VERSION
 
@@ -90,7 +90,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 def file_digest(path: Path) -> str:
     """Hash a file with BLAKE2b-256, as hex."""
-    return hashlib.blake2b(path.read_bytes(), digest_size=32).hexdigest()
+    return blake2b(path.read_bytes(), digest_size=32).hexdigest()
 
 
 def _require_versions(path: Path, data: Mapping[str, Any]) -> None:

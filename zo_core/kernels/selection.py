@@ -8,7 +8,6 @@ microseconds.
 from __future__ import annotations
 
 import importlib
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,7 +67,6 @@ _MISSING = {
     "triton": "the Triton kernels are missing, torch's operations take their place, slower",
 }
 _forced: str | None = None
-_log = logging.getLogger("zo_core.kernels")
 
 
 @contextmanager
@@ -181,7 +179,9 @@ def _name_for(span: Span, signs: bool) -> str:
 
 @cache
 def _warn_once(name: str, reason: str) -> None:
-    _log.warning("%s: %s", _MISSING[name], reason)
+    import logging
+
+    logging.getLogger("zo_core.kernels").warning("%s: %s", _MISSING[name], reason)
 
 
 def _module(name: str) -> Any:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from zo_core.data.arrays import arrays_of
 from zo_core.federation.protocol.plan import Plan
+from zo_core.loss.byte_items import ByteItems
 from zo_core.loss.items import DataError, as_items, as_labels, require_items
 from zo_core.method import ClientData, RoundContext
 from zo_core.payloads.core import Payload
@@ -26,7 +27,7 @@ from zo_core.threads import (
 )
 
 Backend = Literal["torch", "onnx"]
-Shard = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
+Shard = tuple[npt.NDArray[Any] | ByteItems, npt.NDArray[np.int64]]  # items and labels
 _OF_GRAPHS = {"balanced": False, "criterion": "cross-entropy"}
 _TRIAL_S = 0.1  # of forwards on each number of threads
 HIGH_MEMORY_MIB = 2048  # from here on a device is trusted with backprop, unless told otherwise
@@ -72,7 +73,7 @@ class TorchTrainer:
             import torch
 
             _require_fit(self._own, tuple(shard.x.shape[1:]), dataset.num_classes)
-            x, y = (torch.from_numpy(part).to(self._device) for part in self._own)
+            x, y = (torch.from_numpy(np.asarray(part)).to(self._device) for part in self._own)
             shard = Split(x=x, y=y)
         self.threads, _ = choose_threads(self.threads, self.replica.module, shard.x)
         chosen = choose_forward(plan.config, self.replica.module, shard.x)
@@ -216,7 +217,8 @@ def shard_arrays(plan: Plan, slot: int) -> Shard:
         run_seed=config.run_seed,
     )
     mine = partition.train[slot]
-    return arrays.scaled(arrays.x[mine]), arrays.y[mine]
+    x = arrays.x[mine]
+    return x if arrays.scaling is None else arrays.scaling.as_bytes(x), arrays.y[mine]
 
 
 def load_shard(path: Path) -> Shard:
@@ -233,7 +235,8 @@ def load_shard(path: Path) -> Shard:
             f"{path} must be an .npz file with arrays x and y, got "
             f"{', '.join(map(repr, arrays)) or 'none'}"
         )
-    items, labels = as_items(arrays["x"], str(path)), as_labels(arrays["y"], str(path))
+    x, labels = arrays["x"], as_labels(arrays["y"], str(path))
+    items = ByteItems(x) if x.dtype == np.uint8 and x.ndim else as_items(x, str(path))
     any_class = int(labels.max(initial=0)) + 1
     require_items(items, labels, num_classes=any_class, where=str(path))
     return items, labels
