@@ -15,11 +15,11 @@ from devices.heap import trim
 from devices.host import environment
 from devices.inventory import MeterInfo, list_meters
 from devices.isolate import run_isolated
+from devices.isolated_pool import IsolatedPool
 from devices.limits import why_no_limit
 from devices.memory import HostMemory, read_host_memory
 from devices.meter import Measurement, measure
 from devices.peaks import SampledRss, best_peak_meter
-from devices.pool import IsolatedPool
 from devices.reading import Reading, missing
 from devices.spec import Accelerator, DeviceSpec
 from devices.temporary import remove_left_overs, temporary_folder

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from zo_core.buffers import is_module
-from zo_core.grid import Grid, check_grid_size
 from zo_core.parameters import Params, parameters
+from zo_core.weight_grid import Grid, check_grid_size
 
 if TYPE_CHECKING:
     import torch

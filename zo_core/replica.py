@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from zo_core.buffers import is_module
 from zo_core.digest import digest, frozen_state
-from zo_core.grid import Grid, snap_
-from zo_core.kernels.journal import uninterrupted
+from zo_core.kernels.resumable_pass import uninterrupted
 from zo_core.parameters import (
     Parameters,
     Params,
@@ -22,6 +21,7 @@ from zo_core.parameters import (
 )
 from zo_core.payloads.core import DIGEST_PREFIX_BYTES, Snapshot
 from zo_core.state import MethodState, RestoredState
+from zo_core.weight_grid import Grid, snap_
 
 
 class ForkError(RuntimeError):

@@ -29,9 +29,9 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 
 from zo_core.digest import DIGEST_BYTES, digest
-from zo_core.grid import GRID_VERSION, Grid, snap_
+from zo_core.directions import STREAM_VERSION
 from zo_core.parameters import Parameters
-from zo_core.stream import STREAM_VERSION
+from zo_core.weight_grid import GRID_VERSION, Grid, snap_
 
 FORMAT = "zo-log/1"
 Updates = list[tuple[int, float]]  # (seed, dL) pairs

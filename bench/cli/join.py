@@ -31,7 +31,7 @@ from bench.cli.client_lines import ClientLines
 from bench.cli.link_options import add_link_options, port_of, security_of, topics_of
 from bench.cli.threads import add_threads_option, chosen_threads
 from bench.suite.preflight import DEVICE_TYPES, choose_device
-from zo_core.own import allowing_modules
+from zo_core.import_by_name import allowing_modules
 
 if TYPE_CHECKING:
     from zo_core.federation.protocol.trainers import OnnxTrainer, TorchTrainer

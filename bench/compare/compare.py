@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -102,15 +103,23 @@ def compare(old: Sequence[Record], new: Sequence[Record]) -> Comparison:
         refused=refused,
         broken=broken,
         alone=tuple(sorted((before.keys() ^ after.keys()) - broken.keys())),
-        remarks=tuple(_remarks(old, new)),
+        remarks=(
+            *_time_remarks([(before[case], after[case]) for case in compared]),
+            *_remarks(old, new),
+        ),
     )
 
 
 def profile_difference(old: Record, new: Record) -> str | None:
-    """Say in what two records' machines differ, as far as it sets time; None where they do not."""
+    """Describe a difference of machine or ZO kernel that changes times; None if there is none."""
     one, other = old.provenance.device, new.provenance.device
     found = [name for name in _PROFILE if not _is_alike(name, one.get(name), other.get(name))]
-    return f"different machine: {', '.join(found)} differ" if found else None
+    if found:
+        return f"different machine: {', '.join(found)} differ"
+    kernels = (old.provenance.zo_kernel, new.provenance.zo_kernel)
+    if None not in kernels and len(set(kernels)) > 1:
+        return f"different ZO kernel: {kernels[0]} in OLD, {kernels[1]} in NEW"
+    return None
 
 
 def _is_alike(name: str, one: Any, other: Any) -> bool:
@@ -176,10 +185,15 @@ def _after(before: Metric, after: Metric | None) -> Metric:
     return after
 
 
+def _time_remarks(pairs: Sequence[tuple[Record, Record]]) -> Iterator[str]:
+    """List why times are not compared, each reason once with its number of cases."""
+    reasons = Counter(filter(None, (profile_difference(*pair) for pair in pairs)))
+    for reason, count in reasons.items():
+        yield f"{reason}; times are not compared ({count} of {len(pairs)} cases)"
+
+
 def _remarks(old: Sequence[Record], new: Sequence[Record]) -> Iterator[str]:
     before, after = old[0].provenance.device, new[0].provenance.device
-    if difference := profile_difference(old[0], new[0]):
-        yield f"{difference}; no time is compared"
     versions = (before.get("versions", {}), after.get("versions", {}))
     for name in sorted(versions[0].keys() & versions[1].keys()):
         if versions[0][name] != versions[1][name]:

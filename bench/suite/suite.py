@@ -23,6 +23,7 @@ from bench.suite.progress import Progress
 from bench.suite.scales import Scale, scale_named
 from bench.workloads.low_memory_steps import LOW_MEMORY_STEPS
 from bench.workloads.steps import STEP_METHODS
+from zo_core.kernels import default_kernel
 from zo_core.model_names import with_input_shape
 
 
@@ -123,7 +124,12 @@ class Suite:
             metrics=mask_emulated(case.group, metrics, self.device["emulator"]),
             details=to_json(details or {}),
             error=error,
-            provenance=provenance(self.scale.name, self.device, self.division),
+            provenance=provenance(
+                self.scale.name,
+                self.device,
+                self.division,
+                zo_kernel=default_kernel(str(config.get("device", "cpu"))),
+            ),
         )
         write_record(self.folder, record)
         self.num_answers += 1

@@ -28,8 +28,8 @@ from zo_core.edge.export import export_model
 from zo_core.edge.load import load_replica
 from zo_core.federation import Replica
 from zo_core.first_order.sgd import sgd_step_
-from zo_core.grid import Grid
 from zo_core.loss.module_loss import mean_loss
+from zo_core.weight_grid import Grid
 
 _RUN_SEED = 2509_03503
 _WARM_UP_BATCH = 32

@@ -18,7 +18,7 @@ from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
 from zo_core.data import load_dataset
 from zo_core.edge.export import export_model
 from zo_core.edge.load import load_replica
-from zo_core.federation.schedule import Schedule
+from zo_core.federation.round_schedule import Schedule
 from zo_core.federation.simulation.training import Training
 from zo_core.method import ApplyReport, ClientData, RoundContext
 from zo_core.payloads.core import Payload

@@ -28,7 +28,7 @@ from bench.workloads.wire_stub import (
     stub_plan,
     stub_replica,
 )
-from zo_core.federation.mqtt.connection import SERVER
+from zo_core.federation.mqtt.link import SERVER
 from zo_core.federation.mqtt.loops import client_link, join, serve, server_link
 from zo_core.federation.mqtt.security import Security
 from zo_core.federation.protocol.client import Client

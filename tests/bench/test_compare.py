@@ -136,6 +136,21 @@ def test_times_of_two_machines_are_not_compared_and_the_rest_is() -> None:
     assert all("soc" in row.judgement.why for row in skipped)
 
 
+def with_kernel(old: list[Record], zo_kernel: str | None) -> list[Record]:
+    return [replace(r, provenance=replace(r.provenance, zo_kernel=zo_kernel)) for r in old]
+
+
+def test_times_of_two_zo_kernels_are_not_compared_and_the_table_says_so() -> None:
+    fast, slow = with_kernel(records(), "c"), with_kernel(records(slower=5.0), "numpy")
+    found = compare(fast, slow)
+    assert found.passes
+    skipped = {row.gate for row in found.rows if row.judgement.state is State.SKIPPED}
+    assert skipped == {Gate.TIME}
+    (remark,) = (remark for remark in found.remarks if "kernel" in remark)
+    assert {"c", "numpy"} <= set(remark.replace(",", "").split())
+    assert failing(compare(with_kernel(records(), None), slow)) != []  # an old record names none
+
+
 def with_memory(memory_bytes: int) -> list[Record]:
     return [
         replace(r, provenance=replace(r.provenance, device={"memory_bytes": memory_bytes}))

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.records.case_name import CaseName
+from bench.records.store import read_records
+from bench.records.validate import check_file
 from bench.suite.preflight import missing_kernels
 from bench.suite.suite import Suite
 from zo_core.kernels import selection
@@ -27,6 +30,19 @@ def test_a_run_on_numpys_kernels_warns_with_the_reason(
     text = start(tmp_path)
     assert "warning: the C kernels are missing" in text
     assert "not [built]" in text
+
+
+def test_a_record_names_the_kernel_that_ran(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = Suite.from_options(scale="smoke", only="bytes", out=str(tmp_path))
+    for reason, kernel in (("", "c"), ("not built", "numpy")):
+        monkeypatch.setattr(selection, "unavailable_reason", lambda name, reason=reason: reason)
+        case = CaseName.of("bytes", "cnn", kernel)
+        suite.record(case=case, config={}, metrics={}, headline="")
+        (made,) = (r for r in read_records(tmp_path) if r.case == str(case))
+        assert made.provenance.zo_kernel == kernel
+        assert not check_file(tmp_path / "records" / case.file_name).problems
 
 
 def test_a_run_on_the_c_kernels_says_nothing(

@@ -173,7 +173,7 @@ def test_a_server_alone_cannot_make_a_client_import_a_module(folder: Path) -> No
     """GIVEN a plan that names a module which writes a file when it is imported."""
     (folder / "trap.py").write_text("open('trapped', 'w').close()\nnet = None\n")
     code = (
-        "from zo_core.own import allowing_modules, load_own\n"
+        "from zo_core.import_by_name import allowing_modules, load_own\n"
         "with allowing_modules(['my_net']):\n"
         "    load_own('my_net:net', 'model')\n"
         "    try:\n        load_own('trap:net', 'model')\n"

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from zo_core.grid import GRID_VERSION
-from zo_core.stream import STREAM_VERSION
+from zo_core.directions import STREAM_VERSION
+from zo_core.weight_grid import GRID_VERSION
 
 FORMAT = "zo-export/1"
 GRAPH_FILE = "model.onnx"

@@ -27,7 +27,7 @@ from zo_core.models.fits import try_forward
 from zo_core.models.initial_weights import load_initial_
 from zo_core.models.lm import build_lm
 from zo_core.models.lora import add_lora_
-from zo_core.models.remarks import remarks_of, require_micro_batches, require_trainable
+from zo_core.models.special_layers import remarks_of, require_micro_batches, require_trainable
 from zo_core.payloads.core import Snapshot
 from zo_core.replica import Replica
 

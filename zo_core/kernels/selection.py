@@ -18,8 +18,8 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from zo_core.fixed_point import FixedPointUpdate
-from zo_core.kernels.journal import Journal, ReplayStats
 from zo_core.kernels.numpy_ref import Direction
+from zo_core.kernels.resumable_pass import Journal, ReplayStats
 from zo_core.parameters import Parameters, Span
 
 
@@ -100,6 +100,19 @@ def list_kernels() -> list[tuple[str, bool, str]]:
         (name, not unavailable_reason(name), unavailable_reason(name) or serves[name])
         for name in _MODULES
     ]
+
+
+def default_kernel(device: str) -> str:
+    """Name the kernel that passes over float32 weights use on a device of this machine.
+
+    Args:
+        device: "cpu" or "cuda".
+
+    Returns:
+        "c" or "numpy" in host memory, "triton" or "torch" on a GPU.
+    """
+    fast, fallback = ("triton", "torch") if device == "cuda" else ("c", "numpy")
+    return fallback if unavailable_reason(fast) else fast
 
 
 @cache

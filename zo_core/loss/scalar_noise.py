@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from zo_core.grid import GridError, snap_
 from zo_core.loss.module_loss import Criterion, cross_entropy, mean_loss
 from zo_core.loss.precision import computing_in
+from zo_core.seeds import derive_seeds
 from zo_core.spsa import NonFiniteLossError, loss_differences
-from zo_core.stream import derive_seeds
+from zo_core.weight_grid import GridError, snap_
 
 MAX_NOISE: Final = 0.1  # above it a precision is refused
 _ITEMS: Final = 64  # of the batch that is looked at, at most
@@ -36,6 +36,7 @@ class ScalarNoise:
     relative_rms: float | None  # RMS of dL - dL64 over the RMS of dL64
     scale: float | None = None  # RMS of dL64
     reason: str | None = None  # why there is no relative_rms
+    items: int  # of the batch
 
     def check(self, *, force: bool) -> None:
         """Refuse a precision other than fp32 that is too coarse, or bf16 where nobody can tell.
@@ -103,6 +104,7 @@ def measure_scalar_noise(
         relative_rms=relative,
         scale=scale,
         reason=reason,
+        items=len(x),
     )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.records.details.arithmetic import ScalarNoise
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineDetails:
@@ -24,6 +26,14 @@ class MemoryDetails:
     tensor_by_category: Mapping[str, int]  # bytes at the peak; none where tensors were not tracked
     timeline_bytes: tuple[int, ...] = ()  # live tensors in equal parts of the step's operators
     timeline_phases: tuple[str, ...] = ()  # of each part: "forward", "backward" or "update"
+    scalar_noise: ScalarNoise | None = None  # of the model's arithmetic; None: not recorded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeDetails:
+    """What the arithmetic of a timed step can carry."""
+
+    scalar_noise: ScalarNoise | None = None  # of the model's arithmetic; None: not recorded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.records.details.arithmetic import ScalarNoise
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurvePoint:
@@ -95,7 +97,7 @@ class TrainingResult:
     digest: str | None  # hex, of the final state
     threads: int | None = None  # of torch on the CPU; None: as the library has it
     threads_trial_s: Mapping[str, float] = field(default_factory=dict)  # a forward, by threads
-    scalar_noise: Mapping[str, Any] | None = None  # zo_core's ScalarNoise
+    scalar_noise: ScalarNoise | None = None  # None: not recorded, or no phase needs scalars
     outputs: str = "outputs"  # the expression that takes the scores out of what forward returns
     remarks: tuple[str, ...] = ()  # on the model, before it is trained
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from bench.format import MIB, percent
 from bench.records.details.tables import MeanPoint, PlaceDetails
 from bench.records.record_index import Results
-from bench.report.places import ReplicatedTable
 from bench.report.plots.style import Look, Plot, hover, logarithmic_x, look, panel
+from bench.report.replicated_table import ReplicatedTable
 from bench.report.table import count_range
 
 if TYPE_CHECKING:

@@ -54,7 +54,8 @@ class OpenRound:
 
     def _awaits_one(self, online: Set[str], roster: Mapping[str, int]) -> bool:
         """Whether a client that is online has not answered."""
-        if self._awaited not in online or not self.lacks(roster[self._awaited]):
+        awaited = self._awaited
+        if awaited is None or awaited not in online or not self.lacks(roster[awaited]):
             self._awaited = next((name for name in online if self.lacks(roster[name])), None)
         return self._awaited is not None
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from typing import Final
 
+from zo_core.algorithms.methods.fedadam import FedAdam
+from zo_core.algorithms.methods.fedavg import FedAvg
 from zo_core.algorithms.registry import row_of
 from zo_core.config import TrainConfig
 from zo_core.data import Dataset
@@ -23,24 +26,26 @@ from zo_core.federation.build import (
 )
 from zo_core.federation.log import RoundLog
 from zo_core.federation.record import Evaluation, TrainingRecord
+from zo_core.federation.round_schedule import Schedule
 from zo_core.federation.rounds import RoundRecord, run_round
-from zo_core.federation.schedule import Schedule
 from zo_core.federation.simulation.evaluation import Evaluator
 from zo_core.federation.simulation.kernel_cache import bound_kernel_cache
-from zo_core.grid import GridError
-from zo_core.loss.compiled import PlainForward
+from zo_core.first_order.graphed_steps import GraphedSteps
 from zo_core.loss.forward_mode import FORWARD_MODES
 from zo_core.loss.module_loss import micro_batches
 from zo_core.loss.passes import counting_passes
 from zo_core.loss.precision import computing_in
 from zo_core.loss.scalar_noise import as_json
-from zo_core.method import ClientData, Phase, RoundContext
+from zo_core.method import ClientData, Method, Phase, RoundContext
 from zo_core.models.statistics import collect_statistics_
+from zo_core.off_grid_checks import NonFiniteWeightsError
 from zo_core.payloads.core import Snapshot
-from zo_core.plain_mode import NonFiniteWeightsError
 from zo_core.spsa import NonFiniteLossError
 from zo_core.threads import Threads, choose_threads
+from zo_core.weight_grid import GridError
 
+# whose clients' layers compute the same in every step: others mask or replace some of them
+_PLAIN_SGD: Final = (FedAvg, FedAdam)
 Progress = Callable[[TrainingRecord], None]  # called after each round
 
 
@@ -88,6 +93,7 @@ class Training:
         self.set_forward(*choose_forward(config, module, x))
         self.record.guessing = self._evaluator.guessing()
         self._device_type = self.data.items.x.device.type
+        self._steps = GraphedSteps(module) if self._device_type == "cuda" else None
         if any(not phase.method.trains_locally for phase in self.schedule.algorithm.phases):
             noise = checked_noise(config, self.replica, self.data.client(0))
             self.record.scalar_noise = as_json(noise)
@@ -167,8 +173,12 @@ class Training:
         started = time.perf_counter()
         self.prepare(round_index)
         computing = self._computing(forwards_only=not method.trains_locally)
-        losses = PlainForward() if method.trains_locally else self._losses
-        with computing, self._forward.active(), losses.active(), counting_passes() as passes:
+        with (
+            computing,
+            self._forward.active(),
+            self._accelerated(method),
+            counting_passes() as passes,
+        ):
             done = run_round(
                 method,
                 self.replica,
@@ -222,6 +232,14 @@ class Training:
         precision = self.config.precision
         return computing_in(precision, self._device_type, forwards_only=forwards_only)
 
+    def _accelerated(self, method: Method) -> AbstractContextManager[None]:
+        """Run a round's forwards compiled, or the steps of plain local SGD as CUDA graphs."""
+        if not method.trains_locally:
+            return self._losses.active()
+        if self._steps is not None and type(method) in _PLAIN_SGD:
+            return self._steps.active()
+        return nullcontext()
+
     def _collect_statistics(self) -> None:
         """Query the clients one after the other for static batch norm's statistics."""
         size = self.schedule.algorithm.statistics_batch
@@ -234,6 +252,8 @@ class Training:
 
     def _hand_over(self, phase: Phase, round_index: int) -> None:
         """Freeze the warm-up's model as the origin of all replicas and send it to who follows."""
+        if self._steps is not None:
+            self._steps.release()
         everyone = phase.method.result_to_everyone
         snapshot = self.replica.hand_over_(
             run_id=self.config.run_seed, round_index=round_index, grid=phase.method.needs_grid
