@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 if __name__ == "__main__":
-    sys.path[:0] = [str(Path(__file__).parent), str(ROOT)]
+    sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "tests/helpers"), str(ROOT)]
 
 from brokers import free_port  # noqa: E402
 
@@ -94,7 +94,7 @@ def run_by_flower(
         config = f'log="{folder}/round.log" outcome="{outcome}" rounds={rounds}'
         run = ("flwr", "run", str(ROOT / "examples/flower"), "here", "--run-config", config)
         with flower(folder, "run", *run, within=here) as command:
-            assert command.wait(60) == 0, (folder / "run.txt").read_text()
+            assert command.wait(LIMIT_S) == 0, (folder / "run.txt").read_text()
         ends_s = time.monotonic() + LIMIT_S
         while not outcome.exists():
             assert time.monotonic() < ends_s, (folder / "superlink.txt").read_text()[-3000:]
