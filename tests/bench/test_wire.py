@@ -15,7 +15,7 @@ from bench.workloads.wire_echo import Echo, Heard
 from bench.workloads.wire_measure import measure_wire, message_bytes, why_no_wire
 from bench.workloads.wire_scale import FleetRun, measure_fleet
 from bench.workloads.wire_stub import stub_plan, stub_replica
-from zo_core.federation.protocol.actions import Send
+from zo_core.federation.protocol.actions import Action, Send
 from zo_core.federation.protocol.plan import Rules
 from zo_core.federation.protocol.serving import begin
 from zo_core.federation.store import MemoryStore
@@ -74,18 +74,23 @@ def test_echoes_answer_every_round_of_a_server(tmp_path: Path, late: bool) -> No
     )
     heard = Heard()
     echoes = {f"c{slot}": Echo(heard, slot) for slot in range(3)}
-    down = deque([] if late else server.start(0.0))  # an echo that comes late hears no roll call
-    if late:
-        for name, echo in echoes.items():
-            for action in echo.connected(0.0):
+    down: deque[Action] = deque()
+
+    def up(name: str, actions: list[Action]) -> None:
+        for action in actions:
+            if isinstance(action, Send):
                 down.extend(server.receive(name, action.body, 0.0))
+
+    if late:  # it hears no roll call
+        for name, echo in echoes.items():
+            up(name, echo.connected(0.0))
+    else:
+        down.extend(server.start(0.0))
     while down:
         sent = down.popleft()
-        for name, echo in echoes.items() if isinstance(sent, Send) else ():
-            if sent.to in (None, name):
-                for action in echo.receive(sent.body, 0.0):
-                    if isinstance(action, Send):
-                        down.extend(server.receive(name, action.body, 0.0))
+        for name, echo in echoes.items():
+            if isinstance(sent, Send) and sent.to in (None, name):
+                up(name, echo.receive(sent.body, 0.0))
     assert accepted == [3, 3, 3, 3]
     assert not server.refused
     assert [echo.next_round for echo in echoes.values()] == [4, 4, 4]
