@@ -80,7 +80,7 @@ def test_model_passes(suite: Suite) -> None:
 def test_step_share(suite: Suite, batch: int) -> None:
     """Hold a direction's share of a ZO step of ResNet18 against its two bare forwards."""
     repeats = suite.scale.engine_repeats
-    run = _run("time_step_share", batch, repeats)
+    run = _run("time_step_share", batch, repeats, suite.device_type)
     metrics = {}
     if timed := value_of(run, Timings):
         metrics = _step_shares(timed) | {
@@ -91,7 +91,7 @@ def test_step_share(suite: Suite, batch: int) -> None:
     _record(
         suite,
         CaseName.of("engine", "resnet18-step", size_part(batch)),
-        {"model": "resnet18", "batch": batch, "repeats": repeats},
+        {"model": "resnet18", "batch": batch, "repeats": repeats, "device": suite.device_type},
         run,
         metrics,
         limits={
@@ -125,11 +125,16 @@ def test_simulation(suite: Suite, model: str) -> None:
         "directions": 3,
         "repeats": suite.scale.time_repeats,
     }
-    run = _run("time_simulation", *config.values(), module="bench.workloads.simulation")
+    run = _run(
+        "time_simulation",
+        *config.values(),
+        module="bench.workloads.simulation",
+        device=suite.device_type,
+    )
     _record(
         suite,
         CaseName.of("engine", "simulation", model),
-        config,
+        config | {"device": suite.device_type},
         run,
         _ratios(value_of(run, Timings) or {}, "forwards"),
         limits={"round / forwards": 1.10},
@@ -196,13 +201,13 @@ def test_extra_memory(suite: Suite) -> None:
 def test_exact_restore(suite: Suite, model: str) -> None:
     """Count the weights that perturb and restore changed on the grid: none; keep a digest."""
     cycles = suite.scale.restore_cycles
-    run = _run("count_changed_bits", model, cycles)
+    run = _run("count_changed_bits", model, cycles, suite.device_type)
     found = value_of(run, GridRestore)
     metrics = {"changed": single(found.changed, "count", "bits compared")} if found else {}
     _record(
         suite,
         CaseName.of("engine", "exact-restore", model),
-        {"model": model, "cycles": cycles},
+        {"model": model, "cycles": cycles, "device": suite.device_type},
         run,
         metrics,
         limits={"changed": 0.0},
@@ -236,9 +241,11 @@ def test_plain_restore(suite: Suite, dtype: str) -> None:
 
 
 def _run(
-    function: str, *arguments: Any, module: str = "bench.workloads.engine"
+    function: str, *arguments: Any, module: str = "bench.workloads.engine", **where: str
 ) -> devices.IsolatedResult:
-    return devices.run_isolated(f"{module}:{function}", *arguments, timeout_s=CASE_TIMEOUT_S)
+    return devices.run_isolated(
+        f"{module}:{function}", *arguments, timeout_s=CASE_TIMEOUT_S, **where
+    )
 
 
 def _ratios(seconds: Mapping[str, Sequence[float]], base: str) -> dict[str, Metric]:

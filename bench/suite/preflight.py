@@ -67,17 +67,20 @@ def problem_of(model: str, methods: Sequence[str]) -> str | None:
     return None
 
 
-def missing_kernels() -> str | None:
-    """Say why ZO runs on NumPy's kernels instead of the C kernels; None if it does not."""
+def missing_kernels(device_type: str) -> str | None:
+    """Say why ZO runs on slower kernels than those for its device; None if it does not."""
     from zo_core.kernels.selection import unavailable_reason
 
-    reason = unavailable_reason("c")
+    on_cpu = device_type == "cpu"
+    reason = unavailable_reason("c" if on_cpu else "triton")
     if not reason:
         return None
-    return (
-        "warning: the C kernels are missing, so ZO steps on the CPU run on NumPy's, several times"
-        f" slower: {reason}"
+    missing = (
+        "the C kernels are missing, so ZO steps on the CPU run on NumPy's, several times slower"
+        if on_cpu
+        else "the Triton kernels are missing, so ZO steps on the GPU use torch's slower operations"
     )
+    return f"warning: {missing}: {reason}"
 
 
 def choose_device(wanted: str) -> str:

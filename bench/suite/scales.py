@@ -167,7 +167,7 @@ SCALES: dict[str, Scale] = {
             lm_models=("lm:opt-125m", "lm:opt-125m:lora8", "lm:opt-1.3b", "lm:opt-1.3b:lora8"),
             lm_batches=(1, 8),
             lm_limit_bytes=8 << 30,  # a phone's, or a Jetson Orin Nano's
-            fleets=(10, 50, 100, 200),
+            fleets=(8, 50, 200, 2000),
         ),
     )
 }

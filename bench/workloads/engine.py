@@ -86,7 +86,7 @@ def time_model_passes(repeats: int) -> dict[str, list[float]]:
 
     module = build("resnet18")
     numbered = number(module)
-    flat = torch.zeros(numbered.num_elements)
+    flat = torch.zeros(numbered.num_elements, device=device)
     return take_turns(
         {
             "add": lambda: flat.add_(1e-9),
@@ -102,7 +102,7 @@ def time_model_passes(repeats: int) -> dict[str, list[float]]:
     )
 
 
-def time_step_share(batch: int, repeats: int) -> dict[str, list[float]]:
+def time_step_share(batch: int, repeats: int, device: str = "cpu") -> dict[str, list[float]]:
     """Time ZO steps of ResNet18, one direction's two bare forwards, and each phase of a step.
 
     "step" takes one direction, "step_3" takes three; "add" is one scalar add over all weights.
@@ -113,11 +113,12 @@ def time_step_share(batch: int, repeats: int) -> dict[str, list[float]]:
     from zo_core import apply_updates_, loss_differences, snap_
     from zo_core import parameters as number
     from zo_core.loss.module_loss import mean_loss
+    from zo_core.loss.precision import computing_in
 
-    module = build("resnet18").eval()
-    x, y = images("resnet18", batch)
+    module = build("resnet18").eval().to(device)
+    x, y = (part.to(device) for part in images("resnet18", batch))
     numbered, grid = number(module), snap_(module)
-    flat = torch.zeros(numbered.num_elements)
+    flat = torch.zeros(numbered.num_elements, device=device)
     phases: dict[str, list[float]] = {}
 
     def step(directions: int, found: dict[str, list[float]]) -> None:
@@ -125,6 +126,7 @@ def time_step_share(batch: int, repeats: int) -> dict[str, list[float]]:
 
         def observe(phase: str) -> None:
             nonlocal started
+            devices.synchronise()
             now = time.perf_counter()
             found.setdefault(phase, []).append(now - started)
             started = now
@@ -148,7 +150,8 @@ def time_step_share(batch: int, repeats: int) -> dict[str, list[float]]:
         "step": lambda: step(1, phases),
         "step_3": lambda: step(3, {}),
     }
-    timed = take_turns(operations, repeats, calls={"add": 5})
+    with computing_in("fp32", device, forwards_only=True):
+        timed = take_turns(operations, repeats, calls={"add": 5})
     return timed | {f"phase_{name}": seconds for name, seconds in phases.items()}
 
 
@@ -175,7 +178,7 @@ def measure_extra_memory(parameters: int) -> dict[str, devices.Measurement]:
     return readings
 
 
-def count_changed_bits(model: str, cycles: int) -> GridRestore:
+def count_changed_bits(model: str, cycles: int, device: str = "cpu") -> GridRestore:
     """Perturb and restore a model many times on the grid; count the weights whose bits changed.
 
     Initial weights, signs and update come from integers and IEEE operations, so every machine must
@@ -185,7 +188,7 @@ def count_changed_bits(model: str, cycles: int) -> GridRestore:
     from zo_core import apply_updates_, derive_seed, digest, perturb_, snap_
     from zo_core import parameters as number
 
-    numbered = number(build(model))
+    numbered = number(build(model).to(device))
     grid = snap_(numbered)
     origin = [array.clone() for array in numbered.arrays]
     rho = grid.radius(1e-4, 0.75)

@@ -76,8 +76,8 @@ class TorchTrainer:
             x, y = (torch.from_numpy(np.asarray(part)).to(self._device) for part in self._own)
             shard = Split(x=x, y=y)
         self.threads, _ = choose_threads(self.threads, self.replica.module, shard.x)
-        mode, _ = choose_forward(plan.config, self.replica.module, shard.x)
-        self._mode = FORWARD_MODES[mode]
+        chosen = choose_forward(plan.config, self.replica.module, shard.x)
+        self._mode = FORWARD_MODES[chosen.mode]
         self._losses = self._mode.forward_of(self.replica.module)
         shard = laid_out(shard, self._mode)
         self._client = ClientData(slot=slot, x=shard.x, y=shard.y)
