@@ -8,7 +8,6 @@ are mapped again from the page cache.
 from __future__ import annotations
 
 import ctypes
-import gc
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +20,6 @@ _HEX = frozenset("0123456789abcdef")  # how a mapping's first line begins; the o
 
 def release_loaded() -> None:
     """Return freed heap to the system and drop unwritten pages of mapped files (Linux)."""
-    gc.collect()
     with suppress(OSError, AttributeError):  # no C library that can
         libc = ctypes.CDLL(None)
         libc.malloc_trim(0)
