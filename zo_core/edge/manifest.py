@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from zo_core.edge.reference import Reference
 from zo_core.grid import GRID_VERSION
 from zo_core.stream import STREAM_VERSION
 
@@ -57,6 +58,7 @@ class Manifest:
     exponents: tuple[int, ...] | None  # of the grid; None for weights that were not snapped
     digest: str  # hex, of the exact state: zo-grid/1, rule 12
     graph_digest: str  # hex, BLAKE2b-256 of the graph's file
+    reference: Reference | None = None  # scalars of a float64 forward; None in older exports
     stream: str = STREAM_VERSION
     grid: str = GRID_VERSION
     format: str = FORMAT
@@ -111,9 +113,16 @@ def _manifest(data: dict[str, Any]) -> Manifest:
             "parameters": tuple(map(_spec, data["parameters"])),
             "frozen": tuple(map(_spec, data["frozen"])),
             "exponents": None if exponents is None else tuple(exponents),
+            "reference": _reference(data.get("reference")),
         }
     )
 
 
 def _spec(data: Mapping[str, Any]) -> TensorSpec:
     return TensorSpec(name=data["name"], shape=tuple(data["shape"]), dtype=data["dtype"])
+
+
+def _reference(data: Mapping[str, Any] | None) -> Reference | None:
+    if data is None:
+        return None
+    return Reference(**{**data, "differences": tuple(data["differences"])})

@@ -19,7 +19,8 @@ from zo_core.data.partition import Partition
 from zo_core.loss.criteria import CROSS_ENTROPY, criterion_named, require_criterion_fits
 from zo_core.loss.forward_mode import ForwardMode, fastest_mode, try_forward_modes
 from zo_core.loss.module_loss import Criterion
-from zo_core.loss.scalar_noise import ScalarNoise, measure_scalar_noise
+from zo_core.loss.noise import ScalarNoise
+from zo_core.loss.scalar_noise import measure_scalar_noise
 from zo_core.model_names import parse_model
 from zo_core.models import MODELS
 from zo_core.models.by_name import Task, build_by_name

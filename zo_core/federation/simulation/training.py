@@ -31,9 +31,9 @@ from zo_core.grid import GridError
 from zo_core.loss.compiled import PlainForward
 from zo_core.loss.forward_mode import FORWARD_MODES
 from zo_core.loss.module_loss import micro_batches
+from zo_core.loss.noise import as_json
 from zo_core.loss.passes import counting_passes
 from zo_core.loss.precision import computing_in
-from zo_core.loss.scalar_noise import as_json
 from zo_core.method import ClientData, Phase, RoundContext
 from zo_core.models.statistics import collect_statistics_
 from zo_core.payloads.core import Snapshot
