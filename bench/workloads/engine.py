@@ -86,7 +86,7 @@ def time_model_passes(repeats: int) -> dict[str, list[float]]:
 
     module = build("resnet18")
     numbered = number(module)
-    flat = torch.zeros(numbered.num_elements, device=device)
+    flat = torch.zeros(numbered.num_elements)
     return take_turns(
         {
             "add": lambda: flat.add_(1e-9),
