@@ -58,7 +58,7 @@ class Replica:
         criterion: Any = None,
     ) -> None:
         self.module: Any = params if is_module(params) else None
-        self._forward = forward
+        self.forward = forward
         self._criterion = criterion
         self.params: Parameters = parameters(params)
         self.grid: Grid | None = None
@@ -89,10 +89,10 @@ class Replica:
 
             criterion = criterion or self.criterion
             return mean_loss(self.module, x, y, micro_batch=micro_batch, criterion=criterion)
-        if self._forward is None or criterion is not None:
-            what = "forward" if self._forward is None else "criterion of its own choice"
+        if self.forward is None or criterion is not None:
+            what = "forward" if self.forward is None else "criterion of its own choice"
             raise ValueError(f"a replica of bare buffers has no {what}: give it one, or a module")
-        return self._forward.mean_loss(x, y, micro_batch=micro_batch)
+        return self.forward.mean_loss(x, y, micro_batch=micro_batch)
 
     @property
     def criterion(self) -> Any:

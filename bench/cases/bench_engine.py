@@ -241,7 +241,7 @@ def test_plain_restore(suite: Suite, dtype: str) -> None:
 
 
 def _run(
-    function: str, *arguments: Any, module: str = "bench.workloads.engine", **where: str
+    function: str, *arguments: Any, module: str = "bench.workloads.engine", **where: Any
 ) -> devices.IsolatedResult:
     return devices.run_isolated(
         f"{module}:{function}", *arguments, timeout_s=CASE_TIMEOUT_S, **where

@@ -180,7 +180,7 @@ def _peaks_of(tensors: devices.IsolatedResult) -> dict[str, TensorPeak | NotAdmi
     return value_of(tensors, dict[str, TensorPeak | NotAdmitted]) or {}
 
 
-def _run(function: str, arguments: Sequence[Any], **where: str) -> devices.IsolatedResult:
+def _run(function: str, arguments: Sequence[Any], **where: Any) -> devices.IsolatedResult:
     return devices.run_isolated(
         f"bench.workloads.steps:{function}",
         *arguments,

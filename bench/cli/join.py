@@ -154,13 +154,14 @@ def run(arguments: argparse.Namespace) -> int:
             f"connected as {name} ({library}, {'high' if high else 'low'}-resource); waiting for "
             f"the server of topics {topics.prefix}/#, without a time limit (Ctrl-C stops)"
         )
-        stop = join(client, link, topics, refresh=ClientLines(console, client).refresh)
+        stop = join(client, link, topics, refresh=ClientLines(console, client, trainer).refresh)
     outcome = {
         "name": name,
         "slot": client.slot,
         "threads": trainer.threads,
         "rounds": client.next_round,
         "digest": client.replica.digest().hex() if client.replica else None,
+        "arithmetic": trainer.arithmetic.to_json() if trainer.arithmetic else None,
         "events": dict(client.events),
         "reason": stop.reason,
     }

@@ -87,7 +87,11 @@ def time_arithmetic_tables(results: Results) -> list[Table]:
 
 
 def _noise_of(record: Record) -> ScalarNoise | None:
-    details = record.details_as(MemoryDetails if record.group == "memory" else TimeDetails)
+    details: MemoryDetails | TimeDetails | None
+    if record.group == "memory":
+        details = record.details_as(MemoryDetails)
+    else:
+        details = record.details_as(TimeDetails)
     return details.scalar_noise if details else None
 
 

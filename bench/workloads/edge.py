@@ -18,6 +18,9 @@ import numpy as np
 
 import devices
 from bench.paper import LOCAL_EPOCHS
+from bench.records.details.arithmetic import ForwardArithmetic
+from bench.records.typed_json import from_json
+from bench.workloads.child import TRIAL_TIMEOUT_S
 from bench.workloads.steps import EPSILON, LR, STEADY_LOSSES, TAU, bind_step
 from bench.workloads.timing import take_turns, time_once
 from devices.memory import read_host_memory
@@ -55,6 +58,7 @@ class EdgeTraining:
     digest: str | None  # hex, of the server's final state
     edge_digest: str  # hex, of the replica without torch
     rounds_checked: int  # results after which both back ends held one digest
+    arithmetic: ForwardArithmetic  # of the replica without torch
 
 
 def make_plan(model: str, client: str, size: tuple[int, int, int]) -> dict[str, Any]:
@@ -83,8 +87,6 @@ def exported(model: str) -> str:
     """Export a model once a run, into a folder that ends with this process."""
     import atexit
     import tempfile
-
-    from bench.workloads.child import TRIAL_TIMEOUT_S
 
     folder = tempfile.TemporaryDirectory(prefix="zobench-export-")
     atexit.register(folder.cleanup)
@@ -129,6 +131,27 @@ def measure_round_memory(plan: dict[str, Any]) -> RoundMemory:
     if first_peak is not None and region.peak_bytes.value is not None:
         whole = max(first_peak, int(region.peak_bytes.value))
     return RoundMemory(region=region, process_peak_bytes=whole)
+
+
+def measure_client_arithmetic(plan: dict[str, Any]) -> ForwardArithmetic:
+    """Ask the session of a client without torch how it computes, and compare its scalars.
+
+    Args:
+        plan: fields of :class:`Plan`, of a client on ONNX Runtime.
+
+    Raises:
+        PrecisionError: its arithmetic loses the scalars.
+    """
+    from zo_core.edge.arithmetic import measure_arithmetic
+    from zo_core.edge.load import load_replica
+    from zo_core.edge.manifest import read_manifest
+
+    chosen = Plan(**plan)
+    folder, mode = Path(chosen.source), chosen.client.removeprefix("onnx-")
+    replica = load_replica(folder, mode=mode)
+    found = measure_arithmetic(replica, read_manifest(folder), micro_batch=chosen.micro_batch)
+    found.check()
+    return from_json(ForwardArithmetic, found.to_json())
 
 
 def time_round(plan: dict[str, Any], repeats: int) -> list[float]:

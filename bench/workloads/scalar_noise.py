@@ -11,7 +11,7 @@ from bench.workloads.child import TRIAL_TIMEOUT_S, value_of
 from bench.workloads.steps import EPSILON, TAU
 
 if TYPE_CHECKING:
-    from zo_core.loss import scalar_noise
+    from zo_core.loss import noise
 
 _ITEMS, _DIRECTIONS = 16, 2  # few: float64 forwards take several times as long
 
@@ -33,7 +33,7 @@ def scalar_noise_of(model: str, device: str, precision: str) -> ScalarNoise | No
     return value_of(run, ScalarNoise)
 
 
-def measure_noise(model: str, device: str, precision: str) -> scalar_noise.ScalarNoise:
+def measure_noise(model: str, device: str, precision: str) -> noise.ScalarNoise:
     """Measure it in this process: two directions over at most 16 items."""
     from bench.models.load import load_model
     from zo_core.loss.scalar_noise import measure_scalar_noise

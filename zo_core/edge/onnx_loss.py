@@ -28,12 +28,12 @@ from zo_core.edge.manifest import (
     Manifest,
 )
 from zo_core.edge.release import release_loaded
+from zo_core.edge.session_arithmetic import BFLOAT16_OPTION, SessionArithmetic, read_session
 from zo_core.loss.byte_items import ByteItems
 from zo_core.loss.items import DataError, require_items
 from zo_core.parameters import as_numpy_if_possible
 
 _M_MMAP_THRESHOLD, _BLOCK_BYTES = -3, 16 * mmap.PAGESIZE  # of mallopt; rounding costs 1/16
-BFLOAT16_OPTION = "mlas.enable_gemm_fastmath_arm64_bfloat16"
 _ONLY_ERRORS = 3  # onnxruntime's severity: warnings about shapes say nothing to a user
 
 
@@ -143,6 +143,10 @@ class OnnxForward:
             total += float(self._loss)
             correct += int(self._correct)
         return total / len(x), correct
+
+    def session_arithmetic(self) -> SessionArithmetic:
+        """Return what the session says about its arithmetic."""
+        return read_session(self._session)
 
     def _bind(self, name: str, array: npt.NDArray[Any]) -> None:
         address = array.ctypes.data

@@ -21,7 +21,8 @@ from zo_core.loss.criteria import CROSS_ENTROPY, criterion_named, require_criter
 from zo_core.loss.forward_mode import ForwardMode
 from zo_core.loss.forward_trial import ForwardTrial, try_forward_modes
 from zo_core.loss.module_loss import Criterion
-from zo_core.loss.scalar_noise import ScalarNoise, measure_scalar_noise
+from zo_core.loss.noise import ScalarNoise
+from zo_core.loss.scalar_noise import measure_scalar_noise
 from zo_core.method import Phase
 from zo_core.model_names import parse_model
 from zo_core.models import MODELS

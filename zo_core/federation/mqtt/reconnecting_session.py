@@ -216,10 +216,11 @@ class Session:
         return self._reader.feed(data)
 
     def _received(self) -> Iterator[bytes]:
+        waits: tuple[type[OSError], ...] = (BlockingIOError, *tls_waits())
         while True:
             try:
                 data = self._socket.recv(_READ_BYTES)
-            except (BlockingIOError, *tls_waits()):
+            except waits:
                 return
             if not data:
                 raise ConnectionError("the broker closed the connection")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,9 @@ from zo_core.threads import (
     fewest_of,
     mean_seconds,
 )
+
+if TYPE_CHECKING:
+    from zo_core.edge.arithmetic import ForwardArithmetic
 
 Backend = Literal["torch", "onnx"]
 Shard = tuple[npt.NDArray[Any] | ByteItems, npt.NDArray[np.int64]]  # items and labels
@@ -53,6 +56,7 @@ class TorchTrainer:
     ) -> None:
         self._data_dir, self._device, self._own = data_dir, device, own
         self.threads = threads
+        self.arithmetic: ForwardArithmetic | None = None  # torch's is the run's precision
 
     def join(self, plan: Plan, slot: int) -> Replica:
         """Build the model of a run and get the slot's data."""
@@ -118,9 +122,11 @@ class OnnxTrainer:
         own: Shard | None = None,
     ) -> None:
         self._folder, self._mode, self.threads, self._own = folder, mode, threads, own
+        self.arithmetic: ForwardArithmetic | None = None  # from join() on
 
     def join(self, plan: Plan, slot: int) -> Replica:
-        """Load the model and get the slot's data."""
+        """Load the model and get the slot's data; refuse an arithmetic that loses the scalars."""
+        from zo_core.edge.arithmetic import measure_arithmetic
         from zo_core.edge.manifest import read_manifest
 
         values = plan.config.to_json()
@@ -137,6 +143,10 @@ class OnnxTrainer:
         if self.threads == "auto":
             self.threads = self._fewest_threads(x[:TRIAL_ITEMS], y[:TRIAL_ITEMS])
         self._plan, self.replica = plan, self._load(self.threads)
+        self.arithmetic = measure_arithmetic(
+            self.replica, manifest, micro_batch=plan.config.micro_batch
+        )
+        self.arithmetic.check()
         self._client = ClientData(slot=slot, x=x, y=y)
         return self.replica
 

@@ -36,9 +36,9 @@ from zo_core.first_order.graphed_steps import GraphedSteps
 from zo_core.loss.compiled import CompiledForward
 from zo_core.loss.forward_mode import FORWARD_MODES
 from zo_core.loss.module_loss import micro_batches
+from zo_core.loss.noise import as_json
 from zo_core.loss.passes import counting_passes
 from zo_core.loss.precision import computing_in
-from zo_core.loss.scalar_noise import as_json
 from zo_core.method import ClientData, Method, Phase, RoundContext
 from zo_core.models.statistics import collect_statistics_
 from zo_core.off_grid_checks import NonFiniteWeightsError
