@@ -1,4 +1,4 @@
-"""All seeds of a round at once: what a cohort of hundreds asks of each of its clients."""
+"""All seeds of a round at once: each client needs those of its whole cohort."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def check_seeds(seeds: Sequence[int]) -> npt.NDArray[np.uint64]:
     """Return directions' seeds as an array.
 
     Raises:
-        ValueError: one of them is no integer in [0, 2^64).
+        ValueError: one of them is not an integer in [0, 2^64).
     """
     if set(map(type, seeds)) != {int}:  # each is looked at by itself, which is slow
         seeds = [check_seed(seed) for seed in seeds]

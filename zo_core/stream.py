@@ -1,10 +1,10 @@
 """Draw a direction (Rademacher, Gaussian, sphere) from a 64-bit seed, alike on every machine.
 
-The standard is ``zo-stream/1``. This module is the readable reference, NumPy alone.  The fast
+The standard is ``zo-stream/1``. This module is the readable reference, NumPy only.  The fast
 kernels (C, Triton, torch ops) are checked against it to the bit.  The generator is Philox4x32-10
 (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC'11): counter-based, integer-only,
-so that element i of tensor t can be had alone.  Seeds are not secrecy: who holds the run seed can
-rebuild every direction.
+so that any element can be drawn without the others.  Seeds hide nothing: anyone with the run seed
+can rebuild every direction.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 STREAM_VERSION: Final = "zo-stream/1"
-BLOCK: Final = 128  # Rademacher elements had from one Philox call: four words of 32 sign bits
+BLOCK: Final = 128  # Rademacher elements from one Philox call: four words of 32 sign bits
 GAUSSIAN_QUANTUM: Final = 2.0**-16  # a Gaussian or sphere element is an integer times this
 
 _MULTIPLIERS: Final = (0xD2511F53, 0xCD9E8D57)
@@ -275,7 +275,7 @@ def check_seed(seed: int) -> int:
     """Return a direction's seed as a Python integer.
 
     Raises:
-        ValueError: it is no integer in [0, 2^64).
+        ValueError: it is not an integer in [0, 2^64).
     """
     return _in_range("seed", seed, 64)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import devices
 from bench import paper
+from bench.format import duration
 from bench.records.case_name import CaseName
 from bench.records.record import Metric, median, single, unmeasured
 from bench.suite.parametrize import with_parameters
@@ -91,7 +92,7 @@ def test_step_time(suite: Suite, benchmark: Any, model: str, method: str, batch:
             "energy": step_energy(step, metric.value or _ENERGY_REGION_S),
         },
         case_version=2,
-        headline=f"{metric.value:7.3f} s per {timed} (median of {metric.n})",
+        headline=f"{duration(metric.value or 0.0)} per {timed} (median of {metric.n})",
     )
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.format import MIB, size
-from bench.labels import label
 from bench.paper import is_zo
 from bench.records.record import Metric
 from bench.report.table import spread
@@ -125,13 +124,13 @@ def metric_bar(
 
     Args:
         name: the words at the bar.
-        method: gives the colour, and the words shown on hover.
+        method: gives the colour.
         metric: one with a value.
         write: turns the raw number into text.
         end: of the axis, in the raw unit.
     """
     kind, value = kind_of(method), metric.value or 0.0
-    hover = hover_text(label(method), metric, write)
+    hover = hover_text(name, metric, write)
     mark = Mark(kind=kind, start=0.0, width=value / end, hover=hover)
     return Bar(name=name, kind=kind, marks=(mark,), text=write(value))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.format import MISSING, duration, percent, size
-from bench.labels import METHODS, label
+from bench.labels import METHODS, method_label
 from bench.paper import BATCH, CLIENT_IMAGES, COHORT, DIRECTIONS, is_zo
 from bench.records.case_name import CaseName
 from bench.records.frontier import panels_of, title_of
@@ -122,7 +122,7 @@ def _cost_row(results: Results, method: str) -> str:
         sender = ("zo" if is_zo(method) else "fedavg") if method != "inference" else method
         name, batch = (sender, None) if is_bytes else (method, BATCH)
         cells.append(amount(figure, figure.value(results, "resnet18", name, batch)))
-    return f"| {label(method)} | {' | '.join(cells)} |"
+    return f"| {method_label(method)} | {' | '.join(cells)} |"
 
 
 def amount(figure: Figure, value: float | None) -> str:

@@ -155,7 +155,7 @@ def test_the_title_names_the_machine(whole: tuple[Path, Page], tmp_path: Path) -
 def test_what_fits_is_told_for_boards_from_the_measured_peaks(whole: tuple[Path, Page]) -> None:
     rows = re.sub(r"\s+", " ", whole[1].text["fit"])
     zo, fedavg = (4 * 11_173_962 / sample.MIB + 210 + mib for mib in (60.08, 457.6))
-    for method, peak, time in (("ZO", zo, "65.4 s"), ("FedAvg", fedavg, "98.9 s")):
+    for method, peak, time in (("ZO", zo, "65.4 s"), ("Backprop", fedavg, "98.9 s")):
         shares = [100 * peak / (board - 150) for board in (512, 1024, 4096)]
         words = ["fits" if share <= 90 else "does not fit" for share in shares]
         found = " ".join(f"{w}{share:.0f} %" for w, share in zip(words, shares, strict=True))
@@ -265,4 +265,4 @@ def test_what_many_cases_lack_for_one_reason_is_one_line() -> None:
     (line,) = Results.of(lacking).missing("bytes")
     assert line.startswith(f"{len(lacking)} cases, {lacking[0].case} to {lacking[-1].case}, joules")
     (single,) = Results.of(lacking[:1]).missing("bytes")
-    assert single == f"{lacking[0].case}, joules: not measured: no counter"
+    assert single == f"joules not measured ({lacking[0].case}): no counter"
