@@ -44,7 +44,7 @@ def test_the_cost_model_imports_nothing_that_it_predicts() -> None:
 
 
 LIGHT = [
-    "zo_core.stream",
+    "zo_core.directions",
     "zo_core.kernels",
     "zo_core.perturbation",
     "zo_core.spsa",

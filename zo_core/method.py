@@ -6,6 +6,7 @@ of methods.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -45,7 +46,8 @@ class RoundContext:
                 f"an update must be of run {self.run_id}, round {self.round_index}, "
                 f"got run {update.run_id}, round {update.round_index}"
             )
-        if slot not in self.cohort or count != expected:
+        at = bisect_left(self.cohort, slot)
+        if self.cohort[at : at + 1] != (slot,) or count != expected:
             raise ValueError(
                 f"an update must be of a slot in the cohort and hold {expected} scalars, "
                 f"got slot {slot} with {count}"

@@ -21,7 +21,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from zo_core.own import is_own
+from zo_core.import_by_name import is_own
 
 Kind = Literal["suite", "torchvision", "timm", "hf", "lm", "factory"]
 

@@ -10,10 +10,10 @@ from typing import Any, cast
 
 from zo_core.buffers import is_module
 from zo_core.digest import digest
-from zo_core.grid import snap_
-from zo_core.kernels.journal import uninterrupted
+from zo_core.kernels.resumable_pass import uninterrupted
 from zo_core.parameters import Parameters, Params, parameters
 from zo_core.update_log import LogError, UpdateLog
+from zo_core.weight_grid import snap_
 from zo_core.zosgd import group_parts, grouped_pass
 
 

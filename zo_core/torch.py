@@ -16,9 +16,9 @@ from torch.optim import Optimizer
 
 from zo_core.closure import Closure, loss_of
 from zo_core.digest import digest
-from zo_core.grid import Grid, check_positive
 from zo_core.parameters import Parameters, parameters
 from zo_core.update_log import UpdateLog, start_log
+from zo_core.weight_grid import Grid, check_positive
 from zo_core.zosgd import EPSILON
 from zo_core.zosgd import ZOSGD as Engine  # noqa: N811
 

@@ -12,13 +12,13 @@ from dataclasses import replace
 from functools import partial
 
 from zo_core.estimators import LossFn
-from zo_core.grid import Grid
-from zo_core.kernels.journal import Pass, uninterrupted
+from zo_core.kernels.resumable_pass import Pass, uninterrupted
 from zo_core.optimizer import ReplayReport, update_pass
 from zo_core.parameters import Parameters, Params, parameters
+from zo_core.seeds import derive_seeds
 from zo_core.spsa import loss_differences
-from zo_core.stream import derive_seeds
 from zo_core.update_log import UpdateLog, Updates
+from zo_core.weight_grid import Grid
 
 EPSILON = 1e-3  # MeZO's
 _FIRST_LOOK = 10  # steps

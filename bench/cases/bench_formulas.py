@@ -10,7 +10,7 @@ import devices
 from bench import paper
 from bench.cases.bench_bytes import round_payloads
 from bench.cases.bench_memory import processes_at_once
-from bench.cases.residual import Evidence, residual_terms
+from bench.cases.formula_residual import Evidence, residual_terms
 from bench.models.load import load_model
 from bench.paper import BATCH, COHORT, DIRECTIONS
 from bench.records.case_name import CaseName

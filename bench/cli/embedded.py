@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from bench.cli.link_options import port_of, security_of
 from zo_core.federation.mqtt.broker import EmbeddedBroker
-from zo_core.federation.mqtt.connection import Topics
+from zo_core.federation.mqtt.link import Topics
 from zo_core.federation.mqtt.security import Security
 
 _ELSEWHERE = ("192.0.2.1", 9)  # an address of no machine (RFC 5737)

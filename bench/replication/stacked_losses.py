@@ -18,12 +18,13 @@ import torch
 from torch.func import functional_call, vmap
 
 from zo_core.algorithms.methods.zowarmup_split import SplitStep
+from zo_core.directions import BLOCK
 from zo_core.loss.module_loss import cross_entropy, evaluating
 from zo_core.loss.passes import count_passes
 from zo_core.method import ClientData, RoundContext
+from zo_core.philox import philox4x32
 from zo_core.replica import Replica
 from zo_core.spsa import NonFiniteLossError, radius
-from zo_core.stream import BLOCK, philox4x32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,10 +18,10 @@ from zo_core.algorithms import build_algorithm, taken_by
 from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
 from zo_core.federation import ForkError, Replica
 from zo_core.first_order.trainable_part import freeze_others, trained_tensors
-from zo_core.grid import GridError
 from zo_core.method import ClientData, RoundContext
 from zo_core.models import build_model
 from zo_core.payloads.core import DenseWeights, ElasticUpdate
+from zo_core.weight_grid import GridError
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 CONTEXT = RoundContext(run_seed=1, run_id=9, round_index=4, cohort=(0, 1), samples=(6, 6))

@@ -25,7 +25,7 @@ from numpy.lib.npyio import NpzFile
 from zo_core.data.dataset import Scaling, channel_scaling, require_contrast
 from zo_core.data.digits import TEST_SHARE, TEST_SPLIT_SEED, stratified_mask
 from zo_core.loss.items import DataError, as_items, as_labels, targets_of
-from zo_core.stream import Purpose, random_permutation
+from zo_core.philox import Purpose, random_permutation
 
 NAMES = ("x", "y", "x_test", "y_test", "client")
 _IMAGE_DIMENSIONS = 4  # items, channels, height, width

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from zo_core.directions import gaussian, rademacher, sphere, sphere_factor
 from zo_core.fixed_point import FixedPointUpdate
-from zo_core.kernels.journal import NO_STATS, Journal, Pass, ReplayStats, uninterrupted
 from zo_core.kernels.numpy_ref import Direction
+from zo_core.kernels.resumable_pass import NO_STATS, Journal, Pass, ReplayStats, uninterrupted
 from zo_core.kernels.selection import (
     default_kernel,
     force_kernel,
@@ -27,7 +28,6 @@ from zo_core.kernels.selection import (
 )
 from zo_core.kernels.whole_direction import whole_direction
 from zo_core.parameters import CHUNK, Parameters, Span
-from zo_core.stream import gaussian, rademacher, sphere, sphere_factor
 
 __all__ = [
     "DISTRIBUTIONS",

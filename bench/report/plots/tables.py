@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from bench.format import percent
 from bench.records.details.tables import MeanPoint, PlaceDetails
 from bench.records.record_index import Results
-from bench.report.places import ReplicatedTable
 from bench.report.plots.byte_axis import set_byte_axis
 from bench.report.plots.style import Look, Plot, hover, look, panel
+from bench.report.replicated_table import ReplicatedTable
 from bench.report.table import count_range
 
 if TYPE_CHECKING:

@@ -31,7 +31,6 @@ from zo_core.algorithms.steps.zo_client import (
 )
 from zo_core.config import TrainConfig
 from zo_core.fixed_point import coefficients, fixed_point
-from zo_core.grid import Grid
 from zo_core.method import Algorithm, ApplyReport, ClientData, RoundContext
 from zo_core.optimizer import replay_
 from zo_core.options import choice, count, flag, require, share
@@ -40,6 +39,7 @@ from zo_core.payloads.scalars import ENCODINGS
 from zo_core.replica import Replica
 from zo_core.seeds import derive_round_seeds
 from zo_core.spsa import radius
+from zo_core.weight_grid import Grid
 
 _MAX_SLOT = 1 << 24  # slots are kept as float32
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zo_core import kernels
-from zo_core.kernels.journal import chunks_of, uninterrupted
+from zo_core.kernels.resumable_pass import chunks_of, uninterrupted
 from zo_core.parameters import Parameters, Params, Span, parameters, size_of
 
 GRID_VERSION = "zo-grid/1"
@@ -29,7 +29,7 @@ _BEYOND_FLOAT32 = 2.0**200
 _SAMPLED_PIECES = 4
 _FLOAT32_BYTES = 4
 _REPORTED_LOSS = 0.1  # share of a tensor's weights that snap_ rounds to zero
-_log = logging.getLogger("zo_core.grid")
+_log = logging.getLogger("zo_core.weight_grid")
 
 
 class GridError(ArithmeticError):
