@@ -117,7 +117,7 @@ class Replica:
 
     @contextmanager
     def without_digests(self) -> Iterator[None]:
-        """Let messages carry zeros inside the context, and a caller fills in their digests later."""
+        """Let messages carry zeros inside the context; a caller fills in their digests later."""
         self._blank = True
         try:
             yield
