@@ -16,6 +16,7 @@ from bench.report.table import count_range
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_MOST_TICKS = 5  # of numbers of six digits, which have room then
 _CURVES = ("table2", "table4", "table5", "fig3")  # records whose rows are drawn as curves
 _ABSCISSAE: Mapping[str, tuple[str, Callable[[MeanPoint], float]]] = {
     "rounds": ("Rounds", lambda point: point.rounds),
@@ -67,6 +68,9 @@ def _curves_plot(table: ReplicatedTable, split: str, abscissa: str) -> Plot:
             _line(axes, _look(table, place), x, place.curve, place.label)
         if abscissa == "bytes":
             set_byte_axis(axes)
+        if abscissa == "passes":
+            axes.locator_params(axis="x", nbins=_MOST_TICKS)
+            axes.xaxis.set_major_formatter("{x:,.0f}")
         if abscissa == "rounds":
             axes.axvline(_pivot(table), color="#555555", linestyle=":", linewidth=1.2)
         axes.set_ylim(0, 100)
