@@ -81,12 +81,18 @@ def _rows(results: Results, figure: Figure, model: str) -> Iterator[tuple[str, .
         name = figure.name if batch is None else f"{figure.name}, batch {batch}"
         values = {m: figure.value(results, model, m, batch) for m in METHODS}
         texts = (
-            figure.write(value)
+            _written(figure, value)
             if value is not None
             else _why(results, figure.case(model, method, batch), figure.metric)
             for method, value in values.items()
         )
         yield name, *texts, figure.ratio(values["fedavg"], values["zo"])
+
+
+def _written(figure: Figure, value: float) -> str:
+    """Write a value; only that it is smaller where the meter cannot resolve it."""
+    is_resolved = value >= figure.resolution
+    return figure.write(value) if is_resolved else f"< {figure.write(figure.resolution)}"
 
 
 def _why(results: Results, case: CaseName, metric: str) -> str:
