@@ -57,7 +57,7 @@ class Results:
         for record in self.group(group):
             for missing in _missing_of(record):
                 cases.setdefault(missing, []).append(record.case)
-        return [f"{what} ({_cases(names)}): {why}" for (what, why), names in cases.items()]
+        return [f"{before}{_cases(names)}{after}" for (before, after), names in cases.items()]
 
     def models(self, group: str) -> list[str]:
         """List a group's models: ours in their order, ResNet18 of Table 1 first, then others."""
@@ -80,11 +80,11 @@ class Results:
 
 
 def _missing_of(record: Record) -> list[tuple[str, str]]:
-    """List what a record lacks, each with the reason."""
+    """List what a record lacks and why, each as the words before and after the case's name."""
     if record.status != "ok":
-        return [(record.status, record.error or _NO_REASON)]
+        return [("", f": {record.status}: {record.error or _NO_REASON}")]
     return [
-        (f"{name.replace('_', ' ')} not measured", metric.reason or _NO_REASON)
+        (f"{name.replace('_', ' ')} not measured (", f"): {metric.reason or _NO_REASON}")
         for name, metric in record.metrics.items()
         if metric.value is None
     ]
