@@ -58,4 +58,5 @@ def _record(results: Results, algorithm: str, split: str) -> Record | None:
 
 def _bar(algorithm: str, record: Record) -> Bar:
     name = label(algorithm).partition(",")[0]
-    return metric_bar(name, algorithm, record.metrics["test_accuracy"], percent, 1.0)
+    accuracy = record.metrics["test_accuracy"]
+    return metric_bar(name, algorithm, accuracy, percent, 1.0, words=label(algorithm))

@@ -250,6 +250,7 @@ def test_the_terminal_shows_cost_then_accuracy() -> None:
         "time per round, batch 64",
     ]
     assert text.index("ResNet18") < text.index("+5.2 to +10.8")
+    assert re.search(r"peak memory, batch 64 +< 2 MiB", text.split("CNN")[1])  # below resolution
     assert "Not measured" not in text
 
 
