@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.data.arrays import arrays_of
+from zo_core.data.arrays import arrays_of, require_x_and_y
 from zo_core.federation.protocol.plan import Plan
-from zo_core.loss.items import DataError, as_items, as_labels, require_items
+from zo_core.loss.items import as_items, as_labels, require_items
 from zo_core.method import ClientData, RoundContext
 from zo_core.payloads.core import Payload
 from zo_core.replica import Replica
@@ -228,11 +228,7 @@ def load_shard(path: Path) -> Shard:
         OSError: it cannot be read.
     """
     arrays = arrays_of(path)
-    if not {"x", "y"} <= arrays.keys():
-        raise DataError(
-            f"{path} must be an .npz file with arrays x and y, got "
-            f"{', '.join(map(repr, arrays)) or 'none'}"
-        )
+    require_x_and_y(arrays, str(path))
     items, labels = as_items(arrays["x"], str(path)), as_labels(arrays["y"], str(path))
     any_class = int(labels.max(initial=0)) + 1
     require_items(items, labels, num_classes=any_class, where=str(path))
