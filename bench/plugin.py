@@ -70,6 +70,7 @@ def pytest_configure(config: pytest.Config) -> None:
             model=config.option.model,
             input_shape=config.option.input_shape,
             device=config.option.device,
+            precision=config.option.precision,
             campaign=table_options(config),
         )
     except (ValueError, OSError) as error:

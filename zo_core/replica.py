@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol
 
@@ -57,17 +58,17 @@ class Replica:
         criterion: Any = None,
     ) -> None:
         self.module: Any = params if is_module(params) else None
-        self._forward = forward
+        self.forward = forward
         self._criterion = criterion
         self.params: Parameters = parameters(params)
         self.grid: Grid | None = None
-        # what a method keeps between rounds: every replica's own copy, in digest and snapshot; what
-        # only the server keeps, and what each client keeps by slot, in neither
+        # kept between rounds: by each replica (in digest and snapshot), server, client (in neither)
         self.shared_state: MethodState | None = None
         self.server_state: MethodState | None = None
         self.client_states: dict[int, MethodState] = {}
         self._frozen = frozen_state(params) if is_module(params) else list(frozen)
         self._digest: bytes | None = None  # of the state since the last change
+        self._blank = False  # whether messages carry zeros in its place
 
     def mean_loss(
         self, x: Any, y: Any, *, micro_batch: int | None = None, criterion: Any = None
@@ -88,10 +89,10 @@ class Replica:
 
             criterion = criterion or self.criterion
             return mean_loss(self.module, x, y, micro_batch=micro_batch, criterion=criterion)
-        if self._forward is None or criterion is not None:
-            what = "forward" if self._forward is None else "criterion of its own choice"
+        if self.forward is None or criterion is not None:
+            what = "forward" if self.forward is None else "criterion of its own choice"
             raise ValueError(f"a replica of bare buffers has no {what}: give it one, or a module")
-        return self._forward.mean_loss(x, y, micro_batch=micro_batch)
+        return self.forward.mean_loss(x, y, micro_batch=micro_batch)
 
     @property
     def criterion(self) -> Any:
@@ -106,12 +107,25 @@ class Replica:
         The hash is kept until :meth:`invalidate_digest`; perturbing and restoring is no change.
         """
         if self._digest is None:
-            self._digest = digest(self.params, self.grid, frozen=[*self._frozen, *self._shared()])
+            self._digest = digest(self.params, self.grid, frozen=self.state_beside_weights())
         return self._digest
 
     def digest_prefix(self) -> bytes:
         """Return the digest's first 8 bytes, which messages carry."""
-        return self.digest()[:DIGEST_PREFIX_BYTES]
+        return bytes(DIGEST_PREFIX_BYTES) if self._blank else self.digest()[:DIGEST_PREFIX_BYTES]
+
+    @contextmanager
+    def without_digests(self) -> Iterator[None]:
+        """Let messages carry zeros inside the context, for whoever fills their digests in later."""
+        self._blank = True
+        try:
+            yield
+        finally:
+            self._blank = False
+
+    def state_beside_weights(self) -> list[Any]:
+        """List what a digest has after the weights: what is frozen, then what is shared."""
+        return [*self._frozen, *self._shared()]
 
     def require_digest(self, prefix: bytes) -> None:
         """Check that the state is the server's.
@@ -195,11 +209,10 @@ class Replica:
         What float32 does not hold is rounded; whoever sends a snapshot restores it as well, so that
         all replicas begin alike.
         """
-        exponents = np.empty(0, np.int32) if self.grid is None else self.grid.exponents.copy()
         return Snapshot(
             run_id=run_id,
             round_index=round_index,
-            exponents=exponents,
+            exponents=np.empty(0, np.int32) if self.grid is None else self.grid.exponents.copy(),
             values=gather([*self.params.arrays, *self._frozen]),
             state=gather(self._shared()),
         )

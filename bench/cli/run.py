@@ -28,6 +28,7 @@ from bench.records.store import RECORDS, read_records
 from bench.suite.folder import new_folder
 from bench.suite.preflight import DEVICE_TYPES
 from bench.suite.table_options import TABLE_OPTIONS, option_of
+from zo_core.config import PRECISIONS
 
 EXAMPLES = """\
   zobench run                              all groups at the default scale, about 5 minutes
@@ -76,6 +77,11 @@ def register(commands: Any) -> None:
         help="device that runs the steps; auto: cuda if available; default: cpu",
     )
     parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        help="compute dtype of steps and of trainings on the digits; default: fp32",
+    )
+    parser.add_argument(
         "--energy-csv",
         metavar="FILE",
         help="log of an external power meter, time and watts per row; default: own sensors",
@@ -108,7 +114,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _words(arguments: argparse.Namespace, folder: Path) -> list[str]:
     words = ["--benchmark", "--scale", arguments.scale, "--out", str(folder)]
-    for option in ("only", "model", "input-shape", "device", "energy-csv", *TABLE_OPTIONS):
+    for option in (
+        "only",
+        "model",
+        "input-shape",
+        "device",
+        "precision",
+        "energy-csv",
+        *TABLE_OPTIONS,
+    ):
         value = getattr(arguments, option.replace("-", "_"))
         if value is True:
             words += [f"--{option}"]

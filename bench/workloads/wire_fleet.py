@@ -109,19 +109,19 @@ class Member:
 
 
 def drive_fleet(
-    *, host: str, port: int, first: int, count: int, weights: int
+    *, host: str, port: int, first: int, count: int, weights: int, echoes_only: bool = False
 ) -> list[Client | Echo]:
     """Run stub clients first .. first + count to the end of their run, and return them.
 
-    More than one takes part in rounds of scalars only.
+    Echoes take part in rounds of scalars only.
     """
     with ExitStack() as stack:
         spool = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         selector = stack.enter_context(selectors.DefaultSelector())
-        whole = Client(StubTrainer(weights), high=True, slot=first, spool=spool)
         heard = Heard()
-        echoes = [Echo(heard, slot) for slot in range(first + 1, first + count)]
-        clients: list[Client | Echo] = [whole, *echoes]
+        clients: list[Client | Echo] = [Echo(heard, first + i) for i in range(count)]
+        if not echoes_only:
+            clients[0] = Client(StubTrainer(weights), high=True, slot=first, spool=spool)
         members = [Member(first + i, client) for i, client in enumerate(clients)]
         for member in members:
             selector.register(_connected(member, host, port), selectors.EVENT_READ, member)

@@ -67,6 +67,6 @@ def stub_plan(method: str, *, clients: int, cohort: int, rounds: int) -> Plan:
         pivot=0,
         warmup_cohort=cohort,
         zo_cohort=cohort,
-        epsilon=1e-3,
+        **({"epsilon": 1e-3} if method == "zo" else {}),
     )
     return Plan(config, run_id=fresh_id(), samples=_SAMPLES)

@@ -65,6 +65,7 @@ def test_a_record_of_this_machine_is_valid(tmp_path: Path) -> None:
     assert found.problems == ()
 
 
+@pytest.mark.slow
 @needs_results
 def test_every_committed_record_is_valid() -> None:
     found = check_records(REPOSITORY / "results")

@@ -20,7 +20,6 @@ from bench.records.record import Metric, Record, single, unmeasured
 from bench.records.record_index import Results
 from bench.records.step_memory import ALLOCATOR, DEVICE, HOST, memory_of, step_memory
 from bench.report.costs import memory_figure, pairs, scaled
-from bench.report.device_terms import device_tables
 from bench.report.groups.fit import board_tables
 from bench.report.groups.formulas import table1_rows
 from bench.report.groups.memory import low_memory_tables, memory_tables
@@ -31,6 +30,7 @@ from bench.report.plots.fit import fit_charts
 from bench.report.plots.memory import memory_plots
 from bench.report.results_page import results_page
 from bench.report.sections import SECTIONS
+from bench.report.step_terms import device_tables
 from bench.report.table import Table
 from bench.report.terminal import summary_table
 from bench.report.tiles import answer_tiles

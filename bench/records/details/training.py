@@ -97,6 +97,8 @@ class TrainingResult:
     down_payload_bytes: int
     handover_bytes: int
     digest: str | None  # hex, of the final state
+    forward_trial_cost_s: float | None = None  # compilation included; None: not recorded
+    compilations: int | None = None  # graphs compiled for forwards; None: not recorded
     threads: int | None = None  # of torch on the CPU; None: as the library has it
     threads_trial_s: Mapping[str, float] = field(default_factory=dict)  # a forward, by threads
     scalar_noise: ScalarNoise | None = None  # None: not recorded, or no phase needs scalars

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bench.format import MISSING, mib, quantity, significant
 from bench.labels import EDGE_CLIENTS, label
-from bench.records.details.machine import PrecisionDetails
+from bench.records.details.arithmetic import ForwardArithmetic, ScalarNoise
+from bench.records.details.machine import (
+    LimitDetails,
+    PrecisionDetails,
+    RoundDetails,
+    TrainingDetails,
+)
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.report.section import Section
@@ -16,7 +24,11 @@ def edge_tables(results: Results) -> list[Table]:
     records = [record for record in results.group("edge") if record.status == "ok"]
     rounds = [r for r in records if "client" in r.config and "round" in r.metrics]
     others = [record for record in records if record not in rounds]
-    tables = [_round_table(results, sorted(rounds, key=_order)), _figures_table(others)]
+    tables = [
+        _round_table(results, sorted(rounds, key=_order)),
+        _figures_table(others),
+        _arithmetic_table(records),
+    ]
     return [table for table in tables if table.rows]
 
 
@@ -76,6 +88,39 @@ def _figures_table(records: list[Record]) -> Table:
     return Table(caption="Further measurements", columns=columns, rows=tuple(rows))
 
 
+def _arithmetic_table(records: list[Record]) -> Table:
+    rows = [
+        (
+            Cell(record.name.label),
+            Cell(found.library, ", ".join(found.providers)),
+            Cell("on" if found.bfloat16_products else "off"),
+            Cell("on" if found.kleidiai else "off"),
+            Cell(_noise(found.scalar_noise)),
+        )
+        for record in records
+        for found in _arithmetic_of(record)
+    ]
+    return Table(
+        caption="Arithmetic of the client without torch, as its session reports it",
+        columns=("Case", "Library", "bfloat16 products", "KleidiAI", "Scalar noise"),
+        rows=tuple(rows),
+    )
+
+
+def _arithmetic_of(record: Record) -> list[ForwardArithmetic]:
+    """Return what a record says of its client's arithmetic, once for each training."""
+    for kind in (RoundDetails, PrecisionDetails, LimitDetails, TrainingDetails):
+        details: Any = record.details_as(kind)
+        if details is not None:
+            found = details.arithmetic
+            return list(found) if isinstance(found, tuple) else [found] if found else []
+    return []
+
+
+def _noise(noise: ScalarNoise) -> str:
+    return MISSING if noise.relative_rms is None else f"{100 * noise.relative_rms:.2g} %"
+
+
 def _threshold(record: Record, name: str) -> str:
     details = record.details_as(PrecisionDetails)
     limit = details.limits.get(name) if details else None
@@ -102,6 +147,11 @@ SECTION = Section(
         "Exactness of the scalars": (
             "Root mean square, over 20 directions, of the difference from a float64 forward at the"
             " same fp32 weights, divided by the root mean square of the scalars."
+        ),
+        "Arithmetic": (
+            "Execution providers and options are read from ONNX Runtime’s session. The scalar noise"
+            " compares the scalars of a few directions with those that the export computed in"
+            " float64. Above 10 % the client is refused."
         ),
     },
     optional=True,

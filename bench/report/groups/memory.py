@@ -13,8 +13,8 @@ from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.step_memory import HOST, step_memory
 from bench.report.costs import ROUND, Figure, memory_figure, step_table
-from bench.report.device_terms import device_tables
 from bench.report.section import Section
+from bench.report.step_terms import arithmetic_tables, device_tables
 from bench.report.table import Cell, Table, metric_cell
 
 # Shown folded below the device memory that a step on CUDA is compared by.
@@ -144,7 +144,7 @@ SECTION = Section(
         " just before. On a GPU it is device memory. Inference is two forwards in a row, as many as"
         " one ZO direction takes."
     ),
-    tables=(memory_tables, low_memory_tables),
+    tables=(memory_tables, low_memory_tables, arithmetic_tables),
     definitions={
         "Peak memory": (
             "Each sample is a fresh process that first runs one unmeasured step. The baseline is"
@@ -154,6 +154,11 @@ SECTION = Section(
             " figures are larger and vary more. On a GPU the peak counts live tensors in torch’s"
             " CUDA allocator, and the whole process is what the driver reports at the end of the"
             " step. MiB = 2²⁰ bytes."
+        ),
+        "Precision": (
+            "The compute dtype of all steps, whatever the process is set to: fp32 is full float32"
+            " (TF32 off), fp16 and bf16 are autocast of ZO’s forwards. Records from before it was"
+            " recorded have none."
         ),
     },
     table_definitions={

@@ -12,6 +12,7 @@ from bench.records.record import Metric, Record
 from bench.records.record_index import Results
 from bench.report.costs import DIRECTION, ROUND, STEP, Figure, scaled
 from bench.report.section import Section
+from bench.report.step_terms import time_arithmetic_tables
 from bench.report.table import Cell, Table, cell_of, count_range
 from bench.step_variants import PLAIN
 
@@ -128,7 +129,7 @@ SECTION = Section(
         f" S = {DIRECTIONS} directions over its {CLIENT_IMAGES} images; with FedAvg it takes"
         f" {LOCAL_EPOCHS} epochs over them. Compare rounds: a step of backprop sees one batch."
     ),
-    tables=(time_tables,),
+    tables=(time_tables, time_arithmetic_tables),
     definitions={
         "Time": (
             "Wall time, after one unmeasured repeat, in separate runs from memory. Leading samples"

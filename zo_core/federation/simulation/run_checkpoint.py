@@ -121,7 +121,7 @@ def resume_(training: Training, folder: Path) -> bool:
         )
     _restore_record(training.record, record)
     choose_threads(training.record.threads, training.replica.module, training.data.items.x)
-    training.set_forward(training.record.forward, training.record.forward_trial_s)
+    training.set_forward(training.record.forward)
     training.replica.restore_(snapshot)
     training.replica.server_state = RestoredState(np.array(server)) if server.size else None
     training.replica.client_states = clients
