@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from bench.format import size
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ def set_byte_axis(axes: Axes, *, fontsize: float | None = None) -> None:
     """Make the drawn x axis, in bytes, logarithmic; call it after drawing and setting limits."""
     low, high = axes.get_xlim()
     if low <= 0:  # a linear axis leaves a margin below the first point
-        low = min(float(x) for line in axes.get_lines() for x in line.get_xdata()) / 1.2
+        low = min(float(np.min(line.get_xdata())) for line in axes.get_lines()) / 1.2
     axes.set_xscale("log", base=2)
     axes.set_xlim(low, high)
     ticks = byte_ticks(low, high)
