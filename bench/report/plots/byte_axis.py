@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.format import size
+from bench.format import format_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,5 +36,5 @@ def set_byte_axis(axes: Axes, *, fontsize: float | None = None) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xlim(low, high)
     ticks = byte_ticks(low, high)
-    axes.set_xticks(ticks, [size(tick) for tick in ticks], fontsize=fontsize)
+    axes.set_xticks(ticks, [format_bytes(tick) for tick in ticks], fontsize=fontsize)
     axes.minorticks_off()
