@@ -225,9 +225,8 @@ def test_plain_restore(suite: Suite, dtype: str) -> None:
     found = value_of(run, PlainRestore)
     metrics = {}
     if found:
-        metrics = {
-            n: Metric.single(getattr(found, n), u, "against the origin") for n, u in units.items()
-        }
+        how = "against the origin"
+        metrics = {n: Metric.single(getattr(found, n), u, how) for n, u in units.items()}
     _record(
         suite,
         CaseName.of("engine", "plain-restore", dtype),
