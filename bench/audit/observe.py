@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bench.audit import surroundings
+from bench.audit import global_state
 from bench.audit.case import AuditCase
 from bench.audit.weights import Weights, changed, copy, trainable, untrained
 
@@ -66,12 +66,12 @@ def observe(case: AuditCase) -> Observation:
     """
     module, device = case.module, device_of(case.module)
     start, rest = copy(trainable(module)), copy(untrained(module))
-    modes, flags = surroundings.modes(module), surroundings.precision_flags(device)
+    modes, flags = global_state.modes(module), global_state.precision_flags(device)
     recorder = _Recorder(module, device)
     with recorder.listening():
-        generators = surroundings.generators()
+        generators = global_state.generators()
         take_step(case)
-        trail = recorder.generators_outside_forwards(generators, surroundings.generators())
+        trail = recorder.generators_outside_forwards(generators, global_state.generators())
     return Observation(
         start=start,
         points=tuple(recorder.points),
@@ -79,8 +79,8 @@ def observe(case: AuditCase) -> Observation:
         forwards=tuple(recorder.forwards),
         moved=changed(rest, untrained(module)),
         generators=trail,
-        modes=surroundings.differences(modes, surroundings.modes(module)),
-        flags=surroundings.differences(flags, surroundings.precision_flags(device)),
+        modes=global_state.differences(modes, global_state.modes(module)),
+        flags=global_state.differences(flags, global_state.precision_flags(device)),
         hidden=recorder.hidden,
     )
 
@@ -134,14 +134,14 @@ class _Recorder:
         """Return the generators that changed before, between or after the forwards."""
         leaves = [start, *(forward.generators_after for forward in self.forwards)]
         enters = [*(forward.generators_before for forward in self.forwards), end]
-        found = [surroundings.differences(a, b) for a, b in zip(leaves, enters, strict=True)]
+        found = [global_state.differences(a, b) for a, b in zip(leaves, enters, strict=True)]
         return tuple(dict.fromkeys(name for names in found for name in names))
 
     def _enter(self, part: nn.Module, _: Any) -> None:
         if self._depth == 0:
             self._now = self._read(self._places)
             self._untouched = set(self._places)
-            self._before = (surroundings.generators(), self._read(self._rest))
+            self._before = (global_state.generators(), self._read(self._rest))
         self._depth += 1
         for name in [n for n in self._untouched if self._places[n][0] is part]:
             self._untouched.discard(name)
@@ -157,9 +157,9 @@ class _Recorder:
             self.forwards.append(
                 Forward(
                     generators_before=generators,
-                    generators_after=surroundings.generators(),
+                    generators_after=global_state.generators(),
                     moved=changed(rest, self._read(self._rest)),
-                    flags=surroundings.precision_flags(self._device),
+                    flags=global_state.precision_flags(self._device),
                 )
             )
 
