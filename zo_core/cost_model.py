@@ -114,21 +114,6 @@ def resnet18_listed_activations() -> ActivationCounts:
     )
 
 
-def comm_sparse(kept: int) -> int:
-    """Bytes of a sparse change: a value and a position of 4 bytes for each weight that is sent."""
-    return 2 * FLOAT_BYTES * kept
-
-
-def comm_quantised(parameters: int, *, bits: int, tensors: int) -> int:
-    """Bytes of a change in a few bits per weight, and a scale per tensor."""
-    return (bits * parameters + 7) // 8 + FLOAT_BYTES * tensors
-
-
-def comm_elastic_up(directions: int, trained: int) -> int:
-    """Bytes that an ElasticZO client sends per round: its scalars, and what backprop trains."""
-    return comm_zo_up(directions) + comm_full(trained)
-
-
 def zo_forwards(directions: int, *, one_sided: bool) -> int:
     """Forwards of a ZO step: two per direction, or one per direction and one more."""
     return directions + 1 if one_sided else 2 * directions

@@ -228,9 +228,9 @@ def advice(found: list[Bill], limit_bytes: int | None, device: str) -> str:
     best = min(timed, key=lambda bill: bill.run_h.value or math.inf)
     small = min(fitting, key=lambda bill: bill.run_mb.value or math.inf)
     words = f"Use {best.label}: it fits and takes least time, {_time(best)}"
-    most, least = best.run_mb.value, small.run_mb.value
-    if most and least and not are_alike(most, least):
-        ratio = significant(most / least, 2)
+    most_mb, least_mb = best.run_mb.value, small.run_mb.value
+    if most_mb and least_mb and not are_alike(most_mb, least_mb):
+        ratio = significant(most_mb / least_mb, 2)
         words += f"; {small.label} sends {ratio}x less data and takes {_time(small)}"
     return f"{words}. The accuracy of the variants differs: see --to."
 
