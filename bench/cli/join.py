@@ -30,6 +30,7 @@ from bench.cli.client_lines import ClientLines
 from bench.cli.link_options import add_link_options, port_of, security_of, topics_of
 from bench.cli.threads import add_threads_option, chosen_threads
 from bench.suite.preflight import DEVICE_TYPES, choose_device
+from devices.group_limits import lowest_group_limit
 from zo_core.blake import blake2b
 from zo_core.import_by_name import allowing_modules
 
@@ -225,7 +226,9 @@ def _trainer(arguments: argparse.Namespace) -> tuple[TorchTrainer | OnnxTrainer,
     )
 
     threads = chosen_threads(arguments)
-    memory_mib = psutil.virtual_memory().total / 2**20
+    limit = lowest_group_limit()  # a container's
+    memory = psutil.virtual_memory().total if limit is None else limit.size_bytes
+    memory_mib = memory / 2**20
     backend = arguments.backend
     high_mib = HIGH_MEMORY_MIB if arguments.high_mib is None else arguments.high_mib
     if backend == "auto":
