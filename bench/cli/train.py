@@ -162,7 +162,7 @@ def run(arguments: argparse.Namespace) -> int:
     if record.verdict == "did not converge":
         console.print(
             f"did not converge: {100 * record.holdout_accuracy:.1f} % over the clients' hold-outs, "
-            f"where guessing stays below {100 * record.guessing:.1f} %",
+            f"where guessing stays below {100 * record.chance_level:.1f} %",
             soft_wrap=True,
         )
     console.print(f"digest {record.digest}\nrecord {path}\nweights {weights}", soft_wrap=True)
@@ -254,7 +254,7 @@ def _as_record(run: TrainDetails, zo_kernel: str) -> Record:
     return Record(
         case=str(_case(config)),
         group="train",
-        case_version=1,
+        case_version=2,
         status="ok" if run.outcome == "finished" else run.outcome,
         config={**config, "threads": run.threads},
         metrics=training_metrics([run]),

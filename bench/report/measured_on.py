@@ -30,12 +30,20 @@ def heading_remark(results: Results, section: Section) -> str:
 
 
 def _machine(results: Results, section: Section, records: list[Record]) -> str:
-    threads = _threads(records, section)
+    threads, coarse = _threads(records, section), _precisions(records)
     if page_device(results) is None:
-        return f"measured with {threads}" if section.threads is not None else ""
+        own = section.threads is not None
+        return f"measured with {threads}{coarse}" if own else coarse.removeprefix(", ")
     on_device = sorted({_accelerator(r) for r in records if _is_on_device(r)})
     on_cpu = not all(map(_is_on_device, records))
-    return f"measured on {' and '.join([*on_device, *([f'the CPU, {threads}'] * on_cpu)])}"
+    places = " and ".join([*on_device, *([f"the CPU, {threads}"] * on_cpu)])
+    return f"measured on {places}{coarse}"
+
+
+def _precisions(records: list[Record]) -> str:
+    """Name the precisions where one is not float32."""
+    found = sorted({str(r.config["precision"]) for r in records if "precision" in r.config})
+    return "" if set(found) <= {"fp32"} else f", {' and '.join(found)}"
 
 
 def _slow(section: Section, records: list[Record]) -> str:

@@ -32,6 +32,17 @@ def test_a_run_on_numpys_kernels_warns_with_the_reason(
     assert "not [built]" in text
 
 
+def test_a_run_on_a_gpu_without_triton_warns_of_that_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(selection, "unavailable_reason", {"c": "", "triton": "no triton"}.get)
+    assert missing_kernels("cpu") is None
+    warning = missing_kernels("cuda") or ""
+    assert "Triton kernels are missing" in warning
+    assert warning.endswith("no triton")
+    assert "\n" not in warning
+
+
 def test_a_record_names_the_kernel_that_ran(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -49,5 +60,5 @@ def test_a_run_on_the_c_kernels_says_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(selection, "unavailable_reason", lambda name: "")
-    assert missing_kernels() is None
+    assert missing_kernels("cpu") is missing_kernels("cuda") is None
     assert "kernels" not in start(tmp_path)

@@ -27,15 +27,23 @@ def cnn(norm: str = "group") -> nn.Module:
     return build_model("cnn", num_classes=10, in_channels=1, image_size=8, norm=norm, run_seed=0)
 
 
-def train(module: nn.Module, *, client: int = 0, lr: float = 0.1, **changes: Any) -> None:
+def items(client: int, device: str = "cpu") -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(client)
     x = torch.randn(ITEMS, 1, 8, 8, generator=generator)
+    return x.to(device), (torch.arange(ITEMS) % 10).to(device)
+
+
+def train(
+    module: nn.Module,
+    *,
+    client: int = 0,
+    lr: float = 0.1,
+    data: tuple[torch.Tensor, torch.Tensor] | None = None,
+    **changes: Any,
+) -> None:
+    x, y = data or items(client)
     fields = {"epochs": EPOCHS, "batch_size": BATCH, "run_seed": 1, "round_index": 0}
-    local_sgd_(module, x, torch.arange(ITEMS) % 10, lr=lr, client_id=client, **(fields | changes))
-
-
-def state_of(module: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: value.clone() for name, value in module.state_dict().items()}
+    local_sgd_(module, x, y, lr=lr, client_id=client, **(fields | changes))
 
 
 def assert_same_bits(module: nn.Module, other: nn.Module) -> None:
@@ -134,6 +142,26 @@ def test_an_error_of_the_model_is_not_taken_for_a_failed_capture() -> None:
     with steps.active(), pytest.raises(ValueError, match="scores"):
         train(module, criterion=lambda outputs, y: _raise(ValueError("no scores")))
     assert steps.failure is None
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_device_steps_by_graphs_are_the_plain_ones_and_never_wait() -> None:
+    plain, graphed = cnn().cuda(), cnn().cuda()
+    steps = GraphedSteps(graphed)
+    first, second = items(0, "cuda"), items(1, "cuda")
+    train(plain, data=first)
+    train(plain, client=1, data=second)
+    with steps.active():
+        train(graphed, data=first)  # captures
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            train(graphed, client=1, data=second)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    assert (steps.captures, steps.failure) == (2, None)
+    for a, b in zip(plain.parameters(), graphed.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-4)
 
 
 def _raise(error: Exception) -> torch.Tensor:

@@ -26,6 +26,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from zo_core.digest import digest
+from zo_core.edge.export_reference import reference_of
 from zo_core.edge.manifest import (
     CORRECT,
     GRAPH_FILE,
@@ -112,6 +113,7 @@ def export_model(
             exponents=None if grid is None else tuple(map(int, grid.exponents)),
             digest=digest(module, grid).hex(),
             graph_digest=file_digest(made / GRAPH_FILE),
+            reference=reference_of(module, x, num_classes, grid),
         )
         save_file(
             {n: t.clone(memory_format=torch.contiguous_format) for n, t in tensors.items()},

@@ -16,3 +16,14 @@ class ScalarNoise:
     scale: float | None = None  # RMS of dL64
     reason: str | None = None  # why there is no relative_rms
     items: int | None = None  # of the batch; None: not recorded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardArithmetic:
+    """How a client without torch computes its forward, as its session reports it."""
+
+    library: str  # with its version
+    providers: tuple[str, ...]  # execution providers, in the order in which they are asked
+    bfloat16_products: bool  # 64-bit ARM may multiply float32 matrices in bfloat16
+    kleidiai: bool  # Arm's KleidiAI kernels take part
+    scalar_noise: ScalarNoise

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.records.details.arithmetic import ScalarNoise
+from bench.records.details.arithmetic import ForwardArithmetic, ScalarNoise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +123,7 @@ class RoundDetails:
     """A client's round."""
 
     measurement: Mapping[str, Any] | None  # devices.Measurement, and process_peak_bytes
+    arithmetic: ForwardArithmetic | None = None  # of a client without torch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +136,7 @@ class ScalarErrors:
     error_rms: Mapping[str, float]  # by back end
     correlation: Mapping[str, float]  # by back end
     differences: Mapping[str, tuple[float, ...]]  # the scalars, by back end
+    arithmetic: ForwardArithmetic | None = None  # of the client without torch; None: not recorded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +153,7 @@ class LimitDetails:
     tried: Mapping[str, tuple[tuple[int, str], ...]]  # by client: limit in bytes, outcome
     whole_round_without_torch: str  # its status under the limit that stops the torch client
     notes: tuple[str, ...]
+    arithmetic: ForwardArithmetic | None = None  # of the client without torch; None: not recorded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +161,7 @@ class TrainingDetails:
     """Trainings with edge clients, and the same without."""
 
     digests: tuple[tuple[str, ...], ...]  # hex: by side, then by seed
+    arithmetic: tuple[ForwardArithmetic, ...] = ()  # of the clients without torch, by seed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
