@@ -109,5 +109,12 @@ def test_the_command_of_a_client_needs_no_test_framework() -> None:
 
 
 @pytest.mark.process
+def test_a_measured_client_loads_nothing_that_it_does_not_use() -> None:
+    """OpenSSL alone takes 3 MiB of it."""
+    loaded = loaded_by("bench.workloads.edge", "zo_core.edge.load")
+    assert loaded & {"_hashlib", "ssl", "psutil", "statistics", "bench.records.record"} == set()
+
+
+@pytest.mark.process
 def test_this_test_would_see_a_heavy_import() -> None:
     assert "torch" in loaded_by("zo_core.models")

@@ -1,6 +1,6 @@
 """Draw a direction (Rademacher, Gaussian, sphere) from a 64-bit seed, alike on every machine.
 
-The standard is ``zo-stream/1``. This module is the readable reference, NumPy alone.  The fast
+The standard is ``zo-stream/1``. This module is the readable reference, NumPy only.  The fast
 kernels (C, Triton, torch ops) are checked against it to the bit.
 """
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from zo_core.philox import BLOCKS_AT_ONCE, MASK32, Words, check_range, philox4x32, split_seed
 
 STREAM_VERSION: Final = "zo-stream/1"
-BLOCK: Final = 128  # Rademacher elements had from one Philox call: four words of 32 sign bits
+BLOCK: Final = 128  # Rademacher elements from one Philox call: four words of 32 sign bits
 GAUSSIAN_QUANTUM: Final = 2.0**-16  # a Gaussian or sphere element is an integer times this
 
 

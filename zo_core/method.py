@@ -26,7 +26,7 @@ class ClientData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundContext:
-    """What every party knows of a round without being told."""
+    """What every party knows about a round without a message."""
 
     run_seed: int
     run_id: int
@@ -38,7 +38,8 @@ class RoundContext:
         """Check that an update belongs to this round.
 
         Raises:
-            ValueError: it is of another run, round or cohort, or holds another number of scalars.
+            ValueError: it belongs to a different run, round or cohort, or has too many or too
+                few scalars.
         """
         if (update.run_id, update.round_index) != (self.run_id, self.round_index):
             raise ValueError(
@@ -111,7 +112,7 @@ class Method(Protocol):
         """Return what a client is sent of a result: all of it, or the part that it holds."""
 
     def client_state_bytes(self, replica: Replica) -> int:
-        """Count what a client keeps between rounds beside the model, in bytes."""
+        """Count what a client keeps between rounds besides the model, in bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +122,7 @@ class Phase:
     method: Method
     rounds: int
     pool: tuple[int, ...]  # slots that may be sampled, ascending
-    cohort_size: int  # clients a round; the whole pool where it is smaller
+    cohort_size: int  # clients per round; the whole pool if it is smaller
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The generator behind all that a run draws: Philox4x32-10, on NumPy alone.
+"""The generator behind all that a run draws: Philox4x32-10, with only NumPy.
 
 Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC'11: counter-based and integer-only,
 so that any element can be drawn alone.  Seeds are not secrecy: who holds the run seed can rebuild
@@ -133,7 +133,7 @@ def check_range(name: str, value: int, bits: int) -> int:
     """Return an argument as a Python integer.
 
     Raises:
-        ValueError: it is no integer in [0, 2^bits).
+        ValueError: it is not an integer in [0, 2^bits).
     """
     try:
         whole = operator.index(value)  # 1.5 cut down to 1 would be masking

@@ -78,7 +78,7 @@ class Replica:
         Args:
             x: inputs, (items, ...).
             y: targets, (items, ...).
-            micro_batch: items a forward; None for all at once.
+            micro_batch: items per forward; None for all at once.
             criterion: gives a module's loss of each item; None for the replica's own.
 
         Raises:
@@ -104,7 +104,8 @@ class Replica:
     def digest(self) -> bytes:
         """Hash the exact state, 32 bytes; see :func:`zo_core.digest.digest`.
 
-        The hash is kept until :meth:`invalidate_digest`; perturbing and restoring is no change.
+        The hash is kept until :meth:`invalidate_digest`; a perturbation that is restored does not
+        change it.
         """
         if self._digest is None:
             self._digest = digest(self.params, self.grid, frozen=self.state_beside_weights())
@@ -116,7 +117,7 @@ class Replica:
 
     @contextmanager
     def without_digests(self) -> Iterator[None]:
-        """Let messages carry zeros inside the context, for whoever fills their digests in later."""
+        """Let messages carry zeros inside the context; a caller fills in their digests later."""
         self._blank = True
         try:
             yield
@@ -190,7 +191,7 @@ class Replica:
         """Write what :meth:`values` gave, in place.
 
         Raises:
-            ValueError: values has another length than this model's state.
+            ValueError: the length of values differs from this model's state.
         """
         self.overwrite_(self.trained_state(), values)
 
@@ -198,7 +199,7 @@ class Replica:
         """Write values into some of the state's arrays; an interrupt is raised after that.
 
         Raises:
-            ValueError: values has another length than the arrays together.
+            ValueError: the length of values differs from that of all arrays together.
         """
         self.invalidate_digest()
         uninterrupted(partial(scatter_, arrays, values))
@@ -206,7 +207,7 @@ class Replica:
     def snapshot(self, *, run_id: int, round_index: int) -> Snapshot:
         """Pack the state as it is before round_index: weights, exponents, what is frozen or shared.
 
-        What float32 does not hold is rounded; whoever sends a snapshot restores it as well, so that
+        What float32 does not hold is rounded; the sender of a snapshot restores it too, so that
         all replicas begin alike.
         """
         return Snapshot(
@@ -221,7 +222,7 @@ class Replica:
         """Take over a snapshot's state in place.
 
         Raises:
-            ValueError: the snapshot is of another model.
+            ValueError: the snapshot belongs to a different model.
         """
         arrays = [*self.params.arrays, *self._frozen]
         restored = RestoredState(values=self.beside_weights(snapshot.state))
@@ -264,7 +265,7 @@ def scatter_(arrays: Sequence[Any], values: npt.NDArray[np.float32]) -> None:
     """Write what :func:`gather` gave of arrays and tensors of these sizes.
 
     Raises:
-        ValueError: values has another length.
+        ValueError: the length of values is wrong.
     """
     sizes = [size_of(array) for array in arrays]
     if values.size != sum(sizes):
@@ -296,5 +297,5 @@ def write_(array: Any, values: npt.NDArray[np.float32]) -> None:
     import torch
 
     source = torch.from_numpy(values.copy()).view(array.shape)
-    # The mean of integer counters (batches seen) is no integer; the nearest one stands for it.
+    # The mean of integer counters (batches seen) is rounded to the nearest integer.
     array.copy_(source if array.is_floating_point() else source.round())

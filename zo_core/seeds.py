@@ -83,7 +83,7 @@ def check_seed(seed: int) -> int:
     """Return a direction's seed as a Python integer.
 
     Raises:
-        ValueError: it is no integer in [0, 2^64).
+        ValueError: it is not an integer in [0, 2^64).
     """
     return check_range("seed", seed, 64)
 
@@ -92,7 +92,7 @@ def check_seeds(seeds: Sequence[int]) -> npt.NDArray[np.uint64]:
     """Return directions' seeds as an array.
 
     Raises:
-        ValueError: one of them is no integer in [0, 2^64).
+        ValueError: one of them is not an integer in [0, 2^64).
     """
     if set(map(type, seeds)) != {int}:  # each is looked at by itself, which is slow
         seeds = [check_seed(seed) for seed in seeds]

@@ -46,7 +46,7 @@ _TYPES: dict[str, np.dtype[Any]] = {
 
 
 class LogError(ValueError):
-    """A log that is damaged, of another version, or of other weights."""
+    """The log is damaged, has another version, or belongs to other weights."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,7 @@ class UpdateLog:
         """Read what :meth:`encode` wrote.
 
         Raises:
-            LogError: the bytes are damaged, or of another version.
+            LogError: the bytes are damaged, or have another version.
         """
         from safetensors.numpy import load
 
@@ -150,7 +150,7 @@ class UpdateLog:
         """Read a log from a file.
 
         Raises:
-            LogError: the file is damaged, or of another version.
+            LogError: the file is damaged, or has another version.
             OSError: it cannot be read.
         """
         return cls.decode(Path(path).read_bytes())

@@ -27,7 +27,7 @@ _log = logging.getLogger("zo_core.zosgd")
 
 
 class ZOSGD:
-    """Train buffers on one machine by forwards alone; needs NumPy, not torch.
+    """Train buffers on one machine by forward passes only; needs NumPy, not torch.
 
     Args:
         params: a module, or an ordered list of torch tensors or NumPy arrays.
@@ -144,7 +144,7 @@ class ZOSGD:
 
 
 class ZeroShares:
-    """Warns where the increments of many steps round to zero; a schedule's ends alone may."""
+    """Warns if the increments of many steps round to zero; the end of a schedule may do so."""
 
     def __init__(self) -> None:
         self._steps, self._sum, self._next_look = 0, 0.0, _FIRST_LOOK

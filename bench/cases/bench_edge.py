@@ -7,7 +7,7 @@ from typing import Any
 
 import devices
 from bench.cases.edge_packaging import packaging_metrics
-from bench.format import MIB
+from bench.format import MIB, duration
 from bench.paper import CLIENT_IMAGES, DIRECTIONS
 from bench.records.case_name import CaseName
 from bench.records.details.arithmetic import ForwardArithmetic
@@ -264,7 +264,7 @@ def _round_words(metrics: dict[str, Metric]) -> str:
     peak, above = metrics["process_peak"].value, metrics["peak_above_baseline"].value
     memory = "no peak" if peak is None else f"{peak / MIB:6.1f} MiB in all"
     more = "" if above is None else f", {above / MIB:6.1f} above the loaded model"
-    return f"{memory}{more}, {metrics['round'].value:.3f} s"
+    return f"{memory}{more}, {duration(metrics['round'].value or 0.0)}"
 
 
 def _error_metrics(found: ScalarErrors) -> dict[str, Metric]:

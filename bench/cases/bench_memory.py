@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 import devices
-from bench.format import MIB
+from bench.format import size
 from bench.paper import BATCH, CLIENT_IMAGES
 from bench.records.case_name import CaseName
 from bench.records.details.machine import MemoryDetails
@@ -233,13 +233,13 @@ def _tensor_metrics(peak: TensorPeak) -> dict[str, Metric]:
 
 
 def _headline(metrics: dict[str, Metric], memory: StepMemory) -> str:
-    tensors = metrics["tensor_peak_above_baseline"].value or 0.0
+    tensors = size(metrics["tensor_peak_above_baseline"].value or 0.0)
     if memory.above not in metrics:
-        return f"{tensors / MIB:7.1f} MiB of tensors made in the step"
+        return f"{tensors} of tensors made in the step"
     above, total = metrics[memory.above].value, metrics[memory.whole].value
     if above is None or total is None:
         return "no peak: see the record"
     return (
-        f"{above / MIB:7.1f} MiB {'' if memory is HOST else f'of {memory.name} '}above the loaded"
-        f" model (tensors {tensors / MIB:.1f}), {total / MIB:6.1f} MiB in all"
+        f"{size(above)} {'' if memory is HOST else f'of {memory.name} '}above the loaded model"
+        f" (tensors {tensors}), {size(total)} in all"
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import devices
 from bench import paper
+from bench.format import duration
 from bench.records.case_name import CaseName
 from bench.records.details.machine import TimeDetails
 from bench.records.record import Metric, median, single, unmeasured
@@ -96,7 +97,7 @@ def test_step_time(suite: Suite, benchmark: Any, model: str, method: str, batch:
         },
         details=TimeDetails(scalar_noise=suite.scalar_noise(model)),
         case_version=_CASE_VERSIONS[suite.device_type],
-        headline=f"{metric.value:7.3f} s per {timed} (median of {metric.n})",
+        headline=f"{duration(metric.value or 0.0)} per {timed} (median of {metric.n})",
     )
 
 

@@ -63,8 +63,8 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--model",
         metavar="NAME",
-        help="model to measure: NAME, torchvision:NAME or package.module:factory; default: those"
-        " of the scale",
+        help="model to measure: NAME, torchvision:NAME, timm:NAME, hf:FOLDER or"
+        " package.module:factory; default: those of the scale",
     )
     parser.add_argument(
         "--input-shape",

@@ -1,4 +1,4 @@
-"""Two sets of records, figure by figure: what moved, and which gates that fails."""
+"""Compare two sets of records, figure by figure, against thresholds."""
 
 from __future__ import annotations
 
@@ -39,9 +39,16 @@ class Row:
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as plain JSON data."""
-        figures = {"unit": self.unit, "old": self.old, "new": self.new, "gate": self.gate.value}
-        judged = {"state": self.judgement.state.value, "why": self.judgement.why}
-        return {"case": self.case, "metric": self.metric} | figures | judged
+        return {
+            "case": self.case,
+            "metric": self.metric,
+            "unit": self.unit,
+            "old": self.old,
+            "new": self.new,
+            "threshold": self.gate.value,
+            "state": self.judgement.state.value,
+            "why": self.judgement.why,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +63,12 @@ class Comparison:
 
     @property
     def failures(self) -> tuple[Row, ...]:
-        """The rows whose gate fails."""
+        """The rows that are worse by more than their threshold."""
         return tuple(row for row in self.rows if row.judgement.state is State.FAILS)
 
     @property
     def passes(self) -> bool:
-        """Whether every gate holds."""
+        """Whether no threshold is exceeded and no case broke."""
         return not self.failures and not self.broken
 
     def to_json(self) -> dict[str, Any]:
@@ -83,7 +90,7 @@ def compare(old: Sequence[Record], new: Sequence[Record]) -> Comparison:
     case, and the same value for each field that both configs have (how many samples apart).
 
     Args:
-        old: the records to hold against.
+        old: the records of the baseline.
         new: the records to judge.
 
     Raises:
@@ -161,7 +168,7 @@ def _rows(old: Record, new: Record) -> Iterator[Row]:
     elsewhere = profile_difference(old, new)
     for name, before in old.metrics.items():
         if name not in new.metrics and _breakage(old, new):
-            continue  # told once, of the case
+            continue  # reported once, for the case
         after = _after(before, new.metrics.get(name))
         gate = gate_of(new.group, name, after if before.value is None else before)
         seeds = (sample_seeds(old, name), sample_seeds(new, name))
@@ -181,7 +188,7 @@ def _after(before: Metric, after: Metric | None) -> Metric:
     if after is None:
         return unmeasured(before.unit, "gone")
     if after.unit != before.unit:
-        return unmeasured(before.unit, f"its unit is {after.unit} now, and was {before.unit}")
+        return unmeasured(before.unit, f"its unit is {after.unit} now, it was {before.unit}")
     return after
 
 

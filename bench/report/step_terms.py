@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.format import MISSING, mib, significant
-from bench.labels import LOW_MEMORY_METHODS, METHODS, label
+from bench.labels import LOW_MEMORY_METHODS, METHODS, label, method_label
 from bench.records.case_name import CaseName
 from bench.records.details.arithmetic import ScalarNoise
 from bench.records.details.machine import MemoryDetails, TimeDetails
@@ -60,7 +60,7 @@ def _row(results: Results, method: str, batch: int, case: CaseName) -> tuple[Cel
     allocated = others[0]
     workspace = None if tensors is None or allocated is None else max(0.0, allocated - tensors)
     return (
-        *(Cell(label(method)), Cell(str(batch))),
+        *(Cell(method_label(method)), Cell(str(batch))),
         *(Cell(MISSING if b is None else mib(b)) for b in (tensors, workspace, *others)),
     )
 

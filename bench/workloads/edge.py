@@ -19,8 +19,6 @@ import numpy as np
 import devices
 from bench.paper import LOCAL_EPOCHS
 from bench.records.details.arithmetic import ForwardArithmetic
-from bench.records.typed_json import from_json
-from bench.workloads.child import TRIAL_TIMEOUT_S
 from bench.workloads.steps import EPSILON, LR, STEADY_LOSSES, TAU, bind_step
 from bench.workloads.timing import take_turns, time_once
 from devices.memory import read_host_memory
@@ -88,6 +86,8 @@ def exported(model: str) -> str:
     import atexit
     import tempfile
 
+    from bench.workloads.child import TRIAL_TIMEOUT_S
+
     folder = tempfile.TemporaryDirectory(prefix="zobench-export-")
     atexit.register(folder.cleanup)
     run = devices.run_isolated(
@@ -142,6 +142,7 @@ def measure_client_arithmetic(plan: dict[str, Any]) -> ForwardArithmetic:
     Raises:
         PrecisionError: its arithmetic loses the scalars.
     """
+    from bench.records.typed_json import from_json
     from zo_core.edge.arithmetic import measure_arithmetic
     from zo_core.edge.load import load_replica
     from zo_core.edge.manifest import read_manifest

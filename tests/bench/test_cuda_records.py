@@ -156,8 +156,8 @@ def test_the_terminal_the_plot_and_the_low_memory_table_show_the_device() -> Non
     console.print(summary_table(records))
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
-    assert "Peak allocated device memory above baseline" in text
-    assert re.search(r"allocated device memory, batch 64 +│ +59.0 MiB │ 30.0 MiB", text)
+    assert "Peak allocated device memory is above the loaded model" in text
+    assert re.search(r"allocated device memory, batch 64 +59.0 MiB +30.0 MiB", text)
     plot = memory_plots(RESULTS)[0]
     (axes,) = plot.figure.axes
     assert axes.get_ylabel() == "Peak allocated device memory\nabove baseline (MiB)"

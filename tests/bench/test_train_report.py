@@ -185,8 +185,8 @@ def test_the_commands_of_a_page_of_ones_own_model_measure_that_model(
 @pytest.mark.parametrize(("source", "options"), _OWN)
 def test_what_is_missing_of_ones_own_model_is_measured_with_it(source: str, options: str) -> None:
     commands = [command for _, command in absent_lines(of_model(source), SECTIONS)]
-    assert f"zobench run --only time {options}" in commands
-    assert "zobench run --only engine" in commands  # it has models of its own
+    assert f"zobench run --only time --scale smoke {options}" in commands
+    assert "zobench run --only engine --scale smoke" in commands  # it has models of its own
 
 
 def test_what_is_missing_of_several_models_is_measured_with_the_suites() -> None:

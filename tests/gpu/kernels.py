@@ -25,6 +25,7 @@ from zo_core.fixed_point import FixedPointUpdate
 from zo_core.models import build_model
 
 SIZES = [1, 33, 129, 4_096, 70_001]
+REPLAYED = [30, 150]  # directions
 REPEATS = 15
 
 
@@ -52,7 +53,7 @@ def laws() -> dict[str, Callable[[Any], Any]]:
     found["replay, mixed grid"] = lambda p: kernels.replay(p, updates(5, -44), exponents)
     found["replay, dry"] = lambda p: kernels.replay(p, updates(2, -40), [-26] * 5, write=False)
     found["replay, plain"] = lambda p: kernels.replay(p, updates(5, -33), None)
-    found["replay, 150"] = lambda p: kernels.replay(p, updates(150, -44), exponents)
+    found["replay, many"] = lambda p: kernels.replay(p, updates(REPLAYED[1], -44), exponents)
     return found
 
 
@@ -101,8 +102,8 @@ def in_adds(tensors: list[torch.Tensor]) -> dict[str, float]:
     acts = {
         "perturb": lambda: kernels.perturb(numbered, [(1, 1e-3)]),
         "re-perturb": lambda: kernels.perturb(numbered, [(1, 1e-3), (2, -1e-3)]),
-        "replay 30": lambda: kernels.replay(numbered, updates(30, -80), exponents),
-        "replay 150": lambda: kernels.replay(numbered, updates(150, -80), exponents),
+        "replay 30": lambda: kernels.replay(numbered, updates(REPLAYED[0], -80), exponents),
+        "replay 150": lambda: kernels.replay(numbered, updates(REPLAYED[1], -80), exponents),
     }
     with kernels.force_kernel("triton"):
         times = {name: milliseconds(act, where) for name, act in acts.items()}
@@ -116,9 +117,9 @@ def main() -> int:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--tiny", action="store_true", help="the smallest of everything")
     arguments = parser.parse_args()
-    where, elements = arguments.device, 3_000 if arguments.tiny else arguments.elements
+    where, elements = arguments.device, 300 if arguments.tiny else arguments.elements
     if arguments.tiny:
-        SIZES[3:] = [2_500, 130]
+        SIZES[3:], REPLAYED[:] = [260, 130], [2, 3]
     wrong = differing(where)
     name = "cnn" if arguments.tiny else "resnet18"
     module = build_model(name, num_classes=10, in_channels=3, image_size=32, run_seed=0)

@@ -5,8 +5,8 @@
 
 ResNet18 with group norm on 900 images of 32 x 32: one ZO round of three directions with the update
 and the digest, the six forwards of it alone, a step at batch 1, a warm-up round of three epochs.
-Forwards run compiled with --compiled, warm-up steps by CUDA graphs where the checkout has them.
-Prints one JSON object.
+Forwards run compiled with --compiled inductor, warm-up steps by CUDA graphs where the checkout has
+them.  Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -76,12 +76,13 @@ def graphed(module: Any, device: str) -> Any:
     return GraphedSteps(module)
 
 
-def compiled(module: Any, wanted: bool) -> Any:
-    if not wanted:
+def compiled(module: Any, backend: str | None) -> Any:
+    """Return the module's compiled forward; None where no backend is named."""
+    if backend is None:
         return None
     from zo_core.loss.compiled import CompiledForward
 
-    return CompiledForward(module)
+    return CompiledForward(module, backend=backend)
 
 
 def warm_up(module: Any, x: torch.Tensor, y: torch.Tensor) -> None:
@@ -101,7 +102,7 @@ def main() -> None:
     parser.add_argument("--model", default="resnet18")
     parser.add_argument("--items", type=int, default=900)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--compiled", action="store_true")
+    parser.add_argument("--compiled", metavar="BACKEND", help="of torch.compile")
     arguments = parser.parse_args()
     device, repeats = arguments.device, arguments.repeats
     module = build_model(

@@ -9,10 +9,11 @@
 #   mkdir OLD && git archive f4032c4 | tar x -C OLD
 # DATA: folder with cifar-10-batches-py; without it nothing is trained.
 # SECONDS_IN_ALL (840) bounds the whole; USER_ID (65534) runs the tests again where root starts this.
+# ONLY="kernels suite" runs these steps alone.
 # Needs an environment with zobench[bench] installed from this checkout.  Each step's failure is
 # written to OUT/status and does not stop the next one.
 set -u
-[ $# -ge 1 ] || { sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 2; }
 out=$1 old=${2:-} data=${3:-}
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
@@ -21,18 +22,19 @@ out=$(cd "$out" && pwd)
 cd "$(dirname "$0")/../.." || exit 2
 : > "$out/status"
 end=$(($(date +%s) + ${SECONDS_IN_ALL:-840}))
-device=cuda scale=default tiny= rounds= paths="tests/zo_core/kernels tests/devices"
+device=cuda scale=default tiny= rounds= backend=inductor paths="tests/zo_core/kernels tests/devices"
 paths="$paths tests/zo_core/test_precision.py tests/zo_core/test_graphed_steps.py"
 paths="$paths tests/zo_core/test_forward_mode.py tests/bench/test_precision_records.py"
 if [ -n "${DRY_RUN:-}" ]; then
     export TRITON_INTERPRET=1
-    device=cpu scale=smoke tiny=--tiny rounds="--model cnn --items 8 --repeats 1"
+    device=cpu scale=smoke tiny=--tiny backend=eager rounds="--model cnn --items 8 --repeats 1"
     paths=tests/zo_core/test_graphed_steps.py
 fi
 
 step() { # name, limit in seconds, command: its output goes to OUT/name.txt
     name=$1 limit=$2
     shift 2
+    case " ${ONLY:-$name} " in *" $name "*) ;; *) return ;; esac
     left=$((end - $(date +%s)))
     [ "$left" -gt 10 ] || { echo "$name skipped: no time left" | tee -a "$out/status"; return; }
     [ "$limit" -lt "$left" ] || limit=$left
@@ -49,7 +51,7 @@ if [ -n "$old" ]; then
     step rounds-f4032c4 90 env PYTHONPATH="$old" $times --precision inherited
 fi
 for precision in tf32 fp16; do
-    step "rounds-$precision" 90 $times --precision "$precision" --compiled
+    step "rounds-$precision" 90 $times --precision "$precision" --compiled "$backend"
 done
 step rounds-fp32 60 $times --precision fp32
 groups=

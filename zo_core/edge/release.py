@@ -8,8 +8,6 @@ are mapped again from the page cache.
 from __future__ import annotations
 
 import ctypes
-import gc
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,13 +15,11 @@ from typing import Any
 
 _SMAPS = Path("/proc/self/smaps")
 _MADV_DONTNEED = 4
-# start, end, permissions, inode of the file (0: no file)
-_MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S{4}) \S+ \S+ (\d+)")
+_HEX = frozenset("0123456789abcdef")  # how a mapping's first line begins; the others: "Rss: ..."
 
 
 def release_loaded() -> None:
     """Return freed heap to the system and drop unwritten pages of mapped files (Linux)."""
-    gc.collect()
     with suppress(OSError, AttributeError):  # no C library that can
         libc = ctypes.CDLL(None)
         libc.malloc_trim(0)
@@ -51,9 +47,9 @@ def unwritten_mappings(smaps: Iterable[str]) -> Iterator[tuple[int, int]]:
     start = end = 0
     is_read_only = False
     for line in smaps:
-        found = _MAPPING.match(line)
-        if found:
-            start, end = int(found[1], 16), int(found[2], 16)
-            is_read_only = "w" not in found[3] and found[3][3] == "p" and found[4] != "0"
-        elif is_read_only and line.split() == ["Anonymous:", "0", "kB"]:
+        if line[0] in _HEX:
+            place, mode, _, _, inode = line.split(maxsplit=5)[:5]
+            is_read_only = mode[1] == "-" and mode[3] == "p" and inode != "0"
+            start, end = (int(address, 16) for address in place.split("-"))
+        elif is_read_only and line.startswith("Anonymous:") and line.split()[1] == "0":
             yield start, end

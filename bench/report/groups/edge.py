@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.format import MISSING, mib, quantity, significant
+from bench.format import MISSING, duration, mib, quantity, significant
 from bench.labels import EDGE_CLIENTS, label
 from bench.records.details.arithmetic import ForwardArithmetic, ScalarNoise
 from bench.records.details.machine import (
@@ -16,7 +16,7 @@ from bench.records.details.machine import (
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.report.section import Section
-from bench.report.table import Cell, Table, ratio, spread
+from bench.report.table import Cell, Table, cell_of, ratio
 
 
 def edge_tables(results: Results) -> list[Table]:
@@ -39,7 +39,7 @@ def _order(record: Record) -> tuple[str, int, int]:
 
 def _round_table(results: Results, records: list[Record]) -> Table:
     return Table(
-        caption="One client’s round: peak memory in MiB, time in s: median (smallest–largest)",
+        caption="One client’s round: peak memory in MiB, time as median (smallest–largest)",
         columns=(
             *("Model", "Images", "Client", "Whole process", "Above the loaded model"),
             *("Time", "Time ÷ torch’s"),
@@ -52,17 +52,19 @@ def _round_table(results: Results, records: list[Record]) -> Table:
 def _round_row(results: Results, record: Record) -> tuple[Cell, ...]:
     config, seconds = record.config, record.metrics["round"]
     torch = record.name.replacing(config["client"], "torch")
-    images = f"{config['images']}"
+    images, remarks = f"{config['images']}", []
     if config["images"] != config["micro_batch"]:
-        images += f" by {config['micro_batch']}, S = {config['directions']}"
-    partly = f"{config['items']} computed" if config.get("items") else ""
+        images += f" by {config['micro_batch']}"
+        remarks.append(f"S = {config['directions']}")
+    if config.get("items"):
+        remarks.append(f"{config['items']} computed")
     theirs = results.value(torch, "round") if config["client"] != "fedavg" else None
     return (
         Cell(label(config["model"])),
-        Cell(images, partly),
+        Cell(images, ", ".join(remarks)),
         Cell(EDGE_CLIENTS[config["client"]]),
         *(_memory(record, name) for name in ("process_peak", "peak_above_baseline")),
-        Cell(significant(seconds.value or 0.0), spread(seconds, significant)),
+        cell_of(seconds, duration),
         Cell(ratio(seconds.value, theirs)),
     )
 
@@ -134,14 +136,14 @@ SECTION = Section(
     lead=(
         "A ZO client needs only forward passes, so it can run without a training framework: NumPy,"
         " ONNX Runtime and the engine’s kernels. The table compares its round with the same round"
-        " in torch and with FedAvg’s, each in a fresh process."
+        " in torch and with backprop’s, each in a fresh process."
     ),
     tables=(edge_tables,),
     definitions={
         "Client’s round": (
             "The scalars of S directions over the client’s images, then the replay of the round’s"
             " list. The whole process counts everything since its start: libraries, loading,"
-            " weights, data. FedAvg takes one step over one batch, or three epochs over the whole"
+            " weights, data. Backprop takes one step over one batch, or three epochs over the whole"
             " data set."
         ),
         "Exactness of the scalars": (

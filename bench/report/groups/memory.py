@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bench.format import MISSING, mib, significant
-from bench.labels import LOW_MEMORY_METHODS, METHODS, label
+from bench.labels import LOW_MEMORY_METHODS, METHODS, label, method_label
 from bench.paper import BATCH
 from bench.records.details.machine import MemoryDetails
 from bench.records.record import Record
@@ -59,7 +59,7 @@ def _whole_set_table(results: Results) -> list[Table]:
     rows = [
         (
             Cell(label(record.config["model"])),
-            Cell(label(record.config["method"])),
+            Cell(method_label(record.config["method"])),
             Cell(f"{record.config['images']} by {record.config['batch']}"),
             metric_cell(results, record.case, memory.above, mib, memory.resolution_bytes),
             metric_cell(results, record.case, memory.whole, mib),
@@ -102,7 +102,7 @@ def _low_memory_table(results: Results, model: str, records: dict[str, Record]) 
         ),
         rows=tuple(
             (
-                Cell(label(method)),
+                Cell(method_label(method)),
                 metric_cell(results, record.case, "tensor_peak_above_baseline", mib),
                 *_shares(record),
                 metric_cell(results, record.case, memory.above, mib, memory.resolution_bytes),
@@ -163,8 +163,8 @@ SECTION = Section(
     },
     table_definitions={
         "Steps that need less memory": (
-            "Each variant is checked to take the same step as FedAvg or ZO, to 10⁻⁵ of the update;"
-            " backprop of a part takes that part of the step. Tensors are counted at torch’s"
+            "Each variant is checked to take the same step as plain backprop or ZO, to 10⁻⁵ of the"
+            " update; backprop of a part takes that part. Tensors are counted at torch’s"
             " dispatcher. A gradient is the loss’s derivative by a weight; everything else that the"
             " backward pass makes is an activation gradient."
         ),

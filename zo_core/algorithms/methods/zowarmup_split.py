@@ -82,10 +82,15 @@ class SplitStep(ZerothOrderStep):
         seeds_of: Callable[[int], Sequence[int]],
     ) -> npt.NDArray[np.float32]:
         """Compute the scalars of all parts at the round's weights: dL, (k, S)."""
-        shards = self.parts(client, context)
-        return np.stack(
-            [self.differences(replica, part, seeds_of(p)) for p, part in enumerate(shards)]
-        )
+        parts = self.parts(client, context)
+        return self.differences_of(replica, parts, [seeds_of(p) for p in range(len(parts))])
+
+    def differences_of(
+        self, replica: Replica, parts: Sequence[ClientData], seeds: Sequence[Sequence[int]]
+    ) -> npt.NDArray[np.float32]:
+        """Compute dL of each part along its own S seeds, (k, S); at the same weights."""
+        pairs = zip(parts, seeds, strict=True)
+        return np.stack([self.differences(replica, part, own) for part, own in pairs])
 
     def parts(self, client: ClientData, context: RoundContext) -> list[ClientData]:
         """Cut a client's items into k parts, as local steps cut them."""

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.data.arrays import arrays_of
+from zo_core.data.arrays import arrays_of, require_x_and_y
 from zo_core.federation.protocol.plan import Plan
 from zo_core.loss.byte_items import ByteItems
-from zo_core.loss.items import DataError, as_items, as_labels, require_items
+from zo_core.loss.items import as_items, as_labels, require_items
 from zo_core.method import ClientData, RoundContext
 from zo_core.payloads.core import Payload
 from zo_core.replica import Replica
@@ -240,11 +240,7 @@ def load_shard(path: Path) -> Shard:
         OSError: it cannot be read.
     """
     arrays = arrays_of(path)
-    if not {"x", "y"} <= arrays.keys():
-        raise DataError(
-            f"{path} must be an .npz file with arrays x and y, got "
-            f"{', '.join(map(repr, arrays)) or 'none'}"
-        )
+    require_x_and_y(arrays, str(path))
     x, labels = arrays["x"], as_labels(arrays["y"], str(path))
     items = ByteItems(x) if x.dtype == np.uint8 and x.ndim else as_items(x, str(path))
     any_class = int(labels.max(initial=0)) + 1
