@@ -56,7 +56,7 @@ class ForwardArithmetic(SessionArithmetic):
         if noise.relative_rms is None:
             return f"forwards by {self.words}; scalars not compared: {noise.reason}"
         return (
-            f"forwards by {self.words}; scalars are within {noise.relative_rms:.2%} RMS of"
+            f"forwards by {self.words}; scalars are within {100 * noise.relative_rms:.2g} % RMS of"
             f" float64's over {noise.directions} directions"
         )
 
