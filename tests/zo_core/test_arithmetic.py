@@ -113,7 +113,7 @@ def test_a_client_does_not_join_with_a_lossy_forward(
     trainer = OnnxTrainer(folder, own=batch(ITEMS, FEATURES))
     trainer.join(plan, 0)
     assert trainer.arithmetic is not None
-    assert "CPUExecutionProvider; scalars are within 0." in trainer.arithmetic.summary
+    assert "CPUExecutionProvider; scalars are within " in trainer.arithmetic.summary
 
     coarse(8, monkeypatch)
     with pytest.raises(PrecisionError):
