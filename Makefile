@@ -30,6 +30,7 @@ docs: $(VENV)/.installed
 	$(BIN)/python -m bench.report.paper_results
 	$(BIN)/python -m bench.report.pictures
 	$(BIN)/python tests/helpers/layers.py
+	$(BIN)/python tests/helpers/algorithm_tables.py
 	$(BIN)/python tests/helpers/command_page.py
 
 # The README's picture of a report; needs chromium and chromedriver.

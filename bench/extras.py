@@ -11,6 +11,7 @@ EXTRAS = {  # import name -> extra of pyproject.toml
     **dict.fromkeys(("matplotlib", "jinja2", "jsonschema", "pytest", "pytest_benchmark"), "bench"),
     "onnxruntime": "edge",
     **dict.fromkeys(("transformers", "tokenizers", "peft", "rouge_score"), "llm"),
+    **dict.fromkeys(("mezo", "eggroll", "torcheggroll"), "peers"),
     "timm": "timm",
     "flwr": "flower",
     "ray": "cluster",

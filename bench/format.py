@@ -6,7 +6,7 @@ import math
 
 MIB = 1 << 20
 MISSING = "–"
-ALIKE = "1.0 (±5 %)"  # the ratio of two amounts that differ by less than the meters' noise
+ALIKE = "1.0x (±5 %)"  # the ratio of two amounts that differ by less than the meters' noise
 _NOISE = 0.05
 
 
@@ -25,8 +25,12 @@ def significant(value: float, digits: int = 3) -> str:
 
 
 def mib(size_bytes: float) -> str:
-    """Write bytes as a number of MiB, without the unit."""
-    return significant(size_bytes / MIB)
+    """Write bytes as a number of MiB, without the unit; a small amount with its own unit.
+
+    >>> mib(44_695_848), mib(0), mib(2078)
+    ('42.6', '0', '2.03 KiB')
+    """
+    return size(size_bytes) if 0 < abs(size_bytes) < 0.1 * MIB else significant(size_bytes / MIB)
 
 
 def milliseconds(elapsed_s: float) -> str:
@@ -42,10 +46,19 @@ def size(size_bytes: float) -> str:
     """
     if abs(size_bytes) < 1 << 10:
         return f"{size_bytes:,.0f} B"
-    units = {"GiB": 1 << 30, "MiB": MIB, "KiB": 1 << 10}
-    name, unit = next((n, u) for n, u in units.items() if abs(size_bytes) >= u)
+    name, unit = unit_of(size_bytes)
     number = size_bytes / unit
     return f"{number:,.0f} {name}" if number.is_integer() else f"{significant(number)} {name}"
+
+
+def unit_of(size_bytes: float) -> tuple[str, int]:
+    """Choose the largest unit, from KiB to GiB, that an amount reaches; KiB for anything less.
+
+    >>> unit_of(3 << 20), unit_of(100)
+    (('MiB', 1048576), ('KiB', 1024))
+    """
+    units = (("GiB", 1 << 30), ("MiB", MIB), ("KiB", 1 << 10))
+    return next((unit for unit in units if abs(size_bytes) >= unit[1]), units[-1])
 
 
 def instant(created: str) -> str:
@@ -156,12 +169,12 @@ def quantity(value: float, unit: str) -> str:
     """Write a metric in what suits its unit.
 
     >>> quantity(4096, "byte"), quantity(1.25, "ratio"), quantity(20.7, "GB/s")
-    ('4 KiB', '1.25 ×', '20.7 GB/s')
+    ('4 KiB', '1.25x', '20.7 GB/s')
     """
     writers = {"byte": size, "second": duration, "share": percent, "count": "{:,.0f}".format}
     if unit in writers:
         return writers[unit](value)
-    return f"{significant(value)} {'×' if unit == 'ratio' else unit}"
+    return f"{significant(value)}{'x' if unit == 'ratio' else f' {unit}'}"
 
 
 def _power_of_ten(value: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.step_variants import BACKPROP_VARIANTS, FORWARD_VARIANTS
 
 MODELS = {"resnet18": "ResNet18", "vit": "ViT", "cnn": "CNN", "small_resnet": "Small ResNet"}
-METHODS = {"inference": "Inference", "zo": "ZO", "fedavg": "FedAvg"}
+METHODS = {"inference": "Inference", "zo": "ZO", "fedavg": "Backprop"}  # of a step or a round
 ALGORITHMS = {"zowarmup": "ZOWarmUp", "high-res-only": "High-Res-Only"}
 # Trained with one seed: a row of the table, no curve.
 FURTHER_ALGORITHMS = {
@@ -33,7 +33,7 @@ LOW_MEMORY_METHODS = {
     "backprop-bias-norm": "Backprop of biases and norms only",
     **{variant.method: variant.method_label for variant in FORWARD_VARIANTS},
 }
-# Of these, the variants that take the same step as FedAvg or ZO.
+# Of these, the variants that take the same step as backprop or ZO.
 SAME_STEP_METHODS = {
     variant.method: variant.method_label for variant in (*BACKPROP_VARIANTS, *FORWARD_VARIANTS)
 }
@@ -54,7 +54,16 @@ EDGE_CLIENTS = {
     "onnx-memory": "ZO, ONNX Runtime, least memory",
     "onnx-speed": "ZO, ONNX Runtime, most speed",
     "torch": "ZO, torch",
-    "fedavg": "FedAvg, torch",
+    "fedavg": "Backprop, torch",
+}
+# Of the fine-tuning study.
+INSTRUCT_VARIANTS = {
+    "one-step": "one step per round, S = 1",
+    "one-step-s3": "one step per round, S = 3",
+    "one-step-lora": "one step per round, LoRA of rank 8",
+    "fedkseed": "FedKSeed, one step per item",
+    "fedkseed-pro": "FedKSeed-Pro",
+    "fedavg": "FedAvg (backprop)",
 }
 DATASETS = {"fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
 _ALL = (
@@ -64,15 +73,25 @@ _ALL = (
     | METHODS
     | LOW_MEMORY_METHODS
     | ALGORITHMS
+    | {"fedavg": "FedAvg"}
     | VARIANTS
     | DATASETS
 )
 
 
 def label(name: str) -> str:
-    """Return the written name of a model, method, algorithm or data set; an unknown name as it is.
+    """Return the written name of a model, algorithm or data set; an unknown name as it is.
 
-    >>> label("zowarmup"), label("my-model")
-    ('ZOWarmUp', 'my-model')
+    >>> label("zowarmup"), label("fedavg"), label("my-model")
+    ('ZOWarmUp', 'FedAvg', 'my-model')
     """
     return _ALL.get(name, name)
+
+
+def method_label(method: str) -> str:
+    """Return the written name of a step's or a round's method: FedAvg's client is backprop.
+
+    >>> method_label("fedavg"), method_label("backprop-least")
+    ('Backprop', 'Backprop, one item at a time, checkpointed')
+    """
+    return METHODS.get(method) or label(method)

@@ -37,7 +37,7 @@ RESNET18_PARAMETERS = 11_173_962  # figure 8
 RESNET18_FORWARD_BACKWARD_MB = 9.83  # figure 8
 VIT_PARAMETERS = 18_944_522  # figure 9; without position embedding, class token and final norm
 TRANSPOSED = (
-    "The printed up-link of FedAvg and down-link of zeroth-order FL stand in each other's place: "
+    "The printed up-link of FedAvg and down-link of zeroth-order FL are swapped: "
     "section 3.1 and appendix A.3 agree only with 44.7 MB both ways for FedAvg, and with "
     "S · 4 bytes up, S · K · 4 bytes down for zeroth-order FL."
 )

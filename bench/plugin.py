@@ -70,6 +70,7 @@ def pytest_configure(config: pytest.Config) -> None:
             model=config.option.model,
             input_shape=config.option.input_shape,
             device=config.option.device,
+            precision=config.option.precision,
             campaign=table_options(config),
         )
     except (ValueError, OSError) as error:
@@ -134,7 +135,7 @@ def _has_parameters(item: pytest.Item, suite: Suite) -> bool:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Log the progress display how much there is to do."""
+    """Tell the progress display how many cases there are."""
     if _SUITE in session.config.stash:
         session.config.stash[_SUITE].start(len(session.items), _uncaptured_stdout())
 

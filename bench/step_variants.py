@@ -23,7 +23,7 @@ class StepVariant:
     @property
     def method_label(self) -> str:
         """The label in the groups memory and time."""
-        return f"{'ZO' if self.backprop is None else 'FedAvg'}, {self.label}"
+        return f"{'ZO' if self.backprop is None else 'Backprop'}, {self.label}"
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -17,10 +17,10 @@ from typing import TextIO
 
 from devices.files import exists, parse_number, read_number, read_text
 
-_V1, _V2 = "cgroup v1", "cgroup v2"
+V1, V2 = "cgroup v1", "cgroup v2"
 # Name of the file that holds each quantity, by version.
 _FILES = {
-    _V1: {
+    V1: {
         "current": "memory.usage_in_bytes",
         "peak": "memory.max_usage_in_bytes",
         "limit": "memory.limit_in_bytes",
@@ -28,7 +28,7 @@ _FILES = {
         "kills": "memory.oom_control",
         "refusals": "memory.failcnt",
     },
-    _V2: {
+    V2: {
         "current": "memory.current",
         "peak": "memory.peak",
         "limit": "memory.max",
@@ -92,7 +92,7 @@ class Group:
     def refusals(self) -> int | None:
         """Return how often the group ran into its limit, None if the kernel does not report it."""
         text = read_text(self.file("refusals"))
-        return parse_number(text or "") if self.version == _V1 else _row(text, "oom")
+        return parse_number(text or "") if self.version == V1 else _row(text, "oom")
 
     def pids(self) -> list[int]:
         """Return the processes in the group, none where they cannot be read."""
@@ -102,7 +102,7 @@ class Group:
     def set_limit(self, limit_bytes: int) -> None:
         """Limit the group's memory, swap included, to `limit_bytes`."""
         self.file("limit").write_text(str(limit_bytes))
-        swap_bytes = 0 if self.version == _V2 else limit_bytes
+        swap_bytes = 0 if self.version == V2 else limit_bytes
         # The file is absent where the kernel does not account for swap.
         if exists(self.file("swap")):
             self.file("swap").write_text(str(swap_bytes))
@@ -138,10 +138,10 @@ def own_group(proc: Path = Path("/proc"), mounts: Path = Path("/sys/fs/cgroup"))
     rows = [line.split(":", 2) for line in lines if line.count(":") >= 2]
     for _, controllers, name in rows:
         if "memory" in controllers.split(","):
-            return _existing(mounts / "memory", name, _V1)
+            return _existing(mounts / "memory", name, V1)
     for number, _, name in rows:
         if number == "0" and exists(mounts / "cgroup.controllers"):
-            return _existing(mounts, name, _V2)
+            return _existing(mounts, name, V2)
     return None
 
 
@@ -192,7 +192,8 @@ def _make(group: Group) -> bool:
 
 
 def _existing(mount: Path, name: str, version: str) -> Group:
-    path = mount / name.lstrip("/")
+    # From inside of a cgroup namespace, a group outside of it has a name such as /../user.slice.
+    path = mount if ".." in Path(name).parts else mount / name.lstrip("/")
     # Inside a container the name may be the host's, while the mount shows the container's group.
     return Group(path=path if exists(path) else mount, version=version)
 

@@ -17,6 +17,7 @@ from devices.commands import HERE
 from devices.cuda_trial import why_no_cuda
 from devices.doctor_memory import MEMORY_CHECKS
 from devices.doctor_speed import SPEED_CHECKS
+from devices.files import exists
 from devices.finding import Finding
 from devices.jetson import l4t_version
 from devices.limits import why_no_limit
@@ -25,6 +26,8 @@ from devices.wheels import wheel_advice
 
 _NEEDED_DISK_BYTES = 2 << 30
 _TRIAL_LIMIT_BYTES = 256 << 20
+_AS_A_SCOPE = "run as root, or in `systemd-run --user --scope`"
+_CONTAINER_FILES = ("/.dockerenv", "/run/.containerenv")  # Docker's, Podman's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,9 +92,11 @@ def _disk(free_bytes: int) -> Finding:
 
 def _limit() -> Finding:
     reason = why_no_limit(_TRIAL_LIMIT_BYTES)
+    is_container = any(exists(Path(file)) for file in _CONTAINER_FILES)
+    way = "run the container with --privileged" if is_container else _AS_A_SCOPE
     return Finding.of(
         "memory limit for trials",
         reason or "can be enforced",
         reason and "advice",
-        "`zobench fit` predicts and can't try; run as root, or in `systemd-run --user --scope`",
+        f"`zobench fit` predicts and can't try; {way}",
     )

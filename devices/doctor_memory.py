@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from devices.allocator import preloads_for_all, split_preloads
+from devices.cgroup import V2, own_group
 from devices.files import exists, parse_sizes, read_text
 from devices.finding import Finding
+from devices.group_limits import lowest_group_limit
 from devices.kernel import memory_options, page_size_bytes
 from devices.memory import huge_page_mode
 
@@ -47,6 +49,38 @@ def memory_cgroup(root: Path) -> Finding | None:
         None if is_on else "advice",
         "append cgroup_enable=memory to the line in /boot/firmware/cmdline.txt and reboot (on"
         " Raspberry Pi OS it is off by default)",
+    )
+
+
+def session_limit(root: Path) -> Finding | None:
+    """Look for a limit that a container, a slice or a session sets below the machine's memory."""
+    limit = lowest_group_limit(root)
+    return (
+        None
+        if limit is None
+        else Finding.of(
+            "memory limit of this session",
+            f"{limit.size_bytes >> 20} MiB by {limit.name}",
+            "advice",
+            "nothing in a container that is meant to be small; else raise it (docker run --memory,"
+            " or MemoryMax= and MemoryHigh= of the unit or slice)",
+        )
+    )
+
+
+def delegation(root: Path) -> Finding | None:
+    """Look whether this session's group may use the memory controller that the machine has."""
+    group = own_group(root / "proc", root / "sys/fs/cgroup")
+    top = read_text(root / "sys/fs/cgroup/cgroup.controllers")
+    if group is None or group.version != V2 or "memory" not in (top or "").split():
+        return None
+    own = (read_text(group.path / "cgroup.controllers") or "").split()
+    return Finding.of(
+        "memory controller of this session",
+        "delegated" if "memory" in own else f"not in {group.path}/cgroup.controllers",
+        None if "memory" in own else "advice",
+        "run in `systemd-run --user --scope -p MemoryAccounting=yes`, or as root: echo +memory |"
+        " sudo tee /sys/fs/cgroup/cgroup.subtree_control",
     )
 
 
@@ -122,5 +156,6 @@ def fake_numa(root: Path) -> Finding | None:
 
 
 MEMORY_CHECKS = (
-    *(free_memory, memory_cgroup, compressed_swap, preloaded, pages, huge_pages, fake_numa),
+    *(free_memory, memory_cgroup, delegation, session_limit, compressed_swap, preloaded, pages),
+    *(huge_pages, fake_numa),
 )

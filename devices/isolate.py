@@ -16,8 +16,8 @@ from typing import IO, Any
 from devices import child, heap
 from devices.allocator import removed_preloads, without_allocators
 from devices.child_exit import ChildExit, IsolatedResult, judge
+from devices.isolated_pool import kill_group, waited_for
 from devices.limits import Limit, open_limit
-from devices.pool import kill_group, waited_for
 from devices.reading import missing
 from devices.temporary import temporary_folder
 

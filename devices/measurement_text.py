@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
 from devices.reading import Reading
@@ -40,6 +39,8 @@ def one_line(region: Measurement) -> str:
 
 def html_table(region: Measurement) -> str:
     """Write the figures with their methods as an HTML table."""
+    from html import escape
+
     rows = {
         "peak above baseline": region.peak_above_baseline_bytes,
         "baseline": region.baseline_bytes,

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from devices.files import find, parse_number, parse_sizes, read_text
 from devices.reading import to_plain
 
@@ -64,6 +62,8 @@ def read_host_memory(root: Path = Path("/")) -> HostMemory:
     """
     status = parse_sizes(read_text(root / _STATUS) or "")
     if "VmRSS" not in status:
+        import psutil
+
         return HostMemory(rss_bytes=psutil.Process().memory_info().rss)
     return HostMemory(
         rss_bytes=status["VmRSS"],

@@ -19,8 +19,6 @@ import sys
 from pathlib import Path
 from typing import Protocol
 
-import psutil
-
 from devices import cgroup
 from devices.files import parse_number
 from devices.huge_pages import WithHugePages, has_huge_pages
@@ -125,6 +123,8 @@ class SampledRss:
             raise ValueError(f"interval_s must be > 0, got {interval_s}")
         self.method = f"resident memory sampled every {interval_s * 1000:g} ms"
         self._interval_s = interval_s
+        import psutil
+
         self._process = psutil.Process()
 
     def start(self) -> Reading:

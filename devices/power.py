@@ -31,5 +31,10 @@ def battery_state(root: Path = HERE) -> str | None:
         root: The folder that stands for the root of the file system.
     """
     supplies = find(root / "sys/class/power_supply", "*")
-    batteries = [folder for folder in supplies if read_text(folder / "type") == "Battery"]
+    batteries = [folder for folder in supplies if _kind(folder) == "Battery"]
     return next((read_text(folder / "status") for folder in batteries), None)
+
+
+def _kind(folder: Path) -> str | None:
+    """Return a supply's type; in a copy that lacks the file, ACPI's name of batteries says it."""
+    return read_text(folder / "type") or ("Battery" if folder.name.startswith("BAT") else None)

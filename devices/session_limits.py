@@ -6,10 +6,10 @@ there might fit on the device that was asked about.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from devices.cgroup import Group
-from devices.files import read_number
+from devices.group_limits import group_limits
 
 _ULIMITS = {"RLIMIT_AS": "ulimit -v", "RLIMIT_DATA": "ulimit -d"}
 
@@ -22,23 +22,12 @@ def lower_limit(limit_bytes: int, group: Group | None, ulimits: Sequence[str]) -
         group: The lowest memory group whose limit holds for the child in addition to its own.
         ulimits: The resource limits that hold for the child: "RLIMIT_AS", "RLIMIT_DATA".
     """
-    limits = [*_of_groups(group), *((_soft(name), _ULIMITS[name]) for name in ulimits)]
+    groups = ((limit.size_bytes, limit.name) for limit in group_limits(group))
+    limits = [*groups, *((_soft(name), _ULIMITS[name]) for name in ulimits)]
     size, name = min(limits, default=(limit_bytes, ""))
     if size >= limit_bytes:
         return None
     return f"this session is limited to {size} bytes by {name}, below {limit_bytes}: raise that"
-
-
-def _of_groups(group: Group | None) -> Iterator[tuple[int, str]]:
-    if group is None:
-        return
-    # Above memory.high the kernel does not kill: it slows a process down to a standstill.
-    names = (group.file("limit").name, "memory.high")
-    for folder in (group.path, *group.path.parents):
-        for name in names:
-            size = read_number(folder / name)  # "max", or more than any machine has: no limit
-            if size is not None:
-                yield size, f"control group {folder} ({name})"
 
 
 def _soft(name: str) -> int:

@@ -44,7 +44,7 @@ def test_the_cost_model_imports_nothing_that_it_predicts() -> None:
 
 
 LIGHT = [
-    "zo_core.stream",
+    "zo_core.directions",
     "zo_core.kernels",
     "zo_core.perturbation",
     "zo_core.spsa",
@@ -106,6 +106,13 @@ def test_the_plug_in_that_every_pytest_loads_loads_nothing_heavy() -> None:
 @pytest.mark.process
 def test_the_command_of_a_client_needs_no_test_framework() -> None:
     assert roots_of(loaded_by("bench.__main__")) & (HEAVY | {"pytest"}) == set()
+
+
+@pytest.mark.process
+def test_a_measured_client_loads_nothing_that_it_does_not_use() -> None:
+    """OpenSSL alone takes 3 MiB of it."""
+    loaded = loaded_by("bench.workloads.edge", "zo_core.edge.load")
+    assert loaded & {"_hashlib", "ssl", "psutil", "statistics", "bench.records.record"} == set()
 
 
 @pytest.mark.process

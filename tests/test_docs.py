@@ -7,12 +7,12 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import algorithm_tables
 import command_page
 import pytest
 from optional import needs_results
 
 from bench.__main__ import build_parser, main
-from zo_core.algorithms.tables import fill
 
 ROOT = Path(__file__).parents[1]
 DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
@@ -85,9 +85,9 @@ def test_the_worked_examples_run(code: str) -> None:
 
 
 def test_the_tables_of_algorithms_and_options_are_those_of_the_registry() -> None:
-    page = (ROOT / "docs" / "training.md").read_text()
+    page = algorithm_tables.PAGE.read_text(encoding="utf-8")
     assert page.count(": generated -->") == 2
-    assert fill(page) == page, "run python -m zo_core.algorithms.tables docs/training.md"
+    assert algorithm_tables.fill(page) == page, "run `make docs`"
 
 
 def test_the_round_without_torch_runs(tmp_path: Path) -> None:

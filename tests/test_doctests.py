@@ -39,7 +39,7 @@ def module_with_needs(name: str) -> object:
 
 
 def test_there_are_examples() -> None:
-    assert {"zo_core.stream", "zo_core.models", "devices.meter", "bench.format"} <= set(MODULES)
+    assert {"zo_core.directions", "zo_core.models", "devices.meter", "bench.format"} <= set(MODULES)
 
 
 @pytest.mark.parametrize("name", [module_with_needs(name) for name in MODULES])

@@ -73,7 +73,9 @@ def test_a_report_loads_of_the_engine_the_cost_model() -> None:
 
 @pytest.mark.parametrize("name", ["digest", "parameters", "snap_"])
 def test_a_public_name_stays_what_it_is_whatever_is_imported_first(name: str) -> None:
-    code = f"import zo_core.{'grid' if name == 'snap_' else name}\nfrom zo_core import {name}"
+    code = (
+        f"import zo_core.{'weight_grid' if name == 'snap_' else name}\nfrom zo_core import {name}"
+    )
     code += f"\nassert callable({name})"
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +35,20 @@ def pages() -> Iterator[tuple[str, str]]:
         yield str(path.relative_to(ROOT)), CODE.sub(" ", path.read_text(encoding="utf-8"))
 
 
+def sources() -> Iterator[tuple[str, str]]:
+    """The docstrings, messages and comments of what a person reads or calls first."""
+    folders = ("bench/cli", "bench/report", "bench/compare", "bench/plan")
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    for path in sorted([*paths, *(ROOT / "zo_core").glob("*.py")]):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        strings = (n.value for n in ast.walk(tree) if isinstance(n, ast.Constant))
+        with tokenize.open(path) as file:
+            tokens = list(tokenize.generate_tokens(file.readline))
+        comments = (token.string for token in tokens if token.type == tokenize.COMMENT)
+        words = [*(s for s in strings if isinstance(s, str)), *comments]
+        yield str(path.relative_to(ROOT)), CODE.sub(" ", " | ".join(words))
+
+
 def help_texts(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
     yield f"{parser.prog} --help", parser.format_help()
     for action in parser._actions:
@@ -52,6 +68,11 @@ def found_in(text: str) -> list[str]:
 
 @pytest.mark.parametrize(("name", "text"), [*pages()], ids=lambda value: value[:40])
 def test_pages_use_plain_words(name: str, text: str) -> None:
+    assert found_in(text) == [], name
+
+
+@pytest.mark.parametrize(("name", "text"), [*sources()], ids=lambda value: value[:40])
+def test_sources_use_plain_words(name: str, text: str) -> None:
     assert found_in(text) == [], name
 
 

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zo_core.digest import digest
-    from zo_core.grid import Grid, GridError, snap_
+    from zo_core.directions import rademacher
     from zo_core.optimizer import apply_updates_
     from zo_core.parameters import parameters
     from zo_core.payloads.core import Payload, PayloadError
     from zo_core.perturbation import perturb_
     from zo_core.replay import replay
+    from zo_core.seeds import derive_seed
     from zo_core.spsa import NonFiniteLossError, loss_differences, projected_gradient
-    from zo_core.stream import derive_seed, rademacher
     from zo_core.update_log import LogError, UpdateLog
+    from zo_core.weight_grid import Grid, GridError, snap_
     from zo_core.zosgd import ZOSGD
 
 __all__ = [
@@ -49,15 +50,16 @@ __all__ = [
 
 _MODULES = {  # where each name is defined
     "digest": ("digest",),
-    "grid": ("Grid", "GridError", "snap_"),
+    "directions": ("rademacher",),
     "optimizer": ("apply_updates_",),
     "parameters": ("parameters",),
     "payloads.core": ("Payload", "PayloadError"),
     "perturbation": ("perturb_",),
     "replay": ("replay",),
+    "seeds": ("derive_seed",),
     "spsa": ("NonFiniteLossError", "loss_differences", "projected_gradient"),
-    "stream": ("derive_seed", "rademacher"),
     "update_log": ("LogError", "UpdateLog"),
+    "weight_grid": ("Grid", "GridError", "snap_"),
     "zosgd": ("ZOSGD",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

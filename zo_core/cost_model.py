@@ -1,4 +1,4 @@
-"""What a federated round costs, as closed forms: predictions to hold against measurement.
+"""What a federated round costs, as closed forms: predictions to compare with measurements.
 
 Nothing here looks at a model; the counts go in as numbers.  Formulas are those of ZOWarmUp (Legate,
 Rish, Belilovsky, arXiv 2509.03503, appendix A.3) unless they say otherwise.  All results are bytes.
@@ -26,12 +26,12 @@ def comm_full(parameters: int) -> int:
 
 
 def comm_zo_up(directions: int) -> int:
-    """Bytes that a ZO client sends a round: S * 32 bit.  Seeds are derived and cost nothing."""
+    """Bytes that a ZO client sends per round: S * 32 bit.  Seeds are derived and cost nothing."""
     return FLOAT_BYTES * directions
 
 
 def comm_zo_down(directions: int, cohort: int) -> int:
-    """Bytes that a ZO client receives a round: the scalars of the whole cohort, S * K * 32 bit."""
+    """Bytes that a ZO client receives per round: the whole cohort's scalars, S * K * 32 bit."""
     return FLOAT_BYTES * directions * cohort
 
 
@@ -98,9 +98,9 @@ def resnet18_activations(**shape: int) -> ActivationCounts:
 def resnet18_listed_activations() -> ActivationCounts:
     """Count activations as the paper's Table 1 must have, to reach its 533.2 MB.
 
-    The paper does not say how it counted.  Its figure is met to all four digits by the sum over
-    the rows of a torchinfo listing of the usual nesting at the default depth of 3, plus the
-    classifier's 512 * 10: container rows (stages, blocks, shortcuts) repeat the outputs of the
+    The paper does not say how it counted.  Its figure is reproduced to all four digits by the
+    sum over the rows of a torchinfo listing of the usual nesting at the default depth of 3, plus
+    the classifier's 512 * 10: container rows (stages, blocks, shortcuts) repeat the outputs of the
     layers inside them, and the layers inside a shortcut, at depth 4, are not listed.
     """
     layers = list(resnet18_layers())
@@ -114,21 +114,6 @@ def resnet18_listed_activations() -> ActivationCounts:
     )
 
 
-def comm_sparse(kept: int) -> int:
-    """Bytes of a sparse change: a value and a position of 4 bytes for each weight that is sent."""
-    return 2 * FLOAT_BYTES * kept
-
-
-def comm_quantised(parameters: int, *, bits: int, tensors: int) -> int:
-    """Bytes of a change in a few bits a weight, and a scale a tensor."""
-    return (bits * parameters + 7) // 8 + FLOAT_BYTES * tensors
-
-
-def comm_elastic_up(directions: int, trained: int) -> int:
-    """Bytes that an ElasticZO client sends a round: its scalars, and what backprop trains."""
-    return comm_zo_up(directions) + comm_full(trained)
-
-
 def zo_forwards(directions: int, *, one_sided: bool) -> int:
-    """Forwards of a ZO step: two a direction, or one and one more for all."""
+    """Forwards of a ZO step: two per direction, or one per direction and one more."""
     return directions + 1 if one_sided else 2 * directions

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from zo_core.blake import blake2b
 from zo_core.buffers import is_module
-from zo_core.grid import Grid, check_grid_size
 from zo_core.parameters import Params, parameters
+from zo_core.weight_grid import Grid, check_grid_size
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +32,7 @@ def digest(params: Params, grid: Grid | None = None, *, frozen: Iterable[Any] = 
     """
     numbered = parameters(params)
     check_grid_size(numbered, grid)
-    state = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    state = blake2b(digest_size=DIGEST_BYTES)
     for index, array in enumerate(numbered.arrays):
         if grid is not None:
             state.update(int(grid.exponents[index]).to_bytes(4, "little", signed=True))

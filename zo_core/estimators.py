@@ -1,7 +1,6 @@
-"""How a direction's scalar dL is had from losses: by central or by one-sided differences.
+"""Compute a direction's scalar dL from losses: by central or by one-sided differences.
 
-Each gives scalars of which dL / (2 rho) is the projected gradient, so that who uses them needs not
-know which it was.
+For each of them dL / (2 rho) is the projected gradient, so callers need not know which one it is.
 
 | estimator | dL of direction z | forwards for S directions |
 |---|---|---|
@@ -12,7 +11,7 @@ know which it was.
 A one-sided difference errs by rho z H z / 2, which a central one does not.  The last is the step of
 FZOO (Dang et al., "FZOO: Fast Zeroth-Order Optimizer for Fine-Tuning Large Language Models towards
 Adam-Scale Speed", arXiv 2506.09034): a loss of twice the size gives the same step, so its learning
-rate is of another size than the others'.  FZOO takes its forwards side by side; here they follow
+rate has a different size than the others'.  FZOO takes its forwards side by side; here they follow
 one another, since side by side they would hold S times the activations.
 """
 

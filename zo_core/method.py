@@ -6,6 +6,7 @@ of methods.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -25,7 +26,7 @@ class ClientData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundContext:
-    """What every party knows of a round without being told."""
+    """What every party knows about a round without a message."""
 
     run_seed: int
     run_id: int
@@ -37,14 +38,16 @@ class RoundContext:
         """Check that an update belongs to this round.
 
         Raises:
-            ValueError: it is of another run, round or cohort, or holds another number of scalars.
+            ValueError: it belongs to a different run, round or cohort, or has too many or too
+                few scalars.
         """
         if (update.run_id, update.round_index) != (self.run_id, self.round_index):
             raise ValueError(
                 f"an update must be of run {self.run_id}, round {self.round_index}, "
                 f"got run {update.run_id}, round {update.round_index}"
             )
-        if slot not in self.cohort or count != expected:
+        at = bisect_left(self.cohort, slot)
+        if self.cohort[at : at + 1] != (slot,) or count != expected:
             raise ValueError(
                 f"an update must be of a slot in the cohort and hold {expected} scalars, "
                 f"got slot {slot} with {count}"
@@ -109,7 +112,7 @@ class Method(Protocol):
         """Return what a client is sent of a result: all of it, or the part that it holds."""
 
     def client_state_bytes(self, replica: Replica) -> int:
-        """Count what a client keeps between rounds beside the model, in bytes."""
+        """Count what a client keeps between rounds besides the model, in bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +122,7 @@ class Phase:
     method: Method
     rounds: int
     pool: tuple[int, ...]  # slots that may be sampled, ascending
-    cohort_size: int  # clients a round; the whole pool where it is smaller
+    cohort_size: int  # clients per round; the whole pool if it is smaller
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

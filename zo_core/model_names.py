@@ -21,7 +21,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from zo_core.own import is_own
+from zo_core.import_by_name import is_own
 
 Kind = Literal["suite", "torchvision", "timm", "hf", "lm", "factory"]
 
@@ -53,7 +53,7 @@ class ModelName:
 
     @property
     def label(self) -> str:
-        """The name as part of a case: letters, digits, dots, dashes and underscores alone.
+        """The name as part of a case: only letters, digits, dots, dashes and underscores.
 
         >>> parse_model("torchvision:resnet18@3x64x64").label
         'torchvision-resnet18-3x64x64'
@@ -73,7 +73,7 @@ def parse_model(text: str) -> ModelName:
         text: see the head of this file.
 
     Raises:
-        ValueError: the name is of no known form, or no model of the suite.
+        ValueError: the name has no known form, or is not a model of the suite.
     """
     before, at, shape_text = text.partition("@")
     shape = parse_input_shape(shape_text) if at else None
@@ -97,7 +97,7 @@ def with_input_shape(model: str, input_shape: str | None) -> str:
     'my.models:tiny@3x32x32'
 
     Raises:
-        ValueError: the shape is no list of whole numbers, or is given twice.
+        ValueError: the shape is not a list of whole numbers, or is given twice.
     """
     if input_shape is None:
         return model
@@ -110,7 +110,7 @@ def parse_input_shape(text: str) -> tuple[int, ...]:
     """Parse the shape of one input, e.g. "3,224,224" or "3x224x224".
 
     Raises:
-        ValueError: it is no list of whole numbers > 0.
+        ValueError: it is not a list of whole numbers > 0.
     """
     parts = re.split("[,x]", text)
     if not all(part.isdecimal() and int(part) > 0 for part in parts):

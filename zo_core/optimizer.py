@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 from zo_core import kernels
 from zo_core.fixed_point import FixedPointUpdate, coefficients, fixed_point
-from zo_core.grid import MAX_K, MAX_K_IN_ROUND, Grid, GridError, check_grid, widen_from_
-from zo_core.kernels.journal import Pass, ReplayStats, uninterrupted
 from zo_core.kernels.numpy_ref import OFF_GRID
+from zo_core.kernels.resumable_pass import Pass, ReplayStats, uninterrupted
+from zo_core.off_grid_checks import check_step
 from zo_core.parameters import Parameters, Params, parameters
 from zo_core.perturbation import perturb_pass
-from zo_core.plain_mode import check_step
+from zo_core.seeds import check_seed
 from zo_core.spsa import check_distribution, radius
-from zo_core.stream import check_seed
+from zo_core.weight_grid import MAX_K, MAX_K_IN_ROUND, Grid, GridError, check_grid, widen_from_
 
 _BEYOND_FLOAT32 = 512  # an exponent f of which no step fits
 
@@ -115,11 +115,12 @@ def update_pass(
         tau_squared=tau_squared,
         omegas=omegas,
     )
-    seeds = [check_seed(seed) for seed, _ in updates]
+    seeds = [seed for seed, _ in updates]
     if distribution == "rademacher":
         return list_pass(params, fixed_point(seeds, c), grid)
     check_step(params, math.fsum(map(abs, c)))
-    run = perturb_pass(params, list(zip(seeds, c, strict=True)), distribution=distribution)
+    signed = list(zip(map(check_seed, seeds), c, strict=True))
+    run = perturb_pass(params, signed, distribution=distribution)
 
     def step() -> ReplayReport:
         run()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from zo_core import kernels
-from zo_core.kernels.journal import Pass, uninterrupted
+from zo_core.kernels.resumable_pass import Pass, uninterrupted
 from zo_core.parameters import Parameters, Params, parameters
-from zo_core.stream import check_seed
+from zo_core.seeds import check_seed
 
 
 def perturb_(

@@ -10,10 +10,10 @@ from typing import Any, cast
 
 from zo_core.buffers import is_module
 from zo_core.digest import digest
-from zo_core.grid import snap_
-from zo_core.kernels.journal import uninterrupted
+from zo_core.kernels.resumable_pass import uninterrupted
 from zo_core.parameters import Parameters, Params, parameters
 from zo_core.update_log import LogError, UpdateLog
+from zo_core.weight_grid import snap_
 from zo_core.zosgd import group_parts, grouped_pass
 
 
@@ -23,7 +23,7 @@ def replay(
     """Turn base weights into the fine-tuned ones that a log describes, in place and to the bit.
 
     Each step is one pass over the weights; there is no forward, so neither data nor model code is
-    needed.  Weights that the log does not name are left alone.
+    needed.  Weights that the log does not name stay unchanged.
 
     Args:
         base: the weights that the run began with: a module, a mapping of names to buffers (a
@@ -32,8 +32,8 @@ def replay(
         steps: how many of its steps to take; None for all.
 
     Raises:
-        LogError: the log is damaged or of another version, base is not what the run began with (no
-            weight has changed then), or the result is not what the run ended with.
+        LogError: the log is damaged or has another version, base is not what the run started from
+            (no weight has changed then), or the result is not what the run ended with.
         OSError: the file cannot be read.
 
     >>> import numpy as np

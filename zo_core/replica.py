@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol
 
@@ -11,8 +12,7 @@ import numpy.typing as npt
 
 from zo_core.buffers import is_module
 from zo_core.digest import digest, frozen_state
-from zo_core.grid import Grid, snap_
-from zo_core.kernels.journal import uninterrupted
+from zo_core.kernels.resumable_pass import uninterrupted
 from zo_core.parameters import (
     Parameters,
     Params,
@@ -22,6 +22,7 @@ from zo_core.parameters import (
 )
 from zo_core.payloads.core import DIGEST_PREFIX_BYTES, Snapshot
 from zo_core.state import MethodState, RestoredState
+from zo_core.weight_grid import Grid, snap_
 
 
 class ForkError(RuntimeError):
@@ -57,17 +58,17 @@ class Replica:
         criterion: Any = None,
     ) -> None:
         self.module: Any = params if is_module(params) else None
-        self._forward = forward
+        self.forward = forward
         self._criterion = criterion
         self.params: Parameters = parameters(params)
         self.grid: Grid | None = None
-        # what a method keeps between rounds: every replica's own copy, in digest and snapshot; what
-        # only the server keeps, and what each client keeps by slot, in neither
+        # kept between rounds: by each replica (in digest and snapshot), server, client (in neither)
         self.shared_state: MethodState | None = None
         self.server_state: MethodState | None = None
         self.client_states: dict[int, MethodState] = {}
         self._frozen = frozen_state(params) if is_module(params) else list(frozen)
         self._digest: bytes | None = None  # of the state since the last change
+        self._blank = False  # whether messages carry zeros in its place
 
     def mean_loss(
         self, x: Any, y: Any, *, micro_batch: int | None = None, criterion: Any = None
@@ -77,7 +78,7 @@ class Replica:
         Args:
             x: inputs, (items, ...).
             y: targets, (items, ...).
-            micro_batch: items a forward; None for all at once.
+            micro_batch: items per forward; None for all at once.
             criterion: gives a module's loss of each item; None for the replica's own.
 
         Raises:
@@ -88,10 +89,10 @@ class Replica:
 
             criterion = criterion or self.criterion
             return mean_loss(self.module, x, y, micro_batch=micro_batch, criterion=criterion)
-        if self._forward is None or criterion is not None:
-            what = "forward" if self._forward is None else "criterion of its own choice"
+        if self.forward is None or criterion is not None:
+            what = "forward" if self.forward is None else "criterion of its own choice"
             raise ValueError(f"a replica of bare buffers has no {what}: give it one, or a module")
-        return self._forward.mean_loss(x, y, micro_batch=micro_batch)
+        return self.forward.mean_loss(x, y, micro_batch=micro_batch)
 
     @property
     def criterion(self) -> Any:
@@ -103,15 +104,29 @@ class Replica:
     def digest(self) -> bytes:
         """Hash the exact state, 32 bytes; see :func:`zo_core.digest.digest`.
 
-        The hash is kept until :meth:`invalidate_digest`; perturbing and restoring is no change.
+        The hash is kept until :meth:`invalidate_digest`; a perturbation that is restored does not
+        change it.
         """
         if self._digest is None:
-            self._digest = digest(self.params, self.grid, frozen=[*self._frozen, *self._shared()])
+            self._digest = digest(self.params, self.grid, frozen=self.state_beside_weights())
         return self._digest
 
     def digest_prefix(self) -> bytes:
         """Return the digest's first 8 bytes, which messages carry."""
-        return self.digest()[:DIGEST_PREFIX_BYTES]
+        return bytes(DIGEST_PREFIX_BYTES) if self._blank else self.digest()[:DIGEST_PREFIX_BYTES]
+
+    @contextmanager
+    def without_digests(self) -> Iterator[None]:
+        """Let messages carry zeros inside the context; a caller fills in their digests later."""
+        self._blank = True
+        try:
+            yield
+        finally:
+            self._blank = False
+
+    def state_beside_weights(self) -> list[Any]:
+        """List what a digest has after the weights: what is frozen, then what is shared."""
+        return [*self._frozen, *self._shared()]
 
     def require_digest(self, prefix: bytes) -> None:
         """Check that the state is the server's.
@@ -176,7 +191,7 @@ class Replica:
         """Write what :meth:`values` gave, in place.
 
         Raises:
-            ValueError: values has another length than this model's state.
+            ValueError: the length of values differs from this model's state.
         """
         self.overwrite_(self.trained_state(), values)
 
@@ -184,7 +199,7 @@ class Replica:
         """Write values into some of the state's arrays; an interrupt is raised after that.
 
         Raises:
-            ValueError: values has another length than the arrays together.
+            ValueError: the length of values differs from that of all arrays together.
         """
         self.invalidate_digest()
         uninterrupted(partial(scatter_, arrays, values))
@@ -192,14 +207,13 @@ class Replica:
     def snapshot(self, *, run_id: int, round_index: int) -> Snapshot:
         """Pack the state as it is before round_index: weights, exponents, what is frozen or shared.
 
-        What float32 does not hold is rounded; whoever sends a snapshot restores it as well, so that
+        What float32 does not hold is rounded; the sender of a snapshot restores it too, so that
         all replicas begin alike.
         """
-        exponents = np.empty(0, np.int32) if self.grid is None else self.grid.exponents.copy()
         return Snapshot(
             run_id=run_id,
             round_index=round_index,
-            exponents=exponents,
+            exponents=np.empty(0, np.int32) if self.grid is None else self.grid.exponents.copy(),
             values=gather([*self.params.arrays, *self._frozen]),
             state=gather(self._shared()),
         )
@@ -208,7 +222,7 @@ class Replica:
         """Take over a snapshot's state in place.
 
         Raises:
-            ValueError: the snapshot is of another model.
+            ValueError: the snapshot belongs to a different model.
         """
         arrays = [*self.params.arrays, *self._frozen]
         restored = RestoredState(values=self.beside_weights(snapshot.state))
@@ -251,7 +265,7 @@ def scatter_(arrays: Sequence[Any], values: npt.NDArray[np.float32]) -> None:
     """Write what :func:`gather` gave of arrays and tensors of these sizes.
 
     Raises:
-        ValueError: values has another length.
+        ValueError: the length of values is wrong.
     """
     sizes = [size_of(array) for array in arrays]
     if values.size != sum(sizes):
@@ -283,5 +297,5 @@ def write_(array: Any, values: npt.NDArray[np.float32]) -> None:
     import torch
 
     source = torch.from_numpy(values.copy()).view(array.shape)
-    # The mean of integer counters (batches seen) is no integer; the nearest one stands for it.
+    # The mean of integer counters (batches seen) is rounded to the nearest integer.
     array.copy_(source if array.is_floating_point() else source.round())

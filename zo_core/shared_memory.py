@@ -95,7 +95,7 @@ def _dtype_name(dtype: Any) -> str:
 
 
 def _merged(ascending: Sequence[tuple[int, int]]) -> Dims:
-    """Join dimensions where one goes on where the smaller one ends; strides descending."""
+    """Join dimensions where one continues where the smaller one ends; strides descending."""
     dims: list[tuple[int, int]] = []
     for stride, n in ascending:
         if dims and stride == dims[-1][0] * dims[-1][1]:

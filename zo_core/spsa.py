@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from zo_core.estimators import LossFn, estimator_named
-from zo_core.grid import Grid, check_grid, check_positive
-from zo_core.kernels.journal import Pass, finish
+from zo_core.kernels.resumable_pass import Pass, finish
+from zo_core.off_grid_checks import check_perturbation
 from zo_core.parameters import Parameters, Params, parameters
 from zo_core.perturbation import perturb_pass
-from zo_core.plain_mode import check_perturbation
-from zo_core.stream import check_seed
+from zo_core.seeds import check_seed
+from zo_core.weight_grid import Grid, check_grid, check_positive
 
-PhaseObserver = Callable[[str], None]  # told the name of each phase as it ends
+PhaseObserver = Callable[[str], None]  # called with the name of each phase when it ends
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -89,7 +89,7 @@ def loss_differences(
         epsilon: finite-difference step, > 0.
         tau: scale of z, > 0.
         grid: the weights' exponents; None for plain mode.
-        distribution: of z; a grid admits "rademacher" alone.
+        distribution: of z; a grid allows only "rademacher".
         estimator: a name in ESTIMATORS of zo_core.estimators.
         observe: called with "perturb", "forward", "re-perturb" or "restore" as each phase ends.
 

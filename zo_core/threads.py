@@ -1,6 +1,6 @@
 """How many CPU threads a run computes with, and how they wait: one policy for all commands.
 
-Threads that spin while they wait take a core from whoever else has work: on a busy machine of two
+Threads that spin while they wait take a core from other processes: on a busy machine of two
 cores a small model trains nine times slower by two spinning threads than by one.  So threads sleep
 while they wait, and a short trial on the run's own model measures how many of them pay.  The number
 changes the last bits of a loss: a run chooses it once and keeps it.
@@ -55,7 +55,7 @@ def choose_threads(
         x: some of its inputs, (items, ...); the first TRIAL_ITEMS are taken.
 
     Returns:
-        The number, None where it was left alone, and the seconds of a forward by number of threads,
+        The number, None if it was not changed, and the seconds of a forward by number of threads,
         empty where there was no trial.
     """
     if threads is None:

@@ -16,15 +16,15 @@ from torch.optim import Optimizer
 
 from zo_core.closure import Closure, loss_of
 from zo_core.digest import digest
-from zo_core.grid import Grid, check_positive
 from zo_core.parameters import Parameters, parameters
 from zo_core.update_log import UpdateLog, start_log
+from zo_core.weight_grid import Grid, check_positive
 from zo_core.zosgd import EPSILON
 from zo_core.zosgd import ZOSGD as Engine  # noqa: N811
 
 
 class ZOSGD(Optimizer):
-    """Train a model by forwards alone: MeZO's step (Malladi et al., arXiv 2305.17333).
+    """Train a model by forward passes only: MeZO's step (Malladi et al., arXiv 2305.17333).
 
     A step perturbs the weights in place, so it needs the memory of inference.  In grid mode, the
     default, the first step rounds the float32 weights to a grid on which they are restored to the
@@ -32,7 +32,7 @@ class ZOSGD(Optimizer):
 
     Args:
         params: what any torch optimizer takes; with ``model.named_parameters()`` the log knows the
-            tensors' names.  Parameters with ``requires_grad=False`` are left alone.
+            tensors' names.  Parameters with ``requires_grad=False`` are not changed.
         lr: learning rate, of groups that have none of their own.
         epsilon: finite-difference step, > 0.
         tau: scale of the directions, > 0; the radius is epsilon * tau, the step scales with tau^2.
@@ -124,7 +124,7 @@ class ZOSGD(Optimizer):
 
     @torch.no_grad()
     def estimate(self, closure: Closure) -> float:
-        """Compute what the next ``step()`` will apply, in the place of ``loss.backward()``.
+        """Compute what the next ``step()`` will apply; call it instead of ``loss.backward()``.
 
         Called for several batches before a step, their estimates are averaged.
 
@@ -146,7 +146,7 @@ class ZOSGD(Optimizer):
         return fmean(losses)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Drop the estimates since the last step, and gradients that somebody else computed."""
+        """Drop the estimates since the last step, and gradients from elsewhere."""
         if self._engine is not None:
             self._engine.clear()
         super().zero_grad(set_to_none)
@@ -174,7 +174,7 @@ class ZOSGD(Optimizer):
         """Continue a run; the next step needs the model's weights of the same moment.
 
         Raises:
-            ValueError: the state is of another optimizer, or of other groups.
+            ValueError: the state belongs to another optimizer, or to other groups.
         """
         if "zo" not in state_dict:
             raise ValueError("state_dict must be one of zo_core.torch.ZOSGD, this one is not")

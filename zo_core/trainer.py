@@ -39,7 +39,7 @@ class ForwardOnlyMixin:
     def training_step(
         self: Any, model: torch.nn.Module, inputs: dict[str, Any], *_args: Any, **_kwargs: Any
     ) -> torch.Tensor:
-        """Estimate a batch's step by forwards alone; ``optimizer.step()`` applies it.
+        """Estimate a batch's step by forwards only; ``optimizer.step()`` applies it.
 
         Returns:
             The loss to report, a scalar: the batch's share where batches are accumulated.

@@ -15,7 +15,6 @@ for n steps of G groups with N directions in total:
 
 from __future__ import annotations
 
-import hashlib
 import json
 from array import array
 from collections.abc import Iterator, Sequence
@@ -28,10 +27,11 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError
 
+from zo_core.blake import blake2b
 from zo_core.digest import DIGEST_BYTES, digest
-from zo_core.grid import GRID_VERSION, Grid, snap_
+from zo_core.directions import STREAM_VERSION
 from zo_core.parameters import Parameters
-from zo_core.stream import STREAM_VERSION
+from zo_core.weight_grid import GRID_VERSION, Grid, snap_
 
 FORMAT = "zo-log/1"
 Updates = list[tuple[int, float]]  # (seed, dL) pairs
@@ -46,7 +46,7 @@ _TYPES: dict[str, np.dtype[Any]] = {
 
 
 class LogError(ValueError):
-    """A log that is damaged, of another version, or of other weights."""
+    """The log is damaged, has another version, or belongs to other weights."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,7 @@ class UpdateLog:
         """Read what :meth:`encode` wrote.
 
         Raises:
-            LogError: the bytes are damaged, or of another version.
+            LogError: the bytes are damaged, or have another version.
         """
         from safetensors.numpy import load
 
@@ -150,7 +150,7 @@ class UpdateLog:
         """Read a log from a file.
 
         Raises:
-            LogError: the file is damaged, or of another version.
+            LogError: the file is damaged, or has another version.
             OSError: it cannot be read.
         """
         return cls.decode(Path(path).read_bytes())
@@ -195,7 +195,7 @@ def start_log(
 
 
 def _checksum(tensors: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.uint8]:
-    state = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    state = blake2b(digest_size=DIGEST_BYTES)
     for name, kind in _TYPES.items():
         state.update(np.ascontiguousarray(tensors[name], kind.newbyteorder("<")).tobytes())
     return np.frombuffer(state.digest(), np.uint8)

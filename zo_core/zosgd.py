@@ -12,13 +12,13 @@ from dataclasses import replace
 from functools import partial
 
 from zo_core.estimators import LossFn
-from zo_core.grid import Grid
-from zo_core.kernels.journal import Pass, uninterrupted
+from zo_core.kernels.resumable_pass import Pass, uninterrupted
 from zo_core.optimizer import ReplayReport, update_pass
 from zo_core.parameters import Parameters, Params, parameters
+from zo_core.seeds import derive_seeds
 from zo_core.spsa import loss_differences
-from zo_core.stream import derive_seeds
 from zo_core.update_log import UpdateLog, Updates
+from zo_core.weight_grid import Grid
 
 EPSILON = 1e-3  # MeZO's
 _FIRST_LOOK = 10  # steps
@@ -27,7 +27,7 @@ _log = logging.getLogger("zo_core.zosgd")
 
 
 class ZOSGD:
-    """Train buffers on one machine by forwards alone; needs NumPy, not torch.
+    """Train buffers on one machine by forward passes only; needs NumPy, not torch.
 
     Args:
         params: a module, or an ordered list of torch tensors or NumPy arrays.
@@ -144,7 +144,7 @@ class ZOSGD:
 
 
 class ZeroShares:
-    """Warns where the increments of many steps round to zero; a schedule's ends alone may."""
+    """Warns if the increments of many steps round to zero; the end of a schedule may do so."""
 
     def __init__(self) -> None:
         self._steps, self._sum, self._next_look = 0, 0.0, _FIRST_LOOK

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.autograd import forward_ad
 
-from bench.audit import surroundings
+from bench.audit import global_state
 from bench.audit.case import AuditCase
 from bench.audit.weights import (
     Weights,
@@ -85,12 +85,12 @@ def observe(case: AuditCase) -> Observation:
     """
     module, device = case.module, device_of(case.module)
     start, rest = copy(trainable(module)), copy(untrained(module))
-    modes, flags = surroundings.modes(module), surroundings.precision_flags(device)
+    modes, flags = global_state.modes(module), global_state.precision_flags(device)
     recorder = _Recorder(module, device)
     with recorder.listening():
-        generators = surroundings.generators()
+        generators = global_state.generators()
         take_step(case)
-        trail = recorder.generators_outside_forwards(generators, surroundings.generators())
+        trail = recorder.generators_outside_forwards(generators, global_state.generators())
     return Observation(
         start=start,
         points=tuple(recorder.points),
@@ -98,8 +98,8 @@ def observe(case: AuditCase) -> Observation:
         forwards=tuple(recorder.forwards),
         moved=changed(rest, _others(module, start)),
         generators=trail,
-        modes=surroundings.differences(modes, surroundings.modes(module)),
-        flags=surroundings.differences(flags, surroundings.precision_flags(device)),
+        modes=global_state.differences(modes, global_state.modes(module)),
+        flags=global_state.differences(flags, global_state.precision_flags(device)),
         hidden=recorder.hidden,
     )
 
@@ -159,7 +159,7 @@ class _Recorder:
         known, found = set[tuple[str, str]](), dict[str, None]()
         for left, entered in zip(leaves, enters, strict=True):
             known |= set(left.items())
-            changes = surroundings.differences(left, entered)
+            changes = global_state.differences(left, entered)
             found |= dict.fromkeys(n for n in changes if (n, entered[n]) not in known)
             known |= set(entered.items())
         return tuple(found)
@@ -168,7 +168,7 @@ class _Recorder:
         if self._depth == 0:
             self._now = self._read(self._places)
             self._untouched = set(self._places)
-            self._before = (surroundings.generators(), self._read(self._rest))
+            self._before = (global_state.generators(), self._read(self._rest))
         self._depth += 1
         for name in [n for n in self._untouched if self._places[n][0] is part]:
             self._untouched.discard(name)
@@ -184,9 +184,9 @@ class _Recorder:
             self.forwards.append(
                 Forward(
                     generators_before=generators,
-                    generators_after=surroundings.generators(),
+                    generators_after=global_state.generators(),
                     moved=changed(rest, self._read(self._rest)),
-                    flags=surroundings.precision_flags(self._device),
+                    flags=global_state.precision_flags(self._device),
                 )
             )
 

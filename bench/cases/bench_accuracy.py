@@ -5,6 +5,7 @@ every further method once.
 from __future__ import annotations
 
 import statistics
+from functools import partial
 from typing import Any
 
 import devices
@@ -29,22 +30,25 @@ def _cases(scale: Scale) -> list[tuple[str, str]]:
 def test_accuracy(suite: Suite, split: str, variant: str) -> None:
     """Train once a seed, each in a fresh process, and evaluate on the fixed test split."""
     seeds = list(range(suite.scale.accuracy_seeds))
-    config = training_config(suite.scale, split, VARIANTS[variant])
+    config = training_config(suite.scale, split, VARIANTS[variant]) | {"precision": suite.precision}
     suite.progress.log(f"{variant} {split}: {len(seeds)} seeds, {config['rounds']} rounds")
     with devices.IsolatedPool(_WORKERS) as pool:
-        runs = list(pool.map(lambda seed: _train(config | {"run_seed": seed}), seeds))
+        runs = list(pool.map(lambda seed: _train(suite, config | {"run_seed": seed}), seeds))
     _record(suite, variant, split, config, runs)
 
 
 def test_further_methods(suite: Suite) -> None:
     """Train every other method with one seed, at the first split; no comparison rests on these."""
     split = suite.scale.accuracy_splits[0]
-    configs = [further_config(suite.scale, name) for name in FURTHER]
+    configs = [
+        further_config(suite.scale, name) | {"precision": suite.precision} for name in FURTHER
+    ]
     suite.progress.log(
         f"{len(FURTHER)} further methods {split}, {suite.scale.further_rounds} rounds"
     )
     with devices.IsolatedPool(_WORKERS) as pool:
-        for name, config, run in zip(FURTHER, configs, pool.map(_train, configs), strict=True):
+        runs = pool.map(partial(_train, suite), configs)
+        for name, config, run in zip(FURTHER, configs, runs, strict=True):
             _record(suite, name, split, config, [run])
 
 
@@ -63,7 +67,10 @@ def _record(
     accuracies = [record.last.accuracy for record in records]
     suite.record(
         case=CaseName.accuracy(variant, split),
-        config={**records[0].config, "run_seed": seeds} if records else config,
+        config={
+            **({**records[0].config, "run_seed": seeds} if records else config),
+            "device": suite.device_type,
+        },
         metrics={} if failed else training_metrics(records),
         details=None if failed else _details(seeds, records),
         status=failed[0].status if failed else "ok",
@@ -75,9 +82,12 @@ def _record(
     )
 
 
-def _train(config: dict[str, Any]) -> devices.IsolatedResult:
+def _train(suite: Suite, config: dict[str, Any]) -> devices.IsolatedResult:
     return devices.run_isolated(
-        "bench.workloads.steps:train", config, timeout_s=CASE_TIMEOUT_S, env=ONE_THREAD
+        "bench.workloads.steps:train",
+        *(config, suite.device_type),
+        timeout_s=CASE_TIMEOUT_S,
+        env=ONE_THREAD,
     )
 
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import devices
 from bench.cases.edge_packaging import packaging_metrics
-from bench.format import MIB
+from bench.format import MIB, duration
 from bench.paper import CLIENT_IMAGES, DIRECTIONS
 from bench.records.case_name import CaseName
+from bench.records.details.arithmetic import ForwardArithmetic
 from bench.records.details.machine import (
     LimitDetails,
-    PrecisionDetails,
     RoundDetails,
     ScalarErrors,
     TrainingDetails,
 )
 from bench.records.details.training import TrainDetails
 from bench.records.record import Metric, mean, median, single, unmeasured
+from bench.records.typed_json import to_json
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
@@ -57,7 +57,8 @@ def test_round(suite: Suite, model: str, client: str, size: Size) -> None:
     plan = make_plan(model, client, size) | {"items": _COMPUTED.get(model) if whole_set else None}
     memory = _run("measure_round_memory", plan)
     timed = None if whole_set else _run("time_round", plan, suite.scale.time_repeats)
-    failed = next((run for run in (memory, timed) if run and run.status != "ok"), None)
+    asked = _run("measure_client_arithmetic", plan) if client.startswith("onnx") else None
+    failed = next((run for run in (memory, timed, asked) if run and run.status != "ok"), None)
     measured = value_of(memory, RoundMemory)
     metrics = {}
     if measured and not failed:
@@ -73,7 +74,7 @@ def test_round(suite: Suite, model: str, client: str, size: Size) -> None:
             "environment": RETURN_BLOCKS,
         },
         metrics=metrics,
-        details=_round_details(measured),
+        details=_round_details(measured, asked),
         status=failed.status if failed else "ok",
         error=failed.error if failed else None,
         headline="" if failed else _round_words(metrics),
@@ -101,7 +102,7 @@ def test_precision(suite: Suite, model: str) -> None:
         case=CaseName.of("edge", model_label(model), "precision"),
         config=config,
         metrics=metrics,
-        details=PrecisionDetails(**asdict(found), limits=_LIMITS) if found else {},
+        details=to_json(found) | {"limits": _LIMITS} if found else {},
         status=run.status,
         error=run.error,
         headline=", ".join(f"{name} {m.value:.2e}" for name, m in metrics.items()),
@@ -130,6 +131,8 @@ def test_limit(suite: Suite, model: str) -> None:
     limit = found["torch"].fails_bytes
     whole = completes(plans["onnx-memory"], limit)
     there = value_of(whole, RoundMemory)
+    asked = _run("measure_client_arithmetic", plans["onnx-memory"])
+    failed = next((run for run in (whole, asked) if run.status != "ok"), None)
     how = f"{found['torch'].method}, swap included; found to 2 MiB"
     suite.record(
         case=CaseName.of("edge", model_label(model), "limit"),
@@ -147,14 +150,15 @@ def test_limit(suite: Suite, model: str) -> None:
         details=LimitDetails(
             tried={client: tuple(one.tried) for client, one in found.items()},
             whole_round_without_torch=whole.status,
+            arithmetic=value_of(asked, ForwardArithmetic),
             notes=(
                 "A control group is charged with file pages that it reads first: libraries that "
                 "another process holds in the page cache count for nobody here, so on a machine "
                 "of that size each client needs its libraries' resident pages on top.",
             ),
         ),
-        status=whole.status,
-        error=whole.error,
+        status=failed.status if failed else "ok",
+        error=failed.error if failed else None,
         headline=f"torch is killed at {limit / MIB:.0f} MiB, where the other completes; the "
         f"other needs {found['onnx-memory'].completes_bytes / MIB:.0f} MiB",
     )
@@ -185,7 +189,9 @@ def test_training(suite: Suite, seeds: int) -> None:
         case=CaseName.of("edge", "cnn", "training"),
         config=config | {"run_seed": list(range(seeds))},
         metrics=metrics,
-        details={} if failed else TrainingDetails(digests=digests),
+        details={}
+        if failed
+        else TrainingDetails(digests=digests, arithmetic=tuple(run.arithmetic for run in edge)),
         status=failed.status if failed else "ok",
         error=failed.error if failed else None,
         headline=", ".join(f"{name} {m.value:.3f}" for name, m in metrics.items()),
@@ -218,11 +224,14 @@ def _train(function: str, config: dict[str, Any]) -> devices.IsolatedResult:
     return devices.run_isolated(function, config, timeout_s=CASE_TIMEOUT_S, env=ONE_THREAD)
 
 
-def _round_details(measured: RoundMemory | None) -> RoundDetails:
+def _round_details(
+    measured: RoundMemory | None, asked: devices.IsolatedResult | None
+) -> RoundDetails:
+    arithmetic = value_of(asked, ForwardArithmetic) if asked else None
     if measured is None:
-        return RoundDetails(measurement=None)
+        return RoundDetails(measurement=None, arithmetic=arithmetic)
     peak = {"process_peak_bytes": measured.process_peak_bytes}
-    return RoundDetails(measurement=measured.region.to_json() | peak)
+    return RoundDetails(measurement=measured.region.to_json() | peak, arithmetic=arithmetic)
 
 
 def _peaks(memory: RoundMemory) -> dict[str, Metric]:
@@ -255,7 +264,7 @@ def _round_words(metrics: dict[str, Metric]) -> str:
     peak, above = metrics["process_peak"].value, metrics["peak_above_baseline"].value
     memory = "no peak" if peak is None else f"{peak / MIB:6.1f} MiB in all"
     more = "" if above is None else f", {above / MIB:6.1f} above the loaded model"
-    return f"{memory}{more}, {metrics['round'].value:.3f} s"
+    return f"{memory}{more}, {duration(metrics['round'].value or 0.0)}"
 
 
 def _error_metrics(found: ScalarErrors) -> dict[str, Metric]:

@@ -10,7 +10,7 @@ import devices
 from bench import paper
 from bench.cases.bench_bytes import round_payloads
 from bench.cases.bench_memory import processes_at_once
-from bench.cases.residual import Evidence, residual_terms
+from bench.cases.formula_residual import Evidence, residual_terms
 from bench.models.load import load_model
 from bench.paper import BATCH, COHORT, DIRECTIONS
 from bench.records.case_name import CaseName
@@ -84,10 +84,10 @@ def test_table1(suite: Suite) -> None:
 _FIGURE_8 = "the paper, figure 8"
 _NOTES = (
     paper.TRANSPOSED,
-    "533.2 MB is (2P + 64 · A) · 4 bytes with A = 1,733,632 floats an image: the rows of a "
+    "533.2 MB is (2P + 64 · A) · 4 bytes with A = 1,733,632 floats per image: the rows of a "
     "torchinfo listing, containers included, which count most outputs twice or three times, plus "
     "512 · 10 for the classifier. Counted once, A is 1,228,810 and the formula gives 404.0 MB.",
-    "89.4 MB is 2P · 4 bytes alone: eq. 5's activation term is missing. In-place perturbation "
+    "89.4 MB is only 2P · 4 bytes: eq. 5's activation term is missing. In-place perturbation "
     "needs one copy of the parameters, not two.",
 )
 
@@ -215,7 +215,7 @@ def _resnet18_rows() -> list[Count]:
             source=closed_form,
         ),
         Count(
-            quantity="ResNet18 layer outputs, floats an image",
+            quantity="ResNet18 layer outputs, floats per image",
             expected=once.total,
             found=outputs,
             source=closed_form,

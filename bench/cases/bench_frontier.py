@@ -39,15 +39,21 @@ _MEMORY = "live tensors at the peak of a client's round, weights and its data in
 def test_frontier(suite: Suite) -> None:
     """Write a record for each training of the digits and each form of its steps."""
     runs = [
-        Run(panel=split_part(split), split=split_part(split), variant=variant, config=config)
+        Run(
+            panel=split_part(split),
+            split=split_part(split),
+            variant=variant,
+            config=config | {"precision": suite.precision},
+        )
         for split, variant, config in trainings(suite.scale)
     ]
     variants = {run.variant: run.config for run in reversed(runs)}
     suite.progress.log(f"a client's round of {len(variants)} variants, in all their forms")
     repeats = min(_MOST_REPEATS, suite.scale.time_repeats)
-    parts = [dict(list(variants.items())[start::_WORKERS]) for start in range(_WORKERS)]
-    with devices.IsolatedPool(_WORKERS) as pool:
-        ended = pool.map(lambda part: _measure(part, repeats), parts)
+    workers = _workers(suite)
+    parts = [dict(list(variants.items())[start::workers]) for start in range(workers)]
+    with devices.IsolatedPool(workers) as pool:
+        ended = pool.map(lambda part: _measure(suite, part, repeats), parts)
         measured = {
             name: result for part, result in zip(parts, ended, strict=True) for name in part
         }
@@ -73,7 +79,7 @@ def test_frontier_of_files(suite: Suite) -> None:
     def log(text: str) -> None:
         suite.progress.log(f"frontier: {text}")
 
-    with devices.IsolatedPool(options.workers or _WORKERS) as pool:
+    with devices.IsolatedPool(options.workers or _workers(suite)) as pool:
         for ended in pool.map(of_variant, FRONTIER_VARIANTS):
             if ended is None:
                 suite.leave_out("frontier: its records are there already")
@@ -91,9 +97,17 @@ def _recorded(suite: Suite) -> dict[tuple[str, str], Mapping[str, str]]:
     return {(r.name.panel, r.name.variant): r.config["sources"] for r in done}
 
 
-def _measure(variants: Mapping[str, Mapping[str, Any]], repeats: int) -> devices.IsolatedResult:
+def _workers(suite: Suite) -> int:
+    """Time on a GPU that others do not use: processes that share it take turns."""
+    return _WORKERS if suite.device_type == "cpu" else 1
+
+
+def _measure(
+    suite: Suite, variants: Mapping[str, Mapping[str, Any]], repeats: int
+) -> devices.IsolatedResult:
     return devices.run_isolated(
         *("bench.workloads.client_costs:measure_variants", variants, repeats),
+        device=suite.device_type,
         timeout_s=CASE_TIMEOUT_S,
         env=ONE_THREAD,
     )
@@ -107,6 +121,7 @@ def _measure_of_files(suite: Suite, run: Run) -> devices.IsolatedResult:
         data_dir=suite.campaign.data_dir,
         verify=suite.campaign.verify,
         step_variants=_STEPS_OF_FILES,
+        device=suite.device_type,
         timeout_s=CASE_TIMEOUT_S,
         env=ONE_THREAD,
     )
@@ -139,7 +154,8 @@ def _record(
     costs: tuple[ClientCost, ...],
 ) -> None:
     chosen = train_config(**run.config)
-    metrics = _cost_metrics(phase_rounds, costs) | _trained_metrics(run.curves, chosen.clients)
+    metrics = _cost_metrics(suite.device_type, phase_rounds, costs)
+    metrics |= _trained_metrics(run.curves, chosen.clients)
     suite.record(
         case=CaseName.frontier(run.panel, run.variant, step_variant),
         config={
@@ -151,6 +167,8 @@ def _record(
             "model": chosen.model,
             "clients": chosen.clients,
             "sources": run.sources,
+            "device": suite.device_type,
+            "precision": chosen.precision,
         },
         metrics=metrics,
         details=FrontierDetails(
@@ -161,9 +179,12 @@ def _record(
     )
 
 
-def _cost_metrics(phase_rounds: Sequence[int], costs: Sequence[ClientCost]) -> dict[str, Metric]:
+def _cost_metrics(
+    device: str, phase_rounds: Sequence[int], costs: Sequence[ClientCost]
+) -> dict[str, Metric]:
+    where = "one thread" if device == "cpu" else f"on {device}, synchronized"
     how = (
-        "rounds times a client's update and application of the result, one thread, the fastest of"
+        f"rounds times a client's update and application of the result, {where}, the fastest of"
         " a few: a busy machine can only add to it"
     )
     phases = list(enumerate(phase_rounds))

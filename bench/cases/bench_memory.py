@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 import psutil
 
 import devices
-from bench.format import MIB
+from bench.format import size
 from bench.paper import BATCH, CLIENT_IMAGES
 from bench.records.case_name import CaseName
 from bench.records.details.machine import MemoryDetails
@@ -43,7 +44,9 @@ from zo_core.model_names import model_label
 
 _FULL_SET_PROCESSES = 3  # their median moves little
 _FULL_SET_METHODS = ("inference", "zo")
-_CASE_VERSIONS = {"cpu": 3, "cuda": 4}  # on CUDA 4: the caches are emptied before the baseline
+# on CUDA 4: the caches are emptied before the baseline; 5: convolutions in the run's precision,
+# which was torch's default before
+_CASE_VERSIONS = {"cpu": 3, "cuda": 5}
 _PLENTY_BYTES = 8 << 30
 _TENSORS = "sum of live tensor storage, seen at torch's dispatcher"
 
@@ -92,17 +95,18 @@ def _measure(
         processes: of a method, at process level; none where it is not named.
     """
     model, batch, images = step
+    run = partial(_run, device=suite.device_type, precision=suite.precision)
 
     def of(method: str) -> tuple[Any, ...]:
-        return (model, method, batch, images, suite.device_type)
+        return (model, method, batch, images)
 
     def tensors(*some: str) -> devices.IsolatedResult:
-        return _run("measure_tensor_peaks", (model, list(some), batch, images, suite.device_type))
+        return run("measure_tensor_peaks", (model, list(some), batch, images))
 
     with devices.IsolatedPool(processes_at_once()) as pool:
         begun = pool.submit(tensors, *methods)
         runs = {
-            method: [pool.submit(_run, "measure_step_memory", of(method)) for _ in range(count)]
+            method: [pool.submit(run, "measure_step_memory", of(method)) for _ in range(count)]
             for method, count in processes.items()
         }
         ended = {method: [run.result() for run in some] for method, some in runs.items()}
@@ -138,6 +142,7 @@ def _record(
             "worked_through": worked_through(images or batch, batch),
             "processes": len(runs),
             "device": suite.device_type,
+            "precision": suite.precision,
             "environment": RETURN_BLOCKS,
         },
         metrics=metrics,
@@ -146,6 +151,7 @@ def _record(
             tensor_by_category=peak.by_category if peak else {},
             timeline_bytes=peak.timeline_bytes if peak else (),
             timeline_phases=peak.timeline_phases if peak else (),
+            scalar_noise=suite.scalar_noise(model),
         ),
         status=status,
         error=error,
@@ -174,10 +180,11 @@ def _peaks_of(tensors: devices.IsolatedResult) -> dict[str, TensorPeak | NotAdmi
     return value_of(tensors, dict[str, TensorPeak | NotAdmitted]) or {}
 
 
-def _run(function: str, arguments: Sequence[Any]) -> devices.IsolatedResult:
+def _run(function: str, arguments: Sequence[Any], **where: Any) -> devices.IsolatedResult:
     return devices.run_isolated(
         f"bench.workloads.steps:{function}",
         *arguments,
+        **where,
         timeout_s=CASE_TIMEOUT_S,
         env=RETURN_BLOCKS | BESIDE_OTHERS,
     )
@@ -226,13 +233,13 @@ def _tensor_metrics(peak: TensorPeak) -> dict[str, Metric]:
 
 
 def _headline(metrics: dict[str, Metric], memory: StepMemory) -> str:
-    tensors = metrics["tensor_peak_above_baseline"].value or 0.0
+    tensors = size(metrics["tensor_peak_above_baseline"].value or 0.0)
     if memory.above not in metrics:
-        return f"{tensors / MIB:7.1f} MiB of tensors made in the step"
+        return f"{tensors} of tensors made in the step"
     above, total = metrics[memory.above].value, metrics[memory.whole].value
     if above is None or total is None:
         return "no peak: see the record"
     return (
-        f"{above / MIB:7.1f} MiB {'' if memory is HOST else f'of {memory.name} '}above the loaded"
-        f" model (tensors {tensors / MIB:.1f}), {total / MIB:6.1f} MiB in all"
+        f"{size(above)} {'' if memory is HOST else f'of {memory.name} '}above the loaded model"
+        f" (tensors {tensors}), {size(total)} in all"
     )

@@ -8,7 +8,9 @@ from typing import Any
 
 import devices
 from bench import paper
+from bench.format import duration
 from bench.records.case_name import CaseName
+from bench.records.details.machine import TimeDetails
 from bench.records.record import Metric, median, single, unmeasured
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
@@ -18,6 +20,8 @@ from bench.workloads.timing import time_once, without_warm_up
 from devices.energy import NoEnergy, shortest_region_s
 from zo_core.model_names import model_label
 
+# on CUDA 3: convolutions in the run's precision, which was torch's default before
+_CASE_VERSIONS = {"cpu": 2, "cuda": 3}
 _TIMED_S = 2.0  # of short steps, so that what disturbs some of them does not disturb all
 _MOST_REPEATS = 30
 _ENERGY_REGION_S = 2.0  # of steps in a row: many periods of any counter or sensor
@@ -70,7 +74,7 @@ def _cases(scale: Scale) -> list[tuple[str, str, int]]:
 @with_parameters("model, method, batch", _cases)
 def test_step_time(suite: Suite, benchmark: Any, model: str, method: str, batch: int) -> None:
     """Time a step after a burn-in, one call per repeat; of ZO, one direction."""
-    step = make_step(model, method, batch, suite.device_type)
+    step = make_step(model, method, batch, suite.device_type, suite.precision)
     step()
     repeats = repeats_of(step, suite.scale.time_repeats)
     benchmark.pedantic(step, rounds=repeats, iterations=1)
@@ -85,13 +89,15 @@ def test_step_time(suite: Suite, benchmark: Any, model: str, method: str, batch:
             "method": method,
             "batch": batch,
             "device": suite.device_type,
+            "precision": suite.precision,
         },
         metrics={
             timed: metric,
             "energy": step_energy(step, metric.value or _ENERGY_REGION_S),
         },
-        case_version=2,
-        headline=f"{metric.value:7.3f} s per {timed} (median of {metric.n})",
+        details=TimeDetails(scalar_noise=suite.scalar_noise(model)),
+        case_version=_CASE_VERSIONS[suite.device_type],
+        headline=f"{duration(metric.value or 0.0)} per {timed} (median of {metric.n})",
     )
 
 

@@ -91,6 +91,11 @@ def test_fleet(suite: Suite, clients: int) -> None:
     metrics = {
         "round": median(server.round_s, "second", _HOW_FLEET),
         "server_cpu": median(server.round_cpu_s, "second", "the server's CPU time a round"),
+        "message_cpu": median(
+            [used / clients for used in server.round_cpu_s],
+            "second",
+            "the server's CPU time a round, per client",
+        ),
         "rounds_per_s": single(run.rounds_per_s, "round/second", _HOW_FLEET),
         "lost": single(
             lost, "message", "updates that did not count, refusals, clients left behind"
@@ -101,6 +106,7 @@ def test_fleet(suite: Suite, clients: int) -> None:
     }
     suite.record(
         case=CaseName.of("wire", "fleet", clients),
+        case_version=2,
         config={"transport": "mqtt", "clients": clients, "cohort": clients, "rounds": _FLEET_ROUNDS}
         | {"directions": 3, "broker": "mosquitto"},
         metrics=metrics,

@@ -43,10 +43,23 @@ def _show(console: Console, found: list[Any], arguments: argparse.Namespace) -> 
     for checked in found:
         for problem in checked.problems:
             console.print(f"{checked.path}: {problem}", markup=False)
-        if not arguments.quiet:
-            for remark in checked.remarks:
-                console.print(f"{checked.path}: note: {remark}", markup=False)
         if arguments.verbose and not checked.problems:
-            console.print(f"{checked.path}: valid", markup=False)
+            console.print(": ".join([f"{checked.path}: valid", *checked.remarks]), markup=False)
+    if not (arguments.quiet or arguments.verbose):
+        for remark, paths in _by_remark(found).items():
+            console.print(f"note: {_which(paths)}: {remark}", markup=False)
     wrong = sum(bool(checked.problems) for checked in found)
     console.print(f"{len(found) - wrong} of {len(found)} records are valid")
+
+
+def _by_remark(found: list[Any]) -> dict[str, list[Path]]:
+    """Collect the records of each remark, so that one that fits many is printed once."""
+    paths: dict[str, list[Path]] = {}
+    for checked in found:
+        for remark in checked.remarks:
+            paths.setdefault(remark, []).append(checked.path)
+    return paths
+
+
+def _which(paths: list[Path]) -> str:
+    return str(paths[0]) if len(paths) == 1 else f"{len(paths)} records, {paths[0]} is the first"

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from zo_core.edge.arithmetic import ForwardArithmetic
     from zo_core.federation.protocol.client import Client
+    from zo_core.federation.protocol.trainers import OnnxTrainer, TorchTrainer
 
 _LINE_EVERY = 10  # rounds
 
@@ -18,11 +20,15 @@ class ClientLines:
     Args:
         console: prints the lines.
         client: is read, never changed.
+        trainer: the client's; likewise.
     """
 
-    def __init__(self, console: Console, client: Client) -> None:
+    def __init__(
+        self, console: Console, client: Client, trainer: TorchTrainer | OnnxTrainer
+    ) -> None:
         self._console = console
         self._client = client
+        self._trainer = trainer
         self._printed_round: int | None = None
 
     def refresh(self) -> None:
@@ -35,7 +41,20 @@ class ClientLines:
                 f"joined run {plan.run_id:016x} as client {self._client.slot} of "
                 f"{plan.config.clients}: {plan.config.algorithm} on {plan.config.dataset}"
             )
+            if self._trainer.arithmetic is not None:
+                self._console.print(arithmetic_line(self._trainer.arithmetic))
             self._printed_round = done
         elif done >= self._printed_round + _LINE_EVERY:
             self._console.print(f"round {done} of {plan.rounds}")
             self._printed_round = done
+
+
+def arithmetic_line(arithmetic: ForwardArithmetic) -> str:
+    """Say how a client without torch computes, and what that adds to its scalars."""
+    noise = arithmetic.scalar_noise
+    if noise.relative_rms is None:
+        return f"forwards by {arithmetic.words}; scalars not compared: {noise.reason}"
+    return (
+        f"forwards by {arithmetic.words}; scalars are within {noise.relative_rms:.2%} RMS of"
+        f" float64's over {noise.directions} directions"
+    )

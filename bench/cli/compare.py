@@ -13,7 +13,7 @@ from bench.cli import EXIT_DONE, EXIT_GATE, Group, add_command, print_json, user
 EXAMPLES = """\
   zobench compare results/xeon-2core/default zobench-results/2026-01-01T120000Z
   zobench compare base head --markdown >> "$GITHUB_STEP_SUMMARY"
-  zobench compare base head --verbose     all metrics, including those that did not change
+  zobench compare base head --verbose     all figures, also those within their threshold
 """
 
 

@@ -1,4 +1,4 @@
-"""The broker inside ``zobench serve``: where it listens, who reaches it at which address."""
+"""The broker inside ``zobench serve``: where it listens and how clients reach it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from bench.cli.link_options import port_of, security_of
 from zo_core.federation.mqtt.broker import EmbeddedBroker
-from zo_core.federation.mqtt.connection import Topics
+from zo_core.federation.mqtt.link import Topics
 from zo_core.federation.mqtt.security import Security
 
 _ELSEWHERE = ("192.0.2.1", 9)  # an address of no machine (RFC 5737)
@@ -71,7 +71,7 @@ def start_embedded(
 
 
 def own_address(listen: str) -> str:
-    """Log where this process reaches its own broker.
+    """Return the address at which this process reaches its own broker.
 
     >>> own_address("0.0.0.0"), own_address("192.168.1.5")
     ('127.0.0.1', '192.168.1.5')
@@ -82,7 +82,7 @@ def own_address(listen: str) -> str:
 
 
 def outer_address(listen: str) -> str:
-    """Log where other devices reach a broker that listens at an address, wildcards included."""
+    """Return where other devices reach a broker that listens at an address or a wildcard."""
     if not _is_wildcard(listen):
         return listen
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:

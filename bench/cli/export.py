@@ -31,7 +31,8 @@ def register(commands: Any) -> None:
         "--model",
         required=True,
         metavar="NAME",
-        help="model to export: NAME, torchvision:NAME or package.module:factory",
+        help="model to export: NAME, torchvision:NAME, timm:NAME, hf:FOLDER or"
+        " package.module:factory",
     )
     parser.add_argument(
         "--input-shape",

@@ -77,7 +77,8 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--model",
         metavar="NAME",
-        help="model: NAME, torchvision:NAME or package.module:factory; default: five models",
+        help="model: NAME, torchvision:NAME, timm:NAME, hf:FOLDER or package.module:factory;"
+        " default: five models",
     )
     parser.add_argument(
         "--input-shape",

@@ -11,11 +11,12 @@ from rich.table import Table
 from bench.boards import Verdict
 from bench.fit.cells import Agreement, Cell, agreement
 from bench.format import MIB, MISSING
+from bench.labels import method_label
 from bench.workloads.steps import RETURN_BLOCKS, STEP_METHODS
 
 _WIDE = 110  # characters that all columns take, trials included
 _FORMULA, _CGROUP = "eq. 4, 5", "cgroup"
-_METHOD_WIDTH = max(map(len, STEP_METHODS))
+_METHOD_WIDTH = max(len(method_label(method)) for method in STEP_METHODS)
 _VERDICT_WIDTH = max(len(verdict.value) for verdict in Verdict)
 
 
@@ -47,7 +48,7 @@ def _legend(is_whole: bool) -> str:
             "Cgroup: that process as a control group counts it here, without library pages that"
             " others read first.",
             "Eq. 4, 5: the paper's formulas for a step's memory without the runtime, eq. 4 for"
-            " FedAvg and eq. 5 for the others.",
+            " backprop and eq. 5 for the others.",
         ]
         if is_whole
         else [f"Not shown: the columns {_FORMULA} and {_CGROUP}; add --verbose."]
@@ -73,7 +74,7 @@ def _table(cells: Sequence[Cell], *, is_tried: bool, is_whole: bool) -> Table:
         table.add_column("measured: resident, cgroup")
     for cell, figures in zip(cells, rows, strict=True):
         trial = [trial_words(cell)] if is_tried else []
-        table.add_row(cell.method, *figures.values(), cell.verdict.value, *trial)
+        table.add_row(method_label(cell.method), *figures.values(), cell.verdict.value, *trial)
     return table
 
 

@@ -7,9 +7,8 @@ forward passes only, with torch or with an exported model and onnxruntime.
 from __future__ import annotations
 
 import argparse
-import hashlib
+import random
 import re
-import secrets
 import socket
 import uuid
 from contextlib import ExitStack, suppress
@@ -31,7 +30,9 @@ from bench.cli.client_lines import ClientLines
 from bench.cli.link_options import add_link_options, port_of, security_of, topics_of
 from bench.cli.threads import add_threads_option, chosen_threads
 from bench.suite.preflight import DEVICE_TYPES, choose_device
-from zo_core.own import allowing_modules
+from devices.group_limits import lowest_group_limit
+from zo_core.blake import blake2b
+from zo_core.import_by_name import allowing_modules
 
 if TYPE_CHECKING:
     from zo_core.federation.protocol.trainers import OnnxTrainer, TorchTrainer
@@ -143,7 +144,8 @@ def run(arguments: argparse.Namespace) -> int:
             console.print(_waiting_words(arguments))
             spool = stack.enter_context(devices.temporary_folder())
             slot = ANY_SLOT if arguments.slot is None else arguments.slot
-            instance = 1 + secrets.randbelow(2**32 - 1)  # tells two programs with one name apart
+            # tells two programs with one name apart
+            instance = random.SystemRandom().randrange(1, 2**32)
             client = Client(trainer, high=high, slot=slot, spool=spool, instance=instance)
             link = client_link(topics, name)
             stack.callback(link.close)
@@ -153,13 +155,14 @@ def run(arguments: argparse.Namespace) -> int:
             f"connected as {name} ({library}, {'high' if high else 'low'}-resource); waiting for "
             f"the server of topics {topics.prefix}/#, without a time limit (Ctrl-C stops)"
         )
-        stop = join(client, link, topics, refresh=ClientLines(console, client).refresh)
+        stop = join(client, link, topics, refresh=ClientLines(console, client, trainer).refresh)
     outcome = {
         "name": name,
         "slot": client.slot,
         "threads": trainer.threads,
         "rounds": client.next_round,
         "digest": client.replica.digest().hex() if client.replica else None,
+        "arithmetic": trainer.arithmetic.to_json() if trainer.arithmetic else None,
         "events": dict(client.events),
         "reason": stop.reason,
     }
@@ -198,7 +201,7 @@ def _default_name(host: str, machine: str) -> str:
     >>> _default_name("raspberrypi", "a machine's id")
     'raspberrypi-7ebb91'
     """
-    mark = hashlib.blake2b(machine.encode(), digest_size=3).hexdigest()
+    mark = blake2b(machine.encode(), digest_size=3).hexdigest()
     return f"{re.sub(r'[^A-Za-z0-9._-]', '-', host)[:_HOST_CHARACTERS]}-{mark}"
 
 
@@ -223,7 +226,9 @@ def _trainer(arguments: argparse.Namespace) -> tuple[TorchTrainer | OnnxTrainer,
     )
 
     threads = chosen_threads(arguments)
-    memory_mib = psutil.virtual_memory().total / 2**20
+    limit = lowest_group_limit()  # a container's
+    memory = psutil.virtual_memory().total if limit is None else limit.size_bytes
+    memory_mib = memory / 2**20
     backend = arguments.backend
     high_mib = HIGH_MEMORY_MIB if arguments.high_mib is None else arguments.high_mib
     if backend == "auto":

@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from zo_core.federation.mqtt.connection import Topics
+from zo_core.federation.mqtt.link import Topics
 from zo_core.federation.mqtt.security import PASSWORD_VARIABLE, Security, password_from
 
 PLAIN_PORT, TLS_PORT = 1883, 8883

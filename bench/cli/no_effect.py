@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from zo_core.config import TrainConfig
+from zo_core.import_by_name import is_own
 from zo_core.model_names import parse_model
 from zo_core.options import declared
-from zo_core.own import is_own
 
 if TYPE_CHECKING:
     from zo_core.data import Dataset

@@ -10,7 +10,7 @@ from typing import Any
 from bench.cli.config_file import algorithm_in_file
 from bench.cli.parser import CommandParser
 from zo_core.algorithms.registry import ALGORITHMS, row_of
-from zo_core.own import is_own
+from zo_core.import_by_name import is_own
 
 
 def add_when_named(parser: CommandParser, add_options: Callable[[str], None]) -> None:

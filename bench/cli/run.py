@@ -28,6 +28,7 @@ from bench.records.store import RECORDS, read_records
 from bench.suite.folder import new_folder
 from bench.suite.preflight import DEVICE_TYPES
 from bench.suite.table_options import TABLE_OPTIONS, option_of
+from zo_core.config import PRECISIONS
 
 EXAMPLES = """\
   zobench run                              all groups at the default scale, about 5 minutes
@@ -62,8 +63,8 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--model",
         metavar="NAME",
-        help="model to measure: NAME, torchvision:NAME or package.module:factory; default: those"
-        " of the scale",
+        help="model to measure: NAME, torchvision:NAME, timm:NAME, hf:FOLDER or"
+        " package.module:factory; default: those of the scale",
     )
     parser.add_argument(
         "--input-shape",
@@ -74,6 +75,11 @@ def register(commands: Any) -> None:
         "--device",
         choices=DEVICE_TYPES,
         help="device that runs the steps; auto: cuda if available; default: cpu",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        help="compute dtype of steps and of trainings on the digits; default: fp32",
     )
     parser.add_argument(
         "--energy-csv",
@@ -108,7 +114,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _words(arguments: argparse.Namespace, folder: Path) -> list[str]:
     words = ["--benchmark", "--scale", arguments.scale, "--out", str(folder)]
-    for option in ("only", "model", "input-shape", "device", "energy-csv", *TABLE_OPTIONS):
+    for option in (
+        "only",
+        "model",
+        "input-shape",
+        "device",
+        "precision",
+        "energy-csv",
+        *TABLE_OPTIONS,
+    ):
         value = getattr(arguments, option.replace("-", "_"))
         if value is True:
             words += [f"--{option}"]

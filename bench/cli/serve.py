@@ -31,7 +31,7 @@ from bench.cli.no_effect import without_effect
 from bench.cli.serve_options import DEFAULT_LISTEN, add_serve_options
 from bench.cli.threads import add_threads_option, chosen_threads, describe_threads
 from zo_core.federation.mqtt.security import is_loopback
-from zo_core.own import is_own, top_module
+from zo_core.import_by_name import is_own, top_module
 
 if TYPE_CHECKING:
     from bench.cli.round_table import RoundTable
@@ -70,7 +70,7 @@ def register(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve a run to its end."""
     from bench.cli.round_table import RoundTable, refusals
-    from zo_core.federation.mqtt.connection import SERVER
+    from zo_core.federation.mqtt.link import SERVER
     from zo_core.federation.mqtt.loops import serve, server_link
 
     console = status_console(arguments)

@@ -38,6 +38,7 @@ from bench.records.training_metrics import train_details, training_metrics
 from bench.records.typed_json import to_json
 from bench.suite.folder import new_folder
 from bench.suite.preflight import DEVICE_TYPES, choose_device
+from zo_core.kernels import default_kernel
 
 EXAMPLES = """\
   zobench train                                  ZOWarmUp on digits, 10 % high-resource clients
@@ -147,7 +148,8 @@ def run(arguments: argparse.Namespace) -> int:
             "--resume to continue"
         )
         return EXIT_INTERRUPTED
-    made = _as_record(replace(train_details(record, region.to_json()), label=training.label))
+    details = replace(train_details(record, region.to_json()), label=training.label)
+    made = _as_record(details, default_kernel(choose_device(arguments.device)))
     path = write_record(folder, made)
     weights = write_weights(training, folder, made)
     if arguments.json:
@@ -161,7 +163,7 @@ def run(arguments: argparse.Namespace) -> int:
     if record.verdict == "did not converge":
         console.print(
             f"did not converge: {100 * record.holdout_accuracy:.1f} % over the clients' hold-outs, "
-            f"where guessing stays below {100 * record.guessing:.1f} %",
+            f"where guessing stays below {100 * record.chance_level:.1f} %",
             soft_wrap=True,
         )
     console.print(f"digest {record.digest}\nrecord {path}\nweights {weights}", soft_wrap=True)
@@ -249,18 +251,18 @@ def _case(config: Mapping[str, Any]) -> CaseName:
     return CaseName.of("train", trained, split, f"seed-{config['run_seed']}")
 
 
-def _as_record(run: TrainDetails) -> Record:
+def _as_record(run: TrainDetails, zo_kernel: str) -> Record:
     config = run.config
     return Record(
         case=str(_case(config)),
         group="train",
-        case_version=1,
+        case_version=2,
         status="ok" if run.outcome == "finished" else run.outcome,
         config={**config, "threads": run.threads},
         metrics=training_metrics([run]),
         details=to_json(run),
         error=run.reason,
-        provenance=provenance("train", devices.detect().to_json()),
+        provenance=provenance("train", devices.detect().to_json(), zo_kernel=zo_kernel),
     )
 
 

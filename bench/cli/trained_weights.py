@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.records.record import Record
 
-FOLDER = "weights"  # beside the records
+FOLDER = "weights"  # next to the records
 
 
 def write_weights(training: Any, folder: Path, record: Record) -> Path:

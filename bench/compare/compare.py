@@ -1,8 +1,9 @@
-"""Two sets of records, figure by figure: what moved, and which gates that fails."""
+"""Compare two sets of records, figure by figure, against thresholds."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,9 +39,16 @@ class Row:
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as plain JSON data."""
-        figures = {"unit": self.unit, "old": self.old, "new": self.new, "gate": self.gate.value}
-        judged = {"state": self.judgement.state.value, "why": self.judgement.why}
-        return {"case": self.case, "metric": self.metric} | figures | judged
+        return {
+            "case": self.case,
+            "metric": self.metric,
+            "unit": self.unit,
+            "old": self.old,
+            "new": self.new,
+            "threshold": self.gate.value,
+            "state": self.judgement.state.value,
+            "why": self.judgement.why,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +63,12 @@ class Comparison:
 
     @property
     def failures(self) -> tuple[Row, ...]:
-        """The rows whose gate fails."""
+        """The rows that are worse by more than their threshold."""
         return tuple(row for row in self.rows if row.judgement.state is State.FAILS)
 
     @property
     def passes(self) -> bool:
-        """Whether every gate holds."""
+        """Whether no threshold is exceeded and no case broke."""
         return not self.failures and not self.broken
 
     def to_json(self) -> dict[str, Any]:
@@ -82,7 +90,7 @@ def compare(old: Sequence[Record], new: Sequence[Record]) -> Comparison:
     case, and the same value for each field that both configs have (how many samples apart).
 
     Args:
-        old: the records to hold against.
+        old: the records of the baseline.
         new: the records to judge.
 
     Raises:
@@ -102,15 +110,23 @@ def compare(old: Sequence[Record], new: Sequence[Record]) -> Comparison:
         refused=refused,
         broken=broken,
         alone=tuple(sorted((before.keys() ^ after.keys()) - broken.keys())),
-        remarks=tuple(_remarks(old, new)),
+        remarks=(
+            *_time_remarks([(before[case], after[case]) for case in compared]),
+            *_remarks(old, new),
+        ),
     )
 
 
 def profile_difference(old: Record, new: Record) -> str | None:
-    """Say in what two records' machines differ, as far as it sets time; None where they do not."""
+    """Describe a difference of machine or ZO kernel that changes times; None if there is none."""
     one, other = old.provenance.device, new.provenance.device
     found = [name for name in _PROFILE if not _is_alike(name, one.get(name), other.get(name))]
-    return f"different machine: {', '.join(found)} differ" if found else None
+    if found:
+        return f"different machine: {', '.join(found)} differ"
+    kernels = (old.provenance.zo_kernel, new.provenance.zo_kernel)
+    if None not in kernels and len(set(kernels)) > 1:
+        return f"different ZO kernel: {kernels[0]} in OLD, {kernels[1]} in NEW"
+    return None
 
 
 def _is_alike(name: str, one: Any, other: Any) -> bool:
@@ -152,7 +168,7 @@ def _rows(old: Record, new: Record) -> Iterator[Row]:
     elsewhere = profile_difference(old, new)
     for name, before in old.metrics.items():
         if name not in new.metrics and _breakage(old, new):
-            continue  # told once, of the case
+            continue  # reported once, for the case
         after = _after(before, new.metrics.get(name))
         gate = gate_of(new.group, name, after if before.value is None else before)
         seeds = (sample_seeds(old, name), sample_seeds(new, name))
@@ -172,14 +188,19 @@ def _after(before: Metric, after: Metric | None) -> Metric:
     if after is None:
         return unmeasured(before.unit, "gone")
     if after.unit != before.unit:
-        return unmeasured(before.unit, f"its unit is {after.unit} now, and was {before.unit}")
+        return unmeasured(before.unit, f"its unit is {after.unit} now, it was {before.unit}")
     return after
+
+
+def _time_remarks(pairs: Sequence[tuple[Record, Record]]) -> Iterator[str]:
+    """List why times are not compared, each reason once with its number of cases."""
+    reasons = Counter(filter(None, (profile_difference(*pair) for pair in pairs)))
+    for reason, count in reasons.items():
+        yield f"{reason}; times are not compared ({count} of {len(pairs)} cases)"
 
 
 def _remarks(old: Sequence[Record], new: Sequence[Record]) -> Iterator[str]:
     before, after = old[0].provenance.device, new[0].provenance.device
-    if difference := profile_difference(old[0], new[0]):
-        yield f"{difference}; no time is compared"
     versions = (before.get("versions", {}), after.get("versions", {}))
     for name in sorted(versions[0].keys() & versions[1].keys()):
         if versions[0][name] != versions[1][name]:

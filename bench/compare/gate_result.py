@@ -1,4 +1,4 @@
-"""One figure before and after, held by its gate: equal, within the noise, better, or failing."""
+"""One figure before and after, judged by its threshold: the same, changed, better, or failing."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ PROCESS_SLACK_BYTES = 256 * 1024  # in a small peak a few pages more or less dec
 TIME_RATIO = 1.10
 CONFIDENCE = 0.99  # one-sided, of time's ratio and of accuracy's difference
 MIN_SAMPLES = 3  # for a bound
-ACCURACY_LOSS = 0.01  # share; a smaller loss is no finding, however sure
+ACCURACY_LOSS = 0.01  # share; a smaller loss does not count, however significant
 ACCURACY_LOSS_UNBOUNDED = 0.02  # where there are too few seeds for a bound
 
 
 class State(Enum):
-    """What became of a figure."""
+    """How a figure of NEW compares with OLD."""
 
-    SAME = "same"  # equal; of time, within its noise
-    MOVED = "moved"  # otherwise within its gate, or without one
-    BETTER = "better"
-    FAILS = "fails"
+    SAME = "same"  # equal; of a time, no significant difference
+    CHANGED = "changed"  # by less than its threshold, or without one
+    BETTER = "better"  # by more than its threshold
+    FAILS = "fails"  # worse by more than its threshold
     SKIPPED = "not compared"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateResult:
-    """The state of a figure, and in a few words why."""
+    """The state of a figure, and the change or reason in a few words."""
 
     state: State
     why: str
@@ -50,14 +50,14 @@ def judge(
     elsewhere: str | None = None,
     seeds: tuple[Sequence[Seed], Sequence[Seed]] = ((), ()),
 ) -> GateResult:
-    """Hold a figure by its gate.
+    """Judge a figure by its threshold.
 
     Args:
-        gate: the figure's.
-        old: the figure to hold against.
-        new: the figure to judge; without a value it fails a gate that OLD's can be held by.
-        elsewhere: in what the two machines differ; None on the same one.
-        seeds: of the samples, before and after, or what else tells them apart; for accuracy.
+        gate: the kind of threshold.
+        old: the figure of the baseline.
+        new: the figure to judge; if it has no value and the threshold applies to OLD's, it fails.
+        elsewhere: how the machines or ZO kernels differ; None if times can be compared.
+        seeds: of the samples, before and after, or what else identifies them; for accuracy.
     """
     if gate is Gate.TIME and elsewhere is not None:
         return _skipped(elsewhere)
@@ -74,7 +74,7 @@ def judge(
         Gate.PROCESS: lambda: _within(before, after, slack, "5 % and 256 KiB"),
         Gate.TIME: lambda: _time(old, new),
         Gate.ACCURACY: lambda: _accuracy(old, new, *seeds),
-        Gate.NONE: lambda: GateResult(state=_moved(before, after), why="no gate"),
+        Gate.NONE: lambda: GateResult(state=_changed(before, after), why="no threshold"),
     }
     return by_gate[gate]()
 
@@ -115,8 +115,8 @@ def _skipped(why: str) -> GateResult:
     return GateResult(state=State.SKIPPED, why=why)
 
 
-def _moved(old: float, new: float) -> State:
-    return State.SAME if old == new else State.MOVED
+def _changed(old: float, new: float) -> State:
+    return State.SAME if old == new else State.CHANGED
 
 
 def _exact(old: float, new: float) -> GateResult:
@@ -131,7 +131,7 @@ def _within(old: float, new: float, limit: float, words: str) -> GateResult:
         return GateResult(state=State.FAILS, why=f"{change}, more than {words}")
     if new < old - (limit - old):
         return GateResult(state=State.BETTER, why=change)
-    return GateResult(state=_moved(old, new), why="equal" if old == new else change)
+    return GateResult(state=_changed(old, new), why="equal" if old == new else change)
 
 
 def _time(old: Metric, new: Metric) -> GateResult:
@@ -168,7 +168,7 @@ def _accuracy(
     else:
         fails = mean <= -ACCURACY_LOSS and worst < 0
         change += f", at most {points(worst)}"
-    state = State.FAILS if fails else _moved(mean, 0.0)
+    state = State.FAILS if fails else _changed(mean, 0.0)
     return GateResult(state=state, why=change)
 
 

@@ -12,41 +12,52 @@ from bench.compare.compare import Comparison, Row
 from bench.compare.gate_result import State
 from bench.format import MISSING, quantity
 from bench.records.case_name import CaseName
+from bench.records.gates import Gate
 
-COLUMNS = ("", "Case", "Figure", "Old", "New", "Gate", "Why")
-_SHOWN = (State.FAILS, State.BETTER, State.MOVED)  # what moved, the worst first
+COLUMNS = ("", "Case", "Figure", "Old", "New", "Threshold", "Change")
+_SHOWN = (State.FAILS, State.BETTER)  # beyond a threshold, the worst first
+_COUNTED = {
+    State.FAILS: "over it",
+    State.BETTER: "better by more than it",
+    State.CHANGED: "changed within it",
+    State.SAME: "the same",
+    State.SKIPPED: "not compared",
+}
 
 
-def moved_rows(found: Comparison, *, everything: bool = False) -> list[Row]:
-    """List what moved, failures first.
+def shown_rows(found: Comparison, *, everything: bool = False) -> list[Row]:
+    """List the figures that changed by more than their threshold, failures first.
 
     Args:
         found: the comparison.
-        everything: figures that have no gate and such as did not move as well.
+        everything: list all figures, also those within their threshold or without one.
     """
     if everything:
         return list(found.rows)
-    held = (row for row in found.rows if row.gate.value != "none")
-    shown = [row for row in held if row.judgement.state in _SHOWN]
+    shown = [row for row in found.rows if row.judgement.state in _SHOWN]
     return sorted(shown, key=lambda row: _SHOWN.index(row.judgement.state))
 
 
 def verdict_line(found: Comparison) -> str:
-    """Say in one line how it ended."""
-    states = Counter(row.judgement.state for row in found.rows if row.gate.value != "none")
-    counts = ", ".join(f"{states[state]} {state.value}" for state in State if states[state])
-    failed = len(found.failures) + len(found.broken)
-    verdict = f"{failed} gates fail" if failed else "every gate holds"
+    """Summarize the comparison in one line."""
+    states = Counter(row.judgement.state for row in found.rows if row.gate is not Gate.NONE)
+    counts = ", ".join(
+        f"{states[state]} {words}" for state, words in _COUNTED.items() if states[state]
+    )
     refused = f"; cases refused: {len(found.refused)}" if found.refused else ""
-    return f"{verdict}: of {sum(states.values())} gated figures, {counts or 'none'}{refused}"
+    total = f"{sum(states.values())} figures with a threshold: {counts or 'none'}{refused}"
+    if found.passes:
+        return f"pass; {total}"
+    cases = f", {len(found.broken)} cases fail now" if found.broken else ""
+    return f"fail: {len(found.failures)} thresholds exceeded{cases}; {total}"
 
 
 def terminal_table(found: Comparison, *, everything: bool) -> RenderableType:
     """Make what a rich console prints."""
     table = Table(box=None, pad_edge=False)
-    for name in ("", "Figure", "Old → new", "Gate"):
+    for name in ("", "Figure", "Old → new", "Threshold: change"):
         table.add_column(name, overflow="fold")
-    for row in moved_rows(found, everything=everything):
+    for row in shown_rows(found, everything=everything):
         mark, case, metric, old, new, gate, why = _cells(row)
         table.add_row(mark, f"{case}: {metric}", f"{old} → {new}", f"{gate}: {why}")
     return Group(*([table] if table.row_count else []), *_lines(found))
@@ -54,7 +65,7 @@ def terminal_table(found: Comparison, *, everything: bool) -> RenderableType:
 
 def markdown_table(found: Comparison, *, everything: bool) -> str:
     """Write GitHub-flavoured Markdown."""
-    rows = [_cells(row) for row in moved_rows(found, everything=everything)]
+    rows = [_cells(row) for row in shown_rows(found, everything=everything)]
     lines = [f"**{verdict_line(found)}**", ""]
     if rows:
         lines += [f"| {' | '.join(COLUMNS)} |", "|" + "---|" * len(COLUMNS)]
@@ -65,16 +76,17 @@ def markdown_table(found: Comparison, *, everything: bool) -> str:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    old, new = (_exactly(value, row.unit) for value in (row.old, row.new))
+    old, new = (_written(value, row) for value in (row.old, row.new))
     judged = row.judgement
     return (judged.state.value, row.case, row.metric, old, new, row.gate.value, judged.why)
 
 
-def _exactly(value: float | None, unit: str) -> str:
-    """Write bytes to the last one: a message that grew by four must not look the same."""
+def _written(value: float | None, row: Row) -> str:
+    """Write a value; bytes that must be equal are written in full, so that any change shows."""
     if value is None:
         return MISSING
-    return f"{value:,.0f} B" if unit == "byte" else quantity(value, unit)
+    is_exact = row.unit == "byte" and row.gate is Gate.EXACT
+    return f"{value:,.0f} B" if is_exact else quantity(value, row.unit)
 
 
 def _lines(found: Comparison) -> Iterator[str]:

@@ -9,7 +9,7 @@ import psutil
 import devices
 from bench.format import MIB
 from bench.sizes import SIZE, parse_size
-from devices.cgroup import own_group
+from devices.group_limits import lowest_group_limit
 
 THIS_MACHINE = "this-machine"
 
@@ -43,12 +43,11 @@ def this_machine(reserve_bytes: int | None = None) -> Target:
         reserve_bytes: memory of the operating system and other programs; by default what is in use.
     """
     memory = psutil.virtual_memory()
-    group = own_group()
-    limit = None if group is None else group.limit_bytes()
-    if group is None or limit is None or limit >= memory.total:
+    limit = lowest_group_limit()
+    if limit is None:
         total, used = memory.total, memory.total - memory.available
     else:
-        total, used = limit, group.current_bytes() or 0
+        total, used = limit.size_bytes, limit.in_use_bytes()
     reserve = used if reserve_bytes is None else reserve_bytes
     return Target(name=THIS_MACHINE, memory_bytes=total, reserve_bytes=reserve)
 

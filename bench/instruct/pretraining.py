@@ -18,8 +18,8 @@ from zo_core.data.dataset import Texts
 from zo_core.loss.module_loss import cross_entropy
 from zo_core.loss.sequences import sequence_scores
 from zo_core.models.lm import LanguageModel, build_lm
+from zo_core.philox import Purpose, random_words
 from zo_core.replica import Replica
-from zo_core.stream import Purpose, random_words
 
 Log = Callable[[str], None]
 _MODEL_SEED = 0

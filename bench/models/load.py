@@ -22,7 +22,7 @@ from zo_core.models.by_name import Task, build_by_name, language_module, own_mod
 from zo_core.models.libraries import hf_input_shape, timm_input_shape
 from zo_core.models.lm import LanguageModel, outline_lm, require_length
 from zo_core.models.lora import add_lora_
-from zo_core.models.remarks import packed_layers, require_trainable
+from zo_core.models.special_layers import packed_layers, require_trainable
 
 _RUN_SEED = 2509_03503  # any number; weights and inputs follow from it
 _CLASSES = 10  # of the suite's own models

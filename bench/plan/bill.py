@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 
-from bench.format import long_duration
+from bench.format import are_alike, long_duration, significant
 from bench.plan.measuring import RoundCost
 from bench.plan.request import LABELS, VARIANTS, Request
 from zo_core.cost_model import comm_full, comm_zo_down, comm_zo_up
@@ -228,11 +228,10 @@ def advice(found: list[Bill], limit_bytes: int | None, device: str) -> str:
     best = min(timed, key=lambda bill: bill.run_h.value or math.inf)
     small = min(fitting, key=lambda bill: bill.run_mb.value or math.inf)
     words = f"Use {best.label}: it fits and takes least time, {_time(best)}"
-    if small is not best and best.run_mb.value and small.run_mb.value:
-        words += (
-            f"; {small.label} sends {best.run_mb.value / small.run_mb.value:.0f}x less data and "
-            f"takes {_time(small)}"
-        )
+    most_mb, least_mb = best.run_mb.value, small.run_mb.value
+    if most_mb and least_mb and not are_alike(most_mb, least_mb):
+        ratio = significant(most_mb / least_mb, 2)
+        words += f"; {small.label} sends {ratio}x less data and takes {_time(small)}"
     return f"{words}. The accuracy of the variants differs: see --to."
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.plan.bill import Speed
 from bench.plan.request import VARIANTS
+from bench.records.details.training import CurvePoint, TrainDetails
 from bench.records.record import Record
 from bench.records.store import read_records
 
@@ -71,17 +72,22 @@ def _first(
     accuracy: float, records: Sequence[Record], algorithms: Sequence[str]
 ) -> tuple[int, Record] | None:
     rounds = [
-        (int(point["rounds_done"]), record)
+        (point.rounds_done, record)
         for record in records
         if record.config["algorithm"] in algorithms
-        for point in record.details["curve"]
-        if (point["test_accuracy"] or 0.0) >= accuracy
+        for point in _curve(record)
+        if (point.test_accuracy or 0.0) >= accuracy
     ]
     return min(rounds, key=lambda pair: pair[0], default=None)
 
 
 def _best(record: Record) -> float:
-    return max((p["test_accuracy"] or 0.0 for p in record.details["curve"]), default=0.0)
+    return max((point.test_accuracy or 0.0 for point in _curve(record)), default=0.0)
+
+
+def _curve(record: Record) -> tuple[CurvePoint, ...]:
+    details = record.details_as(TrainDetails)
+    return details.curve if details else ()
 
 
 def _seconds(record: Record) -> float | None:

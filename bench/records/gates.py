@@ -1,4 +1,4 @@
-"""Which gate each metric has when two records of a case are compared, as one table."""
+"""The threshold of each metric when two records of a case are compared, as one table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.records.record import Metric
 
 
 class Gate(Enum):
-    """How a metric is held; the value is what a reader is told."""
+    """A kind of threshold; the value is its name in tables and in JSON."""
 
     EXACT = "exact"
     TENSOR = "tensor memory, 1 %"
@@ -22,7 +22,7 @@ class Gate(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One row: patterns as of a shell; the first row that fits decides."""
+    """One row: patterns as of a shell; the first row that matches decides."""
 
     gate: Gate
     group: str = "*"
@@ -32,13 +32,13 @@ class Rule:
 
 
 RULES = (
-    # What others' code takes is shown beside ours, and is not ours to hold.
+    # The cost of other people's code is shown for comparison and has no threshold.
     Rule(gate=Gate.NONE, name="baseline*"),
     Rule(gate=Gate.NONE, group="engine", name="mezo*"),
     Rule(gate=Gate.NONE, group="engine", name="torch_signs*"),
-    Rule(gate=Gate.NONE, group="engine", name="phase_*"),  # parts of the step, which is held
+    Rule(gate=Gate.NONE, group="engine", name="phase_*"),  # parts of the step
     Rule(gate=Gate.TENSOR, name="device_allocated*", unit="byte"),
-    # The rest of a GPU's memory moves with the allocator's history, or is the driver's.
+    # The rest of a GPU's memory depends on the allocator's history or on the driver.
     Rule(gate=Gate.NONE, name="device_*", unit="byte"),
     Rule(gate=Gate.EXACT, name="*_scalar*", unit="byte"),
     Rule(gate=Gate.EXACT, name="*payload*", unit="byte"),
@@ -61,7 +61,7 @@ RULES = (
 
 
 def gate_of(group: str, name: str, metric: Metric) -> Gate:
-    """Return the gate of a metric; what no row names has none.
+    """Return the kind of a metric's threshold; a metric that no row matches has none.
 
     Args:
         group: of the metric's record.

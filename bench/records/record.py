@@ -93,6 +93,7 @@ class Provenance:
     device: Mapping[str, Any]  # the device profile, devices.DeviceSpec as JSON
     division: str = "open"  # "closed": the suite's fixed cases; "open": anything, as config says
     commit_reason: str | None = None  # why commit is None
+    zo_kernel: str | None = None  # "c", "numpy", "triton" or "torch"; None: not recorded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,8 +180,21 @@ def _metric(data: Mapping[str, Any]) -> Metric:
     return Metric(**(fields | {"samples": tuple(fields["samples"])}))
 
 
-def provenance(scale: str, device: Mapping[str, Any], division: str = "open") -> Provenance:
-    """Say what produces records now."""
+def provenance(
+    scale: str,
+    device: Mapping[str, Any],
+    division: str = "open",
+    *,
+    zo_kernel: str | None = None,
+) -> Provenance:
+    """Describe what produces records now.
+
+    Args:
+        scale: name of the run's scale.
+        device: the device profile as JSON.
+        division: "closed" for the suite's fixed cases, else "open".
+        zo_kernel: what :func:`zo_core.kernels.default_kernel` names; None where no ZO pass ran.
+    """
     commit, dirty = source_commit()
     return Provenance(
         suite_version=SUITE_VERSION,
@@ -191,6 +205,7 @@ def provenance(scale: str, device: Mapping[str, Any], division: str = "open") ->
         device=device,
         division=division,
         commit_reason=None if commit else why_no_commit(),
+        zo_kernel=zo_kernel,
     )
 
 

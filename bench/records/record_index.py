@@ -53,11 +53,11 @@ class Results:
 
     def missing(self, group: str) -> list[str]:
         """Say which figures the records lack and why; a line serves all that lack one alike."""
-        cases: dict[str, list[str]] = {}
+        cases: dict[tuple[str, str], list[str]] = {}
         for record in self.group(group):
-            for what in _missing_of(record):
-                cases.setdefault(what, []).append(record.case)
-        return [f"{_cases(names)}{what}" for what, names in cases.items()]
+            for missing in _missing_of(record):
+                cases.setdefault(missing, []).append(record.case)
+        return [f"{before}{_cases(names)}{after}" for (before, after), names in cases.items()]
 
     def models(self, group: str) -> list[str]:
         """List a group's models: ours in their order, ResNet18 of Table 1 first, then others."""
@@ -79,11 +79,12 @@ class Results:
         return sorted(names, key=lambda name: (name != "zowarmup", name))
 
 
-def _missing_of(record: Record) -> list[str]:
+def _missing_of(record: Record) -> list[tuple[str, str]]:
+    """List what a record lacks and why, each as the words before and after the case's name."""
     if record.status != "ok":
-        return [f": {record.status}: {record.error or _NO_REASON}"]
+        return [("", f": {record.status}: {record.error or _NO_REASON}")]
     return [
-        f", {name}: not measured: {metric.reason or _NO_REASON}"
+        (f"{name.replace('_', ' ')} not measured (", f"): {metric.reason or _NO_REASON}")
         for name, metric in record.metrics.items()
         if metric.value is None
     ]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from bench.records.case_name import CaseName
 from bench.records.record import Record
@@ -47,7 +48,7 @@ def write_record(folder: Path, record: Record) -> Path:
     path = record_path(folder, record.name)
     try:
         with replacing(path) as temporary:
-            temporary.write_text(json.dumps(record.to_json(), indent=1, allow_nan=False) + "\n")
+            temporary.write_text(layout(record.to_json()))
     except OSError as error:
         raise StoreError(
             f"{path} cannot be written ({error.strerror}); the records that are in {folder} are "
@@ -86,6 +87,27 @@ def check_records(path: Path) -> list[Checked]:
     if not files:
         raise StoreError(f"{path} contains no records: give a file, or a folder above {RECORDS}/")
     return [check_file(file) for file in files]
+
+
+def layout(data: Mapping[str, Any], levels: int = 2) -> str:
+    """Write JSON in few bytes, with a line for each member of the outermost levels.
+
+    >>> print(layout({"a": {"b": [1, 2]}, "c": 1.5}), end="")
+    {
+    "a":{
+    "b":[1,2]
+    },
+    "c":1.5
+    }
+    """
+    return _lines(data, levels) + "\n"
+
+
+def _lines(data: Any, levels: int) -> str:
+    if levels == 0 or not data or not isinstance(data, Mapping):
+        return json.dumps(data, separators=(",", ":"), allow_nan=False)
+    members = (f"{json.dumps(key)}:{_lines(part, levels - 1)}" for key, part in data.items())
+    return "{\n" + ",\n".join(members) + "\n}"
 
 
 @contextmanager

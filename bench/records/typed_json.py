@@ -2,20 +2,22 @@
 
 A field's type is a scalar, Any, X | None, Mapping[str, X], tuple[X, ...], tuple[X, Y], another
 dataclass, or a union of dataclasses that differ in their fields.  A field with a default may be
-absent from the data.
+absent from the data.  A sequence of dataclasses that are points (:func:`columns`) is one object:
+each field once, with the values of all points.
 """
 
 from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 T = TypeVar("T")
 _MAPPINGS = (Mapping, dict)
+_POINTS: set[Any] = set()
 _SCALARS: dict[Any, Any] = {
     str: "string",
     bool: "boolean",
@@ -25,6 +27,12 @@ _SCALARS: dict[Any, Any] = {
 }
 
 
+def columns(kind: type[T]) -> type[T]:
+    """Mark a dataclass as a point of a curve: decorates it."""
+    _POINTS.add(kind)
+    return kind
+
+
 def to_json(value: Any) -> Any:
     """Turn dataclasses, mappings and sequences into plain JSON data."""
     if is_dataclass(value) and not isinstance(value, type):
@@ -32,8 +40,15 @@ def to_json(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: to_json(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [to_json(part) for part in value]
+        points = value and type(value[0]) in _POINTS
+        return _to_columns(value) if points else [to_json(part) for part in value]
     return value
+
+
+def _to_columns(points: Sequence[Any]) -> dict[str, list[Any]]:
+    """Write points field by field, without fields that all have their default."""
+    table = {f: [to_json(getattr(point, f.name)) for point in points] for f in fields(points[0])}
+    return {f.name: column for f, column in table.items() if set(column) != {f.default}}
 
 
 def from_json(kind: type[T], data: Any) -> T:
@@ -64,6 +79,8 @@ def schema_of(kind: Any) -> dict[str, Any]:
         return _schema_of_dataclass(kind)
     if _is_union(kind):
         return {"anyOf": [schema_of(part) for part in get_args(kind)]}
+    if get_args(kind) and get_args(kind)[0] in _POINTS:
+        return _schema_of_points(get_args(kind)[0])
     if get_args(kind):
         return _schema_of_container(kind, get_args(kind))
     return {} if kind is Any else {"type": _SCALARS[kind]}
@@ -76,6 +93,13 @@ def _schema_of_container(kind: Any, parts: tuple[Any, ...]) -> dict[str, Any]:
         return {"type": "array", "items": schema_of(parts[0])}
     each = [schema_of(part) for part in parts]
     return {"type": "array", "prefixItems": each, "minItems": len(each), "maxItems": len(each)}
+
+
+def _schema_of_points(kind: Any) -> dict[str, Any]:
+    """Write the schema of columns, and of the rows that earlier versions wrote."""
+    row = _schema_of_dataclass(kind)
+    each = {n: {"type": "array", "items": part} for n, part in row["properties"].items()}
+    return {"anyOf": [row | {"properties": each}, {"type": "array", "items": row}]}
 
 
 def _schema_of_dataclass(kind: Any) -> dict[str, Any]:
@@ -101,6 +125,8 @@ def _read(kind: Any, data: Any, place: str) -> Any:
     if get_origin(kind) in _MAPPINGS:
         _require(isinstance(data, Mapping), place, "an object", data)
         return {key: _read(parts[1], part, f"{place}.{key}") for key, part in data.items()}
+    if parts[0] in _POINTS and isinstance(data, Mapping):
+        data = _to_rows(data, place)
     _require(isinstance(data, list | tuple), place, "an array", data)
     kinds = [parts[0]] * len(data) if parts[-1] is Ellipsis else list(parts)
     _require(len(kinds) == len(data), place, f"{len(kinds)} items", data)
@@ -108,6 +134,13 @@ def _read(kind: Any, data: Any, place: str) -> Any:
         _read(part, item, f"{place}[{i}]")
         for i, (part, item) in enumerate(zip(kinds, data, strict=True))
     )
+
+
+def _to_rows(data: Mapping[str, Any], place: str) -> list[dict[str, Any]]:
+    alike = all(isinstance(column, list | tuple) for column in data.values())
+    alike = alike and len({len(column) for column in data.values()}) == 1
+    _require(alike, place, "columns of one length", data)
+    return [dict(zip(data, row, strict=True)) for row in zip(*data.values(), strict=True)]
 
 
 def _read_scalar(kind: Any, data: Any, place: str) -> Any:

@@ -26,6 +26,7 @@ from bench.step_variants import PLAIN
 from bench.sweeps.cell import Cell, CellStore
 from bench.workloads.client_costs import Costs, VariantCosts, measure_variants
 from zo_core.algorithms import ALGORITHMS
+from zo_core.kernels import default_kernel
 
 SCALE: Final = "methods"
 EQUAL_ROUNDS, EQUAL_PASSES = "methods", "methods-passes"
@@ -133,7 +134,7 @@ def _made(
         config=config,
         metrics=metrics,
         details=to_json(details),
-        provenance=provenance(SCALE, devices.detect().to_json()),
+        provenance=provenance(SCALE, devices.detect().to_json(), zo_kernel=default_kernel("cpu")),
     )
 
 

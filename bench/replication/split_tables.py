@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.records.paired import PairedDifference, paired_difference
+from bench.replication import rate_range
 from bench.replication.split_study import (
     BUDGETS,
     CANDIDATES,
@@ -35,6 +36,7 @@ def tables(store: CellStore) -> str:
     parts = [
         part for budget in BUDGETS for part in (_search(budget, store), _compared(budget, store))
     ]
+    parts.append(rate_range.table(store))
     return "\n\n".join(part for part in parts if part) or "No run has been made yet."
 
 

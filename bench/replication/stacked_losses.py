@@ -8,7 +8,7 @@ those of the method; a loss differs in its last bits, as it does between two bac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -18,34 +18,28 @@ import torch
 from torch.func import functional_call, vmap
 
 from zo_core.algorithms.methods.zowarmup_split import SplitStep
+from zo_core.directions import BLOCK
 from zo_core.loss.module_loss import cross_entropy, evaluating
 from zo_core.loss.passes import count_passes
-from zo_core.method import ClientData, RoundContext
+from zo_core.method import ClientData
+from zo_core.philox import philox4x32
 from zo_core.replica import Replica
 from zo_core.spsa import NonFiniteLossError, radius
-from zo_core.stream import BLOCK, philox4x32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackedSplitStep(SplitStep):
     """The step of zowarmup-split with a client's forwards in one call for all parts of a size."""
 
-    def walk(
-        self,
-        replica: Replica,
-        client: ClientData,
-        context: RoundContext,
-        seeds_of: Callable[[int], Sequence[int]],
+    def differences_of(
+        self, replica: Replica, parts: Sequence[ClientData], seeds: Sequence[Sequence[int]]
     ) -> npt.NDArray[np.float32]:
-        """Compute the scalars of all parts at the round's weights: dL, (k, S)."""
-        shards = self.parts(client, context)
-        every = np.array(self.round_seeds(context, [client.slot]), np.uint64)
-        every = every.reshape(self.splits, self.directions)
+        """Compute dL of each part along its own S seeds, (k, S); at the same weights."""
         found = np.empty((self.splits, self.directions), np.float32)
-        for size in {len(part.x) for part in shards}:
-            chosen = [p for p, part in enumerate(shards) if len(part.x) == size]
-            seeds = [seed for p in chosen for seed in every[p]]
-            found[chosen] = self._differences(replica, [shards[p] for p in chosen], seeds)
+        for size in {len(part.x) for part in parts}:
+            chosen = [p for p, part in enumerate(parts) if len(part.x) == size]
+            own = [seed for p in chosen for seed in seeds[p]]
+            found[chosen] = self._differences(replica, [parts[p] for p in chosen], own)
         if not np.isfinite(found).all():
             raise NonFiniteLossError("a difference of losses is not finite")
         return found

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.format import MIB, size
-from bench.labels import label
+from bench.labels import method_label
 from bench.paper import is_zo
 from bench.records.record import Metric
 from bench.report.table import spread
@@ -119,19 +119,26 @@ def end_of_axis(largest: float) -> float:
 
 
 def metric_bar(
-    name: str, method: str, metric: Metric, write: Callable[[float], str], end: float
+    name: str,
+    method: str,
+    metric: Metric,
+    write: Callable[[float], str],
+    end: float,
+    *,
+    words: str | None = None,
 ) -> Bar:
     """Make a bar from zero to a metric's value.
 
     Args:
         name: the words at the bar.
-        method: gives the colour, and the words shown on hover.
+        method: gives the colour.
         metric: one with a value.
         write: turns the raw number into text.
         end: of the axis, in the raw unit.
+        words: what hover calls it; None for the method of a step.
     """
     kind, value = kind_of(method), metric.value or 0.0
-    hover = hover_text(label(method), metric, write)
+    hover = hover_text(words or method_label(method), metric, write)
     mark = Mark(kind=kind, start=0.0, width=value / end, hover=hover)
     return Bar(name=name, kind=kind, marks=(mark,), text=write(value))
 

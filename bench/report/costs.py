@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bench.format import MISSING, duration, format_comparison, size
-from bench.labels import METHODS, label
+from bench.labels import METHODS, label, method_label
 from bench.paper import BATCH, CLIENT_IMAGES, DIRECTIONS, batches_in_round, is_zo
 from bench.records.case_name import CaseName, size_part
 from bench.records.record import Metric
@@ -231,6 +231,6 @@ def step_table(
                     Cell(count_range(metric.n for metric in found.values() if metric)),
                 )
             )
-    names = [f"{label(over)} ÷ {label(under)}" for over, under in ratios]
-    columns = ("Model", "Batch", *map(label, methods), *names, "n")
+    names = [f"{method_label(over)} ÷ {method_label(under)}" for over, under in ratios]
+    columns = ("Model", "Batch", *map(method_label, methods), *names, "n")
     return Table(caption=caption, columns=columns, rows=tuple(rows), labels=1, folded=folded)

@@ -15,7 +15,7 @@ from bench.records.record_index import Results
 from bench.records.store import read_records
 from bench.report.costs import DOWN, ROUND, UP, memory_figure, whole_figure
 from bench.report.paper_claims import CLAIMS
-from bench.report.places import ReplicatedTable
+from bench.report.replicated_table import ReplicatedTable
 from bench.report.results_page import amount
 from bench.report.table import interval_text
 

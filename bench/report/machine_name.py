@@ -40,6 +40,8 @@ def name_of_records(records: list[Record]) -> str:
 
 
 def _chip(device: Mapping[str, Any]) -> str:
+    if emulator := device.get("emulator"):
+        return f"{emulator} (emulated)"
     found = str(device.get("soc") or device.get("name") or "unknown machine")
     return " ".join(_NOISE.sub(" ", found).split())
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.format import MISSING, instant, quantity, size
-from bench.labels import label
+from bench.labels import method_label
 from bench.records.case_name import CaseName
 from bench.records.record import Metric, Record
 from bench.records.record_index import Results
@@ -174,9 +174,19 @@ def _rows(machines: Sequence[Machine], case: str, name: str) -> list[tuple[Cell,
     ]
     if len(found) < 2:
         return []
-    words = ", ".join(label(part) for part in CaseName.parse(case).parts)
+    words = ", ".join(map(_part_words, CaseName.parse(case).parts))
     first = found[0][2].value
     return [(Cell(words), *_cells(*each, first)) for each in found]
+
+
+def _part_words(part: str) -> str:
+    """Write one part of a case's name.
+
+    >>> _part_words("fedavg"), _part_words("b64"), _part_words("resnet18")
+    ('Backprop', 'batch 64', 'ResNet18')
+    """
+    is_batch = part.startswith("b") and part[1:].isdigit()
+    return f"batch {part[1:]}" if is_batch else method_label(part)
 
 
 def _cells(

@@ -8,6 +8,8 @@ from bench.report.section import Section
 
 _JOINED = {"fit": "memory", "formulas": "memory"}  # sections that show another group's figures
 _COUNTED = ("bytes", "wire")  # lengths of messages, which no processor changes
+_TIMED = ("time", "engine", "edge", "frontier")  # sections whose times depend on the ZO kernel
+_FALLBACK = {"numpy": "ZO on NumPy’s kernels", "torch": "ZO on torch’s kernels"}
 
 
 def page_device(results: Results) -> str | None:
@@ -17,19 +19,39 @@ def page_device(results: Results) -> str | None:
 
 
 def heading_remark(results: Results, section: Section) -> str:
-    """Name a section's device and threads, where they differ from the title's; else nothing.
+    """Name a section's device, threads and slow ZO kernel, where they differ from the usual.
 
     On a page of the CPU only threads can differ. On a GPU's page every measured section is named.
     """
     records = results.group(_JOINED.get(section.group, section.group))
-    threads = _threads(records, section)
     if not records or section.group in _COUNTED:
         return ""
+    return "; ".join(filter(None, (_machine(results, section, records), _slow(section, records))))
+
+
+def _machine(results: Results, section: Section, records: list[Record]) -> str:
+    threads, coarse = _threads(records, section), _precisions(records)
     if page_device(results) is None:
-        return f"measured with {threads}" if section.threads is not None else ""
+        own = section.threads is not None
+        return f"measured with {threads}{coarse}" if own else coarse.removeprefix(", ")
     on_device = sorted({_accelerator(r) for r in records if _is_on_device(r)})
     on_cpu = not all(map(_is_on_device, records))
-    return f"measured on {' and '.join([*on_device, *([f'the CPU, {threads}'] * on_cpu)])}"
+    places = " and ".join([*on_device, *([f"the CPU, {threads}"] * on_cpu)])
+    return f"measured on {places}{coarse}"
+
+
+def _precisions(records: list[Record]) -> str:
+    """Name the precisions where one is not float32."""
+    found = sorted({str(r.config["precision"]) for r in records if "precision" in r.config})
+    return "" if set(found) <= {"fp32"} else f", {' and '.join(found)}"
+
+
+def _slow(section: Section, records: list[Record]) -> str:
+    """Name the slow kernels that took the place of C's or Triton's."""
+    if section.group not in _TIMED:
+        return ""
+    kernels = {record.provenance.zo_kernel for record in records}
+    return " and ".join(words for name, words in _FALLBACK.items() if name in kernels)
 
 
 def _threads(records: list[Record], section: Section) -> str:

@@ -8,7 +8,7 @@ from bench.format import MISSING, points, size
 from bench.records.case_name import CaseName
 from bench.records.details.tables import PlaceDetails
 from bench.records.record import Record
-from bench.report.places import ReplicatedTable
+from bench.report.replicated_table import ReplicatedTable
 from bench.report.table import interval_text
 
 EQUAL_ROUNDS = str(CaseName.of("tables", "methods"))

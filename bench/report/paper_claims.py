@@ -108,7 +108,7 @@ CLAIMS: Final = (
         " estimates differ only by a factor of 1 + 2/d.",
     ),
     Claim(
-        title="One step a round against many, on the same samples",
+        title="One step per round against many, on the same samples",
         paper="One step over all data is best or equal at most splits (Table 3), with a tau that"
         " the paper lowers as the steps grow.",
         tables=("table3",),

@@ -13,7 +13,7 @@ from bench.records.record import Record
 from bench.records.store import RECORDS, read_records, replacing
 from bench.report.method_results import method_results
 from bench.report.paper_claims import CLAIMS, Claim, Comparison
-from bench.report.places import ReplicatedTable
+from bench.report.replicated_table import ReplicatedTable
 from bench.report.table import interval_text
 from bench.report.writers import CASE as WRITERS
 

@@ -32,6 +32,15 @@ _DEVICE_FIELDS = {
     "Libraries": "versions",
 }
 
+# What passed over the weights in ZO: a record's zo_kernel, and its words.
+KERNELS = {
+    "c": "C",
+    "numpy": "NumPy (the C kernels were missing)",
+    "triton": "Triton",
+    "torch": "torch (the Triton kernels were missing)",
+    None: "not recorded",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordLink:
@@ -84,6 +93,7 @@ def origin_rows(records: Sequence[Record]) -> list[tuple[str, str]]:
         ("Scale", _each(origin.scale for origin in origins)),
         ("Created", " to ".join(dict.fromkeys(map(instant, (created[0], created[-1]))))),
         ("Machine", _each(str(origin.device.get("name", MISSING)) for origin in origins)),
+        ("ZO kernel", _each(KERNELS[origin.zo_kernel] for origin in origins)),
         ("Records", str(len(records))),
     ]
 

@@ -36,15 +36,20 @@ def absent_lines(records: Sequence[Record], absent: Sequence[Section]) -> list[t
     """List the titles of sections without records, each with the command that makes them.
 
     Args:
-        records: of the page; where all are of one model of the user's, so are the commands.
+        records: of the page; the commands have their scale, and their model if all share one.
         absent: the sections.
     """
     found = {_model_options(r) for r in records if r.group in _OF_THE_MODEL}
     options = found.pop() if len(found) == 1 else ""
-    return [
-        (section.title, section.made_by + (options if section.group in _OF_THE_MODEL else ""))
-        for section in absent
-    ]
+    scales = {r.provenance.scale for r in records if r.provenance.scale in SCALE_NAMES}
+    scale = f" --scale {scales.pop()}" if len(scales) == 1 else ""
+    return [(section.title, _absent_command(section, scale, options)) for section in absent]
+
+
+def _absent_command(section: Section, scale: str, options: str) -> str:
+    if not section.made_by.startswith("zobench run"):
+        return section.made_by
+    return section.made_by + scale + (options if section.group in _OF_THE_MODEL else "")
 
 
 def _whole_suites(records: Sequence[Record]) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.format import MISSING, duration, percent, size
-from bench.labels import METHODS, label
+from bench.labels import METHODS, method_label
 from bench.paper import BATCH, CLIENT_IMAGES, COHORT, DIRECTIONS, is_zo
 from bench.records.case_name import CaseName
 from bench.records.frontier import panels_of, title_of
@@ -42,7 +42,7 @@ _ROUND = (8, 900)  # images per micro-batch, images
 _CLIENTS = {  # client -> its row's name, its packages
     "onnx-memory": ("ZO with ONNX Runtime, without torch", "client"),
     "torch": ("ZO with torch", "torch"),
-    "fedavg": ("FedAvg with torch", "torch"),
+    "fedavg": ("Backprop with torch", "torch"),
 }
 _EMULATED = (
     "Emulated: bytes and bits are valid, time and memory are not measured"
@@ -83,7 +83,7 @@ def machine_name(device: Mapping[str, Any]) -> str:
 
 
 def _source(run: Path) -> str:
-    return f"[Records](../results/{run}/{RECORDS})"
+    return f"Records: [`results/{run}/{RECORDS}`](../results/{run}/{RECORDS})"
 
 
 def _run_lines(results: Results, device: Mapping[str, Any]) -> Iterator[str]:
@@ -126,7 +126,7 @@ def _cost_row(results: Results, method: str) -> str:
         sender = ("zo" if is_zo(method) else "fedavg") if method != "inference" else method
         name, batch = (sender, None) if is_bytes else (method, BATCH)
         cells.append(amount(figure, figure.value(results, "resnet18", name, batch)))
-    return f"| {label(method)} | {' | '.join(cells)} |"
+    return f"| {method_label(method)} | {' | '.join(cells)} |"
 
 
 def amount(figure: Figure, value: float | None) -> str:
@@ -167,7 +167,7 @@ def _client_lines(results: Results) -> Iterator[str]:
         return
     yield (
         "A low-resource client's whole process in a ZO round of ResNet18 (900 images by 8, S = 3)"
-        " and in FedAvg's three epochs, and what its device has to install and import"
+        " and in backprop's three epochs, and what its device has to install and import"
         " ([a client without torch](edge.md)):"
     )
     yield from ("", "| client | peak memory | packages on disk | import |", "|---|---|---|---|")

@@ -83,11 +83,11 @@ def ratio(over: float | None, under: float | None) -> str:
     """Write over / under; a dash where either is missing or not positive.
 
     >>> ratio(316.9, 64.2), ratio(0.981, 1.0), ratio(None, 1.0)
-    ('4.94 ×', '1.0 (±5 %)', '–')
+    ('4.94x', '1.0x (±5 %)', '–')
     """
     if over is None or under is None or over <= 0 or under <= 0:
         return MISSING
-    return ALIKE if are_alike(over, under) else f"{times(over / under)} ×"
+    return ALIKE if are_alike(over, under) else f"{times(over / under)}x"
 
 
 def spread(metric: Metric, write: Callable[[float], str]) -> str:
@@ -100,7 +100,17 @@ def spread(metric: Metric, write: Callable[[float], str]) -> str:
     low, high, outside = whiskers(metric)
     if write(low) == write(high):
         return ""
-    return f"{write(low)}–{write(high)}{f'; {outside} outside' if outside else ''}"
+    return f"{written_range(write(low), write(high))}{f'; {outside} outside' if outside else ''}"
+
+
+def written_range(low: str, high: str) -> str:
+    """Join two written figures; a unit that both have is written once.
+
+    >>> written_range("353 ms", "430 ms"), written_range("990 ms", "1.02 s")
+    ('353–430 ms', '990 ms–1.02 s')
+    """
+    number, space, unit = low.rpartition(" ")
+    return f"{number if space and high.endswith(space + unit) else low}–{high}"
 
 
 def whiskers(metric: Metric) -> tuple[float, float, int]:

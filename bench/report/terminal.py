@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -20,11 +22,17 @@ from bench.report.costs import DOWN, ROUND, STEP, UP, Figure, memory_figure, who
 from bench.report.sections import SECTIONS
 from bench.report.table import interval_text
 
+_LOOK: Any = {  # of every table
+    "title_justify": "left",
+    "title_style": "bold",
+    "box": box.SIMPLE_HEAD,
+    "pad_edge": False,
+}
 _BATCHES = (BATCH, 1, None)  # the paper's, the smallest, and none for a whole round
 
 
 def summary_table(records: Iterable[Record]) -> RenderableType:
-    """Make the tables that end a run: peak memory, bytes and time by model, then accuracy.
+    """Make the tables that end a run: memory, bytes and time of each model, then accuracy.
 
     Args:
         records: a run's records; cases without a figure are listed below the tables.
@@ -33,28 +41,36 @@ def summary_table(records: Iterable[Record]) -> RenderableType:
         What a rich console prints.
     """
     results = Results.of(records)
-    parts = (_cost_table(results), _accuracy_table(results))
-    return Group(*(part for part in parts if part.row_count), *_failures(results))
+    costs = [table for table in _cost_tables(results) if table.row_count]
+    legend = [_legend(results)] if costs else []
+    accuracy = [table for table in [_accuracy_table(results)] if table.row_count]
+    return Group(*costs, *legend, *accuracy, *_failures(results))
 
 
-def _cost_table(results: Results) -> Table:
-    table = Table(
-        title=f"Peak {step_memory(results).name} above baseline; time per step (ZO: {DIRECTIONS}"
-        f" directions) and per round of {CLIENT_IMAGES} images; bytes per client per round",
-        title_justify="left",
-    )
-    table.add_column("Model")
-    table.add_column("Quantity")
-    for name in (*METHODS.values(), "FedAvg ÷ ZO"):
-        table.add_column(name, justify="right")
+def _cost_tables(results: Results) -> list[Table]:
+    """Make one table per model, titled with its name, which no column can then clip."""
     figures = (memory_figure(results), whole_figure(results), UP, DOWN, STEP, ROUND)
     models = dict.fromkeys(m for figure in figures for m in results.models(figure.group))
-    for model in models:
-        for figure in figures:
-            for row in _rows(results, figure, model):
-                table.add_row(label(model), *row)
-        table.add_section()
+    return [_cost_table(results, figures, model) for model in models]
+
+
+def _cost_table(results: Results, figures: Sequence[Figure], model: str) -> Table:
+    table = Table(title=label(model), **_LOOK)
+    table.add_column("One client")
+    for name in (*METHODS.values(), "Backprop ÷ ZO"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for figure in figures:
+        for row in _rows(results, figure, model):
+            table.add_row(*row)
     return table
+
+
+def _legend(results: Results) -> Text:
+    return Text(
+        f"Peak {step_memory(results).name} is above the loaded model. A ZO step has {DIRECTIONS}"
+        f" directions; a round is over {CLIENT_IMAGES} images; bytes are per round.\n",
+        style="dim",
+    )
 
 
 def _rows(results: Results, figure: Figure, model: str) -> Iterator[tuple[str, ...]]:
@@ -65,7 +81,7 @@ def _rows(results: Results, figure: Figure, model: str) -> Iterator[tuple[str, .
         name = figure.name if batch is None else f"{figure.name}, batch {batch}"
         values = {m: figure.value(results, model, m, batch) for m in METHODS}
         texts = (
-            figure.write(value)
+            _written(figure, value)
             if value is not None
             else _why(results, figure.case(model, method, batch), figure.metric)
             for method, value in values.items()
@@ -73,13 +89,21 @@ def _rows(results: Results, figure: Figure, model: str) -> Iterator[tuple[str, .
         yield name, *texts, figure.ratio(values["fedavg"], values["zo"])
 
 
+def _written(figure: Figure, value: float) -> str:
+    """Write a value; only that it is smaller where the meter cannot resolve it."""
+    is_resolved = value >= figure.resolution
+    return figure.write(value) if is_resolved else f"< {figure.write(figure.resolution)}"
+
+
 def _why(results: Results, case: CaseName, metric: str) -> str:
-    """Return a failed case's status; a dash for what has no case, like inference's bytes."""
-    return results.reason(case, metric) if results.record(case) else MISSING
+    """Return why a figure is missing; a dash if it cannot exist, like inference's bytes."""
+    record = results.record(case)
+    exists = record is not None and (record.status != "ok" or metric in record.metrics)
+    return results.reason(case, metric) if exists else MISSING
 
 
 def _accuracy_table(results: Results) -> Table:
-    table = Table(title="Test accuracy: mean ± standard deviation", title_justify="left")
+    table = Table(title="Test accuracy, mean ± standard deviation", **_LOOK)
     table.add_column("High/low")
     for name in (*ALGORITHMS.values(), "Difference", "95 % interval", "Pairs"):
         table.add_column(name, justify="right")
@@ -108,4 +132,4 @@ def _difference(results: Results, cases: list[CaseName]) -> tuple[str, str, str]
 def _failures(results: Results) -> list[Text]:
     """List the cases without a figure, and why; a group that was not asked for has no line."""
     lines = [line for section in SECTIONS for line in results.missing(section.group)]
-    return [Text("Not measured:"), *(Text(f"  {line}") for line in lines)] if lines else []
+    return [Text("Missing:"), *(Text(f"  {line}") for line in lines)] if lines else []

@@ -47,7 +47,7 @@ def _match(results: Results, split: str) -> Match | None:
     high, _, low = split.partition("-")
     return Match(
         result=f"{points(found.mean)} points",
-        name=f"with {high} % high- and {low} % low-resource clients: {verdict(found)}",
+        name=f"with {high}\u00a0% high- and {low}\u00a0% low-resource clients: {verdict(found)}",
         chart=BarChart(caption="", bars=tuple(_bar(name, r) for name, r in compared.items())),
     )
 
@@ -58,4 +58,5 @@ def _record(results: Results, algorithm: str, split: str) -> Record | None:
 
 def _bar(algorithm: str, record: Record) -> Bar:
     name = label(algorithm).partition(",")[0]
-    return metric_bar(name, algorithm, record.metrics["test_accuracy"], percent, 1.0)
+    accuracy = record.metrics["test_accuracy"]
+    return metric_bar(name, algorithm, accuracy, percent, 1.0, words=label(algorithm))

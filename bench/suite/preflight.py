@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import devices
-from bench.workloads.child import TRIAL_TIMEOUT_S
 from bench.workloads.steps import STEP_METHODS, bind_step
 from zo_core.model_names import parse_model
 
@@ -29,6 +28,8 @@ def check_model(model: str, methods: Sequence[str] = STEP_METHODS) -> str:
     name = parse_model(model)
     if name.kind == "suite" and name.is_default_shape:
         return model
+    from bench.workloads.child import TRIAL_TIMEOUT_S
+
     run = devices.run_isolated(
         "bench.suite.preflight:problem_of", model, list(methods), timeout_s=TRIAL_TIMEOUT_S
     )
@@ -66,17 +67,20 @@ def problem_of(model: str, methods: Sequence[str]) -> str | None:
     return None
 
 
-def missing_kernels() -> str | None:
-    """Say why ZO runs on NumPy's kernels instead of the C kernels; None if it does not."""
+def missing_kernels(device_type: str) -> str | None:
+    """Say why ZO runs on slower kernels than those for its device; None if it does not."""
     from zo_core.kernels.selection import unavailable_reason
 
-    reason = unavailable_reason("c")
+    on_cpu = device_type == "cpu"
+    reason = unavailable_reason("c" if on_cpu else "triton")
     if not reason:
         return None
-    return (
-        "warning: the C kernels are missing, so ZO steps on the CPU run on NumPy's, several times"
-        f" slower: {reason}"
+    missing = (
+        "the C kernels are missing, so ZO steps on the CPU run on NumPy's, several times slower"
+        if on_cpu
+        else "the Triton kernels are missing, so ZO steps on the GPU use torch's slower operations"
     )
+    return f"warning: {missing}: {reason}"
 
 
 def choose_device(wanted: str) -> str:

@@ -31,6 +31,10 @@ _OWN = {
         "help": "shape of one input of --model, e.g. 3,224,224, where its factory gives no example",
     },
     "device": {"default": "cpu", "help": "where steps run: auto, cpu or cuda"},
+    "precision": {
+        "default": "fp32",
+        "help": "compute dtype of steps and of trainings on the digits: fp32, tf32, fp16 or bf16",
+    },
     "energy-csv": {
         "metavar": "FILE",
         "help": "an external power meter's log, time and watts in each row (default: this machine's"

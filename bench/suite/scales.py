@@ -33,6 +33,7 @@ class Scale:
     engine_parameters: tuple[int, ...]  # sizes of the engine's micro-benchmark, fp32 weights
     engine_repeats: int
     simulation_models: tuple[str, ...]  # of which a simulated round is timed
+    peer_models: tuple[str, ...]  # whose step is held against other packages'
     restore_models: tuple[str, ...]  # of which perturb and restore must change no bit
     restore_cycles: int
     accuracy_variants: tuple[str, ...]  # names in bench_accuracy.VARIANTS
@@ -78,6 +79,7 @@ SCALES: dict[str, Scale] = {
             engine_parameters=(11_173_962,),
             engine_repeats=5,
             simulation_models=("small_resnet",),
+            peer_models=(),
             restore_models=("resnet18",),
             restore_cycles=20,
             accuracy_variants=("high-res-only", "zowarmup"),
@@ -111,6 +113,7 @@ SCALES: dict[str, Scale] = {
             engine_parameters=(11_173_962,),
             engine_repeats=9,
             simulation_models=("small_resnet",),
+            peer_models=(),
             restore_models=("resnet18",),
             restore_cycles=20,
             accuracy_variants=("high-res-only", "zowarmup"),
@@ -150,6 +153,7 @@ SCALES: dict[str, Scale] = {
             engine_parameters=(11_173_962, 200_000_000),
             engine_repeats=25,
             simulation_models=("small_resnet", "resnet18"),
+            peer_models=("resnet18", "vit"),
             restore_models=("resnet18", "vit"),
             restore_cycles=1000,
             accuracy_variants=("high-res-only", "zowarmup", "zowarmup-plain"),
@@ -163,7 +167,7 @@ SCALES: dict[str, Scale] = {
             lm_models=("lm:opt-125m", "lm:opt-125m:lora8", "lm:opt-1.3b", "lm:opt-1.3b:lora8"),
             lm_batches=(1, 8),
             lm_limit_bytes=8 << 30,  # a phone's, or a Jetson Orin Nano's
-            fleets=(10, 50, 100, 200),
+            fleets=(8, 50, 200, 2000),
         ),
     )
 }

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 import devices
 from bench.groups import GROUPS, OPT_IN_GROUPS, TABLES
 from bench.records.case_name import CaseName
+from bench.records.details.arithmetic import ScalarNoise
 from bench.records.record import Metric, Record, provenance
 from bench.records.store import open_store, write_record
 from bench.records.typed_json import to_json
@@ -23,7 +24,10 @@ from bench.suite.preflight import check_model, choose_device, missing_kernels
 from bench.suite.progress import Progress
 from bench.suite.scales import Scale, scale_named
 from bench.workloads.low_memory_steps import LOW_MEMORY_STEPS
+from bench.workloads.scalar_noise import scalar_noise_of
 from bench.workloads.steps import STEP_METHODS
+from zo_core.config import PRECISIONS
+from zo_core.kernels import default_kernel
 from zo_core.model_names import with_input_shape
 
 
@@ -36,7 +40,8 @@ class Suite:
     folder: Path
     device: Mapping[str, Any]  # devices.DeviceSpec as JSON
     device_type: str = "cpu"  # or "cuda": where the steps run
-    division: str = "closed"  # "open" with a model that is not the scale's own
+    precision: str = "fp32"  # of steps and of the digits' trainings
+    division: str = "closed"  # "open" with a model or a precision that is not the scale's own
     campaign: Options = field(default_factory=Options)  # how the paper's tables are run
     progress: Progress = field(default_factory=Progress)
     num_answers: int = 0  # records written and cases left out
@@ -52,6 +57,7 @@ class Suite:
         model: str | None = None,
         input_shape: str | None = None,
         device: str = "cpu",
+        precision: str = "fp32",
         campaign: Mapping[str, Any] | None = None,
     ) -> Suite:
         """Build a run from the command line's words.
@@ -63,6 +69,7 @@ class Suite:
             model: in place of the scale's.
             input_shape: of the model's input.
             device: "auto", "cpu" or "cuda".
+            precision: a name in PRECISIONS of zo_core.config.
             campaign: options of the paper's tables, see bench.replication.table_run.Options.
 
         Raises:
@@ -72,6 +79,9 @@ class Suite:
             ImportError: the library that reads the data files is not installed.
         """
         device_type = choose_device(device)
+        if precision not in PRECISIONS:
+            known = ", ".join(PRECISIONS)
+            raise ValueError(f"--precision must be one of {known}, got {precision!r}")
         groups, tables = (GROUPS, ()) if only is None else parse_groups(only, scale)
         measured = None if groups == (TABLES,) else model  # tables train it, and try it there
         chosen = _scale(scale, measured, input_shape)
@@ -93,14 +103,15 @@ class Suite:
             folder=folder,
             device=profile,
             device_type=device_type,
-            division="closed" if model is None else "open",
+            precision=precision,
+            division="closed" if model is None and precision == "fp32" else "open",
             campaign=options,
         )
 
     def start(self, cases: int, stream: TextIO) -> None:
-        """Begin to show progress on a stream, after a warning if the C kernels are missing."""
+        """Begin to show progress on a stream, after a warning if fast kernels are missing."""
         self.progress.start(cases, stream)
-        if warning := missing_kernels():
+        if warning := missing_kernels(self.device_type):
             self.progress.console.print(warning, soft_wrap=True)
 
     def record(
@@ -125,11 +136,22 @@ class Suite:
             metrics=mask_emulated(case.group, metrics, self.device["emulator"]),
             details=to_json(details or {}),
             error=error,
-            provenance=provenance(self.scale.name, self.device, self.division),
+            provenance=provenance(
+                self.scale.name,
+                self.device,
+                self.division,
+                zo_kernel=default_kernel(str(config.get("device", "cpu"))),
+            ),
         )
         write_record(self.folder, record)
         self.num_answers += 1
         self.progress.line(str(case), headline if status == "ok" else f"{status}: {error}")
+
+    def scalar_noise(self, model: str) -> ScalarNoise | None:
+        """Measure what this run's arithmetic adds to a model's scalars; None under an emulator."""
+        if self.device["emulator"]:
+            return None
+        return scalar_noise_of(model, self.device_type, self.precision)
 
     def leave_out(self, reason: str) -> None:
         """Say why the running case has nothing to record."""

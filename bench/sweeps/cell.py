@@ -11,12 +11,13 @@ from typing import Any
 
 from bench.records import typed_json
 from bench.records.details.training import TrainingResult
-from bench.records.store import StoreError, replacing
+from bench.records.store import StoreError, layout, replacing
 from zo_core.algorithms import train_config
 from zo_core.config import TrainConfig
 
 CELLS = "cells"  # folder below a run's output folder
-SCHEMA = "zobench-cell/1"
+SCHEMA = "zobench-cell/2"
+_FIRST_SCHEMA = "zobench-cell/1"  # curves by rows; chance_level was called guessing
 _DEFAULT_ALGORITHM = "zowarmup"
 
 
@@ -75,10 +76,19 @@ class CellResult:
         Raises:
             ValueError: the data is of another schema, or does not have its shape.
         """
-        if data.get("schema") != SCHEMA:
-            raise ValueError(f"schema must be {SCHEMA!r}, got {data.get('schema')!r}")
         own = {name: value for name, value in data.items() if name != "schema"}
+        if data.get("schema") == _FIRST_SCHEMA:
+            own["training"] = _renamed(own["training"])
+        elif data.get("schema") != SCHEMA:
+            raise ValueError(f"schema must be {SCHEMA!r}, got {data.get('schema')!r}")
         return typed_json.from_json(cls, own)
+
+
+def _renamed(training: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Give a training of the first schema the field names of this one."""
+    if training is None:
+        return None
+    return {"chance_level" if n == "guessing" else n: part for n, part in training.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +117,7 @@ class CellStore:
     def write(self, result: CellResult) -> None:
         """Put a result in place; an earlier one of the same cell is replaced."""
         with replacing(self.folder / f"{result.key}.json") as temporary:
-            temporary.write_text(json.dumps(result.to_json(), allow_nan=False) + "\n")
+            temporary.write_text(layout(result.to_json(), levels=1))
 
     def read(self, cell: Cell) -> CellResult | None:
         """Read a cell's result; None where there is none of this very config.

@@ -12,7 +12,7 @@ from itertools import product
 from typing import Any
 
 from bench.records.details.tables import Trial
-from zo_core.stream import Purpose, random_permutation
+from zo_core.philox import Purpose, random_permutation
 
 Candidate = Mapping[str, float]  # config fields
 Score = Callable[[Sequence[Candidate], int], Sequence[float | None]]

@@ -58,7 +58,7 @@ def run_cells(
 
 def summary(training: Training, dataset: Dataset) -> CellTraining:
     """Return a finished run's record, small, with the hand-over's hash and a client's peaks."""
-    from zo_core.models.answers import score_answers
+    from zo_core.models.answer_scoring import score_answers
 
     data = training.record.to_json()
     shares = data.pop("zero_shares")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -48,6 +49,7 @@ def measure_variants(
     data_dir: str | None = None,
     verify: bool = True,
     step_variants: Sequence[str] | None = None,
+    device: str = "cpu",
 ) -> dict[str, VariantCosts]:
     """Measure a client's round with each variant of its steps.
 
@@ -57,6 +59,7 @@ def measure_variants(
         data_dir: folder of a data set that is files.
         verify: compare its checksums.
         step_variants: names of those to be measured beside the plain one; None for all.
+        device: "cpu" or "cuda".
 
     Returns:
         The costs by variant.
@@ -69,21 +72,26 @@ def measure_variants(
             *(fields, repeats),
             load_dataset(fields["dataset"], data_dir=folder, verify=verify),
             step_variants,
+            device,
         )
         for name, fields in variants.items()
     }
 
 
 def _measure(
-    fields: Mapping[str, Any], repeats: int, dataset: Dataset, chosen: Sequence[str] | None
+    fields: Mapping[str, Any],
+    repeats: int,
+    dataset: Dataset,
+    chosen: Sequence[str] | None,
+    device: str,
 ) -> VariantCosts:
     from zo_core.algorithms import train_config
     from zo_core.federation.simulation.training import Training
 
-    phases = Training(train_config(**fields), dataset).schedule.algorithm.phases
+    phases = Training(train_config(**fields), dataset, device=device).schedule.algorithm.phases
     # the first round of each phase is reached at once: what a client does depends on no weight
     short = {**fields, "rounds": len(phases), "pivot": min(1, fields["pivot"])}
-    training = Training(train_config(**short), dataset)
+    training = Training(train_config(**short), dataset, device=device)
     clients = [client for phase in range(len(phases)) for client in _clients(training, phase)]
 
     def costs(changes: Mapping[str, Any]) -> Costs | NotAdmitted:
@@ -140,6 +148,8 @@ class _Client:
         self._before, self._result = state
         shard = training.client_data(slot)  # views: their storage holds all clients' items
         self._data = replace(shard, x=shard.x.clone(), y=shard.y.clone())
+        self._device_type = shard.x.device.type
+        self._precision = training.config.precision
 
     def costs(self, methods: Sequence[Any], repeats: int) -> ClientCost:
         """Measure the round as one of the methods takes it."""
@@ -172,6 +182,7 @@ class _Client:
         existing = [*module.buffers(), self._data.x, self._data.y]
         with (
             counting_passes() as passes,
+            self._computing(),
             track_tensors(parameters=held, existing=existing) as found,
         ):
             self._method.client_update(replica, self._data, self._context)
@@ -188,12 +199,23 @@ class _Client:
         self._round_(copies.pop())
         meter = devices.energy_meter()
         meter.start()
-        seconds = [time_once(partial(self._round_, replica)) for replica in copies]
+        seconds = [time_once(partial(self._synchronised_round_, replica)) for replica in copies]
         return seconds, meter.stop()
 
+    def _synchronised_round_(self, replica: Any) -> None:
+        self._round_(replica)
+        devices.synchronise()
+
     def _round_(self, replica: Any) -> None:
-        self._method.client_update(replica, self._data, self._context)
-        self._method.apply_(replica, self._result, self._context)
+        with self._computing():
+            self._method.client_update(replica, self._data, self._context)
+            self._method.apply_(replica, self._result, self._context)
+
+    def _computing(self) -> AbstractContextManager[None]:
+        from zo_core.loss.precision import computing_in
+
+        forwards_only = not self._method.trains_locally
+        return computing_in(self._precision, self._device_type, forwards_only=forwards_only)
 
 
 def _copy(replica: Any) -> Any:

@@ -6,19 +6,19 @@ process holds nothing but what that client needs.
 
 from __future__ import annotations
 
-import atexit
-import tempfile
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
 
 import devices
 from bench.paper import LOCAL_EPOCHS
-from bench.workloads.child import TRIAL_TIMEOUT_S
+from bench.records.details.arithmetic import ForwardArithmetic
 from bench.workloads.steps import EPSILON, LR, STEADY_LOSSES, TAU, bind_step
 from bench.workloads.timing import take_turns, time_once
 from devices.memory import read_host_memory
@@ -56,6 +56,7 @@ class EdgeTraining:
     digest: str | None  # hex, of the server's final state
     edge_digest: str  # hex, of the replica without torch
     rounds_checked: int  # results after which both back ends held one digest
+    arithmetic: ForwardArithmetic  # of the replica without torch
 
 
 def make_plan(model: str, client: str, size: tuple[int, int, int]) -> dict[str, Any]:
@@ -82,6 +83,11 @@ def make_plan(model: str, client: str, size: tuple[int, int, int]) -> dict[str, 
 @cache
 def exported(model: str) -> str:
     """Export a model once a run, into a folder that ends with this process."""
+    import atexit
+    import tempfile
+
+    from bench.workloads.child import TRIAL_TIMEOUT_S
+
     folder = tempfile.TemporaryDirectory(prefix="zobench-export-")
     atexit.register(folder.cleanup)
     run = devices.run_isolated(
@@ -127,6 +133,28 @@ def measure_round_memory(plan: dict[str, Any]) -> RoundMemory:
     return RoundMemory(region=region, process_peak_bytes=whole)
 
 
+def measure_client_arithmetic(plan: dict[str, Any]) -> ForwardArithmetic:
+    """Ask the session of a client without torch how it computes, and compare its scalars.
+
+    Args:
+        plan: fields of :class:`Plan`, of a client on ONNX Runtime.
+
+    Raises:
+        PrecisionError: its arithmetic loses the scalars.
+    """
+    from bench.records.typed_json import from_json
+    from zo_core.edge.arithmetic import measure_arithmetic
+    from zo_core.edge.load import load_replica
+    from zo_core.edge.manifest import read_manifest
+
+    chosen = Plan(**plan)
+    folder, mode = Path(chosen.source), chosen.client.removeprefix("onnx-")
+    replica = load_replica(folder, mode=mode)
+    found = measure_arithmetic(replica, read_manifest(folder), micro_batch=chosen.micro_batch)
+    found.check()
+    return from_json(ForwardArithmetic, found.to_json())
+
+
 def time_round(plan: dict[str, Any], repeats: int) -> list[float]:
     """Time a client's round, in seconds, after an unmeasured one.
 
@@ -147,12 +175,14 @@ def seconds_to_import(modules: str) -> float:
 def _edge_round(plan: Plan, mode: Any) -> Round:
     from zo_core.edge.load import load_replica
     from zo_core.edge.manifest import read_manifest
+    from zo_core.loss.byte_items import ByteItems
 
     folder = Path(plan.source)
     replica, manifest = load_replica(folder, mode=mode), read_manifest(folder)
-    rng = np.random.default_rng(_RUN_SEED)
-    x = rng.standard_normal((plan.images, *manifest.input_shape), dtype=np.float32)
-    return _zo_round(plan, replica, x, rng.integers(0, manifest.num_classes, plan.images))
+    shape = (plan.images, *manifest.input_shape)
+    pixels = np.frombuffer(Random(_RUN_SEED).randbytes(math.prod(shape)), np.uint8)
+    images = ByteItems(pixels.reshape(shape), mean=127.5, std=74.0)  # of uniform bytes
+    return _zo_round(plan, replica, images, np.arange(plan.images) % manifest.num_classes)
 
 
 def _torch_round(plan: Plan) -> Round:

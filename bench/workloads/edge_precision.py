@@ -20,16 +20,19 @@ import torch.nn.functional as F
 from torch import nn
 
 from bench.models.load import load_model
+from bench.records.details.arithmetic import ForwardArithmetic
 from bench.records.details.machine import ScalarErrors
+from bench.records.typed_json import from_json
 from bench.workloads.steps import EPSILON, TAU
 from zo_core import derive_seed, loss_differences, snap_
 from zo_core.data import load_dataset
+from zo_core.edge.arithmetic import measure_arithmetic
 from zo_core.edge.export import export_model
 from zo_core.edge.load import load_replica
 from zo_core.federation import Replica
 from zo_core.first_order.sgd import sgd_step_
-from zo_core.grid import Grid
 from zo_core.loss.module_loss import mean_loss
+from zo_core.weight_grid import Grid
 
 _RUN_SEED = 2509_03503
 _WARM_UP_BATCH = 32
@@ -62,8 +65,10 @@ def measure_precision(
     grid = snap_(loaded.module)
     x, y = x[:images], y[:images]
     with tempfile.TemporaryDirectory() as folder:
-        export_model(loaded.module, Path(folder), example=(x[:2], y[:2]), name=model, grid=grid)
+        example = (x[:2], y[:2])
+        manifest = export_model(loaded.module, Path(folder), example=example, name=model, grid=grid)
         onnx = load_replica(Path(folder), mode="speed")
+    arithmetic = measure_arithmetic(onnx, manifest, micro_batch=micro_batch)
     directions = [
         derive_seed(_RUN_SEED, round_index=0, client_id=0, direction=s) for s in range(seeds)
     ]
@@ -84,6 +89,7 @@ def measure_precision(
         error_rms={name: _rms(d - exact) for name, d in others.items()},
         correlation={name: float(np.corrcoef(d, exact)[0, 1]) for name, d in others.items()},
         differences={name: tuple(map(float, d)) for name, d in found.items()},
+        arithmetic=from_json(ForwardArithmetic, arithmetic.to_json()),
     )
 
 

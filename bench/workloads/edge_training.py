@@ -12,13 +12,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from bench.records.details.arithmetic import ForwardArithmetic
+from bench.records.typed_json import from_json
 from bench.workloads.edge import EdgeTraining
 from zo_core.algorithms import train_config
 from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
 from zo_core.data import load_dataset
+from zo_core.edge.arithmetic import measure_arithmetic
 from zo_core.edge.export import export_model
 from zo_core.edge.load import load_replica
-from zo_core.federation.schedule import Schedule
+from zo_core.federation.round_schedule import Schedule
 from zo_core.federation.simulation.training import Training
 from zo_core.method import ApplyReport, ClientData, RoundContext
 from zo_core.payloads.core import Payload
@@ -33,6 +36,7 @@ class EdgeClients:
     slots: frozenset[int]  # of the clients on ONNX Runtime
     rounds_checked: int = 0  # results after which both back ends held one digest
     edge: Replica | None = field(default=None)  # from the first round on
+    arithmetic: ForwardArithmetic | None = field(default=None)  # likewise
 
     @property
     def name(self) -> str:
@@ -69,7 +73,7 @@ class EdgeClients:
         if client.slot not in self.slots:
             return self.inner.client_update(replica, client, context)
         if self.edge is None:
-            self.edge = _exported(replica, client)
+            self.edge, self.arithmetic = _exported(replica, client)
         return self.inner.client_update(self.edge, client, context)
 
     def server_result(
@@ -117,19 +121,24 @@ def train_with_edge_clients(config: dict[str, Any]) -> EdgeTraining:
     training.schedule = Schedule(chosen, changed)
     record = training.run()
     assert method.edge is not None
+    assert method.arithmetic is not None
     return EdgeTraining(
         test_accuracy=record.final.accuracy,
         digest=record.digest,
         edge_digest=method.edge.digest().hex(),
         rounds_checked=method.rounds_checked,
+        arithmetic=method.arithmetic,
     )
 
 
-def _exported(replica: Replica, client: ClientData) -> Replica:
-    """Load the server's model, as it stands, without torch."""
+def _exported(replica: Replica, client: ClientData) -> tuple[Replica, ForwardArithmetic]:
+    """Load the server's model, as it stands, without torch; refuse what loses the scalars."""
     example = client.x[:2], client.y[:2]
     with tempfile.TemporaryDirectory() as folder:
-        export_model(
+        manifest = export_model(
             replica.module, Path(folder), example=example, name="server", grid=replica.grid
         )
-        return load_replica(Path(folder))
+        edge = load_replica(Path(folder))
+    arithmetic = measure_arithmetic(edge, manifest)
+    arithmetic.check()
+    return edge, from_json(ForwardArithmetic, arithmetic.to_json())

@@ -102,41 +102,56 @@ def time_model_passes(repeats: int) -> dict[str, list[float]]:
     )
 
 
-def time_step_share(batch: int, repeats: int) -> dict[str, list[float]]:
-    """Time a ZO step of ResNet18, its two bare forwards, and each phase of it."""
+def time_step_share(batch: int, repeats: int, device: str = "cpu") -> dict[str, list[float]]:
+    """Time ZO steps of ResNet18, one direction's two bare forwards, and each phase of a step.
+
+    "step" takes one direction, "step_3" takes three; "add" is one scalar add over all weights.
+    """
+    import torch
+
     from bench.workloads.steps import build, images
     from zo_core import apply_updates_, loss_differences, snap_
     from zo_core import parameters as number
     from zo_core.loss.module_loss import mean_loss
+    from zo_core.loss.precision import computing_in
 
-    module = build("resnet18").eval()
-    x, y = images("resnet18", batch)
+    module = build("resnet18").eval().to(device)
+    x, y = (part.to(device) for part in images("resnet18", batch))
     numbered, grid = number(module), snap_(module)
+    flat = torch.zeros(numbered.num_elements, device=device)
     phases: dict[str, list[float]] = {}
 
-    def step() -> None:
+    def step(directions: int, found: dict[str, list[float]]) -> None:
         started = time.perf_counter()
 
         def observe(phase: str) -> None:
             nonlocal started
+            devices.synchronise()
             now = time.perf_counter()
-            phases.setdefault(phase, []).append(now - started)
+            found.setdefault(phase, []).append(now - started)
             started = now
 
-        difference = loss_differences(
+        seeds = [_SEED + j for j in range(directions)]
+        differences = loss_differences(
             lambda: mean_loss(module, x, y),
             numbered,
-            [_SEED],
+            seeds,
             epsilon=1e-4,
             grid=grid,
             observe=observe,
         )
-        apply_updates_(numbered, [(_SEED, float(difference[0]))], 1e-6, epsilon=1e-4, grid=grid)
+        updates = list(zip(seeds, map(float, differences), strict=True))
+        apply_updates_(numbered, updates, 1e-6, epsilon=1e-4, grid=grid)
         observe("replay")
 
-    timed = take_turns(
-        {"forwards": lambda: [mean_loss(module, x, y) for _ in range(2)], "step": step}, repeats
-    )
+    operations: dict[str, Callable[[], object]] = {
+        "add": lambda: flat.add_(1e-9),
+        "forwards": lambda: [mean_loss(module, x, y) for _ in range(2)],
+        "step": lambda: step(1, phases),
+        "step_3": lambda: step(3, {}),
+    }
+    with computing_in("fp32", device, forwards_only=True):
+        timed = take_turns(operations, repeats, calls={"add": 5})
     return timed | {f"phase_{name}": seconds for name, seconds in phases.items()}
 
 
@@ -163,7 +178,7 @@ def measure_extra_memory(parameters: int) -> dict[str, devices.Measurement]:
     return readings
 
 
-def count_changed_bits(model: str, cycles: int) -> GridRestore:
+def count_changed_bits(model: str, cycles: int, device: str = "cpu") -> GridRestore:
     """Perturb and restore a model many times on the grid; count the weights whose bits changed.
 
     Initial weights, signs and update come from integers and IEEE operations, so every machine must
@@ -173,7 +188,7 @@ def count_changed_bits(model: str, cycles: int) -> GridRestore:
     from zo_core import apply_updates_, derive_seed, digest, perturb_, snap_
     from zo_core import parameters as number
 
-    numbered = number(build(model))
+    numbered = number(build(model).to(device))
     grid = snap_(numbered)
     origin = [array.clone() for array in numbered.arrays]
     rho = grid.radius(1e-4, 0.75)

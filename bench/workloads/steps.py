@@ -7,6 +7,7 @@ process holds nothing but what the work needs.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
@@ -65,7 +66,13 @@ class MeasuredStep:
 
 
 def measure_step_memory(
-    model: str, method: str, batch: int, images: int | None = None, device: str = "cpu"
+    model: str,
+    method: str,
+    batch: int,
+    images: int | None = None,
+    *,
+    device: str = "cpu",
+    precision: str = "fp32",
 ) -> MeasuredStep:
     """Measure the peak memory of one step in this process, as the system or the driver sees it.
 
@@ -80,9 +87,10 @@ def measure_step_memory(
         images: items of a whole client set, held; the first few micro-batches of it are worked
             through. None for one batch.
         device: "cpu" or "cuda".
+        precision: a name in PRECISIONS of zo_core.config; none is refused here.
     """
     devices.phase("set-up")
-    step, burn_in = _make_steps(model, method, batch, images, device)
+    step, burn_in = _make_steps(model, method, batch, images, device=device, precision=precision)
     devices.phase("burn-in")
     burn_in()
     devices.phase("region")
@@ -96,7 +104,13 @@ def measure_step_memory(
 
 
 def measure_tensor_peaks(
-    model: str, methods: list[str], batch: int, images: int | None = None, device: str = "cpu"
+    model: str,
+    methods: list[str],
+    batch: int,
+    images: int | None = None,
+    *,
+    device: str = "cpu",
+    precision: str = "fp32",
 ) -> dict[str, TensorPeak | NotAdmitted]:
     """Measure the peak of live tensors of one step of each method, on one model, by turns.
 
@@ -114,7 +128,8 @@ def measure_tensor_peaks(
     # Backprop first: tables that a layer keeps from a forward in inference mode cannot take part.
     for method in sorted(methods, key=lambda name: not name.startswith(("fedavg", "backprop"))):
         try:
-            peaks[method] = _tensor_peak(loaded.module, x, y, method, batch)
+            with _computing(method, device, precision):
+                peaks[method] = _tensor_peak(loaded.module, x, y, method, batch)
         except ValueError as error:
             peaks[method] = NotAdmitted(error=str(error))
     return peaks
@@ -130,9 +145,11 @@ def _tensor_peak(module: Any, x: Any, y: Any, method: str, micro_batch: int) -> 
     return peak.result()
 
 
-def make_step(model: str, method: str, batch: int, device: str = "cpu") -> Callable[[], object]:
+def make_step(
+    model: str, method: str, batch: int, device: str = "cpu", precision: str = "fp32"
+) -> Callable[[], object]:
     """Build a model and a batch, and return the step to be timed, synchronised with the device."""
-    step, _ = _make_steps(model, method, batch, None, device)
+    step, _ = _make_steps(model, method, batch, None, device=device, precision=precision)
     if device == "cpu":
         return step
 
@@ -172,18 +189,33 @@ def images(model: str, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _make_steps(
-    model: str, method: str, batch: int, images: int | None, device: str
+    model: str, method: str, batch: int, images: int | None, *, device: str, precision: str
 ) -> tuple[Callable[[], object], Callable[[], object]]:
     """Bind the step, over several micro-batches of a whole set, and its burn-in over one."""
     from bench.models.load import load_model
 
     loaded = load_model(model).to(device)
     x, y = (part.to(device) for part in loaded.batch(images or batch))
-    seen = worked_through(len(x), batch)
-    step = bind_step(loaded.module, x[:seen], y[:seen], method, micro_batch=batch)
-    if images is None:
-        return step, step
-    return step, bind_step(loaded.module, x[:batch], y[:batch], method, micro_batch=batch)
+
+    def bound(items: int) -> Callable[[], object]:
+        step = bind_step(loaded.module, x[:items], y[:items], method, micro_batch=batch)
+
+        def computed() -> None:
+            with _computing(method, device, precision):
+                step()
+
+        return computed
+
+    step = bound(worked_through(len(x), batch))
+    return step, (step if images is None else bound(batch))
+
+
+def _computing(method: str, device: str, precision: str) -> AbstractContextManager[None]:
+    """Compute a method's step in a precision, whatever this process is set to."""
+    from zo_core.loss.precision import computing_in
+
+    by_backprop = method.startswith(("fedavg", "backprop"))
+    return computing_in(precision, device, forwards_only=not by_backprop)
 
 
 def _inference(module: Any, x: Any, y: Any, micro_batch: int) -> Callable[[], object]:
@@ -229,11 +261,12 @@ def _fedavg_step(module: Any, x: Any, y: Any, micro_batch: int) -> Callable[[], 
 _METHODS = {"inference": _inference, "zo": _zo_step, "fedavg": _fedavg_step}
 
 
-def train(config: dict[str, Any]) -> TrainDetails:
+def train(config: dict[str, Any], device: str = "cpu") -> TrainDetails:
     """Run one whole training in this process.
 
     Args:
         config: what zo_core.algorithms.train_config takes.
+        device: "cpu" or "cuda".
     """
     from bench.records.training_metrics import train_details
     from zo_core.algorithms import train_config
@@ -241,7 +274,7 @@ def train(config: dict[str, Any]) -> TrainDetails:
     from zo_core.federation.simulation.training import Training
 
     chosen = train_config(**config)
-    training = Training(chosen, load_dataset(chosen.dataset))
+    training = Training(chosen, load_dataset(chosen.dataset), device=device)
     with devices.measure() as region:
         record = training.run()
     return train_details(record, region.to_json())

@@ -28,7 +28,7 @@ from bench.workloads.wire_stub import (
     stub_plan,
     stub_replica,
 )
-from zo_core.federation.mqtt.connection import SERVER
+from zo_core.federation.mqtt.link import SERVER
 from zo_core.federation.mqtt.loops import client_link, join, serve, server_link
 from zo_core.federation.mqtt.security import Security
 from zo_core.federation.protocol.client import Client
@@ -125,6 +125,7 @@ def run_fleet(arguments: argparse.Namespace) -> ClientsRun:
         first=arguments.first,
         count=arguments.count,
         weights=arguments.weights,
+        echoes_only=arguments.echoes_only,
     )
     events = sum((client.events for client in clients), Counter[str]())
     rounds = tuple(client.next_round for client in clients)
@@ -156,6 +157,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=1)
+    parser.add_argument("--echoes-only", action="store_true", help="of a fleet: no whole client")
     parser.add_argument("--ca", type=Path, help="of a client: the broker's authority, for TLS")
     arguments = parser.parse_args()
     print(json.dumps(to_json(_ROLES[arguments.role](arguments))), flush=True)

@@ -1,6 +1,7 @@
 """Many stub clients in one thread: connections of their own, driven as their sockets are ready.
 
-What is measured with them is the server and the broker, so that clients cost as little as may be.
+What is measured with them is the server and the broker, so clients cost as little as possible: the
+first is a whole client, which replays each result and checks its digest; the others echo.
 """
 
 from __future__ import annotations
@@ -15,57 +16,16 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from bench.workloads.wire_stub import PATIENCE_S, TOPICS, StubTrainer, stub_replica
+from bench.workloads.wire_echo import Echo, Heard
+from bench.workloads.wire_stub import PATIENCE_S, TOPICS, StubTrainer
 from zo_core.federation.mqtt import packets
 from zo_core.federation.protocol.actions import Action, Compute, Stop
-from zo_core.federation.protocol.catch_up import apply_result_
 from zo_core.federation.protocol.client import Client
 from zo_core.federation.protocol.compute_update import compute_update
-from zo_core.federation.protocol.plan import Plan
-from zo_core.payloads.core import RoundResult
-from zo_core.replica import Replica
 
 _TICK_S = 1.0
 _KEEP_ALIVE_S = 60
 _READ_BYTES = 1 << 18
-
-
-class SharedModel:
-    """One replica for a whole fleet: the first client to take a step takes it for all."""
-
-    def __init__(self, weights: int) -> None:
-        self.replica = stub_replica(weights)
-        self.next_round = 0
-
-    def apply_(self, result: RoundResult, plan: Plan) -> None:
-        """Take the step of a round's result, once."""
-        if result.round_index >= self.next_round:
-            apply_result_(self.replica, result, plan)
-            self.next_round = result.round_index + 1
-
-
-class FleetClient(Client):
-    """A client whose replica others share."""
-
-    shared: SharedModel
-
-    def apply_result_(self, result: RoundResult, plan: Plan) -> None:
-        """Take the step unless another client has."""
-        self.shared.apply_(result, plan)
-
-
-class FleetTrainer(StubTrainer):
-    """Answers from the shared replica; a FedAvg round's weights need one of its own."""
-
-    def __init__(self, shared: SharedModel, weights: int) -> None:
-        super().__init__(weights)
-        self._shared = shared
-
-    def join(self, plan: Plan, slot: int) -> Replica:
-        """Take the shared model."""
-        replica = super().join(plan, slot)
-        self.replica = replica if plan.is_dense(0) else self._shared.replica
-        return self.replica
 
 
 class Member:
@@ -73,17 +33,11 @@ class Member:
 
     Args:
         number: its slot.
-        spool: folder for bodies on their way.
-        shared: the model of all.
-        weights: of the model.
+        client: answers the server.
     """
 
-    def __init__(self, number: int, spool: Path, shared: SharedModel, weights: int) -> None:
-        spool.mkdir()
-        self.name = f"c{number}"
-        trainer = FleetTrainer(shared, weights)
-        self.client = FleetClient(trainer, high=True, slot=number, spool=spool)
-        self.client.shared = shared
+    def __init__(self, number: int, client: Client | Echo) -> None:
+        self.name, self.client = f"c{number}", client
         self._reader = packets.Reader(packets.MOST_BYTES)
         self._out = bytearray()
         self._packet_id, self._pinged_s = 1, time.monotonic()
@@ -141,6 +95,7 @@ class Member:
         while todo:
             action = todo.popleft()
             if isinstance(action, Compute):
+                assert isinstance(self.client, Client)  # an echo computes nothing
                 todo.extend(compute_update(self.client, action))
             elif isinstance(action, Stop):
                 self._publish(TOPICS.gone(self.name), b"")
@@ -153,14 +108,21 @@ class Member:
         self._out += packets.publish(topic, body, self._packet_id)
 
 
-def drive_fleet(*, host: str, port: int, first: int, count: int, weights: int) -> list[Client]:
-    """Run stub clients first .. first + count to the end of their run, and return them."""
+def drive_fleet(
+    *, host: str, port: int, first: int, count: int, weights: int, echoes_only: bool = False
+) -> list[Client | Echo]:
+    """Run stub clients first .. first + count to the end of their run, and return them.
+
+    Echoes take part in rounds of scalars only.
+    """
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        spool = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         selector = stack.enter_context(selectors.DefaultSelector())
-        numbers = range(first, first + count)
-        shared = SharedModel(weights)
-        members = [Member(number, folder / str(number), shared, weights) for number in numbers]
+        heard = Heard()
+        clients: list[Client | Echo] = [Echo(heard, first + i) for i in range(count)]
+        if not echoes_only:
+            clients[0] = Client(StubTrainer(weights), high=True, slot=first, spool=spool)
+        members = [Member(first + i, client) for i, client in enumerate(clients)]
         for member in members:
             selector.register(_connected(member, host, port), selectors.EVENT_READ, member)
             stack.callback(member.socket.close)

@@ -18,7 +18,14 @@ MTU = 1500  # of the virtual cable
 _PORT, _PLAIN_PORT = 1883, 1884
 _CHUNK_BYTES, _CHUNK_HEAD = 1 << 18, 45  # of a long body: data, and what stands before it
 _TOPICS = {"up": "zo/up/c0", "down": "zo/all", "model": "zo/down/c0"}
-_BROKER = "listener {port} 0.0.0.0\nallow_anonymous true\nset_tcp_nodelay true\npersistence false\n"
+# with the settings of examples/federation/mosquitto.conf
+_BROKER = """listener {port} 0.0.0.0
+allow_anonymous true
+set_tcp_nodelay true
+persistence false
+max_queued_messages 10000
+max_inflight_messages 100
+"""
 # only the client that is measured needs it
 _BROKER_TLS = """certfile {folder}/broker.pem
 keyfile {folder}/broker.key

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from zo_core.algorithms import train_config
-from zo_core.federation.mqtt.connection import Topics
+from zo_core.federation.mqtt.link import Topics
 from zo_core.federation.protocol.plan import Plan
 from zo_core.federation.protocol.serving import fresh_id
 from zo_core.method import RoundContext
@@ -67,6 +67,6 @@ def stub_plan(method: str, *, clients: int, cohort: int, rounds: int) -> Plan:
         pivot=0,
         warmup_cohort=cohort,
         zo_cohort=cohort,
-        epsilon=1e-3,
+        **({"epsilon": 1e-3} if method == "zo" else {}),
     )
     return Plan(config, run_id=fresh_id(), samples=_SAMPLES)

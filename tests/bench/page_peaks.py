@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import NamedTuple
 
-_EDGE = {"ZO, torch": "ZO", "FedAvg, torch": "FedAvg"}  # the clients that are also memory cases
+_EDGE = {"ZO, torch": "ZO", "Backprop, torch": "Backprop"}  # the clients that are also memory cases
 _EDGE_TOLERANCE = 0.01  # these are other processes, which take the same step
 _TILE = re.compile(r"whole process; (.+), batch (\d+)$")
 _CHART = re.compile(r"^(.+), batch (\d+): peak of the whole process")
@@ -110,7 +110,7 @@ def _of_row(caption: str, cells: Mapping[str, str]) -> Iterator[tuple[Step, str,
         batch = re.findall(r"batch (\d+)", caption)[0]
         yield Step(model, cells["Variant"], batch), "low memory", cells["Whole process, MiB"]
     elif caption.startswith("Peak of the whole process"):
-        for method in ("Inference", "ZO", "FedAvg"):
+        for method in ("Inference", "ZO", "Backprop"):
             yield Step(cells["Model"], method, cells["Batch"]), "memory", cells[method]
     elif cells.get("Client") in _EDGE and cells["Images"].isdecimal():
         step = Step(cells["Model"], _EDGE[cells["Client"]], cells["Images"])

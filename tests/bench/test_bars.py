@@ -39,7 +39,7 @@ def test_a_bars_length_is_in_proportion_to_its_value() -> None:
         factor * (WHOLE.value(f"time/cnn/{method}/b64", metric) or 0.0)
         for method, metric, factor in (("zo", "direction", 45), ("fedavg", "step", 45))
     )
-    assert bars["ZO"].end / bars["FedAvg"].end == pytest.approx(zo / backprop)
+    assert bars["ZO"].end / bars["Backprop"].end == pytest.approx(zo / backprop)
 
 
 def test_dots_lie_on_a_logarithmic_axis_and_carry_their_bytes() -> None:
@@ -51,7 +51,7 @@ def test_dots_lie_on_a_logarithmic_axis_and_carry_their_bytes() -> None:
 
 
 def test_stacked_tensors_add_up_to_their_peak() -> None:
-    bar = bars_of(charts("memory")["ViT"])["FedAvg"]
+    bar = bars_of(charts("memory")["ViT"])["Backprop"]
     other = bars_of(charts("memory")["ViT"])["ZO"]
     totals = [
         sum(WHOLE.by_case[f"memory/vit/{method}/b64"].details["tensor_by_category"].values())

@@ -65,6 +65,7 @@ def test_a_record_of_this_machine_is_valid(tmp_path: Path) -> None:
     assert found.problems == ()
 
 
+@pytest.mark.slow
 @needs_results
 def test_every_committed_record_is_valid() -> None:
     found = check_records(REPOSITORY / "results")
@@ -184,6 +185,19 @@ def test_the_command_ends_with_1_where_a_record_is_wrong(
     (found,) = json.loads(capsys.readouterr().out)
     assert not found["valid"]
     assert main(["check", str(tmp_path / "nowhere")]) == 2
+
+
+def test_a_remark_on_several_records_is_printed_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for batch in (1, 8):
+        data = {**VALID, "case": f"memory/cnn/zo/b{batch}"}
+        data["provenance"] = {**VALID["provenance"], "dirty": True}
+        written(tmp_path, data, f"memory-cnn-zo-b{batch}.json")
+    assert main(["check", str(tmp_path)]) == 0
+    notes = [line for line in capsys.readouterr().out.splitlines() if "uncommitted" in line]
+    assert len(notes) == 1
+    assert "2 records" in notes[0]
 
 
 def test_the_suites_own_records_are_valid(tmp_path: Path) -> None:

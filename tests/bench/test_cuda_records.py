@@ -20,7 +20,6 @@ from bench.records.record import Metric, Record, single, unmeasured
 from bench.records.record_index import Results
 from bench.records.step_memory import ALLOCATOR, DEVICE, HOST, memory_of, step_memory
 from bench.report.costs import memory_figure, pairs, scaled
-from bench.report.device_terms import device_tables
 from bench.report.groups.fit import board_tables
 from bench.report.groups.formulas import table1_rows
 from bench.report.groups.memory import low_memory_tables, memory_tables
@@ -31,6 +30,7 @@ from bench.report.plots.fit import fit_charts
 from bench.report.plots.memory import memory_plots
 from bench.report.results_page import results_page
 from bench.report.sections import SECTIONS
+from bench.report.step_terms import device_tables
 from bench.report.table import Table
 from bench.report.terminal import summary_table
 from bench.report.tiles import answer_tiles
@@ -156,8 +156,8 @@ def test_the_terminal_the_plot_and_the_low_memory_table_show_the_device() -> Non
     console.print(summary_table(records))
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
-    assert "Peak allocated device memory above baseline" in text
-    assert re.search(r"allocated device memory, batch 64 +│ +59.0 MiB │ 30.0 MiB", text)
+    assert "Peak allocated device memory is above the loaded model" in text
+    assert re.search(r"allocated device memory, batch 64 +59.0 MiB +30.0 MiB", text)
     plot = memory_plots(RESULTS)[0]
     (axes,) = plot.figure.axes
     assert axes.get_ylabel() == "Peak allocated device memory\nabove baseline (MiB)"

@@ -16,8 +16,8 @@ from bench.groups import GROUPS, OPT_IN_GROUPS, TABLES, TESTS
 from bench.records.details.by_group import DETAILS, NoDetails
 from bench.records.details.machine import PackagingDetails
 from bench.records.details.schema import DETAILS_SCHEMA_FILE, details_schema
-from bench.records.store import read_records
-from bench.records.typed_json import from_json, schema_of, to_json
+from bench.records.store import layout, read_records
+from bench.records.typed_json import columns, from_json, schema_of, to_json
 
 RESULTS = Path(__file__).parents[2] / "results"
 
@@ -37,6 +37,59 @@ class Tree:
 
 
 TREE = Tree(name="oak", leaves=(Leaf(size=1),), by_name={"a": Leaf(size=2, share=0.5)})
+
+
+@columns
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dot:
+    x: int
+    y: float | None = None
+    z: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    dots: tuple[Dot, ...]
+
+
+LINE = Line(dots=(Dot(x=1, y=0.1), Dot(x=2)))
+ROWS = {"dots": [{"x": 1, "y": 0.1}, {"x": 2}]}
+
+
+@pytest.mark.parametrize("line", [LINE, Line(dots=())])
+def test_points_are_written_as_columns_and_read_as_points(line: Line) -> None:
+    from jsonschema import Draft202012Validator
+
+    assert from_json(Line, to_json(line)) == line
+    assert Draft202012Validator(schema_of(Line)).is_valid(to_json(line))
+
+
+def test_a_column_that_says_nothing_is_left_out() -> None:
+    assert to_json(LINE) == {"dots": {"x": [1, 2], "y": [0.1, None]}}
+
+
+def test_rows_of_earlier_versions_are_read() -> None:
+    from jsonschema import Draft202012Validator
+
+    assert from_json(Line, ROWS) == LINE
+    assert Draft202012Validator(schema_of(Line)).is_valid(ROWS)
+
+
+@pytest.mark.parametrize("dots", [{"x": [1, 2], "y": [0.1]}, {"y": [0.1]}, {"x": [1.5]}, {"x": 1}])
+def test_columns_that_make_no_points_are_refused(dots: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="dots"):
+        from_json(Line, {"dots": dots})
+
+
+@pytest.mark.parametrize("levels", [0, 1, 2, 5])
+def test_a_layout_says_what_the_data_does_to_the_last_digit(levels: int) -> None:
+    data = {"a": {"b": {}, "c": [0.1 + 0.2, None]}, "d": 1e-300, "e": {"f": {"g": "–"}}}
+    assert json.loads(layout(data, levels)) == data
+
+
+def test_a_layout_has_a_line_for_each_member_of_the_outermost_levels() -> None:
+    text = layout({"a": {"b": {"c": 1}, "d": [1, 2]}}, levels=2)
+    assert text.splitlines() == ["{", '"a":{', '"b":{"c":1},', '"d":[1,2]', "}", "}"]
 
 
 def test_a_value_survives_its_json() -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from bench.boards import Verdict
 from bench.cli.fit_table import show
 from bench.fit.cells import Cell
+from bench.labels import method_label
 from bench.records.details.machine import FitTrial
 from bench.workloads.steps import STEP_METHODS
 
@@ -41,7 +42,7 @@ def test_no_cell_is_clipped(width: int, everything: bool, trial: FitTrial | None
     text = shown(width, trial=trial, everything=everything)
     assert "…" not in text
     assert text.count(Verdict.DOES_NOT_FIT.value) >= len(STEP_METHODS)
-    assert all(method in text for method in STEP_METHODS)
+    assert all(method_label(method) in text for method in STEP_METHODS)
     assert everything or max(map(len, text.splitlines())) <= width
 
 

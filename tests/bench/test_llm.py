@@ -67,7 +67,7 @@ def test_a_step_that_does_not_fit_is_a_row() -> None:
     (table,) = llm_tables(Results.of(records))
     words = [[cell.text for cell in row] for row in table.rows]
     assert words == [
-        ["a/zo/b1", "tensor_peak", "3.00", "MiB"],
-        ["a/fedavg/b1", "does not fit", "–", "–"],
+        ["a/zo/b1", "tensor peak", "3 MiB"],
+        ["a/fedavg/b1", "does not fit", "–"],
     ]
     assert llm_tables(Results.of([])) == []

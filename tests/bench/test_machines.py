@@ -13,8 +13,10 @@ from bench.__main__ import main
 from bench.records.record_index import Results
 from bench.report.machine_name import machine_name
 from bench.report.machines import Machine, column_names, figure_tables, index_row
+from bench.report.measured_on import heading_remark
 from bench.report.plots.machines import machine_charts
 from bench.report.provenance import origin_rows
+from bench.report.sections import SECTIONS
 
 
 def machine(name: str, records: list[sample.Record]) -> Machine:
@@ -29,7 +31,7 @@ def test_the_index_lists_two_machines_with_their_reports_and_ratios(tmp_path: Pa
     out = tmp_path / "out"
     assert main(["report", *map(str, folders), "--out", str(out)]) == 0
     html = (out / "index.html").read_text()
-    for words in ("one/default", "two/default", "Sample Processor 1, 4 cores, 8 GiB", "2.00 ×"):
+    for words in ("one/default", "two/default", "Sample Processor 1, 4 cores, 8 GiB", "2.00x"):
         assert words in html
     links = re.findall(r'href="([^"]+)"', html)
     assert [(out / link).is_file() for link in links] == [True, True]
@@ -78,6 +80,16 @@ def test_a_commit_has_the_same_words_on_both_pages() -> None:
     words = dict(origin_rows([record]))["Commit"]
     assert words == "0123456789ab with uncommitted changes"
     assert words in texts
+
+
+def test_the_page_names_the_zo_kernel() -> None:
+    old = sample.record("time/cnn/zo/b1", {})
+    new = replace(old, provenance=replace(old.provenance, zo_kernel="numpy"))
+    assert dict(origin_rows([old]))["ZO kernel"] == "not recorded"
+    assert dict(origin_rows([new]))["ZO kernel"].startswith("NumPy")
+    sections = {section.group: section for section in SECTIONS}
+    assert heading_remark(Results.of([old]), sections["time"]) == ""
+    assert "NumPy" in heading_remark(Results.of([new]), sections["time"])
 
 
 def test_the_index_sorts_memory_by_bytes() -> None:

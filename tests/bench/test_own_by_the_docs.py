@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from bench.records.details.training import TrainDetails
 from bench.records.store import read_records
 from zo_core.data import load_dataset
 
@@ -83,9 +84,10 @@ def test_the_commands_of_the_data_page_train(folder: Path) -> None:
     assert "test accuracy" in zobench(folder, [*by_person, *SPARE, "--out", "data"])
     assert "test loss" in zobench(folder, [*line, *SPARE, "--out", "data"])
     records = {record.config["dataset"]: record for record in read_records(folder / "data")}
-    last = records["my_data:line"].details["curve"][-1]
-    assert last["test_accuracy"] is None
-    assert 0 < last["test_loss"] < 5  # the variance of the targets
+    details = records["my_data:line"].details_as(TrainDetails)
+    assert details is not None
+    assert details.last.test_accuracy is None
+    assert 0 < (details.last.test_loss or 0.0) < 5  # the variance of the targets
     assert records["clicks_by_person.npz"].metrics["test_accuracy"].value > 0.6
 
 
@@ -173,7 +175,7 @@ def test_a_server_alone_cannot_make_a_client_import_a_module(folder: Path) -> No
     """GIVEN a plan that names a module which writes a file when it is imported."""
     (folder / "trap.py").write_text("open('trapped', 'w').close()\nnet = None\n")
     code = (
-        "from zo_core.own import allowing_modules, load_own\n"
+        "from zo_core.import_by_name import allowing_modules, load_own\n"
         "with allowing_modules(['my_net']):\n"
         "    load_own('my_net:net', 'model')\n"
         "    try:\n        load_own('trap:net', 'model')\n"

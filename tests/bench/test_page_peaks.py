@@ -27,9 +27,9 @@ def test_the_collector_sees_the_answer_and_all_tables(page: Path) -> None:
     assert found[Step("ResNet18", "ZO", "64")] == {
         *("what fits", "memory", "low memory", "answer", "chart")
     }
-    least = Step("ResNet18", "FedAvg, one item at a time, checkpointed", "64")
+    least = Step("ResNet18", "Backprop, one item at a time, checkpointed", "64")
     assert found[least] == {"what fits", "low memory", "answer", "chart"}
-    assert found[Step("ViT", "FedAvg", "8")] == {"what fits", "memory"}
+    assert found[Step("ViT", "Backprop", "8")] == {"what fits", "memory"}
 
 
 def test_one_quantity_has_one_number(page: Path) -> None:
@@ -55,7 +55,7 @@ def test_the_committed_pages_have_one_number(name: str, tmp_path: Path) -> None:
 
 def test_the_script_lists_what_disagrees(page: Path) -> None:
     two = [page_peaks.Peak("what fits", 510.0), page_peaks.Peak("answer", 611.0)]
-    step = Step("ResNet18", "FedAvg", "64")
+    step = Step("ResNet18", "Backprop", "64")
     assert disagreeing({step: two, Step("a", "b", "1"): two[:1]}) == {step: two}
     close = [page_peaks.Peak("memory", 351.0), page_peaks.Peak("edge", 352.0)]
     assert disagreeing({step: close}) == {}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import sample_records as sample
 
-from bench.cases.residual import Evidence, residual_terms
+from bench.cases.formula_residual import Evidence, residual_terms
 from bench.records.details.formulas import Table1Details, Table1Row
 from bench.records.record import single
 from bench.records.record_index import Results

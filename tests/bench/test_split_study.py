@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from bench.replication import rate_range
 from bench.replication.split_runs import Runner
 from bench.replication.split_study import (
     BUDGETS,
@@ -103,3 +104,26 @@ def test_a_page_is_filled_between_its_markers(tmp_path: Path) -> None:
     assert filled.startswith("a\n")
     assert filled.endswith("\nb")
     assert "No run has been made yet." in filled
+
+
+def test_good_rates_are_the_unbroken_run_around_a_variants_best() -> None:
+    means = [0.5, 0.89, 0.7, 0.88, 0.9, 0.89, 0.87, *[0.1] * 5]
+    assert rate_range.good_rates(means, best=0.9) == (rate_range.RATES[3], rate_range.RATES[5])
+
+
+def test_a_variant_whose_best_is_too_low_has_no_good_rate() -> None:
+    assert rate_range.good_rates([0.8] * 12, best=0.9) is None
+
+
+def test_a_range_has_a_run_for_each_variant_rate_and_seed() -> None:
+    keys = {
+        cell.key
+        for variant in rate_range.VARIANTS
+        for rate in rate_range.RATES
+        for cell in rate_range.cells(variant, rate)
+    }
+    assert len(keys) == 3 * 12 * 4
+
+
+def test_the_range_is_not_tabled_before_it_was_run(tmp_path: Path) -> None:
+    assert rate_range.table(CellStore.below(tmp_path)) == ""

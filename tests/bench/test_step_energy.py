@@ -60,7 +60,7 @@ def test_the_page_has_joules_where_the_records_have(tmp_path: Path) -> None:
     energy = time_tables(Results.of(records))[-1]
     assert "joules" in energy.caption
     rows = {(r[1].text, r[3].text, r[4].text) for r in energy.rows if r[2].text == "64"}
-    of_resnet18 = {("Inference", "6.72", "–"), ("ZO", "21.6", "324"), ("FedAvg", "10.9", "490")}
+    of_resnet18 = {("Inference", "6.72", "–"), ("ZO", "21.6", "324"), ("Backprop", "10.9", "490")}
     assert of_resnet18 <= rows  # a step of ZO is three directions
     page = write_report(sample.write(tmp_path, records)).read_text()
     assert "Energy in joules" in page

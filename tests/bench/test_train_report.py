@@ -45,7 +45,7 @@ def training(seed: int = 0, *, end: float = 0.875, verdict: str = "finished") ->
         reason=None,
         forward="contiguous",
         forward_trial_s={},
-        guessing=None,
+        chance_level=None,
         rounds_done=40,
         curve=curve,
         seconds_by_method={"fedavg": 1.5, "zowarmup": 2.0},
@@ -99,7 +99,8 @@ def test_the_page_of_a_training_tells_its_accuracy_and_how_to_train_again(tmp_pa
 
 def test_trainings_stand_side_by_side_and_a_missing_point_is_a_dash() -> None:
     longer, shorter = training(0), training(1, end=0.75)
-    shorter = replace(shorter, details={**shorter.details, "curve": shorter.details["curve"][1:]})
+    last = {name: column[1:] for name, column in shorter.details["curve"].items()}
+    shorter = replace(shorter, details={**shorter.details, "curve": last})
     ends, curves = train_tables(Results.of([longer, shorter]))
     assert [row[3].text for row in ends.rows] == ["87.5 %", "75.0 %"]
     assert [row[7].text for row in ends.rows] == ["2 KiB", "2 KiB"]
@@ -184,8 +185,8 @@ def test_the_commands_of_a_page_of_ones_own_model_measure_that_model(
 @pytest.mark.parametrize(("source", "options"), _OWN)
 def test_what_is_missing_of_ones_own_model_is_measured_with_it(source: str, options: str) -> None:
     commands = [command for _, command in absent_lines(of_model(source), SECTIONS)]
-    assert f"zobench run --only time {options}" in commands
-    assert "zobench run --only engine" in commands  # it has models of its own
+    assert f"zobench run --only time --scale smoke {options}" in commands
+    assert "zobench run --only engine --scale smoke" in commands  # it has models of its own
 
 
 def test_what_is_missing_of_several_models_is_measured_with_the_suites() -> None:

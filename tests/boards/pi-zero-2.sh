@@ -6,9 +6,8 @@
 #   IMAGES    of a client's 900; default 100
 #   EXPORTED  folder of `zobench export --model resnet18 --out EXPORTED`, made where torch is: then only
 #             the client without torch runs, with no other install than zobench[edge], as on the board
+# CPU_PERCENT=25 gives it a quarter of a core: bits and memory stay, and the time shows the throttling.
 # Afterwards tests/aarch64/client.sh compares the bits with 64-bit ARM's, emulated.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-python=${PYTHON:-python3}
-one_core=$(command -v taskset >/dev/null && echo "taskset -c 0" || true)
-PYTHONPATH="$here/../..:$here" exec $one_core "$python" "$here/pi_zero_2.py" "${1:-100}" ${2:+"$2"}
+exec sh "$here/round.sh" pi-zero-2 "$@"

@@ -16,6 +16,7 @@ import pytest
 from bench.__main__ import main
 from devices.energy import NoEnergy, energy_meter
 from devices.jetson import gpu_load
+from devices.power import battery_state
 
 BOARDS = sorted(Path(__file__).with_name("boards").glob("*.json"))
 EMPTY = ("versions", "preloads", "links_bits_per_s", "sources", "notes", "kind")
@@ -40,6 +41,7 @@ def test_a_boards_profile_is_what_its_sources_show(
 ) -> None:
     expected = load(board)["expected"]
     expected_energy, expected_load = expected.pop("energy", None), expected.pop("gpu_load", None)
+    expected_battery = expected.pop("battery", None)
 
     assert main(["devices", "--root", str(tree_of(board, tmp_path)), "--json"]) == 0
 
@@ -54,6 +56,7 @@ def test_a_boards_profile_is_what_its_sources_show(
     assert isinstance(meter, NoEnergy) == (expected_energy is None)
     assert expected_energy is None or str(expected_energy) in reading_method(meter)
     assert gpu_load(tmp_path) == expected_load
+    assert battery_state(tmp_path) == expected_battery
 
 
 def reading_method(meter: Any) -> str:

@@ -15,6 +15,7 @@ from known_sizes import (
 )
 
 from devices import run_isolated
+from devices.heap import mmap_threshold_bytes
 from devices.peaks import high_water_mark_resets
 
 pytestmark = pytest.mark.process
@@ -49,6 +50,23 @@ def test_a_large_region_does_not_shadow_a_small_one_after_it() -> None:
     result = run_isolated(measure_sizes, "malloc", "freed at once", sizes, "best")
 
     assert [round(peak / MIB) for peak in result.value] == [300, 10, 0]
+
+
+@needs_high_water_mark
+@pytest.mark.parametrize("page_bytes", [4 << 10, 16 << 10, 64 << 10])
+def test_sizes_are_read_with_the_thresholds_of_each_page_size(page_bytes: int) -> None:
+    """GIVEN the thresholds of a kernel with larger pages, THEN peaks are within its rounding."""
+    environment = {
+        "MALLOC_MMAP_THRESHOLD_": str(mmap_threshold_bytes(page_bytes)),
+        "MALLOC_TOP_PAD_": "0",
+    }
+    sizes = [40 * MIB, 5 * MIB, 0]
+
+    result = run_isolated(measure_sizes, "malloc", "freed at once", sizes, "best", env=environment)
+
+    assert result.status == "ok", result.error
+    errors = [peak - size for peak, size in zip(result.value, sizes, strict=True)]
+    assert max(map(abs, errors)) <= ALLOWED_ERROR_BYTES
 
 
 def test_the_lifetime_maximum_reads_a_region_that_raises_it() -> None:

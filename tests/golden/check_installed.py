@@ -14,10 +14,10 @@ from collections.abc import Iterator
 
 from write_kernels import GOLDEN, PLAIN, checksum, terms_of, update_of, weights_of
 
+from zo_core.directions import rademacher
 from zo_core.kernels import cpu
-from zo_core.kernels.journal import Journal
+from zo_core.kernels.resumable_pass import Journal
 from zo_core.parameters import Span
-from zo_core.stream import rademacher
 
 THREADS = 2
 

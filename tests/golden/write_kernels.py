@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from zo_core.directions import gaussian_integers, rademacher
 from zo_core.fixed_point import FixedPointUpdate
 from zo_core.kernels import numpy_ref
-from zo_core.kernels.journal import Journal
+from zo_core.kernels.resumable_pass import Journal
 from zo_core.parameters import Span
-from zo_core.stream import gaussian_integers, rademacher
 
 GOLDEN = Path(__file__).with_name("kernels.txt")
 PLAIN = 999  # in the place of e: plain mode

@@ -1,6 +1,7 @@
 """On a CUDA device: the kernels' bits against the reference, and their time in in-place adds.
 
     python tests/gpu/kernels.py [--elements 1000000000]
+    TRITON_INTERPRET=1 python tests/gpu/kernels.py --device cpu --tiny    # to try this script
 
 Prints one JSON object; exits with 1 where a bit differs.
 """
@@ -11,6 +12,7 @@ import argparse
 import json
 import statistics
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -22,7 +24,8 @@ from zo_core import kernels, parameters
 from zo_core.fixed_point import FixedPointUpdate
 from zo_core.models import build_model
 
-SIZES = (1, 33, 129, 4_096, 70_001)
+SIZES = [1, 33, 129, 4_096, 70_001]
+REPLAYED = [30, 150]  # directions
 REPEATS = 15
 
 
@@ -50,15 +53,15 @@ def laws() -> dict[str, Callable[[Any], Any]]:
     found["replay, mixed grid"] = lambda p: kernels.replay(p, updates(5, -44), exponents)
     found["replay, dry"] = lambda p: kernels.replay(p, updates(2, -40), [-26] * 5, write=False)
     found["replay, plain"] = lambda p: kernels.replay(p, updates(5, -33), None)
-    found["replay, 150"] = lambda p: kernels.replay(p, updates(150, -44), exponents)
+    found["replay, many"] = lambda p: kernels.replay(p, updates(REPLAYED[1], -44), exponents)
     return found
 
 
-def differing() -> list[str]:
+def differing(where: str) -> list[str]:
     """Return the modes whose weights or statistics are not the reference's."""
     wrong = []
     for name, act in laws().items():
-        host, device = grid_weights(), [torch.from_numpy(w).cuda() for w in grid_weights()]
+        host, device = grid_weights(), [torch.from_numpy(w).to(where) for w in grid_weights()]
         with kernels.force_kernel("numpy"):
             expected = act(parameters(host))
         with kernels.force_kernel("triton"):
@@ -71,8 +74,12 @@ def differing() -> list[str]:
     return wrong
 
 
-def milliseconds(act: Callable[[], object]) -> float:
+def milliseconds(act: Callable[[], object], where: str) -> float:
     """Time an action by CUDA events: the median after three unmeasured repeats."""
+    if where == "cpu":  # no time that anyone reads
+        started = time.perf_counter()
+        act()
+        return 1e3 * (time.perf_counter() - started)
     times = []
     for repeat in range(REPEATS + 3):
         start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
@@ -87,34 +94,43 @@ def milliseconds(act: Callable[[], object]) -> float:
 
 def in_adds(tensors: list[torch.Tensor]) -> dict[str, float]:
     """Time each pass over tensors in in-place scalar adds over as many elements in one tensor."""
-    numbered = parameters(tensors)
-    whole = torch.zeros(numbered.num_elements, device="cuda")
-    add = milliseconds(partial(whole.add_, 1.0))
+    numbered, where = parameters(tensors), tensors[0].device.type
+    whole = torch.zeros(numbered.num_elements, device=where)
+    add = milliseconds(partial(whole.add_, 1.0), where)
     del whole
     exponents = [-26] * len(tensors)
     acts = {
         "perturb": lambda: kernels.perturb(numbered, [(1, 1e-3)]),
         "re-perturb": lambda: kernels.perturb(numbered, [(1, 1e-3), (2, -1e-3)]),
-        "replay 30": lambda: kernels.replay(numbered, updates(30, -80), exponents),
-        "replay 150": lambda: kernels.replay(numbered, updates(150, -80), exponents),
+        "replay 30": lambda: kernels.replay(numbered, updates(REPLAYED[0], -80), exponents),
+        "replay 150": lambda: kernels.replay(numbered, updates(REPLAYED[1], -80), exponents),
     }
-    return {"add_ms": add} | {name: milliseconds(act) / add for name, act in acts.items()}
+    with kernels.force_kernel("triton"):
+        times = {name: milliseconds(act, where) for name, act in acts.items()}
+    return {"add_ms": add} | {name: time_ms / add for name, time_ms in times.items()}
 
 
 def main() -> int:
     """Run all and print what was found."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--elements", type=int, default=1_000_000_000)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--tiny", action="store_true", help="the smallest of everything")
     arguments = parser.parse_args()
-    wrong = differing()
-    module = build_model("resnet18", num_classes=10, in_channels=3, image_size=32, run_seed=0)
+    where, elements = arguments.device, 300 if arguments.tiny else arguments.elements
+    if arguments.tiny:
+        SIZES[3:], REPLAYED[:] = [260, 130], [2, 3]
+    wrong = differing(where)
+    name = "cnn" if arguments.tiny else "resnet18"
+    module = build_model(name, num_classes=10, in_channels=3, image_size=32, run_seed=0)
     found = {
-        "device": torch.cuda.get_device_name(),
+        "device": torch.cuda.get_device_name() if where == "cuda" else where,
         "torch": torch.__version__,
         "modes": len(laws()),
         "differing": wrong,
-        "resnet18": in_adds([p.detach().cuda() for p in module.parameters()]),
-        f"{arguments.elements}": in_adds([torch.zeros(arguments.elements, device="cuda")]),
+        "elements": elements,
+        "resnet18": in_adds([p.detach().to(where) for p in module.parameters()]),
+        "whole": in_adds([torch.zeros(elements, device=where)]),
     }
     print(json.dumps(found, indent=1))
     return 1 if wrong else 0

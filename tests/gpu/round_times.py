@@ -5,7 +5,8 @@
 
 ResNet18 with group norm on 900 images of 32 x 32: one ZO round of three directions with the update
 and the digest, the six forwards of it alone, a step at batch 1, a warm-up round of three epochs.
-Prints one JSON object.
+Forwards run compiled with --compiled inductor, warm-up steps by CUDA graphs where the checkout has
+them.  Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -64,6 +65,26 @@ def zo_step(module: Any, x: torch.Tensor, y: torch.Tensor, grid: Any) -> None:
     loss_differences(partial(mean_loss, module, x, y), module, SEEDS[:1], grid=grid, **RADIUS)
 
 
+def graphed(module: Any, device: str) -> Any:
+    """Return the module's steps by graphs; None in an older checkout and on the CPU."""
+    if device != "cuda":
+        return None
+    try:
+        from zo_core.first_order.graphed_steps import GraphedSteps
+    except ImportError:
+        return None
+    return GraphedSteps(module)
+
+
+def compiled(module: Any, backend: str | None) -> Any:
+    """Return the module's compiled forward; None where no backend is named."""
+    if backend is None:
+        return None
+    from zo_core.loss.compiled import CompiledForward
+
+    return CompiledForward(module, backend=backend)
+
+
 def warm_up(module: Any, x: torch.Tensor, y: torch.Tensor) -> None:
     try:
         from zo_core.first_order.sgd import local_sgd_
@@ -81,6 +102,7 @@ def main() -> None:
     parser.add_argument("--model", default="resnet18")
     parser.add_argument("--items", type=int, default=900)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--compiled", metavar="BACKEND", help="of torch.compile")
     arguments = parser.parse_args()
     device, repeats = arguments.device, arguments.repeats
     module = build_model(
@@ -91,15 +113,26 @@ def main() -> None:
     take = partial(seconds, device=device, repeats=repeats)
     found: dict[str, Any] = {"precision": arguments.precision, "checkout": zo_core.__file__}
     with computing(arguments.precision, device, forwards_only=False):
-        found["warm_up_s"] = take(lambda: warm_up(module, x, y))
+        steps = graphed(module, device)
+        with steps.active() if steps else nullcontext():
+            found["warm_up_s"] = take(lambda: warm_up(module, x, y))
+        if steps:
+            found |= {"graphs": steps.captures, "graph_failure": steps.failure}
+            steps.release()
     module.eval()
     grid = snap_(module)
-    with computing(arguments.precision, device, forwards_only=True):
+    forwards_by = compiled(module, arguments.compiled)
+    with (
+        computing(arguments.precision, device, forwards_only=True),
+        forwards_by.active() if forwards_by else nullcontext(),
+    ):
         found["zo_round_s"] = take(lambda: zo_round(module, x, y, grid))
         found["six_forwards_s"] = take(lambda: [mean_loss(module, x, y) for _ in range(6)])
         found["zo_step_batch_1_s"] = take(lambda: zo_step(module, x[:1], y[:1], grid))
         forwards = take(lambda: [mean_loss(module, x[:1], y[:1]) for _ in range(2)])
         found["zo_step_over_two_forwards"] = found["zo_step_batch_1_s"] / forwards
+    if forwards_by:  # 900 items, and 1
+        found["compilations"] = forwards_by.compilations
     print(json.dumps(found))
 
 

@@ -52,7 +52,9 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "data": {"compat", "loss"},
         "models": {"compat", "data", "loss"},
         "algorithms": {"kernels", "payloads", "first_order", "loss", "models"},
-        "federation": {"algorithms", "payloads", "edge", "data", "models", "loss"},
+        "federation": {
+            *("algorithms", "payloads", "edge", "data", "models", "loss", "first_order"),
+        },
     },
 }
 BOTTOM = {"bench": "ground", "zo_core": "root"}  # every layer may import it

@@ -27,7 +27,7 @@ def training(accuracy: float, *, at_pivot: float = 0.5, outcome: str = "finished
         reason=None if outcome == "finished" else "round 3: lost",
         forward="contiguous",
         forward_trial_s={},
-        guessing=None,
+        chance_level=None,
         rounds_done=10,
         curve=tuple(
             CurvePoint(

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import random
-import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from time import perf_counter
 from typing import Any
 
 import numpy as np
+import random_signals
 from interrupted_step import State
 
 from zo_core import ZOSGD, GridError, digest
@@ -159,32 +158,10 @@ REPLICA_KINDS = {
 
 
 def by_random_signals(kind: ReplicaKind, trials: int, rng: random.Random) -> tuple[int, int]:
-    """Send a signal at a random instant of each of many steps.
-
-    Returns:
-        How many steps were interrupted, and how many of them left another state than they may.
-    """
-    allowed = kind.allowed()
-    signal.signal(signal.SIGALRM, signal.default_int_handler)
-    seconds = min(_seconds(kind) for _ in range(3))
-    interrupted = wrong = 0
-    for _ in range(trials):
-        subject = kind.start()
-        try:
-            signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-6, seconds))
-            kind.step(subject)
-            signal.setitimer(signal.ITIMER_REAL, 0)
-        except KeyboardInterrupt:
-            interrupted += 1
-            wrong += subject.state() not in allowed
-    return interrupted, wrong
-
-
-def _seconds(kind: ReplicaKind) -> float:
-    subject = kind.start()
-    start = perf_counter()
-    kind.step(subject)
-    return perf_counter() - start
+    """Interrupt many steps of a kind; see :mod:`random_signals`."""
+    return random_signals.by_random_signals(
+        kind.start, kind.step, Subject.state, allowed=kind.allowed(), trials=trials, rng=rng
+    )
 
 
 if __name__ == "__main__":

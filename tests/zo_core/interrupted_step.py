@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import random_signals
 import torch
 
 import zo_core
@@ -141,34 +141,15 @@ def raising_at(bytecode: int, interrupt: Callable[[], None]) -> Iterator[None]:
 
 
 def by_random_signals(kind: Kind, trials: int, rng: random.Random) -> tuple[int, int]:
-    """Send a signal at a random instant of each of many steps.
-
-    Returns:
-        How many steps were interrupted, and how many of them left other weights than they may.
-    """
-    allowed = kind.allowed()
-    signal.signal(signal.SIGALRM, signal.default_int_handler)
-    seconds = min(_seconds(kind) for _ in range(3))
-    interrupted = wrong = 0
-    for _ in range(trials):
-        weights, grid = kind.start()
-        try:
-            signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-6, seconds))
-            kind.step(weights, grid)
-            signal.setitimer(signal.ITIMER_REAL, 0)
-        except KeyboardInterrupt:
-            interrupted += 1
-            wrong += state(weights, grid) not in allowed
-    return interrupted, wrong
-
-
-def _seconds(kind: Kind) -> float:
-    from time import perf_counter
-
-    weights, grid = kind.start()
-    start = perf_counter()
-    kind.step(weights, grid)
-    return perf_counter() - start
+    """Interrupt many steps of a kind; see :mod:`random_signals`."""
+    return random_signals.by_random_signals(
+        kind.start,
+        lambda subject: kind.step(*subject),
+        lambda subject: state(*subject),
+        allowed=kind.allowed(),
+        trials=trials,
+        rng=rng,
+    )
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from zo_core.edge.manifest import (
     read_manifest,
 )
 from zo_core.edge.weights_file import read_tensors
-from zo_core.grid import snap_
+from zo_core.weight_grid import snap_
 
 CLASSES = 10
 

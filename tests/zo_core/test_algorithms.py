@@ -18,10 +18,10 @@ from zo_core.algorithms import ALGORITHMS, build_algorithm
 from zo_core.algorithms.methods.fedavg import FedAvg
 from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
 from zo_core.federation import ForkError, Replica
-from zo_core.grid import Grid
 from zo_core.method import ClientData, RoundContext
+from zo_core.off_grid_checks import NonFiniteWeightsError
 from zo_core.payloads.core import DenseWeights, Payload, RoundResult, ScalarUpdate
-from zo_core.plain_mode import NonFiniteWeightsError
+from zo_core.weight_grid import Grid
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 ROWS = pytest.mark.parametrize("name", ALGORITHMS)

@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 from zo_core import ZOSGD, Grid, apply_updates_, digest, loss_differences, parameters, snap_
-from zo_core.grid import check_grid
 from zo_core.loss.module_loss import mean_loss
 from zo_core.models import build_model
 from zo_core.replica import Replica
+from zo_core.weight_grid import check_grid
 
 X, Y = torch.randn(8, 6), torch.arange(8) % 3
 

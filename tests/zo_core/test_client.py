@@ -70,7 +70,7 @@ def test_correct_items_are_counted_over_all_micro_batches(folder: Path) -> None:
     weight, bias, shift = state(replica)
     y = (x @ weight + bias + shift).argmax(axis=1)
     y[:7] = (y[:7] + 1) % 10
-    assert replica._forward.evaluate(x, y, micro_batch=9)[1] == 33  # type: ignore[union-attr]
+    assert replica.forward.evaluate(x, y, micro_batch=9)[1] == 33  # type: ignore[union-attr]
 
 
 @pytest.mark.process

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
 
 from zo_core import apply_updates_, digest, loss_differences, snap_
+from zo_core.algorithms import train_config
+from zo_core.data import synthetic_blobs
+from zo_core.federation.simulation.training import Training
+from zo_core.loss import forward_trial
 from zo_core.loss.compiled import CompiledForward
 from zo_core.loss.module_loss import mean_loss
 from zo_core.models import build_model
@@ -56,3 +61,19 @@ def test_another_shape_takes_another_graph_and_training_none() -> None:
     assert forward.compilations == 2
     module(torch.randn(5, 1, 8, 8)).sum().backward()
     assert forward.compilations == 2
+
+
+def test_the_trials_graph_serves_the_whole_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a CPU with a compiler: one graph for trial, clients and rounds, by weights in place."""
+    monkeypatch.setattr(forward_trial, "WORTH_COMPILING_S", 0.0)
+    monkeypatch.setattr(forward_trial, "fastest_mode", lambda seconds: "compiled")
+    config = train_config(
+        **{"dataset": "synthetic", "clients": 4, "high_share": 0.5, "warmup_cohort": 2},
+        **{"rounds": 4, "pivot": 1, "eval_every": 4, "forward": "auto"},
+    )
+    data = synthetic_blobs(train_items=80, test_items=20)
+    record = Training(config, data).run()
+    assert (record.forward, record.compilations) == ("compiled", 1)
+    assert "compiled" in record.forward_trial_s
+    plain = Training(replace(config, forward="contiguous"), data).run()
+    assert record.final.test_accuracy == pytest.approx(plain.final.accuracy, abs=0.1)

@@ -100,7 +100,7 @@ def test_bytes_are_those_of_the_closed_form_and_the_header(size: int) -> None:
     )
     update = method(sparsity=0.99).encoded_(replica, change, buffers, COHORT)
     body = update.encode()
-    assert len(body) == 36 + cost_model.comm_sparse(-(-size // 100)) + cost_model.comm_full(4)
+    assert len(body) == 36 + 8 * -(-size // 100) + cost_model.comm_full(4)
     assert Payload.decode(body) == update
     assert method().client_state_bytes(replica) == replica.client_states[1].num_bytes
 

@@ -18,7 +18,7 @@ from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
 from zo_core.edge.export import ExportError, export_model
 from zo_core.edge.load import load_replica
 from zo_core.edge.manifest import GRAPH_FILE, MANIFEST_FILE, read_manifest
-from zo_core.edge.onnx_loss import BFLOAT16_OPTION
+from zo_core.edge.session_arithmetic import BFLOAT16_OPTION
 from zo_core.federation import Replica
 from zo_core.method import ClientData, RoundContext
 

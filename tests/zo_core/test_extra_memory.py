@@ -7,7 +7,7 @@ import torch
 
 from devices.tensor_memory import track_tensors
 from zo_core import apply_updates_, kernels, perturb_, snap_
-from zo_core.grid import Grid
+from zo_core.weight_grid import Grid
 
 MIB = 1 << 20
 

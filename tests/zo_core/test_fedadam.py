@@ -17,13 +17,13 @@ from zo_core.algorithms.methods.fedadam import FedAdam
 from zo_core.algorithms.steps.adam import AdamState, adam_pass, empty_state
 from zo_core.federation import Replica, RoundLog
 from zo_core.fixed_point import FixedPointUpdate, fixed_point
-from zo_core.grid import Grid, GridError, snap_
-from zo_core.kernels.journal import uninterrupted
+from zo_core.kernels.resumable_pass import uninterrupted
 from zo_core.method import RoundContext
 from zo_core.optimizer import ReplayReport
 from zo_core.parameters import Parameters, parameters
 from zo_core.payloads.core import DenseWeights, Payload, Snapshot
 from zo_core.replica import gather
+from zo_core.weight_grid import Grid, GridError, snap_
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

@@ -16,10 +16,10 @@ from zo_core.algorithms.baselines.fedkseed import FedKSeed
 from zo_core.algorithms.steps.local import LocalSteps, step_items
 from zo_core.federation import ForkError, Replica
 from zo_core.fixed_point import fixed_point
-from zo_core.grid import GridError
 from zo_core.method import ClientData, RoundContext
 from zo_core.optimizer import list_pass
 from zo_core.payloads.core import Payload, PayloadError, SeedPool, Snapshot
+from zo_core.weight_grid import GridError
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

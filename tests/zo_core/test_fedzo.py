@@ -14,11 +14,12 @@ from parabola import DIM, Parabola, config, half_square, start
 from zo_core.algorithms import build_algorithm
 from zo_core.algorithms.baselines.fedzo import FedZO
 from zo_core.algorithms.steps.local import step_items
+from zo_core.directions import sphere, sphere_factor
 from zo_core.federation import Replica
 from zo_core.method import ClientData, RoundContext
 from zo_core.payloads.core import DenseWeights
+from zo_core.seeds import derive_seed
 from zo_core.spsa import NonFiniteLossError
-from zo_core.stream import derive_seed, sphere, sphere_factor
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

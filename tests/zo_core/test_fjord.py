@@ -18,7 +18,7 @@ from zo_core.method import ClientData, RoundContext
 from zo_core.models import build_model
 from zo_core.models.narrow import narrow_tensors, narrowed
 from zo_core.payloads.core import SubModel
-from zo_core.stream import Purpose, random_words
+from zo_core.philox import Purpose, random_words
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 CONTEXT = RoundContext(run_seed=1, run_id=9, round_index=4, cohort=(0, 1), samples=(12, 12))

@@ -18,7 +18,7 @@ from zo_core import Grid, GridError, apply_updates_, kernels, loss_differences, 
 from zo_core.digest import digest
 from zo_core.models import build_model
 from zo_core.parameters import parameters
-from zo_core.stream import derive_seed
+from zo_core.seeds import derive_seed
 
 Array = npt.NDArray[np.float32]
 FLOATS = st.floats(

@@ -19,8 +19,8 @@ from zo_core.federation.simulation.training import Training
 from zo_core.loss.module_loss import cross_entropy
 from zo_core.method import ClientData, RoundContext
 from zo_core.models import build_model, count_parameters
+from zo_core.off_grid_checks import NonFiniteWeightsError
 from zo_core.payloads.core import DenseWeights, Payload, SubModel
-from zo_core.plain_mode import NonFiniteWeightsError
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

@@ -14,13 +14,13 @@ from parabola import DIM, Parabola, config, half_square, start
 from zo_core import rademacher
 from zo_core.algorithms.methods.fedavg import FedAvg
 from zo_core.algorithms.methods.hi_lo import HiLoStep
-from zo_core.algorithms.steps.increment import Increment, IncrementPass, to_increment
+from zo_core.algorithms.steps.grid_increment import Increment, IncrementPass, to_increment
 from zo_core.federation import Replica
-from zo_core.grid import Grid, GridError, snap_
-from zo_core.kernels.journal import uninterrupted
+from zo_core.kernels.resumable_pass import uninterrupted
 from zo_core.method import ClientData, RoundContext
 from zo_core.parameters import Parameters, parameters
 from zo_core.payloads.core import DenseWeights, MixedResult, Payload, PayloadError, ScalarUpdate
+from zo_core.weight_grid import Grid, GridError, snap_
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

@@ -21,8 +21,8 @@ from zo_core import (
     snap_,
 )
 from zo_core.loss.module_loss import cross_entropy, mean_loss
+from zo_core.off_grid_checks import NonFiniteWeightsError
 from zo_core.parameters import tensor_numbers
-from zo_core.plain_mode import NonFiniteWeightsError
 
 KERNELS = [name for name, available, _ in kernels.list_kernels() if available and name != "triton"]
 

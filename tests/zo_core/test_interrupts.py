@@ -30,7 +30,7 @@ from interrupted_step import KINDS, LARGE, Kind, raising_at, state
 from zo_core import Grid, kernels, loss_differences, perturb_, snap_
 from zo_core.algorithms.steps.local import LocalSteps
 from zo_core.fixed_point import fixed_point
-from zo_core.kernels.journal import uninterrupted
+from zo_core.kernels.resumable_pass import uninterrupted
 from zo_core.parameters import parameters
 
 # Each bytecode of the C kernels' step; of the slow kernels' loops over chunks some of each.

@@ -11,7 +11,7 @@ from torch import nn
 from zo_core.first_order.sgd import local_sgd_, sgd_step_
 from zo_core.loss.module_loss import correct_items, evaluating, mean_loss, micro_batches
 from zo_core.models import build_model
-from zo_core.stream import Purpose, random_permutations
+from zo_core.philox import Purpose, random_permutations
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

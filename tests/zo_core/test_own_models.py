@@ -22,11 +22,11 @@ from zo_core.edge.export import export_model
 from zo_core.federation.build import built_model, federated_data, shard_samples
 from zo_core.federation.protocol.plan import Plan
 from zo_core.federation.simulation.training import Training
+from zo_core.import_by_name import allowing_modules, load_own
 from zo_core.loss.module_loss import cross_entropy, mean_loss
 from zo_core.loss.outputs import find_scores
 from zo_core.models.initial_weights import load_initial_, save_weights
-from zo_core.models.remarks import packed_layers, remarks_of, require_micro_batches
-from zo_core.own import allowing_modules, load_own
+from zo_core.models.special_layers import packed_layers, remarks_of, require_micro_batches
 
 SCORES = torch.tensor([[2.0, 0.0, 1.0]])
 Pair = namedtuple("Pair", "aux logits")

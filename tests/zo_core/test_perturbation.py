@@ -13,7 +13,7 @@ from torch import nn
 from zo_core_children import extra_bytes
 
 import devices
-from zo_core import perturb_, stream
+from zo_core import directions, perturb_
 from zo_core.perturbation import perturb_many_
 
 SEED = 0x0123456789ABCDEF
@@ -28,7 +28,7 @@ def normal(shape: int | tuple[int, ...], seed: int = 0) -> Array:
 
 def expected(weights: Array, tensor: int = 0, scale: float = SCALE) -> Array:
     """w + fl(scale) z with one rounding, element by element in row-major order."""
-    z = stream.rademacher(SEED, tensor, weights.size).reshape(weights.shape)
+    z = directions.rademacher(SEED, tensor, weights.size).reshape(weights.shape)
     return weights + z * np.float32(scale)
 
 
@@ -121,12 +121,12 @@ def test_other_distributions_are_the_streams(distribution: str) -> None:
     before = [normal(700), normal((30, 7))]
     after = copy.deepcopy(before)
     perturb_(after, SEED, SCALE, distribution=distribution)
-    factor = stream.sphere_factor(SEED, [700, 210])
+    factor = directions.sphere_factor(SEED, [700, 210])
     for tensor, (old, new) in enumerate(zip(before, after, strict=True)):
         if distribution == "gaussian":
-            z = stream.gaussian(SEED, tensor, old.size)
+            z = directions.gaussian(SEED, tensor, old.size)
         else:
-            z = stream.sphere(SEED, tensor, old.size, factor=factor)
+            z = directions.sphere(SEED, tensor, old.size, factor=factor)
         assert np.abs((new - old) - SCALE * z.reshape(old.shape)).max() < 1e-7
         assert not np.array_equal(new, old)
 
@@ -155,7 +155,7 @@ def test_plain_mode_restores_within_three_roundings(dtype: torch.dtype) -> None:
 def test_plain_mode_moves_other_dtypes_along_the_same_signs(dtype: torch.dtype) -> None:
     weights = torch.zeros(300, dtype=dtype)
     perturb_([weights], SEED, 0.5)
-    assert weights.tolist() == (0.5 * stream.rademacher(SEED, 0, 300)).tolist()
+    assert weights.tolist() == (0.5 * directions.rademacher(SEED, 0, 300)).tolist()
 
 
 @pytest.mark.parametrize("seed", [-1, 1 << 64, 1.5])

@@ -12,8 +12,9 @@ from torch import nn
 from zo_core.algorithms import train_config
 from zo_core.data.synthetic import synthetic_blobs
 from zo_core.federation.simulation.training import Training
+from zo_core.loss.noise import PrecisionError, ScalarNoise
 from zo_core.loss.precision import _current_switches, _float32_as, computing_in
-from zo_core.loss.scalar_noise import PrecisionError, ScalarNoise, measure_scalar_noise
+from zo_core.loss.scalar_noise import measure_scalar_noise
 from zo_core.models import build_model
 
 CONFIG: dict[str, Any] = {

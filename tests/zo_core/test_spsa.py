@@ -22,7 +22,7 @@ from zo_core import (
     rademacher,
     snap_,
 )
-from zo_core.stream import derive_seed
+from zo_core.seeds import derive_seed
 
 Array = npt.NDArray[np.float32]
 SEEDS = [derive_seed(5, round_index=0, client_id=0, direction=d) for d in range(4)]

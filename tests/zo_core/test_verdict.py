@@ -12,7 +12,7 @@ from zo_core.algorithms import ALGORITHMS, taken_by, train_config
 from zo_core.data import Dataset
 from zo_core.data.synthetic import synthetic_blobs
 from zo_core.federation.record import Evaluation, TrainingRecord
-from zo_core.federation.simulation.evaluation import guessing_bound
+from zo_core.federation.simulation.evaluation import chance_level
 from zo_core.federation.simulation.training import Training
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -31,7 +31,7 @@ def record(high: float | None, low: float | None, guessing: float | None) -> Tra
         elapsed_s=0.0,
     )
     config = train_config(clients=10, warmup_cohort=2)
-    return TrainingRecord(config=config, high=(0, 1), curve=[last], guessing=guessing)
+    return TrainingRecord(config=config, high=(0, 1), curve=[last], chance_level=guessing)
 
 
 def test_hold_outs_are_pooled_over_both_groups_and_compared_with_guessing() -> None:
@@ -48,10 +48,10 @@ def test_hold_outs_are_pooled_over_both_groups_and_compared_with_guessing() -> N
 
 def test_guessing_is_the_most_frequent_label_and_three_standard_errors() -> None:
     labels = np.array([3] * 40 + [1] * 60)
-    assert guessing_bound(labels) == pytest.approx(0.6 + 3 * math.sqrt(0.6 * 0.4 / 100))
+    assert chance_level(labels) == pytest.approx(0.6 + 3 * math.sqrt(0.6 * 0.4 / 100))
     drawn = np.random.default_rng(1).integers(0, 10, (200, 1000))
     truth = np.arange(1000) % 10
-    assert (drawn == truth).mean(axis=1).max() < guessing_bound(truth)
+    assert (drawn == truth).mean(axis=1).max() < chance_level(truth)
 
 
 @pytest.fixture(scope="module")

@@ -51,6 +51,17 @@ _OPERATIONS = {
 }
 
 
+def file_pages_released() -> list[int]:
+    """Resident bytes of files after onnxruntime's import, and after the release."""
+    import onnxruntime  # noqa: F401
+
+    from zo_core.edge.release import release_loaded
+
+    before = devices.read_host_memory().file_bytes
+    release_loaded()
+    return [before or 0, devices.read_host_memory().file_bytes or 0]
+
+
 def client_round(folder: str, features: int) -> dict[str, Any]:
     """One client's round of an exported linear model: its memory, and what is imported for it."""
     import sys
@@ -70,6 +81,9 @@ def client_round(folder: str, features: int) -> dict[str, Any]:
     context = RoundContext(run_seed=1, run_id=1, round_index=0, cohort=(0,), samples=(2,))
     import onnxruntime  # noqa: F401  # its own memory is no weights'
 
+    from zo_core.edge.release import release_loaded
+
+    release_loaded()  # as loading will, so that it frees nothing of the baseline
     with devices.measure() as region:
         replica = load_replica(Path(folder))
         update = method.client_update(replica, client, context)

@@ -37,9 +37,9 @@ from zo_core.algorithms.methods.hi_lo import HiLoOptions, zowarmup_hi_lo
 from zo_core.algorithms.methods.zowarmup import ZOWarmUpOptions, zowarmup
 from zo_core.algorithms.methods.zowarmup_split import ZOWarmUpSplitOptions, zowarmup_split
 from zo_core.config import TrainConfig
+from zo_core.import_by_name import is_own, load_own
 from zo_core.method import Algorithm
 from zo_core.options import Options
-from zo_core.own import is_own, load_own
 
 
 @dataclass(frozen=True, slots=True)

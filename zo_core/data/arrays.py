@@ -13,7 +13,7 @@ Needs NumPy alone, so that a client without torch reads the same file.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from numpy.lib.npyio import NpzFile
 from zo_core.data.dataset import Scaling, channel_scaling, require_contrast
 from zo_core.data.digits import TEST_SHARE, TEST_SPLIT_SEED, stratified_mask
 from zo_core.loss.items import DataError, as_items, as_labels, targets_of
-from zo_core.stream import Purpose, random_permutation
+from zo_core.philox import Purpose, random_permutation
 
 NAMES = ("x", "y", "x_test", "y_test", "client")
 _IMAGE_DIMENSIONS = 4  # items, channels, height, width
@@ -108,11 +108,10 @@ def checked_arrays(found: Mapping[str, Any], where: str) -> Arrays:
     Raises:
         DataError: an array is missing, unknown, or does not fit the others.
     """
-    unknown = sorted(set(found) - set(NAMES))
-    if unknown or not {"x", "y"} <= set(found):
+    require_x_and_y(found, where)
+    if unknown := sorted(set(found) - set(NAMES)):
         raise DataError(
-            f"{where} must have arrays x and y, and may have x_test, y_test and client, got "
-            f"{', '.join(map(repr, found)) or 'none'}"
+            f"{where} may have the arrays {', '.join(NAMES)}, got {', '.join(map(repr, unknown))}"
         )
     if ("x_test" in found) != ("y_test" in found):
         raise DataError(f"{where} must have both x_test and y_test, or neither")
@@ -127,6 +126,17 @@ def checked_arrays(found: Mapping[str, Any], where: str) -> Arrays:
     is_test = _test_mask(y)
     kept = None if clients is None else renumbered(clients[~is_test])
     return _arrays((x[~is_test], y[~is_test]), (x[is_test], y[is_test]), kept, where)
+
+
+def require_x_and_y(found: Collection[str], where: str) -> None:
+    """Check that there are arrays x and y.
+
+    Raises:
+        DataError: one is missing.
+    """
+    if not {"x", "y"} <= set(found):
+        got = ", ".join(map(repr, found)) or "none"
+        raise DataError(f"{where} must have arrays x and y, got {got}")
 
 
 def renumbered(ids: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

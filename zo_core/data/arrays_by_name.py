@@ -12,7 +12,7 @@ from zo_core.data.files import Source
 from zo_core.data.own_data import is_own_file, own_arrays
 from zo_core.data.own_partition import OwnPartition, own_partition
 from zo_core.data.partition import Partition, dirichlet_partition
-from zo_core.own import is_own
+from zo_core.import_by_name import is_own
 
 
 def load_arrays(name: str) -> Arrays:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from zo_core.loss.byte_items import ByteItems
 from zo_core.loss.items import (
     DataError,
     Targets,
@@ -39,10 +40,11 @@ class Scaling:
 
     def of_array(self, x: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Make the same float32 images without torch."""
-        scaled = x.astype(np.float32)
-        scaled -= self.mean
-        scaled /= self.std
-        return scaled
+        return np.asarray(self.as_bytes(x))
+
+    def as_bytes(self, x: npt.NDArray[np.uint8]) -> ByteItems:
+        """Leave the images bytes; the same values, scaled when they are needed."""
+        return ByteItems(x, self.mean, self.std)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -18,7 +18,7 @@ from zo_core.data.torchvision_sets import (
     prepare_cifar10,
     prepare_fashion_mnist,
 )
-from zo_core.own import is_own
+from zo_core.import_by_name import is_own
 
 DATASETS: Final[dict[str, Callable[[Source], Dataset]]] = {
     "digits": lambda source: digits(),

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zo_core.data.dataset import Dataset, LabelledImages, standardised
-from zo_core.stream import Purpose, random_permutation
+from zo_core.philox import Purpose, random_permutation
 
 CLASSES: Final = 10
 TEST_SHARE: Final = 0.2

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zo_core.data.partition_stream import Use, to_uniform
-from zo_core.stream import Purpose, philox4x32, split_seed
+from zo_core.philox import Purpose, philox4x32, split_seed
 
 Floats = npt.NDArray[np.float64]
 

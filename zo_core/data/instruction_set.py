@@ -18,7 +18,7 @@ from zo_core.data.files import Source, folder_of, require_files
 from zo_core.data.instructions import EncodedTasks, encode_tasks, read_tasks
 from zo_core.data.tokens import gpt2_tokenizer
 from zo_core.loss.items import UNLABELLED
-from zo_core.stream import Purpose, random_permutation
+from zo_core.philox import Purpose, random_permutation
 
 NAME = "instructions"
 VOCABULARY, MERGES = "vocab.json", "merges.txt"  # GPT-2's

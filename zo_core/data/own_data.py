@@ -20,8 +20,8 @@ from zo_core.data.arrays import Arrays, checked_arrays, read_npz
 from zo_core.data.dataset import Dataset, Split
 from zo_core.data.files import Source
 from zo_core.data.image_folder import read_image_folder
+from zo_core.import_by_name import call_own, is_own
 from zo_core.loss.items import DataError
-from zo_core.own import call_own, is_own
 
 _RETURNS = (
     "must return ((x, y), (x_test, y_test)), a dict of arrays x, y, x_test, y_test and client, or "

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zo_core.data.partition_stream import Use
-from zo_core.stream import Purpose, random_permutation
+from zo_core.philox import Purpose, random_permutation
 
 Indices = npt.NDArray[np.int64]
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from zo_core.data.dirichlet import dirichlet_shares
 from zo_core.data.partition_stream import Use, client_words, to_uniform
-from zo_core.stream import Purpose, random_permutation
+from zo_core.philox import Purpose, random_permutation
 
 Indices = npt.NDArray[np.int64]
 

@@ -11,7 +11,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.stream import Purpose, philox4x32, split_seed
+from zo_core.philox import Purpose, philox4x32, split_seed
 
 
 class Use(IntEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from zo_core.data.partition_stream import Use
-from zo_core.stream import Purpose, random_permutation
+from zo_core.philox import Purpose, random_permutation
 
 
 def parse_split(text: str) -> float:

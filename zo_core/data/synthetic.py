@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from zo_core.data.dataset import Dataset, Split
-from zo_core.stream import Purpose, gaussian, random_permutation
+from zo_core.directions import gaussian
+from zo_core.philox import Purpose, random_permutation
 
 if TYPE_CHECKING:
     import torch

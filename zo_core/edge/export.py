@@ -26,6 +26,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from zo_core.digest import digest
+from zo_core.edge.export_reference import reference_of
 from zo_core.edge.manifest import (
     CORRECT,
     GRAPH_FILE,
@@ -39,11 +40,11 @@ from zo_core.edge.manifest import (
     file_digest,
 )
 from zo_core.edge.whole_files import replacing_files
-from zo_core.grid import Grid
 from zo_core.loss.module_loss import evaluating, mean_loss
 from zo_core.loss.outputs import scores_of
 from zo_core.parameters import parameters as numbered_parameters
 from zo_core.shared_memory import first_names
+from zo_core.weight_grid import Grid
 
 # From 21 on, ONNX Runtime computes GroupNormalization's variance as E[x^2] - E[x]^2 in float32: an
 # error of 0.03 at mean 100 and spread 1. In opset 18 it is InstanceNormalization, which is exact.
@@ -112,6 +113,7 @@ def export_model(
             exponents=None if grid is None else tuple(map(int, grid.exponents)),
             digest=digest(module, grid).hex(),
             graph_digest=file_digest(made / GRAPH_FILE),
+            reference=reference_of(module, x, num_classes, grid),
         )
         save_file(
             {n: t.clone(memory_format=torch.contiguous_format) for n, t in tensors.items()},

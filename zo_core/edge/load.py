@@ -25,9 +25,9 @@ from zo_core.edge.manifest import (
 )
 from zo_core.edge.onnx_loss import OnnxForward, SessionSettings, session_settings
 from zo_core.edge.weights_file import WeightsFileError, read_tensors
-from zo_core.grid import Grid
 from zo_core.parameters import Parameters
 from zo_core.replica import Replica
+from zo_core.weight_grid import Grid
 
 
 def load_replica(folder: Path, *, mode: str | SessionSettings = "memory") -> Replica:

@@ -7,15 +7,16 @@ order the stream numbers them and vouches for both files.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from zo_core.grid import GRID_VERSION
-from zo_core.stream import STREAM_VERSION
+from zo_core.blake import blake2b
+from zo_core.directions import STREAM_VERSION
+from zo_core.edge.reference import Reference
+from zo_core.weight_grid import GRID_VERSION
 
 FORMAT = "zo-export/1"
 GRAPH_FILE = "model.onnx"
@@ -57,6 +58,7 @@ class Manifest:
     exponents: tuple[int, ...] | None  # of the grid; None for weights that were not snapped
     digest: str  # hex, of the exact state: zo-grid/1, rule 12
     graph_digest: str  # hex, BLAKE2b-256 of the graph's file
+    reference: Reference | None = None  # scalars of a float64 forward; None in older exports
     stream: str = STREAM_VERSION
     grid: str = GRID_VERSION
     format: str = FORMAT
@@ -90,7 +92,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 def file_digest(path: Path) -> str:
     """Hash a file with BLAKE2b-256, as hex."""
-    return hashlib.blake2b(path.read_bytes(), digest_size=32).hexdigest()
+    return blake2b(path.read_bytes(), digest_size=32).hexdigest()
 
 
 def _require_versions(path: Path, data: Mapping[str, Any]) -> None:
@@ -111,9 +113,16 @@ def _manifest(data: dict[str, Any]) -> Manifest:
             "parameters": tuple(map(_spec, data["parameters"])),
             "frozen": tuple(map(_spec, data["frozen"])),
             "exponents": None if exponents is None else tuple(exponents),
+            "reference": _reference(data.get("reference")),
         }
     )
 
 
 def _spec(data: Mapping[str, Any]) -> TensorSpec:
     return TensorSpec(name=data["name"], shape=tuple(data["shape"]), dtype=data["dtype"])
+
+
+def _reference(data: Mapping[str, Any] | None) -> Reference | None:
+    if data is None:
+        return None
+    return Reference(**{**data, "differences": tuple(data["differences"])})

@@ -27,12 +27,17 @@ from zo_core.edge.manifest import (
     ExportedModelError,
     Manifest,
 )
+from zo_core.edge.release import release_loaded
+from zo_core.edge.session_arithmetic import BFLOAT16_OPTION, SessionArithmetic, read_session
+from zo_core.loss.byte_items import ByteItems
 from zo_core.loss.items import DataError, require_items
 from zo_core.parameters import as_numpy_if_possible
 
 _M_MMAP_THRESHOLD, _BLOCK_BYTES = -3, 16 * mmap.PAGESIZE  # of mallopt; rounding costs 1/16
-BFLOAT16_OPTION = "mlas.enable_gemm_fastmath_arm64_bfloat16"
 _ONLY_ERRORS = 3  # onnxruntime's severity: warnings about shapes say nothing to a user
+
+
+Items = npt.NDArray[Any] | ByteItems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +47,9 @@ class SessionSettings:
     threads: int | None  # within an operator; None for one a core
     arena: bool  # keep freed blocks for the next operator
     spinning: bool  # idle threads wait in a loop
-    return_blocks: bool  # glibc gives freed blocks of 64 KiB back at once, in the whole process
+    # in the whole process: glibc gives freed blocks of 64 KiB back at once, and what only loading
+    # needed is released
+    return_blocks: bool
 
 
 MODES: Final[dict[str, SessionSettings]] = {
@@ -97,8 +104,6 @@ class OnnxForward:
     ) -> None:
         self._manifest = manifest
         self._tensors = dict(tensors)  # the session holds addresses alone
-        if settings.return_blocks:
-            _return_blocks()
         self._session = _session(folder / GRAPH_FILE, settings)
         _require_signature(self._session, manifest, folder / GRAPH_FILE)
         self._binding = self._session.io_binding()
@@ -114,7 +119,7 @@ class OnnxForward:
         """Compute the mean loss over all items, summed in float64.
 
         Args:
-            x: inputs, (items, ...) of the manifest's shape.
+            x: inputs, (items, ...) of the manifest's shape; ByteItems are scaled by micro-batch.
             y: labels, int64, (items,).
             micro_batch: items a forward; None for all at once.
 
@@ -128,23 +133,26 @@ class OnnxForward:
 
         Arguments and errors as :meth:`mean_loss`.
         """
-        x, y = self._checked(as_numpy_if_possible(x), as_numpy_if_possible(y))
+        x, y = self._checked(_host_items(x), as_numpy_if_possible(y))
         total, correct = 0.0, 0
         for part in _slices(len(x), micro_batch):
-            self._bind(INPUT, x[part])
+            items = np.ascontiguousarray(x[part])  # lives until the forward has read it
+            self._bind(INPUT, items)
             self._bind(LABELS, y[part])
             self._session.run_with_iobinding(self._binding)
             total += float(self._loss)
             correct += int(self._correct)
         return total / len(x), correct
 
+    def session_arithmetic(self) -> SessionArithmetic:
+        """Return what the session says about its arithmetic."""
+        return read_session(self._session)
+
     def _bind(self, name: str, array: npt.NDArray[Any]) -> None:
         address = array.ctypes.data
         self._binding.bind_input(name, "cpu", 0, array.dtype, array.shape, address)
 
-    def _checked(
-        self, x: npt.NDArray[Any], y: npt.NDArray[Any]
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    def _checked(self, x: Items, y: npt.NDArray[Any]) -> tuple[Items, npt.NDArray[Any]]:
         """Refuse what the graph would misread: it is given bare addresses."""
         wanted = self._manifest
         require_items(
@@ -155,7 +163,11 @@ class OnnxForward:
                 f"a batch must be {wanted.input_dtype}, got {x.dtype}; export the model for such "
                 "inputs, or convert them"
             )
-        return np.ascontiguousarray(x), np.ascontiguousarray(y)
+        return x, np.ascontiguousarray(y)
+
+
+def _host_items(x: Any) -> Items:
+    return x if isinstance(x, ByteItems) else as_numpy_if_possible(x)
 
 
 def _return_blocks() -> None:
@@ -169,6 +181,9 @@ def _session(path: Path, settings: SessionSettings) -> Any:
         import onnxruntime as ort
     except ImportError as error:
         raise ImportError('onnxruntime is not installed: pip install "zobench[edge]"') from error
+    if settings.return_blocks:
+        _return_blocks()
+        release_loaded()  # of the import, before the session needs memory
     options = ort.SessionOptions()
     options.log_severity_level = _ONLY_ERRORS
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
@@ -181,9 +196,12 @@ def _session(path: Path, settings: SessionSettings) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(settings.spinning)))
     options.add_session_config_entry(BFLOAT16_OPTION, "0")  # products in bfloat16 lose the scalars
     try:
-        return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its classes have no common base but this one
         raise ExportedModelError(f"{path} is not a graph for onnxruntime: {error}") from error
+    if settings.return_blocks:
+        release_loaded()  # of the session's making
+    return session
 
 
 def _require_signature(session: Any, manifest: Manifest, path: Path) -> None:

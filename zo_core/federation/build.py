@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -17,9 +18,12 @@ from zo_core.data.dataset import Texts
 from zo_core.data.own_partition import OwnPartition
 from zo_core.data.partition import Partition
 from zo_core.loss.criteria import CROSS_ENTROPY, criterion_named, require_criterion_fits
-from zo_core.loss.forward_mode import ForwardMode, fastest_mode, try_forward_modes
+from zo_core.loss.forward_mode import ForwardMode
+from zo_core.loss.forward_trial import ForwardTrial, try_forward_modes
 from zo_core.loss.module_loss import Criterion
-from zo_core.loss.scalar_noise import ScalarNoise, measure_scalar_noise
+from zo_core.loss.noise import ScalarNoise
+from zo_core.loss.scalar_noise import measure_scalar_noise
+from zo_core.method import Phase
 from zo_core.model_names import parse_model
 from zo_core.models import MODELS
 from zo_core.models.by_name import Task, build_by_name
@@ -27,11 +31,12 @@ from zo_core.models.fits import try_forward
 from zo_core.models.initial_weights import load_initial_
 from zo_core.models.lm import build_lm
 from zo_core.models.lora import add_lora_
-from zo_core.models.remarks import remarks_of, require_micro_batches, require_trainable
+from zo_core.models.special_layers import remarks_of, require_micro_batches, require_trainable
 from zo_core.payloads.core import Snapshot
 from zo_core.replica import Replica
 
 _ITEMS_OF_FP32 = 16
+_MOST_SIZES = 2  # of forwards, for which graphs are compiled: whole batches and their remainder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,13 +151,45 @@ def _language_model(config: TrainConfig, texts: Texts, base: Snapshot | None) ->
 
 
 def choose_forward(
-    config: TrainConfig, module: Any, x: torch.Tensor
-) -> tuple[str, dict[str, float]]:
-    """Name the mode that the config names, or the fastest of a trial, with its figures."""
+    config: TrainConfig, module: Any, x: torch.Tensor, *, items_ahead: float = 0.0
+) -> ForwardTrial:
+    """Name the mode that the config names, or the fastest of a trial.
+
+    Args:
+        config: how to train.
+        module: the run's model.
+        x: a client's items.
+        items_ahead: see :func:`zo_core.loss.forward_trial.try_forward_modes`.
+    """
     if config.forward != "auto":
-        return config.forward, {}
-    seconds = try_forward_modes(module, x)
-    return fastest_mode(seconds), seconds
+        return ForwardTrial(mode=config.forward)
+    batch = x[: config.micro_batch or len(x)]
+    return try_forward_modes(module, batch, precision=config.precision, items_ahead=items_ahead)
+
+
+def items_ahead(config: TrainConfig, phases: Sequence[Phase], samples: Sequence[int]) -> float:
+    """Count the items of all zeroth-order forwards of a run, about; 0 where graphs do not pay.
+
+    A graph is compiled for each number of items in a forward, so clients of many sizes have none.
+
+    Args:
+        config: how to train.
+        phases: of the algorithm.
+        samples: training items of each client.
+    """
+    options = config.options
+    if not isinstance(options, ZerothOrderOptions):
+        return 0.0
+    most = config.micro_batch or max(samples)
+    sizes = {most if n >= most else n for n in samples} | {n % most for n in samples if n > most}
+    if len(sizes - {0}) > _MOST_SIZES:
+        return 0.0
+    rounds = sum(
+        phase.rounds * min(phase.cohort_size, len(phase.pool))
+        for phase in phases
+        if not phase.method.trains_locally
+    )
+    return 2.0 * options.directions * rounds * sum(samples) / len(samples)
 
 
 def checked_noise(config: TrainConfig, replica: Replica, items: Split) -> ScalarNoise:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from zo_core.config import TrainConfig
+from zo_core.federation.rounds import RoundRecord
 from zo_core.loss.passes import Passes
 
 MAX_ZERO_SHARE = 0.5  # of increments, before a run is warned
@@ -51,12 +52,14 @@ class TrainingRecord:
     reason: str | None = None  # why it diverged
     forward: str = "contiguous"  # the mode in use, a name in FORWARD_MODES
     forward_trial_s: dict[str, float] = field(default_factory=dict)  # a forward in each mode tried
+    forward_trial_cost_s: float = 0.0  # of the whole trial, compilation included
+    compilations: int = 0  # graphs that the process compiled for forwards: one per batch size
     threads: int | None = None  # of torch on the CPU; None: as the library has it
     threads_trial_s: dict[str, float] = field(default_factory=dict)  # a forward, by threads
     scalar_noise: dict[str, Any] | None = None  # a ScalarNoise; None where nothing needs scalars
     outputs: str = "outputs"  # the expression that takes the scores out of what forward returns
     remarks: list[str] = field(default_factory=list)  # on the model, before it is trained
-    guessing: float | None = None  # accuracy over all hold-outs that guessing stays below
+    chance_level: float | None = None  # accuracy over all hold-outs that guessing stays below
     rounds_done: int = 0
     curve: list[Evaluation] = field(default_factory=list)
     seconds_by_method: dict[str, float] = field(default_factory=dict)
@@ -93,12 +96,12 @@ class TrainingRecord:
         """Report how the run ended: without hold-outs, one that did not diverge is finished.
 
         A run did not converge where its last accuracy over all hold-outs is no better than
-        guessing; see :func:`zo_core.federation.simulation.evaluation.guessing_bound`.
+        guessing; see :func:`zo_core.federation.simulation.evaluation.chance_level`.
         """
         if self.outcome == "diverged":
             return "diverged"
         reached = self.holdout_accuracy
-        if self.guessing is None or reached is None or reached > self.guessing:
+        if self.chance_level is None or reached is None or reached > self.chance_level:
             return "finished"
         return "did not converge"
 
@@ -127,8 +130,21 @@ class TrainingRecord:
             "grid's resolution (raise zo_server_lr, or set grid=False)"
         ]
 
-    def add_passes(self, method: str, passes: Passes) -> None:
-        """Count a round's passes for its method."""
+    def add_round(self, done: RoundRecord, passes: Passes, elapsed_s: float) -> None:
+        """Account for a round: its time, bytes and passes, and what it did to the weights."""
+        seconds = self.seconds_by_method
+        seconds[done.method] = seconds.get(done.method, 0.0) + elapsed_s
+        self.up_scalar_bytes += done.up_scalar_bytes
+        self.down_scalar_bytes += done.down_scalar_bytes
+        self.up_payload_bytes += done.up_payload_bytes
+        self.down_payload_bytes += done.down_payload_bytes
+        self.rounds_done += 1
+        if done.report.zero_share is not None:
+            self.zero_shares.append(done.report.zero_share)
+        self.widened += [f"{done.round_index}: {name}" for name in done.report.widened]
+        self._add_passes(done.method, passes)
+
+    def _add_passes(self, method: str, passes: Passes) -> None:
         so_far = self.passes_by_method.setdefault(method, Passes())
         so_far.forward_items += passes.forward_items
         so_far.backward_items += passes.backward_items

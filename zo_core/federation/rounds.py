@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from operator import itemgetter
 
 from zo_core.method import ApplyReport, ClientData, Method, RoundContext
 from zo_core.payloads.core import Payload
 from zo_core.replica import Replica
-from zo_core.stream import Purpose, random_permutation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,31 +36,6 @@ class RoundRecord:
     receivers: int  # clients that the down-link went to
     result: Payload
     report: ApplyReport  # what the step did to the weights
-
-
-def sample_cohort(
-    run_seed: int, round_index: int, pool: Sequence[int], cohort_size: int
-) -> tuple[int, ...]:
-    """Draw a round's cohort from a pool; every party derives the same one.
-
-    Args:
-        run_seed: the run's seed.
-        round_index: federated round.
-        pool: slots that may be drawn, ascending.
-        cohort_size: how many; the whole pool where it is smaller.
-
-    Returns:
-        Slots, ascending.
-    """
-    return _sampled(run_seed, round_index, tuple(pool), cohort_size)
-
-
-@lru_cache(maxsize=8)  # the parties of one process, and a party several times, ask for a round
-def _sampled(
-    run_seed: int, round_index: int, pool: tuple[int, ...], cohort_size: int
-) -> tuple[int, ...]:
-    order = random_permutation(run_seed, Purpose.COHORT, len(pool), a=round_index)
-    return tuple(sorted(pool[i] for i in order[:cohort_size]))
 
 
 def run_round(

@@ -7,7 +7,6 @@ middle, moved or altered without being noticed.  A record is on disk when ``appe
 
 from __future__ import annotations
 
-import hashlib
 import os
 import struct
 import zlib
@@ -15,6 +14,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
+
+from zo_core.blake import blake2b
 
 _MAGIC = b"ZOLOG\x01\r\n"
 _HEAD = struct.Struct("<IB")  # length of the body, kind
@@ -172,7 +173,7 @@ class FileStore:
 def _frame(chain: bytes, kind: int, body: bytes) -> tuple[bytes, bytes]:
     """A record's bytes, and the hash that the next one is chained to."""
     head = _HEAD.pack(len(body), kind)
-    after = hashlib.blake2b(chain + head + body, digest_size=_CHAIN_BYTES).digest()
+    after = blake2b(chain + head + body, digest_size=_CHAIN_BYTES).digest()
     return b"".join((head, _CRC.pack(zlib.crc32(head)), body, after)), after
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Protocol
 
 from zo_core.loss.module_loss import Criterion, cross_entropy, micro_batches
 from zo_core.loss.passes import count_passes
-from zo_core.stream import Purpose, random_permutations
+from zo_core.philox import Purpose, random_permutations
 
 if TYPE_CHECKING:
     import torch
@@ -26,6 +29,25 @@ class SGDStep(Protocol):
         criterion: Criterion = ...,
     ) -> None:
         """Take w -= lr * grad of the batch's mean loss in place, and free the gradient."""
+
+
+# the module whose plain steps are taken otherwise here, and how
+_stepping: ContextVar[tuple[nn.Module, SGDStep] | None] = ContextVar("stepping", default=None)
+
+
+@contextmanager
+def stepping_by(module: nn.Module, step: SGDStep) -> Iterator[None]:
+    """Take the plain steps of local training on a module by another step inside the context.
+
+    Args:
+        module: this very one; its copies keep the plain step.
+        step: equals :func:`sgd_step_` in what it computes.
+    """
+    token = _stepping.set((module, step))
+    try:
+        yield
+    finally:
+        _stepping.reset(token)
 
 
 def local_sgd_(
@@ -61,15 +83,21 @@ def local_sgd_(
     """
     import torch
 
-    take_step_ = step or sgd_step_
+    take_step_ = _plain_step_of(module) if step is None or step is sgd_step_ else step
     orders = random_permutations(
         run_seed, Purpose.SHUFFLE, len(x), rows=epochs, a=round_index, b=client_id
     )
     module.train(training_mode)
-    for order in torch.from_numpy(orders).to(x.device):
+    # without waiting for the device: nothing else in a client's training does
+    for order in torch.from_numpy(orders).to(x.device, non_blocking=True):
         for inputs, targets in micro_batches(x[order], y[order], batch_size):
             count_passes(forward=len(inputs), backward=len(inputs))
             take_step_(module, inputs, targets, lr=lr, criterion=criterion)
+
+
+def _plain_step_of(module: nn.Module) -> SGDStep:
+    stepping = _stepping.get()
+    return stepping[1] if stepping is not None and stepping[0] is module else sgd_step_
 
 
 def sgd_step_(

@@ -19,8 +19,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from zo_core.grid import Grid
 from zo_core.parameters import Parameters, tensor_numbers
+from zo_core.weight_grid import Grid
 
 if TYPE_CHECKING:
     from torch import nn

@@ -15,18 +15,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from zo_core.directions import gaussian, rademacher, sphere, sphere_factor
 from zo_core.fixed_point import FixedPointUpdate
-from zo_core.kernels.journal import NO_STATS, Journal, Pass, ReplayStats, uninterrupted
 from zo_core.kernels.numpy_ref import Direction
-from zo_core.kernels.selection import force_kernel, groups_of, list_kernels, module_of
+from zo_core.kernels.resumable_pass import NO_STATS, Journal, Pass, ReplayStats, uninterrupted
+from zo_core.kernels.selection import (
+    default_kernel,
+    force_kernel,
+    groups_of,
+    list_kernels,
+    module_of,
+)
 from zo_core.kernels.whole_direction import whole_direction
 from zo_core.parameters import CHUNK, Parameters, Span
-from zo_core.stream import gaussian, rademacher, sphere, sphere_factor
 
 __all__ = [
     "DISTRIBUTIONS",
     "ReplayStats",
     "available_cores",
+    "default_kernel",
     "default_threads",
     "direction_of",
     "force_kernel",

@@ -16,8 +16,8 @@ import numpy as np
 
 from zo_core.fixed_point import FixedPointUpdate
 from zo_core.kernels import _cpu
-from zo_core.kernels.journal import Journal, ReplayStats
 from zo_core.kernels.numpy_ref import Direction, plain_factor
+from zo_core.kernels.resumable_pass import Journal, ReplayStats
 from zo_core.parameters import Span
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from zo_core.directions import rademacher
 from zo_core.fixed_point import FixedPointUpdate
-from zo_core.kernels.journal import NO_STATS, Chunk, Journal, ReplayStats, chunks_of
+from zo_core.kernels.resumable_pass import NO_STATS, Chunk, Journal, ReplayStats, chunks_of
 from zo_core.parameters import Span
-from zo_core.stream import rademacher
 
 Direction = Callable[[int, int, int, int], npt.NDArray[Any]]  # (seed, tensor, n, start) -> z
 

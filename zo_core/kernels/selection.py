@@ -8,7 +8,6 @@ microseconds.
 from __future__ import annotations
 
 import importlib
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,8 +17,8 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from zo_core.fixed_point import FixedPointUpdate
-from zo_core.kernels.journal import Journal, ReplayStats
 from zo_core.kernels.numpy_ref import Direction
+from zo_core.kernels.resumable_pass import Journal, ReplayStats
 from zo_core.parameters import Parameters, Span
 
 
@@ -63,8 +62,11 @@ class Group:
 
 
 _MODULES = {"c": "cpu", "triton": "triton_ops", "torch": "torch_ops", "numpy": "numpy_ref"}
+_MISSING = {
+    "c": "the C kernels are missing, NumPy's take their place, slowly",
+    "triton": "the Triton kernels are missing, torch's operations take their place, slower",
+}
 _forced: str | None = None
-_log = logging.getLogger("zo_core.kernels")
 
 
 @contextmanager
@@ -100,6 +102,19 @@ def list_kernels() -> list[tuple[str, bool, str]]:
         (name, not unavailable_reason(name), unavailable_reason(name) or serves[name])
         for name in _MODULES
     ]
+
+
+def default_kernel(device: str) -> str:
+    """Name the kernel that passes over float32 weights use on a device of this machine.
+
+    Args:
+        device: "cpu" or "cuda".
+
+    Returns:
+        "c" or "numpy" in host memory, "triton" or "torch" on a GPU.
+    """
+    fast, fallback = ("triton", "torch") if device == "cuda" else ("c", "numpy")
+    return fallback if unavailable_reason(fast) else fast
 
 
 @cache
@@ -155,16 +170,18 @@ def _name_for(span: Span, signs: bool) -> str:
             )
         return _forced
     for name in ("c", "triton") if signs else ():
-        if _SERVES[name](span) and not unavailable_reason(name):
-            return name
-        if name == "c" and _SERVES[name](span):
-            _warn_once(unavailable_reason(name))
+        if _SERVES[name](span):
+            if not (reason := unavailable_reason(name)):
+                return name
+            _warn_once(name, reason)
     return "numpy" if _SERVES["numpy"](span) else "torch"
 
 
 @cache
-def _warn_once(reason: str) -> None:
-    _log.warning("the C kernels are missing, NumPy's take their place, slowly: %s", reason)
+def _warn_once(name: str, reason: str) -> None:
+    import logging
+
+    logging.getLogger("zo_core.kernels").warning("%s: %s", _MISSING[name], reason)
 
 
 def _module(name: str) -> Any:

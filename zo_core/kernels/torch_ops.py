@@ -13,11 +13,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from zo_core.directions import BLOCK, rademacher
 from zo_core.fixed_point import FixedPointUpdate
-from zo_core.kernels.journal import NO_STATS, Chunk, Journal, ReplayStats, chunks_of
 from zo_core.kernels.numpy_ref import OFF_GRID, Direction, plain_factor
+from zo_core.kernels.resumable_pass import NO_STATS, Chunk, Journal, ReplayStats, chunks_of
 from zo_core.parameters import Span
-from zo_core.stream import BLOCK, rademacher, split_seed
+from zo_core.philox import split_seed
 
 _MASK32 = 0xFFFFFFFF
 

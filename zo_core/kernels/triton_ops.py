@@ -24,12 +24,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from zo_core.directions import BLOCK
 from zo_core.fixed_point import FixedPointUpdate
 from zo_core.kernels import triton_kernels
-from zo_core.kernels.journal import Journal, ReplayStats
 from zo_core.kernels.numpy_ref import Direction, plain_factor
+from zo_core.kernels.resumable_pass import Journal, ReplayStats
 from zo_core.parameters import Span
-from zo_core.stream import BLOCK, split_seed
+from zo_core.philox import split_seed
 
 SPAN = 32  # stream blocks of a tile of a replay: 4,096 elements
 PERTURB_BLOCKS = 8  # of a tile of a perturbation, which keeps fewer numbers per element

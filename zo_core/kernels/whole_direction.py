@@ -1,7 +1,7 @@
 """A small model's direction, drawn whole: one call for all tensors, for the reference's bits.
 
-Small tensors cost the reference in :mod:`zo_core.stream` mostly calls; a training of a small model
-along Gaussian or spherical directions spends most of its time there.
+Small tensors cost the reference in :mod:`zo_core.directions` mostly calls; a training of a small
+model along Gaussian or spherical directions spends most of its time there.
 """
 
 from __future__ import annotations
@@ -13,13 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.stream import (
-    GAUSSIAN_QUANTUM,
-    box_muller,
-    onto_sphere,
-    philox4x32,
-    split_seed,
-)
+from zo_core.directions import GAUSSIAN_QUANTUM, box_muller, onto_sphere
+from zo_core.philox import philox4x32, split_seed
 
 _MASK32 = np.uint64(0xFFFFFFFF)
 
@@ -35,8 +30,8 @@ def whole_direction(
         sizes: number of elements of every tensor of the model, in stream order.
 
     Returns:
-        float64 arrays of those sizes, as :func:`zo_core.stream.gaussian` and
-        :func:`zo_core.stream.sphere` give them.
+        float64 arrays of those sizes, as :func:`zo_core.directions.gaussian` and
+        :func:`zo_core.directions.sphere` give them.
     """
     integers = _integers(seed, sizes)
     if distribution == "gaussian":

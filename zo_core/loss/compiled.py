@@ -13,6 +13,8 @@ from torch import nn
 class PlainForward:
     """A module's forward as it is."""
 
+    compilations = 0
+
     @contextmanager
     def active(self) -> Iterator[None]:
         """Do nothing."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from zo_core.import_by_name import is_own, load_own
 from zo_core.loss.items import Targets
 from zo_core.loss.module_loss import Criterion, cross_entropy
 from zo_core.loss.outputs import scores_of
-from zo_core.own import is_own, load_own
 
 if TYPE_CHECKING:
     import torch

@@ -12,6 +12,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from zo_core.loss.byte_items import ByteItems
+
 UNLABELLED = -100  # the label of a position that is not part of the loss
 Targets = Literal["classes", "tokens", "values"]
 
@@ -80,7 +82,7 @@ def require_items(
     """Check items and labels against what a model and its loss take.
 
     Args:
-        x: (items, ...), a tensor or an array; NaN and infinities are looked for in floats.
+        x: (items, ...), a tensor, an array or ByteItems; floats must be finite.
         y: (items,), int64.
         num_classes: the model's.
         where: names the data in the message.
@@ -145,6 +147,8 @@ def require_values(x: Any, y: Any, *, where: str) -> None:
 
 
 def _require_finite(x: Any, where: str) -> None:
+    if isinstance(x, ByteItems):
+        return
     if "float" in str(x.dtype) and not np.isfinite([float(x.min()), float(x.max())]).all():
         raise DataError(
             f"{where} must be finite, got {_first_bad(x)}; remove or replace NaN and infinities"

@@ -101,10 +101,17 @@ def mean_loss(
     count_passes(forward=len(x))
     with torch.inference_mode(), evaluating(module):
         sums = (
-            criterion(module(inputs), targets).sum(dtype=torch.float64)
+            summed_in_float64(criterion(module(inputs), targets))
             for inputs, targets in micro_batches(x, y, micro_batch)
         )
         return float(reduce(operator.add, sums)) / len(x)
+
+
+def summed_in_float64(losses: torch.Tensor) -> torch.Tensor:
+    """Sum losses in float64: on the host where the device has none, as Apple's GPUs."""
+    import torch
+
+    return (losses.cpu() if losses.device.type == "mps" else losses).sum(dtype=torch.float64)
 
 
 def correct_items(

@@ -3,55 +3,19 @@
 from __future__ import annotations
 
 import copy
-import math
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
 import torch
 from torch import nn
 
-from zo_core.grid import GridError, snap_
 from zo_core.loss.module_loss import Criterion, cross_entropy, mean_loss
+from zo_core.loss.noise import SEED_ROUND, ScalarNoise, relative_noise
 from zo_core.loss.precision import computing_in
+from zo_core.seeds import derive_seeds
 from zo_core.spsa import NonFiniteLossError, loss_differences
-from zo_core.stream import derive_seeds
+from zo_core.weight_grid import GridError, snap_
 
-MAX_NOISE: Final = 0.1  # above it a precision is refused
 _ITEMS: Final = 64  # of the batch that is looked at, at most
-_ROUND: Final = (1 << 32) - 1  # of the seeds: a round that no run has
-
-
-class PrecisionError(ValueError):
-    """A precision is too coarse for zeroth-order training on this model."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScalarNoise:
-    """What the arithmetic adds to a model's scalars."""
-
-    precision: str  # a name in PRECISIONS
-    directions: int
-    repeat_difference: float  # |L(w) - L(w)|, evaluated twice
-    relative_rms: float | None  # RMS of dL - dL64 over the RMS of dL64
-    scale: float | None = None  # RMS of dL64
-    reason: str | None = None  # why there is no relative_rms
-
-    def check(self, *, force: bool) -> None:
-        """Refuse a precision other than fp32 that is too coarse, or bf16 where nobody can tell.
-
-        Raises:
-            PrecisionError: it is, and is not forced.
-        """
-        unknown = self.relative_rms is None
-        coarse = self.precision == "bf16" if unknown else (self.relative_rms or 0.0) > MAX_NOISE
-        if self.precision == "fp32" or force or not coarse:
-            return
-        found = self.reason if unknown else f"{self.relative_rms:.0%} RMS of dL against float64"
-        raise PrecisionError(
-            f"precision {self.precision} must have a scalar noise of at most {MAX_NOISE:.0%}, got "
-            f"{found}; use --precision tf32 or fp32, or --force to train anyway"
-        )
 
 
 def measure_scalar_noise(
@@ -103,6 +67,7 @@ def measure_scalar_noise(
         relative_rms=relative,
         scale=scale,
         reason=reason,
+        items=len(x),
     )
 
 
@@ -119,7 +84,7 @@ def _relative_rms(
     """Return the error's RMS over dL64's, None where the latter is 0; and dL64's RMS."""
     grid = snap_(work)  # so that both copies are perturbed to the same weights exactly
     exact = copy.deepcopy(work).double()
-    seeds = derive_seeds(0, round_index=_ROUND, client_id=0, directions=directions)
+    seeds = derive_seeds(0, round_index=SEED_ROUND, client_id=0, directions=directions)
     rho = grid.radius(radius)
     with computing_in(precision, x.device.type, forwards_only=True):
         found = loss_differences(
@@ -129,14 +94,4 @@ def _relative_rms(
     expected = loss_differences(
         lambda: mean_loss(exact, wide, y, criterion=criterion), exact, seeds, epsilon=rho
     )
-    truth = expected.astype(np.float64)
-    scale = math.sqrt(float(np.square(truth).mean()))
-    error = math.sqrt(float(np.square(found - truth).mean()))
-    return (error / scale if scale > 0.0 else None), scale
-
-
-def as_json(noise: ScalarNoise | None) -> dict[str, Any] | None:
-    """Return plain JSON data for a record."""
-    if noise is None:
-        return None
-    return {name: getattr(noise, name) for name in ScalarNoise.__slots__}
+    return relative_noise(found.tolist(), expected.tolist())

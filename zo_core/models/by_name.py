@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from zo_core.import_by_name import call_own
 from zo_core.model_names import ModelName
 from zo_core.models import build_model
 from zo_core.models.libraries import hf_module, timm_module, torchvision_module
 from zo_core.models.lm import LM_SHAPES, LanguageModel, build_lm, load_lm
 from zo_core.models.lora import add_lora_
-from zo_core.own import call_own
 
 _IMAGE_DIMENSIONS = 3  # channels, height, width
 

@@ -14,7 +14,7 @@ from typing import Final
 import torch
 from torch import nn
 
-from zo_core.stream import Purpose, random_uniform
+from zo_core.philox import Purpose, random_uniform
 
 CHUNK: Final = 1 << 15  # elements drawn at a time; part of the map above; too few to wake threads
 BARE_STD: Final = 0.02  # standard deviation of embeddings, class tokens and other bare parameters

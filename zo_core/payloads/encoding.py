@@ -120,12 +120,13 @@ class _Layout:
 
     def read(self, reader: Reader) -> Payload:
         numbers, known = iter(reader.unpack(self._header)), SimpleNamespace()
-        for name, field in self.fields.items():
-            try:
-                setattr(known, name, field.decode(numbers, reader, known))
-            except PayloadError as error:
-                raise type(error)(f"{self.cls.__name__}.{name}: {error}") from None
-        decoded = self.cls(**vars(known))
+        values = vars(known)
+        try:
+            for name, field in self.fields.items():
+                values[name] = field.decode(numbers, reader, known)
+        except PayloadError as error:
+            raise type(error)(f"{self.cls.__name__}.{name}: {error}") from None
+        decoded = self.cls(**values)
         decoded.require_consistent()
         return decoded
 

@@ -54,7 +54,8 @@ class Field:
         Raises:
             PayloadError: the bytes are not those of a valid value.
         """
-        return self.bounded(next(numbers))
+        number = next(numbers)
+        return number if self.at_most is None else self.bounded(number)
 
     def scalar_bytes(self, value: Any, known: Any) -> int:
         """Count what the paper counts."""

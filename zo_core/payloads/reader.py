@@ -26,20 +26,26 @@ class Reader:
 
     def take(self, size: int) -> memoryview:
         """Return the next bytes as a view."""
-        left = len(self._body) - self._at
-        if size > left:
-            raise PayloadError(f"the payload is truncated: {size} bytes needed, {left} left")
-        self._at += size
-        return self._body[self._at - size : self._at]
+        at = self._skip(size)
+        return self._body[at : at + size]
 
     def unpack(self, layout: struct.Struct) -> tuple[Any, ...]:
         """Return the next fields of a layout."""
-        return layout.unpack(self.take(layout.size))
+        return layout.unpack_from(self._body, self._skip(layout.size))
+
+    def _skip(self, size: int) -> int:
+        """Move past the next bytes; return where they begin."""
+        at = self._at
+        if at + size > len(self._body):
+            left = len(self._body) - at
+            raise PayloadError(f"the payload is truncated: {size} bytes needed, {left} left")
+        self._at = at + size
+        return at
 
     def array(self, count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """Return the next elements, as :func:`array_bytes` writes them; floats must be finite."""
         dtype = np.dtype(dtype)
-        if dtype == np.bool_:
+        if dtype.kind == "b":
             return self._bits(count)
         little = np.frombuffer(self.take(count * dtype.itemsize), dtype.newbyteorder("<"))
         if dtype.kind == "f" and not np.isfinite(little).all():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.audit.checks import (
-    along,
     descent,
     independence,
     memory,
@@ -17,12 +16,13 @@ from bench.audit.checks import (
     sharing,
     symmetry,
     untouched,
+    update_direction,
 )
 from bench.audit.evidence import Evidence
 from bench.audit.finding import Finding
 
 CHECKS: tuple[Callable[[Evidence], Finding], ...] = (  # a to l
-    along.check,
+    update_direction.check,
     descent.check,
     symmetry.check,
     restore.check,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from bench.audit.directions import combined, directions, displacement, norm
 from bench.audit.evidence import Evidence
 from bench.audit.finding import Finding, Rule
+from bench.audit.global_state import differences, generators
 from bench.audit.losses import loss_at, loss_of
 from bench.audit.observe import take_step
-from bench.audit.surroundings import differences, generators
 from bench.audit.weights import Weights, copy, read, rms, trainable
 
 RULE = Rule(

@@ -14,6 +14,7 @@ from bench.records.details.machine import (
     FitsDetails,
     MemoryDetails,
     StepDetails,
+    TimeDetails,
     WireDetails,
 )
 from bench.records.details.tables import TablesDetails
@@ -37,7 +38,7 @@ DETAILS: Final[dict[str, Any]] = {  # by group; a record of any group may have n
     "memory": MemoryDetails,
     "tables": TablesDetails,
     "tests": NoDetails,
-    "time": NoDetails,
+    "time": TimeDetails,
     "train": TrainDetails,
     "wire": WireDetails,
 }

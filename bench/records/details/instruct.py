@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bench.records.typed_json import columns
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pretraining:
@@ -33,6 +35,7 @@ class StudyRunConfig:
     on: str  # what the curve is evaluated on: "test", or "holdout" where a rate is chosen
 
 
+@columns
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossPoint:
     """The loss after some rounds."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.records.details.arithmetic import ForwardArithmetic, ScalarNoise
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineDetails:
@@ -24,6 +26,14 @@ class MemoryDetails:
     tensor_by_category: Mapping[str, int]  # bytes at the peak; none where tensors were not tracked
     timeline_bytes: tuple[int, ...] = ()  # live tensors in equal parts of the step's operators
     timeline_phases: tuple[str, ...] = ()  # of each part: "forward", "backward" or "update"
+    scalar_noise: ScalarNoise | None = None  # of the model's arithmetic; None: not recorded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeDetails:
+    """What the arithmetic of a timed step can carry."""
+
+    scalar_noise: ScalarNoise | None = None  # of the model's arithmetic; None: not recorded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +123,7 @@ class RoundDetails:
     """A client's round."""
 
     measurement: Mapping[str, Any] | None  # devices.Measurement, and process_peak_bytes
+    arithmetic: ForwardArithmetic | None = None  # of a client without torch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +136,7 @@ class ScalarErrors:
     error_rms: Mapping[str, float]  # by back end
     correlation: Mapping[str, float]  # by back end
     differences: Mapping[str, tuple[float, ...]]  # the scalars, by back end
+    arithmetic: ForwardArithmetic | None = None  # of the client without torch; None: not recorded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +153,7 @@ class LimitDetails:
     tried: Mapping[str, tuple[tuple[int, str], ...]]  # by client: limit in bytes, outcome
     whole_round_without_torch: str  # its status under the limit that stops the torch client
     notes: tuple[str, ...]
+    arithmetic: ForwardArithmetic | None = None  # of the client without torch; None: not recorded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +161,7 @@ class TrainingDetails:
     """Trainings with edge clients, and the same without."""
 
     digests: tuple[tuple[str, ...], ...]  # hex: by side, then by seed
+    arithmetic: tuple[ForwardArithmetic, ...] = ()  # of the clients without torch, by seed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

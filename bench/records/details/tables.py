@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bench.records.typed_json import columns
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Printed:
@@ -15,6 +17,7 @@ class Printed:
     std: float | None
 
 
+@columns
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeanPoint:
     """One point of a mean curve, rounded to six digits."""

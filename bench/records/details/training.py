@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.records.details.arithmetic import ScalarNoise
+from bench.records.typed_json import columns
 
+
+@columns
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurvePoint:
     """Accuracy and cumulative cost of a training after some rounds."""
@@ -81,7 +85,7 @@ class TrainingResult:
     reason: str | None  # why it diverged
     forward: str  # the forward mode in use
     forward_trial_s: Mapping[str, float]
-    guessing: float | None  # accuracy over all hold-outs that guessing stays below
+    chance_level: float | None  # accuracy over all hold-outs that guessing stays below
     rounds_done: int
     curve: tuple[CurvePoint, ...]
     seconds_by_method: Mapping[str, float]
@@ -93,9 +97,11 @@ class TrainingResult:
     down_payload_bytes: int
     handover_bytes: int
     digest: str | None  # hex, of the final state
+    forward_trial_cost_s: float | None = None  # compilation included; None: not recorded
+    compilations: int | None = None  # graphs compiled for forwards; None: not recorded
     threads: int | None = None  # of torch on the CPU; None: as the library has it
     threads_trial_s: Mapping[str, float] = field(default_factory=dict)  # a forward, by threads
-    scalar_noise: Mapping[str, Any] | None = None  # zo_core's ScalarNoise
+    scalar_noise: ScalarNoise | None = None  # None: not recorded, or no phase needs scalars
     outputs: str = "outputs"  # the expression that takes the scores out of what forward returns
     remarks: tuple[str, ...] = ()  # on the model, before it is trained
 

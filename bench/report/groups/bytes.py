@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.format import MISSING, size
-from bench.labels import label
+from bench.labels import label, method_label
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.report.section import Section
@@ -20,7 +20,7 @@ def bytes_tables(results: Results) -> list[Table]:
     rows = [
         (
             Cell(label(record.config["model"])),
-            Cell(label(record.config["method"]), _cohort(record)),
+            Cell(method_label(record.config["method"]), _cohort(record)),
             *(_cell(results, record.case, name) for name in _METRICS),
         )
         for record in records
@@ -41,7 +41,7 @@ def _cell(results: Results, case: str, name: str) -> Cell:
 
 
 def _cohort(record: Record) -> str:
-    """Write what the bytes of a ZO round depend on; FedAvg's depend on neither."""
+    """Write what the bytes of a ZO round depend on; backprop's depend on neither."""
     if record.config["method"] != "zo":
         return ""
     return f"S = {record.config['directions']}, cohort {record.config['cohort']}"

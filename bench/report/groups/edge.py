@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from bench.format import MISSING, mib, quantity, significant
+from typing import Any
+
+from bench.format import MISSING, duration, mib, quantity, significant
 from bench.labels import EDGE_CLIENTS, label
-from bench.records.details.machine import PrecisionDetails
+from bench.records.details.arithmetic import ForwardArithmetic, ScalarNoise
+from bench.records.details.machine import (
+    LimitDetails,
+    PrecisionDetails,
+    RoundDetails,
+    TrainingDetails,
+)
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.report.section import Section
-from bench.report.table import Cell, Table, ratio, spread
+from bench.report.table import Cell, Table, cell_of, ratio
 
 
 def edge_tables(results: Results) -> list[Table]:
@@ -16,7 +24,11 @@ def edge_tables(results: Results) -> list[Table]:
     records = [record for record in results.group("edge") if record.status == "ok"]
     rounds = [r for r in records if "client" in r.config and "round" in r.metrics]
     others = [record for record in records if record not in rounds]
-    tables = [_round_table(results, sorted(rounds, key=_order)), _figures_table(others)]
+    tables = [
+        _round_table(results, sorted(rounds, key=_order)),
+        _figures_table(others),
+        _arithmetic_table(records),
+    ]
     return [table for table in tables if table.rows]
 
 
@@ -27,7 +39,7 @@ def _order(record: Record) -> tuple[str, int, int]:
 
 def _round_table(results: Results, records: list[Record]) -> Table:
     return Table(
-        caption="One client’s round: peak memory in MiB, time in s: median (smallest–largest)",
+        caption="One client’s round: peak memory in MiB, time as median (smallest–largest)",
         columns=(
             *("Model", "Images", "Client", "Whole process", "Above the loaded model"),
             *("Time", "Time ÷ torch’s"),
@@ -40,17 +52,19 @@ def _round_table(results: Results, records: list[Record]) -> Table:
 def _round_row(results: Results, record: Record) -> tuple[Cell, ...]:
     config, seconds = record.config, record.metrics["round"]
     torch = record.name.replacing(config["client"], "torch")
-    images = f"{config['images']}"
+    images, remarks = f"{config['images']}", []
     if config["images"] != config["micro_batch"]:
-        images += f" by {config['micro_batch']}, S = {config['directions']}"
-    partly = f"{config['items']} computed" if config.get("items") else ""
+        images += f" by {config['micro_batch']}"
+        remarks.append(f"S = {config['directions']}")
+    if config.get("items"):
+        remarks.append(f"{config['items']} computed")
     theirs = results.value(torch, "round") if config["client"] != "fedavg" else None
     return (
         Cell(label(config["model"])),
-        Cell(images, partly),
+        Cell(images, ", ".join(remarks)),
         Cell(EDGE_CLIENTS[config["client"]]),
         *(_memory(record, name) for name in ("process_peak", "peak_above_baseline")),
-        Cell(significant(seconds.value or 0.0), spread(seconds, significant)),
+        cell_of(seconds, duration),
         Cell(ratio(seconds.value, theirs)),
     )
 
@@ -76,6 +90,39 @@ def _figures_table(records: list[Record]) -> Table:
     return Table(caption="Further measurements", columns=columns, rows=tuple(rows))
 
 
+def _arithmetic_table(records: list[Record]) -> Table:
+    rows = [
+        (
+            Cell(record.name.label),
+            Cell(found.library, ", ".join(found.providers)),
+            Cell("on" if found.bfloat16_products else "off"),
+            Cell("on" if found.kleidiai else "off"),
+            Cell(_noise(found.scalar_noise)),
+        )
+        for record in records
+        for found in _arithmetic_of(record)
+    ]
+    return Table(
+        caption="Arithmetic of the client without torch, as its session reports it",
+        columns=("Case", "Library", "bfloat16 products", "KleidiAI", "Scalar noise"),
+        rows=tuple(rows),
+    )
+
+
+def _arithmetic_of(record: Record) -> list[ForwardArithmetic]:
+    """Return what a record says of its client's arithmetic, once for each training."""
+    for kind in (RoundDetails, PrecisionDetails, LimitDetails, TrainingDetails):
+        details: Any = record.details_as(kind)
+        if details is not None:
+            found = details.arithmetic
+            return list(found) if isinstance(found, tuple) else [found] if found else []
+    return []
+
+
+def _noise(noise: ScalarNoise) -> str:
+    return MISSING if noise.relative_rms is None else f"{100 * noise.relative_rms:.2g} %"
+
+
 def _threshold(record: Record, name: str) -> str:
     details = record.details_as(PrecisionDetails)
     limit = details.limits.get(name) if details else None
@@ -89,19 +136,24 @@ SECTION = Section(
     lead=(
         "A ZO client needs only forward passes, so it can run without a training framework: NumPy,"
         " ONNX Runtime and the engine’s kernels. The table compares its round with the same round"
-        " in torch and with FedAvg’s, each in a fresh process."
+        " in torch and with backprop’s, each in a fresh process."
     ),
     tables=(edge_tables,),
     definitions={
         "Client’s round": (
             "The scalars of S directions over the client’s images, then the replay of the round’s"
             " list. The whole process counts everything since its start: libraries, loading,"
-            " weights, data. FedAvg takes one step over one batch, or three epochs over the whole"
+            " weights, data. Backprop takes one step over one batch, or three epochs over the whole"
             " data set."
         ),
         "Exactness of the scalars": (
             "Root mean square, over 20 directions, of the difference from a float64 forward at the"
             " same fp32 weights, divided by the root mean square of the scalars."
+        ),
+        "Arithmetic": (
+            "Execution providers and options are read from ONNX Runtime’s session. The scalar noise"
+            " compares the scalars of a few directions with those that the export computed in"
+            " float64. Above 10 % the client is refused."
         ),
     },
     optional=True,

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from bench.boards import Memory
 from bench.format import MISSING, duration, mib, percent, size
-from bench.labels import METHODS, SAME_STEP_METHODS, label
+from bench.labels import METHODS, SAME_STEP_METHODS, label, method_label
 from bench.paper import BATCH
 from bench.records.details.machine import FitCell, FitDetails
 from bench.records.record_index import Results
@@ -38,7 +38,7 @@ def board_tables(results: Results) -> list[Table]:
 
 def _board_table(results: Results, model: str, memories: Sequence[Memory]) -> Table:
     rows = [
-        (Cell(f"{label(method)}, {batch}"), *cells)
+        (Cell(f"{method_label(method)}, {batch}"), *cells)
         for method in (*METHODS, *SAME_STEP_METHODS)
         for batch in results.batches("memory", model)
         if (cells := _step(results, model, method, batch, memories))

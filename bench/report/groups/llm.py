@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from bench.format import MISSING, mib, significant
+from collections.abc import Callable
+from functools import partial
+
+from bench.format import MISSING, mib, quantity
+from bench.labels import INSTRUCT_VARIANTS as VARIANTS
 from bench.records.details.machine import StepDetails
-from bench.records.record import Metric, Record
+from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.report.section import Section
-from bench.report.table import Cell, Table, spread
+from bench.report.table import Cell, Table, cell_of
 
 
 def llm_tables(results: Results) -> list[Table]:
@@ -17,24 +21,27 @@ def llm_tables(results: Results) -> list[Table]:
         for record in results.group("llm")
         for row in (_rows(record) if record.status == "ok" else [_failed(record)])
     ]
-    columns = ("Case", "Figure", "Value", "Unit")
+    columns = ("Case", "Figure", "Value")
     caption = "Language models: steps, what fits, bytes of a round, fine-tuning"
     return [Table(caption=caption, columns=columns, rows=tuple(rows))] if rows else []
 
 
 def _rows(record: Record) -> list[tuple[Cell, ...]]:
     return [
-        (Cell(record.name.label), Cell(name), *_value(metric))
+        (Cell(record.name.label), Cell(_words(name)), cell_of(metric, _writer(metric.unit)))
         for name, metric in record.metrics.items()
         if metric.value is not None
     ]
 
 
-def _value(metric: Metric) -> tuple[Cell, Cell]:
-    value = metric.value or 0.0
-    if metric.unit == "byte" and value >= 1 << 20:
-        return Cell(mib(value)), Cell("MiB")
-    return Cell(significant(value), spread(metric, significant)), Cell(metric.unit)
+def _words(name: str) -> str:
+    """Write a metric's name; a variant's before the colon as the plot has it."""
+    variant, colon, figure = name.rpartition(": ")
+    return f"{VARIANTS.get(variant, variant)}{colon}{figure}".replace("_", " ")
+
+
+def _writer(unit: str) -> Callable[[float], str]:
+    return partial(quantity, unit=unit)
 
 
 def _failed(record: Record) -> tuple[Cell, ...]:
@@ -45,7 +52,7 @@ def _failed(record: Record) -> tuple[Cell, ...]:
     return (
         Cell(record.name.label),
         Cell(record.status, f"{under}, {phase}".strip(", ")),
-        *(Cell(MISSING), Cell(MISSING)),
+        Cell(MISSING),
     )
 
 

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bench.format import MISSING, mib, significant
-from bench.labels import LOW_MEMORY_METHODS, METHODS, label
+from bench.labels import LOW_MEMORY_METHODS, METHODS, label, method_label
 from bench.paper import BATCH
 from bench.records.details.machine import MemoryDetails
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.step_memory import HOST, step_memory
 from bench.report.costs import ROUND, Figure, memory_figure, step_table
-from bench.report.device_terms import device_tables
 from bench.report.section import Section
+from bench.report.step_terms import arithmetic_tables, device_tables
 from bench.report.table import Cell, Table, metric_cell
 
 # Shown folded below the device memory that a step on CUDA is compared by.
@@ -59,7 +59,7 @@ def _whole_set_table(results: Results) -> list[Table]:
     rows = [
         (
             Cell(label(record.config["model"])),
-            Cell(label(record.config["method"])),
+            Cell(method_label(record.config["method"])),
             Cell(f"{record.config['images']} by {record.config['batch']}"),
             metric_cell(results, record.case, memory.above, mib, memory.resolution_bytes),
             metric_cell(results, record.case, memory.whole, mib),
@@ -102,7 +102,7 @@ def _low_memory_table(results: Results, model: str, records: dict[str, Record]) 
         ),
         rows=tuple(
             (
-                Cell(label(method)),
+                Cell(method_label(method)),
                 metric_cell(results, record.case, "tensor_peak_above_baseline", mib),
                 *_shares(record),
                 metric_cell(results, record.case, memory.above, mib, memory.resolution_bytes),
@@ -144,7 +144,7 @@ SECTION = Section(
         " just before. On a GPU it is device memory. Inference is two forwards in a row, as many as"
         " one ZO direction takes."
     ),
-    tables=(memory_tables, low_memory_tables),
+    tables=(memory_tables, low_memory_tables, arithmetic_tables),
     definitions={
         "Peak memory": (
             "Each sample is a fresh process that first runs one unmeasured step. The baseline is"
@@ -155,11 +155,16 @@ SECTION = Section(
             " CUDA allocator, and the whole process is what the driver reports at the end of the"
             " step. MiB = 2²⁰ bytes."
         ),
+        "Precision": (
+            "The compute dtype of all steps, whatever the process is set to: fp32 is full float32"
+            " (TF32 off), fp16 and bf16 are autocast of ZO’s forwards. Records from before it was"
+            " recorded have none."
+        ),
     },
     table_definitions={
         "Steps that need less memory": (
-            "Each variant is checked to take the same step as FedAvg or ZO, to 10⁻⁵ of the update;"
-            " backprop of a part takes that part of the step. Tensors are counted at torch’s"
+            "Each variant is checked to take the same step as plain backprop or ZO, to 10⁻⁵ of the"
+            " update; backprop of a part takes that part. Tensors are counted at torch’s"
             " dispatcher. A gradient is the loss’s derivative by a weight; everything else that the"
             " backward pass makes is an activation gradient."
         ),

@@ -7,7 +7,7 @@ from typing import Any
 from bench.format import MISSING, duration, percent, points, size
 from bench.records.details.tables import PlaceDetails, SearchDetails
 from bench.records.record_index import Results
-from bench.report.places import ReplicatedTable
+from bench.report.replicated_table import ReplicatedTable
 from bench.report.section import Section
 from bench.report.table import Cell, Table, interval_text
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.format import MISSING, milliseconds, percent, significant
-from bench.labels import LOW_MEMORY_METHODS, METHODS, label
+from bench.labels import LOW_MEMORY_METHODS, METHODS, label, method_label
 from bench.paper import BATCH, CLIENT_IMAGES, DIRECTIONS, LOCAL_EPOCHS
 from bench.records.frontier import TARGETS, panels_of, points_of, title_of
 from bench.records.record import Metric, Record
 from bench.records.record_index import Results
 from bench.report.costs import DIRECTION, ROUND, STEP, Figure, scaled
 from bench.report.section import Section
+from bench.report.step_terms import time_arithmetic_tables
 from bench.report.table import Cell, Table, cell_of, count_range
 from bench.step_variants import PLAIN
 
@@ -50,7 +51,7 @@ def _time_row(results: Results, model: str, method: str, batch: int) -> tuple[Ce
     rounds = [batch] if batch == BATCH else []
     found = STEP.found(results, model, method, batch)
     return (
-        Cell(label(method)),
+        Cell(method_label(method)),
         Cell(str(batch)),
         _cell(results, DIRECTION, milliseconds, (model, method, batch)),
         _cell(results, STEP, milliseconds, (model, method, batch)),
@@ -83,7 +84,7 @@ def _energy_row(record: Record, metric: Metric) -> tuple[Cell, ...]:
     model, method, batch = (record.config[name] for name in ("model", "method", "batch"))
     times = (STEP.times(method, batch), ROUND.times(method, batch) if batch == BATCH else None)
     return (
-        *(Cell(label(model)), Cell(label(method)), Cell(str(batch))),
+        *(Cell(label(model)), Cell(method_label(method)), Cell(str(batch))),
         *(Cell(MISSING) if n is None else cell_of(scaled(metric, n), significant) for n in times),
     )
 
@@ -125,10 +126,10 @@ SECTION = Section(
     short="Time",
     lead=(
         "Inference is two forwards. In a round of the paper a client takes one step with ZO, of"
-        f" S = {DIRECTIONS} directions over its {CLIENT_IMAGES} images; with FedAvg it takes"
+        f" S = {DIRECTIONS} directions over its {CLIENT_IMAGES} images; with backprop it takes"
         f" {LOCAL_EPOCHS} epochs over them. Compare rounds: a step of backprop sees one batch."
     ),
-    tables=(time_tables,),
+    tables=(time_tables, time_arithmetic_tables),
     definitions={
         "Time": (
             "Wall time, after one unmeasured repeat, in separate runs from memory. Leading samples"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.format import MIB, MISSING, milliseconds
-from bench.labels import label
+from bench.labels import method_label
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.report.section import Section
@@ -28,7 +28,7 @@ def wire_tables(results: Results) -> list[Table]:
 def _bytes_table(records: Sequence[Record]) -> Table:
     rows = []
     for record in records:
-        name = label(record.config["method"]) + (" over TLS" if record.config["tls"] else "")
+        name = method_label(record.config["method"]) + (" over TLS" if record.config["tls"] else "")
         for direction in ("up", "down"):
             values = [record.metrics[f"{direction}_{level}"].value for level in _LEVELS]
             cells = [Cell(MISSING if value is None else f"{value:,.0f}") for value in values]
@@ -69,7 +69,7 @@ SECTION = Section(
     title="Bytes on a real wire",
     short="Bytes on the wire",
     lead=(
-        "MQTT with Mosquitto; one client alone on a virtual cable, in steady state. Wire bytes are"
+        "MQTT with Mosquitto; a single client on a virtual cable, in steady state. Wire bytes are"
         " everything that crosses its interface, packet headers and acknowledgements included."
     ),
     tables=(wire_tables,),

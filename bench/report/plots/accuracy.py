@@ -6,7 +6,6 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from bench.format import MIB
 from bench.labels import FURTHER_ALGORITHMS, label
 from bench.records.budget import is_compared
 from bench.records.case_name import CaseName
@@ -14,7 +13,8 @@ from bench.records.details.training import AccuracyDetails, CurvePoint
 from bench.records.record import Record
 from bench.records.record_index import Results
 from bench.records.typed_json import from_json
-from bench.report.plots.style import Plot, hover, logarithmic_x, look, panel
+from bench.report.plots.byte_axis import set_byte_axis
+from bench.report.plots.style import Plot, hover, look, panel
 from bench.report.table import count_range
 
 if TYPE_CHECKING:
@@ -62,11 +62,11 @@ def _bytes_plot(results: Results, split: str) -> Plot | None:
     records = _with_curves(results, split)
     if not records:
         return None
-    axis = "MiB up and down, mean of all clients (logarithmic)"
+    axis = "Bytes up and down, mean of all clients (logarithmic)"
     with panel(_title(split), axis, "Test accuracy (%)") as (figure, axes):
         for algorithm, record in records.items():
-            _draw_curves(axes, algorithm, record, _mib_a_client(record.config["clients"]))
-        logarithmic_x(axes)
+            _draw_curves(axes, algorithm, record, _bytes_per_client(record.config["clients"]))
+        set_byte_axis(axes)
         _finish(axes)
     return Plot(
         name=f"accuracy-by-bytes-{split}",
@@ -128,11 +128,11 @@ def _words(algorithm: str, rounds: int, shares: Sequence[float]) -> str:
     )
 
 
-def _mib_a_client(clients: int) -> Abscissa:
-    def mib_a_client(point: CurvePoint) -> float:
-        return (point.up_payload_bytes + point.down_payload_bytes) / clients / MIB
+def _bytes_per_client(clients: int) -> Abscissa:
+    def bytes_per_client(point: CurvePoint) -> float:
+        return (point.up_payload_bytes + point.down_payload_bytes) / clients
 
-    return mib_a_client
+    return bytes_per_client
 
 
 def _mark_pivot(axes: Axes, pivot: int) -> None:

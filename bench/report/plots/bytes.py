@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.format import size
-from bench.labels import label
+from bench.labels import label, method_label
 from bench.records.case_name import CaseName
 from bench.records.record_index import Results
 from bench.report.bars import Bar, BarChart, Line, LogAxis, Mark, kind_of
@@ -38,7 +38,7 @@ def _chart(results: Results, model: str) -> BarChart | None:
 
 
 def _dot(axis: LogAxis, method: str, direction: str, value: float) -> Bar:
-    name = f"{label(method)}, {direction}"
+    name = f"{method_label(method)}, {direction}"
     hover = f"{name}: {value:,.0f} bytes, exact (n = 1), length of the encoded payload"
     mark = Mark(kind=kind_of(method), start=axis.share(value), width=0.0, hover=hover)
     return Bar(name=name, kind=kind_of(method), marks=(mark,), text=size(value))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.format import mib, size
-from bench.labels import METHODS, SAME_STEP_METHODS, label
+from bench.format import size
+from bench.labels import METHODS, SAME_STEP_METHODS, label, method_label
 from bench.records.details.machine import MemoryDetails
 from bench.records.record_index import Results
 from bench.report.bars import Bar, BarChart, Mark, end_of_axis, kind_of
@@ -51,11 +51,11 @@ def _bar(method: str, stack: Mapping[str, int], end_bytes: float) -> Bar:
     marks, start = [], 0.0
     for category, (kind, words) in _CATEGORIES.items():
         if width := stack.get(category, 0) / end_bytes:
-            hover = f"{label(method)}, {words}: {mib(stack[category])} MiB"
+            hover = f"{method_label(method)}, {words}: {size(stack[category])}"
             marks.append(Mark(kind=kind, start=start, width=width, hover=hover))
             start += width
     return Bar(
-        name=label(method),
+        name=method_label(method),
         kind=kind_of(method),
         marks=tuple(marks),
         text=size(sum(stack.values())),

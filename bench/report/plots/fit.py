@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.boards import Memory
 from bench.format import size
-from bench.labels import METHODS, SAME_STEP_METHODS, label
+from bench.labels import METHODS, SAME_STEP_METHODS, label, method_label
 from bench.paper import BATCH
 from bench.records.record_index import Results
 from bench.records.step_memory import HOST, step_memory
@@ -76,11 +76,11 @@ def _bar(
     metric = figure.found(results, model, method, batch)
     peak = (metric.value if metric else None) or 0.0
     kind, start = kind_of(method), memory.reserve_bytes / end
-    words = hover_text(label(method), metric, size) if metric else ""
+    words = hover_text(method_label(method), metric, size) if metric else ""
     verdict = memory.verdict(peak)
     system = Mark(kind="system", start=0.0, width=start, hover="operating system")
     return Bar(
-        name=label(method),
+        name=method_label(method),
         kind=kind,
         marks=(
             *((system,) if start else ()),

@@ -22,6 +22,7 @@ from bench.records.frontier import (
 )
 from bench.records.record_index import Results
 from bench.report.groups.frontier import name_of, process_bytes, sample_of
+from bench.report.plots.byte_axis import byte_ticks, set_byte_axis
 from bench.report.plots.style import Look, Plot, hover, panel
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ _WORDS = dict(
     zip(FAMILIES, ("take no part", "use forwards (ZO)", "use both", "use backprop"), strict=True)
 )
 _SIZE_INCH = (5.2, 4.6)
+_TICK_FONT = 8.5
+_FEW, _LABEL_FONTS = 8, (8.5, 6.5)  # up to so many labels have the larger font
 _LABEL_GAP = 5.5  # percentage points that a label's height takes on the accuracy axis
 _LOWEST, _HIGHEST = 0.0, 105.0
 
@@ -71,8 +74,8 @@ def _memory_plot(results: Results, name: str, points: Sequence[Point]) -> Plot:
         _draw(axes, points, [max(p.low_bytes, none) for p in points])
         axes.set_xscale("log", base=2)
         axes.set_xlim(none / 1.5, end)
-        ticks = [none, *powers_of_two(0.8 * low, end, step=1)]
-        axes.set_xticks(ticks, ["none", *map(size, ticks[1:])], fontsize=7.5)
+        ticks = [none, *byte_ticks(0.8 * low, end)]
+        axes.set_xticks(ticks, ["none", *map(size, ticks[1:])], fontsize=_TICK_FONT)
         axes.minorticks_off()
         _finish(figure, axes)
     return Plot(
@@ -104,12 +107,8 @@ def _bytes_plot(name: str, points: Sequence[Point]) -> Plot:
         end = 1.3 * max(point.last.bytes_a_client for point in points)
         _staircase(axes, [spent for spent, _, _ in steps], [a for _, a, _ in steps], end)
         _draw(axes, plain, [point.last.bytes_a_client for point in plain])
-        axes.set_xscale("log", base=2)
-        start = min(spent for spent, _, _ in steps) / 1.4
-        axes.set_xlim(start, end)
-        ticks = powers_of_two(start, end, step=2)
-        axes.set_xticks(ticks, [size(tick) for tick in ticks], fontsize=7.5)
-        axes.minorticks_off()
+        axes.set_xlim(min(spent for spent, _, _ in steps) / 1.4, end)
+        set_byte_axis(axes, fontsize=_TICK_FONT)
         _finish(figure, axes)
     return Plot(
         name=f"fits-bytes-{name}",
@@ -120,15 +119,6 @@ def _bytes_plot(name: str, points: Sequence[Point]) -> Plot:
         alt="; ".join(f"from {size(b)} {percent(a)} by {name_of(p)}" for b, a, p in steps),
         figure=figure,
     )
-
-
-def powers_of_two(low: float, high: float, step: int) -> list[float]:
-    """List every step-th power of two between two values.
-
-    >>> powers_of_two(3, 40, 1)
-    [4.0, 8.0, 16.0, 32.0]
-    """
-    return [2.0**i for i in range(0, 50, step) if low < 2.0**i < high]
 
 
 def _staircase(axes: Axes, x: Sequence[float], shares: Sequence[float], end: float) -> None:
@@ -178,6 +168,7 @@ def _label(axes: Axes, marks: Sequence[tuple[float, Point]]) -> None:
         outermost[mark[1].variant] = mark
     ends = sorted(outermost.values(), key=lambda mark: mark[1].last.accuracy)
     heights = spread([100 * p.last.accuracy for _, p in ends], _LABEL_GAP, _LOWEST, _HIGHEST)
+    font = _LABEL_FONTS[len(ends) > _FEW]
     for (x, point), height in zip(ends, heights, strict=True):
         axes.annotate(
             f"{point.number.rstrip('abcdefgh')} {label(point.variant)}",
@@ -186,7 +177,7 @@ def _label(axes: Axes, marks: Sequence[tuple[float, Point]]) -> None:
             textcoords=axes.get_yaxis_transform(),
             ha="left",
             va="center",
-            fontsize=6.5,
+            fontsize=font,
             arrowprops={
                 **{"arrowstyle": "-", "color": "#999999", "lw": 0.5},
                 **{"shrinkA": 0, "shrinkB": 2, "relpos": (0.0, 0.5)},
@@ -218,7 +209,7 @@ def _touch(below: tuple[float, int], above: tuple[float, int], gap: float) -> bo
 
 def _finish(figure: Figure, axes: Axes) -> None:
     axes.set_ylim(_LOWEST, _HIGHEST)
-    figure.legend(loc="outside lower center", fontsize=8)
+    figure.legend(loc="outside lower center", fontsize=8.5)
 
 
 def _title(name: str) -> str:

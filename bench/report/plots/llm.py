@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from bench.labels import INSTRUCT_VARIANTS
 from bench.records.case_name import CaseName
 from bench.records.details.instruct import InstructDetails, LossPoint, StudyRun
 from bench.records.record_index import Results
@@ -16,14 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _CASE = CaseName.of("llm", "instruct")
-_VARIANTS = {
-    "one-step": "one step per round, S = 1",
-    "one-step-s3": "one step per round, S = 3",
-    "one-step-lora": "one step per round, LoRA of rank 8",
-    "fedkseed": "FedKSeed, one step per item",
-    "fedkseed-pro": "FedKSeed-Pro",
-    "fedavg": "FedAvg (backprop)",
-}
 _AXES = {"rounds": "Rounds", "item_forwards": "Forwards of items, all clients"}
 _SIZE_INCH = (4.4, 4.4)
 
@@ -44,7 +37,7 @@ def _plot(runs: Sequence[StudyRun], axis: str) -> Plot:
     words = ("Fine-tuning", _AXES[axis], "Test loss (nats per token)")
     with panel(*words, _SIZE_INCH) as (figure, axes):
         for index, (variant, curves) in enumerate(by_variant.items()):
-            _draw(axes, look(variant, index), _VARIANTS.get(variant, variant), curves, axis)
+            _draw(axes, look(variant, index), INSTRUCT_VARIANTS.get(variant, variant), curves, axis)
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.locator_params(axis="x", nbins=5)
         figure.legend(loc="outside lower center", fontsize=8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from bench.labels import label
+from bench.labels import method_label
 from bench.paper import BATCH
 from bench.records.record import Metric
 from bench.records.record_index import Results
@@ -14,7 +14,7 @@ from bench.report.costs import ROUND, Figure, memory_figure
 
 _METHODS = ("zo", "fedavg")
 _WORDS = {"memory": "peak memory above the loaded model", "time": "time per round"}
-_MOST_TICKS = 8
+_MOST_TICKS = 4  # their labels have room on a phone
 _Row = tuple[str, str, Metric]  # machine, method, figure
 
 
@@ -50,7 +50,7 @@ def _chart(machines: Mapping[str, Results], group: str, words: str) -> BarChart 
 
 def _dot(axis: LogAxis, row: _Row, write: Callable[[float], str]) -> Bar:
     machine, method, metric = row
-    value, name = metric.value or 1.0, f"{machine}, {label(method)}"
+    value, name = metric.value or 1.0, f"{machine}, {method_label(method)}"
     mark = Mark(
         kind=kind_of(method),
         start=axis.share(value),

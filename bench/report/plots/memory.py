@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench.format import MIB, size
-from bench.labels import METHODS, label
+from bench.labels import METHODS, label, method_label
 from bench.paper import BATCH
 from bench.records.case_name import CaseName
 from bench.records.details.formulas import Table1Details
@@ -103,7 +103,7 @@ def _draw_measured(axes: Axes, method: str, series: dict[int, Metric]) -> None:
     axes.plot(
         list(series),
         values,
-        label=label(method),
+        label=method_label(method),
         color=style.color,
         marker=style.marker,
         markersize=9 if hollow else 6,
@@ -115,7 +115,9 @@ def _draw_measured(axes: Axes, method: str, series: dict[int, Metric]) -> None:
         list(series), values, yerr=[below, above], fmt="none", ecolor=style.color, capsize=3
     )
     for (batch, metric), value in zip(series.items(), values, strict=True):
-        hover(axes, batch, value, hover_text(f"{label(method)}, batch {batch}", metric, size))
+        hover(
+            axes, batch, value, hover_text(f"{method_label(method)}, batch {batch}", metric, size)
+        )
 
 
 def _draw_least(axes: Axes, results: Results, model: str) -> None:
@@ -127,7 +129,7 @@ def _draw_least(axes: Axes, results: Results, model: str) -> None:
                 axes.plot(
                     [BATCH],
                     [above / MIB],
-                    label=label(method),
+                    label=method_label(method),
                     color=look(plain).color,
                     marker="*",
                     markersize=11,

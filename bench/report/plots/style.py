@@ -138,22 +138,6 @@ def _own_settings() -> Iterator[None]:
         yield
 
 
-def logarithmic_x(axes: Axes) -> None:
-    """Make the drawn axis logarithmic, with as many labels, in plain figures, as there is room for.
-
-    Call it after drawing: a narrow range gets labels between the powers of ten, which collide
-    with each other when they are themselves written as powers.
-    """
-    from matplotlib.ticker import LogLocator, NullFormatter
-
-    axes.set_xscale("log")
-    low, high = axes.get_xlim()
-    is_narrow = high < 200 * low
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
-    axes.xaxis.set_minor_formatter("{x:g}" if is_narrow else NullFormatter())
-
-
 def save(plot: Plot, folder: Path, endings: Sequence[str] = ("svg",)) -> dict[str, Path]:
     """Write a plot to files, each whole or not at all.
 

@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from bench.format import MIB, percent
+from bench.format import percent
 from bench.records.details.tables import MeanPoint, PlaceDetails
 from bench.records.record_index import Results
-from bench.report.places import ReplicatedTable
-from bench.report.plots.style import Look, Plot, hover, logarithmic_x, look, panel
+from bench.report.plots.byte_axis import set_byte_axis
+from bench.report.plots.style import Look, Plot, hover, look, panel
+from bench.report.replicated_table import ReplicatedTable
 from bench.report.table import count_range
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_MOST_TICKS = 5  # of numbers of six digits, which have room then
 _CURVES = ("table2", "table4", "table5", "fig3")  # records whose rows are drawn as curves
 _ABSCISSAE: Mapping[str, tuple[str, Callable[[MeanPoint], float]]] = {
     "rounds": ("Rounds", lambda point: point.rounds),
     "bytes": (
-        "MiB up and down, mean of all clients (logarithmic)",
-        lambda point: point.link_bytes_per_client / MIB,
+        "Bytes up and down, mean of all clients (logarithmic)",
+        lambda point: point.link_bytes_per_client,
     ),
     "passes": (
         "Items forwarded per client; a backward counts as two",
@@ -51,7 +53,7 @@ def _plots(table: ReplicatedTable) -> Iterator[Plot]:
 
 
 def _has_passes(table: ReplicatedTable, split: str) -> bool:
-    """Log whether all of a split's curves count passes; runs of older versions do not."""
+    """Return whether all of a split's curves count passes; those of older versions do not."""
     points = (point for p in table.places if p.split == split for point in p.curve)
     return all(point.item_passes_per_client is not None for point in points)
 
@@ -65,7 +67,10 @@ def _curves_plot(table: ReplicatedTable, split: str, abscissa: str) -> Plot:
             x = [x_of(point) for point in place.curve]
             _line(axes, _look(table, place), x, place.curve, place.label)
         if abscissa == "bytes":
-            logarithmic_x(axes)
+            set_byte_axis(axes)
+        if abscissa == "passes":
+            axes.locator_params(axis="x", nbins=_MOST_TICKS)
+            axes.xaxis.set_major_formatter("{x:,.0f}")
         if abscissa == "rounds":
             axes.axvline(_pivot(table), color="#555555", linestyle=":", linewidth=1.2)
         axes.set_ylim(0, 100)
@@ -74,12 +79,16 @@ def _curves_plot(table: ReplicatedTable, split: str, abscissa: str) -> Plot:
     return Plot(
         name=f"tables-{table.record.config['table']}-{split.replace('/', '-')}-{abscissa}",
         caption=(
-            f"{table.details.title}, {split}: mean over n = {n} seeds, band from the smallest"
-            f" to the largest.{' Dotted: the pivot.' if abscissa == 'rounds' else ''}"
+            f"{table.details.title}, {split}: {_sample(n, 'band from smallest to largest')}."
+            f"{' Dotted: the pivot.' if abscissa == 'rounds' else ''}"
         ),
         alt=f"Test accuracy over {words.lower()} at {split}, by method",
         figure=fig,
     )
+
+
+def _sample(n: str, spread: str) -> str:
+    return "one seed (n = 1)" if n == "1" else f"mean over n = {n} seeds, {spread}"
 
 
 def _line(
@@ -119,7 +128,7 @@ def _places_plot(table: ReplicatedTable) -> Plot:
     return Plot(
         name=f"tables-{table.record.config['table']}",
         caption=(
-            f"{table.details.title}: mean over n = {n} seeds, bars of one standard deviation."
+            f"{table.details.title}: {_sample(n, 'bars of one standard deviation')}."
             " Hollow and dotted: the paper’s values, where it has them; other data, so compare"
             " shapes, not heights."
         ),
@@ -165,7 +174,7 @@ def _draw_series(
 
 
 def _look(table: ReplicatedTable, place: PlaceDetails) -> Look:
-    """Return the look of a row's method; of a row that is no method's name, one by its place."""
+    """Return the look of a row's method; of any other row, one by its place."""
     return look(str(place.row), list(table.record.config["rows"]).index(place.row))
 
 

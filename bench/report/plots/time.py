@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.format import duration
-from bench.labels import LOW_MEMORY_METHODS, METHODS, label
+from bench.labels import LOW_MEMORY_METHODS, METHODS, label, method_label
 from bench.paper import BATCH, CLIENT_IMAGES
 from bench.records.record import Metric
 from bench.records.record_index import Results
@@ -35,7 +35,8 @@ def _chart(results: Results, model: str) -> BarChart | None:
         model=label(model),
         caption=f"{label(model)}: {words}",
         bars=tuple(
-            metric_bar(label(method), method, metric, duration, end) for method, metric in found
+            metric_bar(method_label(method), method, metric, duration, end)
+            for method, metric in found
         ),
     )
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from bench.format import MIB, size
-from bench.labels import METHODS, label
+from bench.format import size, unit_of
+from bench.labels import METHODS, label, method_label
 from bench.paper import is_zo
 from bench.records.case_name import CaseName
 from bench.records.details.machine import MemoryDetails
@@ -32,9 +32,11 @@ def _plot(results: Results, model: str) -> Plot | None:
     if not found:
         return None
     title = f"{label(model)}, batch {batch}: one step"
-    with panel(title, "Operators of the step, in order (%)", "Live tensors (MiB)") as (fig, axes):
+    unit, unit_bytes = unit_of(max(max(d.timeline_bytes) for d in found.values()))
+    height = f"Live tensors ({unit})"
+    with panel(title, "Operators of the step, in order (%)", height) as (fig, axes):
         for method, details in found.items():
-            _draw(axes, method, details)
+            _draw(axes, method, details, unit_bytes)
         axes.set_ylim(bottom=0)
         fig.legend(loc="outside lower center", ncols=2, fontsize=7.5)
     return Plot(
@@ -45,7 +47,8 @@ def _plot(results: Results, model: str) -> Plot | None:
             " weights in place before, between and after its two forwards, which makes no tensor."
         ),
         alt="; ".join(
-            f"{label(method)}: at most {size(max(d.timeline_bytes))}" for method, d in found.items()
+            f"{method_label(method)}: at most {size(max(d.timeline_bytes))}"
+            for method, d in found.items()
         ),
         figure=fig,
     )
@@ -63,16 +66,16 @@ def _timelines(results: Results, model: str, batch: int) -> dict[str, MemoryDeta
     return found
 
 
-def _draw(axes: Axes, method: str, details: MemoryDetails) -> None:
+def _draw(axes: Axes, method: str, details: MemoryDetails, unit_bytes: int) -> None:
     style = look("zo" if is_zo(method) else "fedavg")
     count = len(details.timeline_bytes)
     x = [100 * (index + 0.5) / count for index in range(count)]
-    y = [live / MIB for live in details.timeline_bytes]
+    y = [live / unit_bytes for live in details.timeline_bytes]
     line = "-" if method in METHODS else "--"
-    axes.plot(x, y, label=label(method), color=style.color, linestyle=line, linewidth=1.6)
+    axes.plot(x, y, label=method_label(method), color=style.color, linestyle=line, linewidth=1.6)
     for phase, marker in {"backward": "o", "update": "X"}.items():
         if phase in details.timeline_phases and method in METHODS:
             start = details.timeline_phases.index(phase)
             axes.plot(x[start], y[start], marker, color=style.color, markersize=6)
     for at, live, phase in zip(x, y, details.timeline_phases, strict=True):
-        hover(axes, at, live, f"{label(method)}, {phase}: {size(live * MIB)}")
+        hover(axes, at, live, f"{method_label(method)}, {phase}: {size(live * unit_bytes)}")

@@ -61,3 +61,17 @@ def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
     (store.folder / f"{cell.key}.json").write_text(text)
     with pytest.raises(StoreError, match=cell.key):
         store.read(cell)
+
+
+def test_a_cell_of_the_first_schema_is_read(tmp_path: Path) -> None:
+    """Curves were lists of points, and chance_level was called guessing."""
+    store, cell = CellStore.below(tmp_path), tiny_cell()
+    data = result(cell, 0.75).to_json() | {"schema": "zobench-cell/1"}
+    training = data["training"]
+    training["guessing"] = training.pop("chance_level")
+    columns = training["curve"]
+    training["curve"] = [
+        dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
+    ]
+    (store.folder / f"{cell.key}.json").write_text(json.dumps(data))
+    assert store.done(cell) == result(cell, 0.75)

@@ -23,8 +23,8 @@ from bench.replication.table_run import TableRun
 from bench.report.groups.tables import accuracy_table, cost_table
 from bench.report.paper_claims import CLAIMS
 from bench.report.paper_results import PAGE, results_page, verdict
-from bench.report.places import ReplicatedTable
 from bench.report.plots.tables import replication_plots
+from bench.report.replicated_table import ReplicatedTable
 
 REPOSITORY = Path(__file__).parents[3]
 SCALE = TABLE_SCALES["default"]

@@ -58,7 +58,7 @@ def test_a_file_of_another_kind_is_named_with_the_way_to_write_one(tmp_path: Pat
     np.save(tmp_path / "d.npy", X)
     np.savez(tmp_path / "e.npz", images=X, labels=Y)
     for name in ("d.npy", "e.npz"):
-        with pytest.raises(DataError, match="with arrays x and y"):
+        with pytest.raises(DataError, match="arrays x and y"):
             load_shard(tmp_path / name)
 
 

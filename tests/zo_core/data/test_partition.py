@@ -14,7 +14,7 @@ from zo_core.data import Partition, dirichlet_partition
 from zo_core.data.dirichlet import dirichlet_shares
 from zo_core.data.partition import draw_labels
 from zo_core.data.partition_stream import Use, client_words
-from zo_core.stream import Purpose, random_permutation, random_uniform, random_words
+from zo_core.philox import Purpose, random_permutation, random_uniform, random_words
 
 
 def _labels(items: int, classes: int) -> np.ndarray:

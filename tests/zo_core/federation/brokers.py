@@ -11,7 +11,7 @@ from pathlib import Path
 
 from optional import find_tool
 
-from zo_core.federation.mqtt.connection import SERVER, Topics
+from zo_core.federation.mqtt.link import SERVER, Topics
 
 MOSQUITTO = find_tool("mosquitto")
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 if __name__ == "__main__":
-    sys.path[:0] = [str(Path(__file__).parent), str(ROOT)]
+    sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "tests/helpers"), str(ROOT)]
 
 from brokers import free_port  # noqa: E402
 
@@ -52,6 +52,11 @@ def flower(
         finally:
             process.terminate()
             process.wait()
+
+
+def _succeeds(folder: Path, *words: str, within: Sequence[str]) -> bool:
+    with flower(folder, "run", *words, within=within) as command:
+        return command.wait(LIMIT_S) == 0
 
 
 def run_by_flower(
@@ -90,11 +95,12 @@ def run_by_flower(
             own = ("--port", str(free_port()), "--node-config", f"slot={slot}")
             place = here if slot else alone
             stack.enter_context(flower(folder, f"node-{slot}", *words, *own, within=place))
-        time.sleep(5.0)
         config = f'log="{folder}/round.log" outcome="{outcome}" rounds={rounds}'
         run = ("flwr", "run", str(ROOT / "examples/flower"), "here", "--run-config", config)
-        with flower(folder, "run", *run, within=here) as command:
-            assert command.wait(60) == 0, (folder / "run.txt").read_text()
+        ends_s = time.monotonic() + LIMIT_S
+        while not _succeeds(folder, *run, within=here):  # until the SuperLink listens
+            assert time.monotonic() < ends_s, (folder / "run.txt").read_text()
+            time.sleep(1.0)
         ends_s = time.monotonic() + LIMIT_S
         while not outcome.exists():
             assert time.monotonic() < ends_s, (folder / "superlink.txt").read_text()[-3000:]

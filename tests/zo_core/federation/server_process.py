@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zo_core.federation.mqtt.connection import SERVER, Topics
+from zo_core.federation.mqtt.link import SERVER, Topics
 from zo_core.federation.mqtt.loops import serve, server_link
 from zo_core.federation.mqtt.security import Security
 from zo_core.federation.protocol.plan import Plan, Rules

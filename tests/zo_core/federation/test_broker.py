@@ -13,11 +13,11 @@ from brokers import free_port
 
 from zo_core.federation.mqtt import packets
 from zo_core.federation.mqtt.broker import EmbeddedBroker
-from zo_core.federation.mqtt.connection import SERVER, Link, Topics
 from zo_core.federation.mqtt.limits import Bucket, Limits, TurnedAway
+from zo_core.federation.mqtt.link import SERVER, Link, Topics
 from zo_core.federation.mqtt.loops import client_link, server_link
+from zo_core.federation.mqtt.reconnecting_session import LinkError
 from zo_core.federation.mqtt.security import Security
-from zo_core.federation.mqtt.session import LinkError
 
 pytestmark = pytest.mark.network
 TOPICS = Topics("zo-test")

@@ -15,8 +15,8 @@ from test_mqtt import TOPICS, new_server, run_all
 
 from zo_core.federation.mqtt import packets
 from zo_core.federation.mqtt.broker import EmbeddedBroker
-from zo_core.federation.mqtt.connection import SERVER
 from zo_core.federation.mqtt.limits import Limits
+from zo_core.federation.mqtt.link import SERVER
 from zo_core.federation.protocol.messages import Reason
 
 pytestmark = [

@@ -14,10 +14,10 @@ from network import ParabolaTrainer, plan_of, reference
 from optional import needs
 from parabola import SAMPLES, Parabola
 
-from zo_core.federation.mqtt.connection import SERVER, Topics
+from zo_core.federation.mqtt.link import SERVER, Topics
 from zo_core.federation.mqtt.loops import client_link, join, serve, server_link
+from zo_core.federation.mqtt.reconnecting_session import LinkError
 from zo_core.federation.mqtt.security import InsecureError, Security, is_loopback
-from zo_core.federation.mqtt.session import LinkError
 from zo_core.federation.protocol.client import Client
 from zo_core.federation.protocol.messages import Reason
 from zo_core.federation.protocol.plan import Rules

@@ -17,7 +17,7 @@ from optional import needs
 from parabola import SAMPLES
 from server_process import write_plan
 
-from zo_core.federation.mqtt.connection import Topics
+from zo_core.federation.mqtt.link import Topics
 from zo_core.federation.mqtt.loops import client_link, join
 from zo_core.federation.mqtt.security import Security
 from zo_core.federation.protocol.client import Client

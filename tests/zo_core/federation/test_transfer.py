@@ -14,7 +14,7 @@ from throttle import Throttle
 
 from bench.workloads.wire_stub import StubTrainer, stub_replica
 from zo_core.algorithms import train_config
-from zo_core.federation.mqtt.connection import SERVER, Topics
+from zo_core.federation.mqtt.link import SERVER, Topics
 from zo_core.federation.mqtt.loops import client_link, join, serve, server_link
 from zo_core.federation.mqtt.security import Security
 from zo_core.federation.protocol.client import Client

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from zo_core import kernels
 from zo_core.kernels import selection
-from zo_core.parameters import parameters
+from zo_core.parameters import Span, parameters
+from zo_core.weight_grid import snap_
 
 NEEDS_C = pytest.mark.skipif(
     bool(selection.unavailable_reason("c")),
@@ -127,6 +129,79 @@ def test_without_the_extension_numpy_takes_over_and_it_is_said_once(monkeypatch,
         "the C kernels are missing, NumPy's take their place, slowly: not built"
     ]
     selection._warn_once.cache_clear()
+
+
+def span_on(device_type, dtype="torch.float32"):
+    """A span of a tensor on a device that this machine lacks."""
+    array = SimpleNamespace(device=SimpleNamespace(type=device_type), dtype=dtype, ndim=1)
+    return Span(array, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("device_type", "dtype", "kernel"),
+    [
+        ("cuda", "torch.float32", "triton"),  # NVIDIA, and AMD by HIP, which torch calls cuda
+        ("cuda", "torch.bfloat16", "torch"),
+        ("mps", "torch.float32", "torch"),
+        ("xpu", "torch.float32", "torch"),
+    ],
+)
+def test_each_device_has_its_kernel(device_type, dtype, kernel, monkeypatch):
+    monkeypatch.setattr(selection, "unavailable_reason", lambda name: "")
+    assert selection._name_for(span_on(device_type, dtype), signs=True) == kernel
+    assert selection._name_for(span_on(device_type, dtype), signs=False) == "torch"
+
+
+def test_a_gpu_without_triton_has_torchs_operations_and_it_is_said_once(monkeypatch, caplog):
+    monkeypatch.setattr(selection, "unavailable_reason", lambda name: "no module")
+    selection._warn_once.cache_clear()
+    with caplog.at_level(logging.WARNING, logger="zo_core.kernels"):
+        assert selection._name_for(span_on("cuda"), signs=True) == "torch"
+        assert selection._name_for(span_on("cuda"), signs=True) == "torch"
+        assert selection._name_for(span_on("mps"), signs=True) == "torch"  # there is none for it
+    (record,) = caplog.records
+    assert "Triton kernels are missing" in record.message
+    selection._warn_once.cache_clear()
+
+
+def test_torchs_operations_need_no_float64_on_the_device(update):
+    """Apple's GPUs have none: whatever the passes make of a tensor is of fewer bits."""
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_leaves
+
+    class NoFloat64(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            found = func(*args, **(kwargs or {}))
+            for leaf in tree_leaves(found):
+                if isinstance(leaf, torch.Tensor) and leaf.ndim > 0:
+                    assert leaf.dtype != torch.float64, func
+            return found
+
+    params = parameters([torch.linspace(-0.1, 0.1, 300)])
+    with kernels.force_kernel("torch"), NoFloat64():
+        grid = snap_(params)
+        kernels.perturb(params, [(5, 2.0**-10), (7, -(2.0**-9))])
+        kernels.replay(params, update(3, -40), grid.exponents)
+        kernels.replay(params, update(3, -40), None)
+
+
+def test_a_loss_is_summed_on_the_host_where_the_device_has_no_float64():
+    import torch
+
+    from zo_core.loss.module_loss import summed_in_float64
+
+    class OnApplesGPU:
+        device = SimpleNamespace(type="mps")
+
+        def sum(self, dtype):
+            raise TypeError("the MPS framework doesn't support float64")
+
+        def cpu(self):
+            return torch.tensor([0.5, 0.25])
+
+    assert float(summed_in_float64(OnApplesGPU())) == 0.75
+    assert summed_in_float64(torch.tensor([0.5, 0.25])).dtype == torch.float64
 
 
 @pytest.mark.process

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from zo_core import kernels
+from zo_core.directions import rademacher
 from zo_core.kernels import numpy_ref
-from zo_core.kernels.journal import Journal
+from zo_core.kernels.resumable_pass import Journal
 from zo_core.kernels.selection import unavailable_reason
 from zo_core.parameters import Span, parameters
-from zo_core.stream import rademacher
 
 FAST = [
     pytest.param(

@@ -11,10 +11,10 @@ from types import ModuleType
 import pytest
 from optional import needs
 
-from zo_core.kernels.journal import Journal
+from zo_core.directions import rademacher
+from zo_core.kernels.resumable_pass import Journal
 from zo_core.kernels.selection import unavailable_reason
 from zo_core.parameters import Span
-from zo_core.stream import rademacher
 
 TESTS = Path(__file__).parents[2]
 NEEDS_C = pytest.mark.skipif(

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from zo_core import kernels
 from zo_core.fixed_point import FixedPointUpdate
-from zo_core.grid import snap_
 from zo_core.parameters import parameters
+from zo_core.weight_grid import snap_
 
 SEEDS = st.integers(0, 2**64 - 1)
 SIZES = st.lists(st.integers(0, 700), min_size=1, max_size=4).filter(any)

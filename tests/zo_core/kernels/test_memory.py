@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from zo_core import kernels
 from zo_core.fixed_point import FixedPointUpdate
-from zo_core.grid import snap_
+from zo_core.weight_grid import snap_
 from zo_core.parameters import parameters
 
 def peak_kib(field):

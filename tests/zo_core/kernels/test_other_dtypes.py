@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from zo_core import kernels
+from zo_core.directions import rademacher
 from zo_core.parameters import parameters
-from zo_core.stream import rademacher
 
 TERMS = [(5, 1e-3), (2**64 - 1, -0.3)]
 

@@ -7,7 +7,9 @@ import math
 
 import numpy as np
 
-from zo_core.stream import Purpose, derive_seed, philox4x32, rademacher, split_seed
+from zo_core.directions import rademacher
+from zo_core.philox import Purpose, philox4x32, split_seed
+from zo_core.seeds import derive_seed
 
 N = 1 << 18
 FIVE_SIGMA = 5 * math.sqrt(N)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from zo_core import kernels
-from zo_core.kernels.journal import Journal
+from zo_core.kernels.resumable_pass import Journal
 from zo_core.kernels.selection import unavailable_reason
 from zo_core.parameters import Span, parameters
 

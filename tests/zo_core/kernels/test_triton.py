@@ -16,9 +16,9 @@ import numpy as np
 from zo_core import kernels
 from zo_core.fixed_point import FixedPointUpdate
 from zo_core.kernels import numpy_ref, triton_ops
-from zo_core.kernels.journal import Journal
+from zo_core.kernels.resumable_pass import Journal
 from zo_core.parameters import Span, parameters
-from zo_core.stream import rademacher
+from zo_core.directions import rademacher
 
 SIZES = (1, 33, 129, 2_500)
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from zo_core.models import build_model, init_weights_
 from zo_core.models.init import CHUNK
-from zo_core.stream import Purpose, random_uniform
+from zo_core.philox import Purpose, random_uniform
 
 
 def _weights(name: str, run_seed: int) -> dict[str, torch.Tensor]:

@@ -25,7 +25,7 @@ from zo_core.algorithms.baselines.partial import (
 )
 from zo_core.algorithms.methods.fedavg import fedavg_method
 from zo_core.algorithms.steps.averaging import SampleMean
-from zo_core.algorithms.steps.increment import Increment, to_increment
+from zo_core.algorithms.steps.grid_increment import Increment, to_increment
 from zo_core.algorithms.steps.mixed import MixedStep, mixed_step_
 from zo_core.algorithms.steps.phases import two_phases
 from zo_core.algorithms.steps.zeroth_order import WeightedOptions, zeroth_order_fields
@@ -33,11 +33,11 @@ from zo_core.algorithms.steps.zo_client import ServerRateOptions
 from zo_core.config import TrainConfig
 from zo_core.first_order.trainable_part import trained_tensors, view_of
 from zo_core.fixed_point import FixedPointUpdate, fixed_point
-from zo_core.grid import Grid
 from zo_core.method import Algorithm, ApplyReport, ClientData, RoundContext
 from zo_core.payloads.core import DenseWeights, ElasticUpdate, MixedResult, Payload
 from zo_core.replica import Replica, gather
 from zo_core.spsa import radius
+from zo_core.weight_grid import Grid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

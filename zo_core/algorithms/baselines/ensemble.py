@@ -23,8 +23,8 @@ from zo_core.algorithms.steps.phases import one_phase
 from zo_core.config import TrainConfig
 from zo_core.method import Algorithm
 from zo_core.options import count
+from zo_core.philox import Purpose, random_uniform
 from zo_core.replica import Replica
-from zo_core.stream import Purpose, random_uniform
 
 if TYPE_CHECKING:
     from torch import nn

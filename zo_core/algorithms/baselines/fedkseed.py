@@ -29,12 +29,12 @@ from zo_core.algorithms.steps.zo_client import (
 from zo_core.config import TrainConfig
 from zo_core.cost_model import FLOAT_BYTES
 from zo_core.fixed_point import FixedPointUpdate, fixed_point
-from zo_core.grid import Grid
 from zo_core.method import Algorithm, ApplyReport, ClientData, RoundContext
 from zo_core.options import count
 from zo_core.payloads.core import MAX_CANDIDATES, Payload, SeedPool
+from zo_core.philox import Purpose, random_words
 from zo_core.replica import Replica
-from zo_core.stream import Purpose, random_words
+from zo_core.weight_grid import Grid
 
 _CANDIDATES = 0xFFFFFFFF  # counter words of the candidates, which no round and slot has
 

@@ -19,8 +19,8 @@ from zo_core.algorithms.steps.phases import from_scratch
 from zo_core.algorithms.steps.zo_client import local_step_fields
 from zo_core.config import TrainConfig
 from zo_core.method import Algorithm, RoundContext
+from zo_core.philox import Purpose, random_uniform
 from zo_core.replica import Replica, gather
-from zo_core.stream import Purpose, random_uniform
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

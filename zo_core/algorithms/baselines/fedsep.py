@@ -30,8 +30,8 @@ from zo_core.options import count
 from zo_core.payloads.core import DenseWeights, Payload
 from zo_core.payloads.encoding import payload
 from zo_core.payloads.fields import U32, Array, Floats
+from zo_core.philox import Purpose, random_permutation, random_uniform
 from zo_core.replica import Replica, gather
-from zo_core.stream import Purpose, random_permutation, random_uniform
 
 if TYPE_CHECKING:
     import torch

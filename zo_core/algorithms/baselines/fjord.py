@@ -22,7 +22,7 @@ from zo_core.config import TrainConfig
 from zo_core.first_order.sgd import SGDStep
 from zo_core.loss.module_loss import Criterion, cross_entropy
 from zo_core.method import Algorithm, ClientData, RoundContext
-from zo_core.stream import Purpose, random_uniform
+from zo_core.philox import Purpose, random_uniform
 
 if TYPE_CHECKING:
     import torch

@@ -15,12 +15,12 @@ import numpy.typing as npt
 
 from zo_core import kernels
 from zo_core.fixed_point import FixedPointUpdate
-from zo_core.grid import Grid, GridError
-from zo_core.kernels.journal import uninterrupted
+from zo_core.kernels.resumable_pass import uninterrupted
 from zo_core.optimizer import ReplayReport, replay_
 from zo_core.parameters import as_numpy_if_possible
 from zo_core.replica import Replica, gather, write_
 from zo_core.state import MethodState, state_as
+from zo_core.weight_grid import Grid, GridError
 
 Pool = npt.NDArray[np.float32]  # (K,)
 

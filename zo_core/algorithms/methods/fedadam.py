@@ -31,13 +31,13 @@ from zo_core.algorithms.steps.zeroth_order import (
 from zo_core.config import TrainConfig
 from zo_core.cost_model import FLOAT_BYTES
 from zo_core.fixed_point import fixed_point
-from zo_core.grid import Grid
-from zo_core.kernels.journal import uninterrupted
+from zo_core.kernels.resumable_pass import uninterrupted
 from zo_core.method import Algorithm, RoundContext
 from zo_core.optimizer import ReplayReport
 from zo_core.options import rate
 from zo_core.replica import Replica
 from zo_core.spsa import radius
+from zo_core.weight_grid import Grid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,6 @@ from zo_core.algorithms.steps.zo_client import (
 )
 from zo_core.config import TrainConfig
 from zo_core.fixed_point import coefficients, fixed_point
-from zo_core.grid import Grid
 from zo_core.method import Algorithm, ApplyReport, ClientData, RoundContext
 from zo_core.optimizer import replay_
 from zo_core.options import choice, count, flag, require, share
@@ -40,6 +39,7 @@ from zo_core.payloads.scalars import ENCODINGS
 from zo_core.replica import Replica
 from zo_core.seeds import derive_round_seeds
 from zo_core.spsa import radius
+from zo_core.weight_grid import Grid
 
 _MAX_SLOT = 1 << 24  # slots are kept as float32
 
@@ -82,10 +82,15 @@ class SplitStep(ZerothOrderStep):
         seeds_of: Callable[[int], Sequence[int]],
     ) -> npt.NDArray[np.float32]:
         """Compute the scalars of all parts at the round's weights: dL, (k, S)."""
-        shards = self.parts(client, context)
-        return np.stack(
-            [self.differences(replica, part, seeds_of(p)) for p, part in enumerate(shards)]
-        )
+        parts = self.parts(client, context)
+        return self.differences_of(replica, parts, [seeds_of(p) for p in range(len(parts))])
+
+    def differences_of(
+        self, replica: Replica, parts: Sequence[ClientData], seeds: Sequence[Sequence[int]]
+    ) -> npt.NDArray[np.float32]:
+        """Compute dL of each part along its own S seeds, (k, S); at the same weights."""
+        pairs = zip(parts, seeds, strict=True)
+        return np.stack([self.differences(replica, part, own) for part, own in pairs])
 
     def parts(self, client: ClientData, context: RoundContext) -> list[ClientData]:
         """Cut a client's items into k parts, as local steps cut them."""

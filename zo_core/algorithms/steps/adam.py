@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from zo_core import kernels
 from zo_core.fixed_point import FixedPointUpdate
-from zo_core.grid import MAX_K, MAX_K_IN_ROUND, Grid, GridError, widen_from_
-from zo_core.kernels.journal import Journal, Pass
+from zo_core.kernels.resumable_pass import Journal, Pass
 from zo_core.optimizer import ReplayReport
 from zo_core.parameters import Parameters, as_numpy_if_possible
 from zo_core.state import MethodState, state_as
+from zo_core.weight_grid import MAX_K, MAX_K_IN_ROUND, Grid, GridError, widen_from_
 
 BETA1: Final = 0.9  # paper A.5
 BETA2: Final = 0.999

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.kernels.journal import finish
+from zo_core.kernels.resumable_pass import finish
 from zo_core.method import ApplyReport, ClientData, RoundContext
+from zo_core.off_grid_checks import NonFiniteWeightsError
 from zo_core.payloads.core import DenseWeights, Payload
-from zo_core.plain_mode import NonFiniteWeightsError
 from zo_core.replica import Replica, gather
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from zo_core import kernels
 from zo_core.fixed_point import FixedPointUpdate
-from zo_core.grid import MAX_K_IN_ROUND, Grid, GridError
-from zo_core.kernels.journal import Pass, ReplayStats, uninterrupted
+from zo_core.kernels.resumable_pass import Pass, ReplayStats, uninterrupted
 from zo_core.optimizer import check_range, check_room
 from zo_core.parameters import Parameters
-from zo_core.stream import Purpose, random_permutation
+from zo_core.philox import Purpose, random_permutation
+from zo_core.weight_grid import MAX_K_IN_ROUND, Grid, GridError
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,15 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from zo_core import kernels
-from zo_core.algorithms.steps.increment import Increment, IncrementPass
+from zo_core.algorithms.steps.grid_increment import Increment, IncrementPass
 from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
 from zo_core.fixed_point import FixedPointUpdate
-from zo_core.grid import Grid, GridError
-from zo_core.kernels.journal import uninterrupted
+from zo_core.kernels.resumable_pass import uninterrupted
 from zo_core.method import ApplyReport, RoundContext
 from zo_core.optimizer import list_pass
 from zo_core.payloads.core import MixedResult, Payload
 from zo_core.replica import Replica
+from zo_core.weight_grid import Grid, GridError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

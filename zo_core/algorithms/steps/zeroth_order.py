@@ -74,8 +74,9 @@ class ZerothOrderStep(ZerothOrderClient):
         checked = (self.checked(update, replica, context) for update in updates)
         scalars = {update.slot: update.differences for update in checked}
         participates = np.array([slot in scalars for slot in context.cohort], dtype=np.bool_)
-        differences = np.array([scalars[slot] for slot in sorted(scalars)], dtype=np.float32)
-        differences = differences.reshape(len(scalars), self.scalars)
+        rows = [scalars[slot] for slot in sorted(scalars)]
+        none = np.empty(0, np.float32)
+        differences = np.concatenate([none, *rows], dtype=np.float32).reshape(-1, self.scalars)
         report = self._step_(replica, context, participates, differences)
         result = RoundResult(
             run_id=context.run_id,

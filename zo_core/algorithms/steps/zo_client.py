@@ -22,8 +22,8 @@ from zo_core.method import ClientData, RoundContext
 from zo_core.options import Options, choice, count, flag, rate, require
 from zo_core.payloads.core import Payload
 from zo_core.replica import Replica
+from zo_core.seeds import derive_seeds
 from zo_core.spsa import loss_differences, radius
-from zo_core.stream import derive_seeds
 
 if TYPE_CHECKING:
     from zo_core.loss.module_loss import Criterion

@@ -13,12 +13,12 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-from zo_core.federation.mqtt.connection import Topics
 from zo_core.federation.mqtt.limits import Limits
+from zo_core.federation.mqtt.link import Topics
 from zo_core.federation.mqtt.passwords import Passwords
 from zo_core.federation.mqtt.peer import Peer
+from zo_core.federation.mqtt.reconnecting_session import LinkError
 from zo_core.federation.mqtt.router import Router
-from zo_core.federation.mqtt.session import LinkError
 
 _START_S = 10.0
 _TEND_S = 1.0

@@ -6,8 +6,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from zo_core.federation.mqtt.connection import Link, Topics
-from zo_core.federation.mqtt.session import Event
+from zo_core.federation.mqtt.link import Link, Topics
+from zo_core.federation.mqtt.reconnecting_session import Event
 from zo_core.federation.protocol.actions import Action, Compute, Offer, Pieces, Send, Stop
 from zo_core.federation.protocol.client import Client
 from zo_core.federation.protocol.compute_update import compute_update

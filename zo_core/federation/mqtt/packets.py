@@ -9,8 +9,10 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 _SHORT = struct.Struct(">H")
+_PUBACK = struct.Struct(">BBH")
 MOST_BYTES = (1 << 28) - 1  # of any packet, after its fixed header
 _MOST_LENGTH_BYTES = 4  # of a packet's remaining length
 
@@ -48,8 +50,7 @@ class ConnectCode(IntEnum):
     NOT_ALLOWED = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
+class Packet(NamedTuple):
     """A packet: its kind, its flags (four bits), and what follows the fixed header."""
 
     kind: int
@@ -68,8 +69,7 @@ class Connect:
     password: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Publish:
+class Publish(NamedTuple):
     """A message."""
 
     topic: str
@@ -174,7 +174,7 @@ def publish(
 
 def puback(packet_id: int) -> bytes:
     """Encode the acknowledgement of a message."""
-    return packet(Kind.PUBACK, _SHORT.pack(packet_id))
+    return _PUBACK.pack(Kind.PUBACK << 4, _SHORT.size, packet_id)
 
 
 def subscribe(packet_id: int, topics: list[str]) -> bytes:

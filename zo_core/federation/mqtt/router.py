@@ -7,8 +7,8 @@ Each client may publish and subscribe to its own topics only.
 from __future__ import annotations
 
 from zo_core.federation.mqtt import packets
-from zo_core.federation.mqtt.connection import Topics
 from zo_core.federation.mqtt.limits import Limits, TurnedAway
+from zo_core.federation.mqtt.link import Topics
 from zo_core.federation.mqtt.packets import Connect, ConnectCode, Publish
 from zo_core.federation.mqtt.passwords import Passwords
 from zo_core.federation.mqtt.peer import Peer

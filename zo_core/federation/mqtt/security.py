@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import ssl
+import socket
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # loaded where it is used: OpenSSL takes 3 MiB
+    import ssl
 
 PASSWORD_VARIABLE = "ZOBENCH_MQTT_PASSWORD"
 
@@ -39,6 +44,8 @@ class Security:
         """
         if self.ca is None:
             return None
+        import ssl
+
         context = ssl.create_default_context(cafile=str(self.ca))
         if self.certificate is not None:
             context.load_cert_chain(self.certificate, self.key)
@@ -56,6 +63,18 @@ class Security:
             f"a connection to {host} without TLS can be read and altered by others; give the "
             "broker's certificate authority (--ca FILE), or --insecure on a network of your own"
         )
+
+
+def is_tls(connection: socket.socket) -> bool:
+    """Tell whether a socket is encrypted."""
+    ssl = sys.modules.get("ssl")
+    return ssl is not None and isinstance(connection, ssl.SSLSocket)
+
+
+def tls_waits() -> tuple[type[OSError], ...]:
+    """Return the errors by which an encrypted socket that does not block asks to wait."""
+    ssl = sys.modules.get("ssl")
+    return () if ssl is None else (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 def is_loopback(host: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +22,7 @@ class RoundSummary:
     elapsed_s: float  # from its opening
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class OpenRound:
     """A round that waits for updates."""
 
@@ -32,6 +32,7 @@ class OpenRound:
     opened_s: float  # on the server's stopwatch
     deadline_s: float
     served: set[str] = field(default_factory=set)  # identities that its model was sent to
+    _awaited: str | None = field(default=None, init=False)  # who lacked when last looked
 
     def lacks(self, slot: int) -> bool:
         """Whether a slot is of the cohort and has not answered."""
@@ -42,14 +43,21 @@ class OpenRound:
         """Whether the updates there count."""
         return len(self.inbox.arrived) >= self.quorum
 
-    def is_due(self, now_s: float, online: Iterable[int]) -> bool:
+    def is_due(self, now_s: float, online: Set[str], roster: Mapping[str, int]) -> bool:
         """Whether its time is up, or nobody is left who could still answer.
 
-        Asked at every message, it looks at who is online only as far as the first that is missing.
+        Asked at every message, it looks for who is missing only when that client has answered.
         """
         if now_s >= self.deadline_s or len(self.inbox.arrived) == len(self.cohort):
             return True
-        return self.has_quorum and not any(map(self.lacks, online))
+        return self.has_quorum and not self._awaits_one(online, roster)
+
+    def _awaits_one(self, online: Set[str], roster: Mapping[str, int]) -> bool:
+        """Whether a client that is online has not answered."""
+        awaited = self._awaited
+        if awaited is None or awaited not in online or not self.lacks(roster[awaited]):
+            self._awaited = next((name for name in online if self.lacks(roster[name])), None)
+        return self._awaited is not None
 
 
 def open_flight(

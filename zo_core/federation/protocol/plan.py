@@ -12,13 +12,13 @@ from zo_core.algorithms import ALGORITHMS, train_config
 from zo_core.algorithms.steps.averaging import DenseAveraging
 from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
 from zo_core.config import TrainConfig
+from zo_core.directions import STREAM_VERSION
 from zo_core.federation.protocol.transfer import MAX_CHUNK_BYTES, MIN_CHUNK_BYTES
-from zo_core.federation.schedule import Schedule
-from zo_core.grid import GRID_VERSION
+from zo_core.federation.round_schedule import Schedule
 from zo_core.method import Method, RoundContext
 from zo_core.payloads.scalars import ScalarEncoding
 from zo_core.replica import Replica
-from zo_core.stream import STREAM_VERSION
+from zo_core.weight_grid import GRID_VERSION
 
 PLAN_VERSION = 2
 _NEEDED = {"grid": True}  # replicas are compared by digest, which only the grid gives

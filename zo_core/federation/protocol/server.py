@@ -12,19 +12,20 @@ from pathlib import Path
 
 from zo_core.federation.log import RoundLog
 from zo_core.federation.protocol.actions import Action, Send, Stop, Stopwatch, ask
+from zo_core.federation.protocol.download_offers import DownloadOffers
 from zo_core.federation.protocol.inbox import Refused, decode
 from zo_core.federation.protocol.messages import Hello, Reason
 from zo_core.federation.protocol.open_round import OpenRound, RoundSummary, open_flight
 from zo_core.federation.protocol.outbox import Outbox
 from zo_core.federation.protocol.plan import Plan, Rules
 from zo_core.federation.protocol.roster import IDENTITY, Names, free_slot
-from zo_core.federation.protocol.supply import Supply
 from zo_core.federation.protocol.transfer import Chunk, Request
-from zo_core.grid import GridError
 from zo_core.payloads.core import DenseWeights, Payload, ScalarUpdate
 from zo_core.replica import Replica
+from zo_core.weight_grid import GridError
 
 _HEAD_BYTES = 128  # more than any message's head
+_Answers = ScalarUpdate | Chunk | Request  # what only a client of the run sends
 
 
 class Server:
@@ -61,7 +62,7 @@ class Server:
         self._names = Names()
         self._say = Outbox(plan, log, replica)
         self._most_bytes = max(plan.chunk_bytes, 4 * plan.scalars) + _HEAD_BYTES
-        self._supply = Supply(
+        self._offers = DownloadOffers(
             self._say, log, base, every_s=rules.resync_every_s, refused=self.refused
         )
 
@@ -136,7 +137,7 @@ class Server:
         self.online.add(sender)
         actions: list[Action] = [] if hello.run_id else [self._say.welcome(sender)]
         if not self.plan.is_dense(self.next_round):
-            actions += self._supply.catch_up(sender, hello, self._watch.elapsed_s)
+            actions += self._offers.catch_up(sender, hello, self._watch.elapsed_s)
         if self._flight is not None or self.over is not None:
             return [*actions, *self._invite(sender, fresh=hello.fresh)]
         return [*actions, *self._open_if_due()]
@@ -174,20 +175,20 @@ class Server:
         waited = (name for name in names if flight.lacks(self.log.roster[name]))
         lacking = [name for name in waited if fresh or name not in served]
         now_s = self._watch.elapsed_s
-        lacking = [n for n in lacking if n not in served or self._supply.may_send(n, now_s)]
+        lacking = [n for n in lacking if n not in served or self._offers.may_send(n, now_s)]
         served.update(lacking)
-        return self._supply.models(lacking)
+        return self._offers.models(lacking)
 
     def _update(self, sender: str, message: Payload) -> list[Action]:
         """Take a client's scalars or a piece of its model."""
         if sender not in self.log.roster:
             raise Refused(Reason.UNKNOWN_CLIENT)
-        if not isinstance(message, ScalarUpdate | Chunk | Request):
+        if not isinstance(message, _Answers):
             raise Refused(Reason.MALFORMED)
         if message.run_id != self.plan.run_id:
             raise Refused(Reason.WRONG_RUN)
         if isinstance(message, Request):
-            return self._supply.pieces(sender, message)
+            return self._offers.pieces(sender, message)
         slot = self.log.roster[sender]
         if message.slot != slot:
             raise Refused(Reason.WRONG_SLOT)
@@ -198,12 +199,12 @@ class Server:
         if slot not in self._flight.cohort:
             raise Refused(Reason.NOT_IN_COHORT)
         if isinstance(message, ScalarUpdate) and message.digest != self.replica.digest_prefix():
-            resync = self._supply.refork(sender, self._watch.elapsed_s)
+            resync = self._offers.refork(sender, self._watch.elapsed_s)
             return [*resync, *self._invite(sender)] if resync else []
         request = self._flight.inbox.add(slot, message, self._watch.elapsed_s)
         if request is not None:
             return ask(request, to=sender)
-        self._supply.done(sender)
+        self._offers.done(sender)
         return self._commit_if_due()
 
     def _ask_again(self) -> list[Action]:
@@ -241,10 +242,10 @@ class Server:
 
     def _commit_if_due(self) -> list[Action]:
         """End the round when its time is up, or when nobody is left who could still answer."""
-        online = (self.log.roster[name] for name in self.online)
-        if self._flight is None or not self._flight.is_due(self._watch.elapsed_s, online):
+        flight, now_s = self._flight, self._watch.elapsed_s
+        if flight is None or not flight.is_due(now_s, self.online, self.log.roster):
             return []
-        return self._commit(self._flight)
+        return self._commit(flight)
 
     def _commit(self, done: OpenRound) -> list[Action]:
         """Step the model, keep the result, hand it out, open the next round."""
@@ -284,14 +285,14 @@ class Server:
             self.log.append(result)
             if self.log.outweighs_snapshots and not self.rules.keep_rounds:
                 self.log.compact_(self.replica.snapshot(run_id=self.plan.run_id, round_index=after))
-                self._supply.base = self.replica.digest_prefix()
+                self._offers.base = self.replica.digest_prefix()
             return [Send(to=None, body=result.encode())]
         if after == self.plan.rounds or self.plan.is_dense(after):
             self.log.rebase_(self.replica.snapshot(run_id=self.plan.run_id, round_index=after))
             return []
         self.log.rebase_(self.replica.hand_over_(run_id=self.plan.run_id, round_index=after))
-        self._supply.base = self.replica.digest_prefix()
-        return self._supply.hand_over(self.online)
+        self._offers.base = self.replica.digest_prefix()
+        return self._offers.hand_over(self.online)
 
     def _finish(self) -> list[Action]:
         self.over = Stop(reason=None)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.data.arrays import arrays_of
+from zo_core.data.arrays import arrays_of, require_x_and_y
 from zo_core.federation.protocol.plan import Plan
-from zo_core.loss.items import DataError, as_items, as_labels, require_items
+from zo_core.loss.byte_items import ByteItems
+from zo_core.loss.items import as_items, as_labels, require_items
 from zo_core.method import ClientData, RoundContext
 from zo_core.payloads.core import Payload
 from zo_core.replica import Replica
@@ -25,8 +26,11 @@ from zo_core.threads import (
     mean_seconds,
 )
 
+if TYPE_CHECKING:
+    from zo_core.edge.arithmetic import ForwardArithmetic
+
 Backend = Literal["torch", "onnx"]
-Shard = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
+Shard = tuple[npt.NDArray[Any] | ByteItems, npt.NDArray[np.int64]]  # items and labels
 _OF_GRAPHS = {"balanced": False, "criterion": "cross-entropy"}
 _TRIAL_S = 0.1  # of forwards on each number of threads
 HIGH_MEMORY_MIB = 2048  # from here on a device is trusted with backprop, unless told otherwise
@@ -52,6 +56,7 @@ class TorchTrainer:
     ) -> None:
         self._data_dir, self._device, self._own = data_dir, device, own
         self.threads = threads
+        self.arithmetic: ForwardArithmetic | None = None  # torch's is the run's precision
 
     def join(self, plan: Plan, slot: int) -> Replica:
         """Build the model of a run and get the slot's data."""
@@ -72,11 +77,11 @@ class TorchTrainer:
             import torch
 
             _require_fit(self._own, tuple(shard.x.shape[1:]), dataset.num_classes)
-            x, y = (torch.from_numpy(part).to(self._device) for part in self._own)
+            x, y = (torch.from_numpy(np.asarray(part)).to(self._device) for part in self._own)
             shard = Split(x=x, y=y)
         self.threads, _ = choose_threads(self.threads, self.replica.module, shard.x)
-        mode, _ = choose_forward(plan.config, self.replica.module, shard.x)
-        self._mode = FORWARD_MODES[mode]
+        chosen = choose_forward(plan.config, self.replica.module, shard.x)
+        self._mode = FORWARD_MODES[chosen.mode]
         self._losses = self._mode.forward_of(self.replica.module)
         shard = laid_out(shard, self._mode)
         self._client = ClientData(slot=slot, x=shard.x, y=shard.y)
@@ -117,9 +122,11 @@ class OnnxTrainer:
         own: Shard | None = None,
     ) -> None:
         self._folder, self._mode, self.threads, self._own = folder, mode, threads, own
+        self.arithmetic: ForwardArithmetic | None = None  # from join() on
 
     def join(self, plan: Plan, slot: int) -> Replica:
-        """Load the model and get the slot's data."""
+        """Load the model and get the slot's data; refuse an arithmetic that loses the scalars."""
+        from zo_core.edge.arithmetic import measure_arithmetic
         from zo_core.edge.manifest import read_manifest
 
         values = plan.config.to_json()
@@ -136,6 +143,10 @@ class OnnxTrainer:
         if self.threads == "auto":
             self.threads = self._fewest_threads(x[:TRIAL_ITEMS], y[:TRIAL_ITEMS])
         self._plan, self.replica = plan, self._load(self.threads)
+        self.arithmetic = measure_arithmetic(
+            self.replica, manifest, micro_batch=plan.config.micro_batch
+        )
+        self.arithmetic.check()
         self._client = ClientData(slot=slot, x=x, y=y)
         return self.replica
 
@@ -216,7 +227,8 @@ def shard_arrays(plan: Plan, slot: int) -> Shard:
         run_seed=config.run_seed,
     )
     mine = partition.train[slot]
-    return arrays.scaled(arrays.x[mine]), arrays.y[mine]
+    x = arrays.x[mine]
+    return x if arrays.scaling is None else arrays.scaling.as_bytes(x), arrays.y[mine]
 
 
 def load_shard(path: Path) -> Shard:
@@ -228,12 +240,9 @@ def load_shard(path: Path) -> Shard:
         OSError: it cannot be read.
     """
     arrays = arrays_of(path)
-    if not {"x", "y"} <= arrays.keys():
-        raise DataError(
-            f"{path} must be an .npz file with arrays x and y, got "
-            f"{', '.join(map(repr, arrays)) or 'none'}"
-        )
-    items, labels = as_items(arrays["x"], str(path)), as_labels(arrays["y"], str(path))
+    require_x_and_y(arrays, str(path))
+    x, labels = arrays["x"], as_labels(arrays["y"], str(path))
+    items = ByteItems(x) if x.dtype == np.uint8 and x.ndim else as_items(x, str(path))
     any_class = int(labels.max(initial=0)) + 1
     require_items(items, labels, num_classes=any_class, where=str(path))
     return items, labels

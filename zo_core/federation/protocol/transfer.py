@@ -7,7 +7,6 @@ more waits in a broker than the receiver is ready to take.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -17,6 +16,7 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 
+from zo_core.blake import blake2b
 from zo_core.payloads.encoding import Payload, payload
 from zo_core.payloads.fields import U32, U64, Array, Blob, Choice, DigestPrefix
 from zo_core.payloads.reader import PayloadError
@@ -79,7 +79,7 @@ class Request(Payload):
 
 def check_of(body: bytes) -> bytes:
     """Compute the check by which a transfer's chunks are known and verified."""
-    return hashlib.blake2b(body, digest_size=CHECK_BYTES).digest()
+    return blake2b(body, digest_size=CHECK_BYTES).digest()
 
 
 Key = tuple[int, int, int, bytes]  # round, sender's slot, purpose, check

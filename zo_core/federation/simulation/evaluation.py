@@ -53,14 +53,14 @@ class Evaluator:
         self._targets = targets_of(data.test.y)
         self._criterion = criterion
 
-    def guessing(self) -> float | None:
+    def chance_level(self) -> float | None:
         """Return the accuracy over all hold-outs that guessing stays below.
 
         None without hold-outs, and for other targets than a class per item.
         """
         if self._targets != "classes" or len(self._held_out) == 0:
             return None
-        return guessing_bound(self._held_out.y.cpu().numpy())
+        return chance_level(self._held_out.y.cpu().numpy())
 
     def measure(self, module: Any) -> Accuracy:
         """Measure a module as it stands."""
@@ -99,13 +99,13 @@ class Evaluator:
         return loss if math.isfinite(loss) else None
 
 
-def guessing_bound(labels: npt.NDArray[np.int64]) -> float:
+def chance_level(labels: npt.NDArray[np.int64]) -> float:
     """Compute the accuracy above which a model knows more than the labels' shares.
 
     It is p + 3 sqrt(p (1 - p) / n) for the share p of the most frequent of n labels: what the best
     constant answer gets, and three standard errors.
 
-    >>> round(guessing_bound(np.repeat(np.arange(10), 90)), 3)
+    >>> round(chance_level(np.repeat(np.arange(10), 90)), 3)
     0.13
     """
     n = labels.size

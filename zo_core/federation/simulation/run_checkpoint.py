@@ -30,7 +30,7 @@ from zo_core.threads import choose_threads
 if TYPE_CHECKING:
     from zo_core.federation.simulation.training import Training
 
-CHECKPOINT_VERSION = 7
+CHECKPOINT_VERSION = 8
 _BLOCK = 1 << 20  # bytes read at once, so that a hash needs no memory of the file's size
 _INDEX = "checkpoint.json"
 
@@ -121,7 +121,7 @@ def resume_(training: Training, folder: Path) -> bool:
         )
     _restore_record(training.record, record)
     choose_threads(training.record.threads, training.replica.module, training.data.items.x)
-    training.set_forward(training.record.forward, training.record.forward_trial_s)
+    training.set_forward(training.record.forward)
     training.replica.restore_(snapshot)
     training.replica.server_state = RestoredState(np.array(server)) if server.size else None
     training.replica.client_states = clients

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from typing import Final
 
+from zo_core.algorithms.methods.fedadam import FedAdam
+from zo_core.algorithms.methods.fedavg import FedAvg
 from zo_core.algorithms.registry import row_of
 from zo_core.config import TrainConfig
 from zo_core.data import Dataset
@@ -19,28 +22,33 @@ from zo_core.federation.build import (
     checked_noise,
     choose_forward,
     federated_data,
+    items_ahead,
     laid_out,
 )
 from zo_core.federation.log import RoundLog
 from zo_core.federation.record import Evaluation, TrainingRecord
+from zo_core.federation.round_schedule import Schedule
 from zo_core.federation.rounds import RoundRecord, run_round
-from zo_core.federation.schedule import Schedule
 from zo_core.federation.simulation.evaluation import Evaluator
 from zo_core.federation.simulation.kernel_cache import bound_kernel_cache
-from zo_core.grid import GridError
-from zo_core.loss.compiled import PlainForward
+from zo_core.federation.simulation.late_digests import LateDigests
+from zo_core.first_order.graphed_steps import GraphedSteps
+from zo_core.loss.compiled import CompiledForward
 from zo_core.loss.forward_mode import FORWARD_MODES
 from zo_core.loss.module_loss import micro_batches
+from zo_core.loss.noise import as_json
 from zo_core.loss.passes import counting_passes
 from zo_core.loss.precision import computing_in
-from zo_core.loss.scalar_noise import as_json
-from zo_core.method import ClientData, Phase, RoundContext
+from zo_core.method import ClientData, Method, Phase, RoundContext
 from zo_core.models.statistics import collect_statistics_
+from zo_core.off_grid_checks import NonFiniteWeightsError
 from zo_core.payloads.core import Snapshot
-from zo_core.plain_mode import NonFiniteWeightsError
 from zo_core.spsa import NonFiniteLossError
 from zo_core.threads import Threads, choose_threads
+from zo_core.weight_grid import GridError
 
+# whose clients' layers compute the same in every step: others mask or replace some of them
+_PLAIN_SGD: Final = (FedAvg, FedAdam)
 Progress = Callable[[TrainingRecord], None]  # called after each round
 
 
@@ -85,23 +93,29 @@ class Training:
         module, x = self.replica.module, self.data.client(0).x
         record = self.record
         record.threads, record.threads_trial_s = choose_threads(threads, module, x)
-        self.set_forward(*choose_forward(config, module, x))
-        self.record.guessing = self._evaluator.guessing()
+        ahead = items_ahead(config, self.schedule.algorithm.phases, self.data.samples)
+        chosen = choose_forward(config, module, x, items_ahead=ahead)
+        record.forward_trial_s, record.forward_trial_cost_s = chosen.seconds, chosen.cost_s
+        self.set_forward(chosen.mode, chosen.compiled)
+        self.record.chance_level = self._evaluator.chance_level()
         self._device_type = self.data.items.x.device.type
+        self._steps = GraphedSteps(module) if self._device_type == "cuda" else None
+        on_host = self._device_type == "cpu"  # where hashing would take a core from the forwards
+        self._late = None if on_host else LateDigests(self.replica)
         if any(not phase.method.trains_locally for phase in self.schedule.algorithm.phases):
             noise = checked_noise(config, self.replica, self.data.client(0))
             self.record.scalar_noise = as_json(noise)
 
-    def set_forward(self, mode: str, trial_s: dict[str, float]) -> None:
+    def set_forward(self, mode: str, compiled: CompiledForward | None = None) -> None:
         """Run forwards in a mode from here on; the data is laid out for it.
 
         Args:
             mode: a name in FORWARD_MODES.
-            trial_s: what the choice rests on, kept in the record; empty where there was no trial.
+            compiled: the model's graph, where a trial compiled one for this mode.
         """
-        self.record.forward, self.record.forward_trial_s = mode, trial_s
+        self.record.forward = mode
         self._forward = FORWARD_MODES[mode]
-        self._losses = self._forward.forward_of(self.replica.module)
+        self._losses = compiled or self._forward.forward_of(self.replica.module)
         self.data = replace(
             self.data,
             items=laid_out(self.data.items, self._forward),
@@ -126,13 +140,25 @@ class Training:
             save_every: rounds between two calls of save; the last round is saved as well.
             stop: asked after each round; True saves the run and returns its unfinished record.
         """
+        try:
+            return self._run(progress, save, save_every, stop)
+        finally:
+            self._settle()
+
+    def _run(
+        self,
+        progress: Progress | None,
+        save: Callable[[], None] | None,
+        save_every: int,
+        stop: Callable[[], bool],
+    ) -> TrainingRecord:
         record = self.record
         if self._evaluates_first and not record.curve:
             self.prepare(0)
             record.curve.append(self.evaluate())
         for round_index in range(record.rounds_done, self.schedule.rounds):
             try:
-                self.step(round_index)
+                self._step(round_index, self._late)
             except (GridError, NonFiniteLossError, NonFiniteWeightsError) as error:
                 record.outcome, record.reason = "diverged", f"round {round_index}: {error}"
                 break
@@ -141,6 +167,7 @@ class Training:
             stopping = stop() and not self.is_done
             due = record.rounds_done % save_every == 0
             if save is not None and (due or stopping or self.is_done):
+                self._settle()
                 save()
             if progress is not None:
                 progress(record)
@@ -163,12 +190,26 @@ class Training:
 
     def step(self, round_index: int) -> RoundRecord:
         """Run one round, after the hand-over where that is due, and account for it."""
+        self._settle()
+        return self._step(round_index, None)
+
+    def _settle(self) -> None:
+        if self._late is not None:
+            self._late.settle()
+
+    def _step(self, round_index: int, late: LateDigests | None) -> RoundRecord:
+        """Run a round; its result is logged at once, or late: with its digest."""
         method = self.schedule.method_at(round_index)
         started = time.perf_counter()
         self.prepare(round_index)
         computing = self._computing(forwards_only=not method.trains_locally)
-        losses = PlainForward() if method.trains_locally else self._losses
-        with computing, self._forward.active(), losses.active(), counting_passes() as passes:
+        with (
+            computing,
+            nullcontext() if late is None else self.replica.without_digests(),
+            self._forward.active(),
+            self._accelerated(method),
+            counting_passes() as passes,
+        ):
             done = run_round(
                 method,
                 self.replica,
@@ -176,10 +217,12 @@ class Training:
                 self.context_of(round_index),
                 roster_size=self.config.clients,
             )
-        if self.log is not None:
+        if self.log is not None and late is not None:
+            late.add(done.result, self.log.append)
+        elif self.log is not None:
             self.log.append(done.result)
-        self._account(done, time.perf_counter() - started)
-        self.record.add_passes(done.method, passes)
+        self.record.add_round(done, passes, time.perf_counter() - started)
+        self.record.compilations = self._losses.compilations
         return done
 
     def prepare(self, round_index: int) -> None:
@@ -222,6 +265,14 @@ class Training:
         precision = self.config.precision
         return computing_in(precision, self._device_type, forwards_only=forwards_only)
 
+    def _accelerated(self, method: Method) -> AbstractContextManager[None]:
+        """Run a round's forwards compiled, or the steps of plain local SGD as CUDA graphs."""
+        if not method.trains_locally:
+            return self._losses.active()
+        if self._steps is not None and type(method) in _PLAIN_SGD:
+            return self._steps.active()
+        return nullcontext()
+
     def _collect_statistics(self) -> None:
         """Query the clients one after the other for static batch norm's statistics."""
         size = self.schedule.algorithm.statistics_batch
@@ -234,6 +285,8 @@ class Training:
 
     def _hand_over(self, phase: Phase, round_index: int) -> None:
         """Freeze the warm-up's model as the origin of all replicas and send it to who follows."""
+        if self._steps is not None:
+            self._steps.release()
         everyone = phase.method.result_to_everyone
         snapshot = self.replica.hand_over_(
             run_id=self.config.run_seed, round_index=round_index, grid=phase.method.needs_grid
@@ -243,16 +296,3 @@ class Training:
         self.record.handover_bytes = snapshot.num_bytes * receivers
         self.record.down_payload_bytes += self.record.handover_bytes
         self.record.down_scalar_bytes += snapshot.scalar_bytes * receivers
-
-    def _account(self, done: RoundRecord, elapsed_s: float) -> None:
-        record = self.record
-        seconds = record.seconds_by_method
-        seconds[done.method] = seconds.get(done.method, 0.0) + elapsed_s
-        record.up_scalar_bytes += done.up_scalar_bytes
-        record.down_scalar_bytes += done.down_scalar_bytes
-        record.up_payload_bytes += done.up_payload_bytes
-        record.down_payload_bytes += done.down_payload_bytes
-        record.rounds_done += 1
-        if done.report.zero_share is not None:
-            record.zero_shares.append(done.report.zero_share)
-        record.widened += [f"{done.round_index}: {name}" for name in done.report.widened]

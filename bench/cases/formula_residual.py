@@ -57,7 +57,7 @@ def residual_terms(
     Args:
         method: "fedavg" (eq. 4) or "zo" (eq. 5).
         parameters: P.
-        activations: layer outputs, each counted once, floats an image.
+        activations: layer outputs, each counted once, floats per image.
         batch: images.
         evidence: what was seen.
 

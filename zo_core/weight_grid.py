@@ -18,18 +18,18 @@ import numpy as np
 import numpy.typing as npt
 
 from zo_core import kernels
-from zo_core.kernels.journal import chunks_of, uninterrupted
+from zo_core.kernels.resumable_pass import chunks_of, uninterrupted
 from zo_core.parameters import Parameters, Params, Span, parameters, size_of
 
 GRID_VERSION = "zo-grid/1"
 MAX_K = 1 << 23  # between rounds
 MAX_K_IN_ROUND = 1 << 24  # what fp32 holds exactly
-_BEYOND_GRID = 2.0**126  # from here on |k| = 2^24 is no fp32 number
+_BEYOND_GRID = 2.0**126  # from here on, |k| = 2^24 would overflow fp32
 _BEYOND_FLOAT32 = 2.0**200
 _SAMPLED_PIECES = 4
 _FLOAT32_BYTES = 4
 _REPORTED_LOSS = 0.1  # share of a tensor's weights that snap_ rounds to zero
-_log = logging.getLogger("zo_core.grid")
+_log = logging.getLogger("zo_core.weight_grid")
 
 
 class GridError(ArithmeticError):
@@ -46,7 +46,7 @@ class Grid:
         self.exponents = np.array(self.exponents, dtype=np.int32)
 
     def copy(self) -> Grid:
-        """Return a grid that later widenings of this one leave alone."""
+        """Return a grid that later widenings of this one do not change."""
         return Grid(self.exponents)
 
     def radius(self, epsilon: float, tau: float = 1.0) -> float:
@@ -141,7 +141,7 @@ def check_grid_size(params: Parameters, grid: Grid | None) -> None:
     """Check that a grid has an exponent for each tensor.
 
     Raises:
-        ValueError: it has not.
+        ValueError: it does not.
     """
     if grid is not None and len(grid.exponents) != len(params.arrays):
         raise ValueError(
@@ -154,7 +154,7 @@ def check_grid(params: Parameters, grid: Grid | None) -> None:
     """Check that a grid is of these weights, as far as a look at a few of them can show.
 
     Raises:
-        ValueError: it has another number of tensors, or the weights are not on it.
+        ValueError: it has a different number of tensors, or the weights are not on it.
     """
     check_grid_size(params, grid)
     if grid is None:

@@ -29,7 +29,7 @@ class _Fetch:
         return self.body.round_index >= max(first_round, from_round or 0)
 
 
-class Supply:
+class DownloadOffers:
     """Offers bodies, and keeps those in several pieces until they have been fetched.
 
     Args:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from zo_core.algorithms import build_algorithm
 from zo_core.config import TrainConfig
 from zo_core.data.resources import assign_resources
-from zo_core.federation.rounds import sample_cohort
+from zo_core.federation.cohort import sample_cohort
 from zo_core.method import Algorithm, Method, Phase, RoundContext
 
 

@@ -1,20 +1,22 @@
-"""The tables of algorithms and their options in the documentation, made from the registry.
+"""The tables of algorithms and their options in docs/training.md, made from the registry.
 
-``python -m zo_core.algorithms.tables docs/training.md`` rewrites them in a page.
+``python tests/helpers/algorithm_tables.py`` writes them.
 """
 
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable
 from dataclasses import Field
-from pathlib import Path
 from typing import Any
+
+from import_graph import ROOT
 
 from zo_core.algorithms.configs import OptionGroup, option_groups, train_config
 from zo_core.algorithms.registry import ALGORITHMS, build_algorithm
 from zo_core.options import option_of
+
+PAGE = ROOT / "docs" / "training.md"
 
 
 def algorithm_table() -> str:
@@ -67,5 +69,4 @@ def _phases(algorithm: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    for path in map(Path, sys.argv[1:]):
-        path.write_text(fill(path.read_text()))
+    PAGE.write_text(fill(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,7 +1,7 @@
 """The user's own things by name, ``package.module:name``: a model, a data set, a loss, a method.
 
 The current folder is importable.  A name that came over a network is not imported unless the user
-of this machine allows its module: whoever chooses what is imported chooses what runs.
+of this machine allows its module: choosing what is imported means choosing what runs.
 """
 
 from __future__ import annotations

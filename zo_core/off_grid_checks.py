@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from zo_core.kernels.journal import chunks_of
+from zo_core.kernels.resumable_pass import chunks_of
 from zo_core.parameters import Parameters
 
 _REPORTED_LOSS = 0.5  # share of weights that a perturbation leaves where they are
-_log = logging.getLogger("zo_core.plain_mode")
+_log = logging.getLogger("zo_core.off_grid_checks")
 
 
 class NonFiniteWeightsError(ArithmeticError):

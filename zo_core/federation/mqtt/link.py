@@ -18,8 +18,8 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from zo_core.federation.mqtt.reconnecting_session import Event, LinkError, Session
 from zo_core.federation.mqtt.security import Security
-from zo_core.federation.mqtt.session import Event, LinkError, Session
 
 SERVER = "server"
 _IN_FLIGHT = 64  # messages that the broker has not acknowledged

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.grid import MAX_K_IN_ROUND, Grid, GridError, widen_from_
-from zo_core.kernels.journal import (
+from zo_core.kernels.resumable_pass import (
     NO_STATS,
     Chunk,
     Journal,
@@ -18,6 +17,7 @@ from zo_core.kernels.journal import (
     chunks_of,
 )
 from zo_core.parameters import Parameters, size_of
+from zo_core.weight_grid import MAX_K_IN_ROUND, Grid, GridError, widen_from_
 
 Increment = npt.NDArray[np.int32]  # (P,), in stream order
 

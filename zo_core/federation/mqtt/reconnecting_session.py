@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import select
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from zo_core.federation.mqtt import packets
 from zo_core.federation.mqtt.packets import Connect, Kind, Packet, PacketError, Reader
-from zo_core.federation.mqtt.security import Security
+from zo_core.federation.mqtt.security import Security, is_tls, tls_waits
 
 KEEP_ALIVE_S = 30
 _RECONNECT_S = (1.0, 30.0)  # first wait, doubled up to the second
@@ -38,8 +36,7 @@ class LinkError(OSError):
     """The broker cannot be reached, or turns this party away."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """What a connection reports."""
 
     kind: Literal["connected", "lost", "message", "sent"]
@@ -219,15 +216,16 @@ class Session:
         return self._reader.feed(data)
 
     def _received(self) -> Iterator[bytes]:
+        waits: tuple[type[OSError], ...] = (BlockingIOError, *tls_waits())
         while True:
             try:
                 data = self._socket.recv(_READ_BYTES)
-            except (BlockingIOError, ssl.SSLWantReadError):
+            except waits:
                 return
             if not data:
                 raise ConnectionError("the broker closed the connection")
             yield data
-            if not isinstance(self._socket, ssl.SSLSocket):  # TLS may hold back what it has read
+            if not is_tls(self._socket):  # TLS may hold back what it has read
                 return
 
     def _events(self, came: Iterable[Packet]) -> Iterator[Event]:
@@ -272,7 +270,7 @@ class Session:
 
     def _flush(self) -> None:
         """Send as much as the system takes."""
-        with suppress(BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+        with suppress(BlockingIOError, *tls_waits()):
             while self._out:
                 sent = self._socket.send(bytes(self._out[:_READ_BYTES]))
                 del self._out[:sent]

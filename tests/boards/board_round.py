@@ -1,7 +1,7 @@
-"""Run a ZO round of ResNet18 in a Raspberry Pi Zero 2 W's memory, and compare with the predictions.
+"""Run a ZO round of ResNet18 in a small board's memory, and compare with the predictions.
 
-The client without torch gets 160 MiB, torch in micro-batches 362 MiB: the board's 512 MiB less 150
-for its system. Limits are the kernel's. No time is of the board: this machine's core is faster.
+The client without torch gets 160 MiB; torch gets the board's memory less the reserve of its system,
+as `zobench fit --reserve` takes it. Limits are the kernel's. No time is of the board.
 """
 
 from __future__ import annotations
@@ -11,12 +11,16 @@ from typing import Any
 
 import devices
 from bench.fit.measuring import predict_cells, try_cell
-from bench.fit.target import Target
+from bench.fit.target import Target, find_target
 from bench.workloads.edge import exported
 from bench.workloads.steps import RETURN_BLOCKS
 
 MIB = 1 << 20
-EDGE_LIMIT_BYTES, TORCH_LIMIT_BYTES = 160 * MIB, 362 * MIB
+EDGE_LIMIT_BYTES, RESERVE_BYTES = 160 * MIB, 150 * MIB
+BOARDS = {  # memory, and the steps of torch that it is to run: method and micro-batch
+    "pi-zero-2": ("512MiB", (("zo", 8),)),
+    "pi-4-1gb": ("1GiB", (("zo", 64), ("fedavg", 8))),
+}
 DIRECTIONS, MICRO_BATCH = 3, 8
 ALLOWED_ERROR = 0.05  # of fit's prediction
 PAYLOAD_BYTES = 42  # of an update with three scalars
@@ -52,14 +56,18 @@ def edge_round(folder: str, images: int) -> dict[str, Any]:
     }
 
 
-def main(images: int, folder: str | None = None) -> int:
+def main(board: str, images: int, folder: str | None = None) -> int:
     """Run both clients, or with an exported folder the one without torch; return the exit code."""
     if reason := devices.why_no_limit(EDGE_LIMIT_BYTES):
         print(f"skipped: {reason}")
         return SKIPPED
     if folder is not None:
         return 0 if _edge(folder, images) else 1
-    return 0 if all([_edge(exported(MODEL), images), _torch(images)]) else 1
+    memory, steps = BOARDS[board]
+    target = find_target(memory, RESERVE_BYTES)
+    runs = [_edge(exported(MODEL), images)]
+    runs += [_torch(target, method, batch, images) for method, batch in steps]
+    return 0 if all(runs) else 1
 
 
 def _edge(folder: str, images: int) -> bool:
@@ -82,18 +90,17 @@ def _edge(folder: str, images: int) -> bool:
 
 def _run_edge(folder: str, images: int, limit_bytes: int | None) -> devices.IsolatedResult:
     return devices.run_isolated(
-        "pi_zero_2:edge_round", folder, images, limit_bytes=limit_bytes, env=RETURN_BLOCKS
+        "board_round:edge_round", folder, images, limit_bytes=limit_bytes, env=RETURN_BLOCKS
     )
 
 
-def _torch(images: int) -> bool:
-    target = Target(name="pi-zero-2 less its system", memory_bytes=TORCH_LIMIT_BYTES)
-    (cell,) = predict_cells([target], MODEL, ["zo"], [MICRO_BATCH], images)
+def _torch(target: Target, method: str, batch: int, images: int) -> bool:
+    (cell,) = predict_cells([target], MODEL, [method], [batch], images)
     trial = try_cell(cell)
     resident = trial.resident_bytes or 0.0
     error = resident / cell.predicted_bytes - 1
     print(
-        f"torch, {images} images by {MICRO_BATCH} under {TORCH_LIMIT_BYTES / MIB:.0f} MiB: "
+        f"torch, {method}, {images} images by {batch} under {target.limit_bytes / MIB:.0f} MiB: "
         f"{trial.status}, {_mib(resident)} resident, {trial.seconds:.0f} s\n"
         f"  predicted {_mib(cell.predicted_bytes)}: {error:+.1%}"
     )
@@ -105,4 +112,4 @@ def _mib(size_bytes: float | None) -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(int(sys.argv[1]), *sys.argv[2:]))
+    raise SystemExit(main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:]))

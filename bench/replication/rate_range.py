@@ -1,0 +1,115 @@
+"""How wide the range of good rates is: with a schedule and a second moment, and without.
+
+``python -m bench.replication.rate_range`` runs what is missing, one process, one thread, and keeps
+each run as a cell beside those of the study of split directions; the same command continues.
+Every rate is judged on the hold-outs of four seeds that no compared run has.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from bench.replication.search import FIRST_SEED, holdout_accuracy
+from bench.replication.split_runs import Runner
+from bench.replication.split_study import OUT
+from bench.sweeps.cell import Cell, CellStore
+from zo_core.algorithms import train_config
+from zo_core.data.resources import parse_split
+
+SEEDS: Final = range(FIRST_SEED, FIRST_SEED + 4)
+RATES: Final = tuple(2.0**power / 320 for power in range(12))  # 0.003125 to 6.4
+TOLERANCE: Final = 0.02  # of accuracy below the best of all variants and rates
+BASE: Final[dict[str, Any]] = {
+    "dataset": "digits",
+    "rounds": 80,
+    "pivot": 32,
+    "eval_every": 80,
+    "splits": 4,
+    "high_share": parse_split("10/90"),
+}
+_MOMENT: Final = {"second_moment": 0.9, "clip_quantile": 0.95}
+VARIANTS: Final[dict[str, Mapping[str, Any]]] = {
+    "constant rate": {},
+    "second moment": _MOMENT,
+    "second moment, cosine schedule": {**_MOMENT, "zo_schedule": "cosine"},
+}
+
+
+def cells(variant: str, rate: float) -> list[Cell]:
+    """Make the cells that judge a rate, one for each seed."""
+    fields = {**BASE, **VARIANTS[variant], "zo_server_lr": rate}
+    return [Cell(config=train_config("zowarmup-split", **fields, run_seed=seed)) for seed in SEEDS]
+
+
+def accuracies(variant: str, store: CellStore) -> list[float] | None:
+    """Average the hold-outs of every rate, 0 where a run diverged; None while runs are missing."""
+    means = []
+    for rate in RATES:
+        found = [store.done(cell) for cell in cells(variant, rate)]
+        trained = [each.training for each in found if each is not None and each.training]
+        if len(trained) < len(SEEDS):
+            return None
+        known = [holdout_accuracy(each, BASE["high_share"]) for each in trained]
+        means.append(0.0 if None in known else sum(each or 0.0 for each in known) / len(known))
+    return means
+
+
+def good_rates(means: Sequence[float], best: float) -> tuple[float, float] | None:
+    """Return the lowest and highest rate of the run of good ones around a variant's best.
+
+    Good is at most `TOLERANCE` below ``best``; None where not even the variant's best rate is.
+    """
+    at = max(range(len(means)), key=means.__getitem__)
+    good = [each >= best - TOLERANCE for each in means]
+    if not good[at]:
+        return None
+    low = high = at
+    while low > 0 and good[low - 1]:
+        low -= 1
+    while high + 1 < len(good) and good[high + 1]:
+        high += 1
+    return RATES[low], RATES[high]
+
+
+def table(store: CellStore) -> str:
+    """Write each variant's accuracy by rate and its range of good rates; empty without runs."""
+    known = {name: found for name in VARIANTS if (found := accuracies(name, store)) is not None}
+    if not known:
+        return ""
+    head = f"**digits-80: the range of rates**, 10/90, k = {BASE['splits']}, accuracy over all "
+    head += f"hold-outs, {len(SEEDS)} seeds\n\n"
+    head += "| rate | " + " | ".join(known) + " |\n|---|" + "---|" * len(known) + "\n"
+    rows = [
+        f"| {rate:g} | " + " | ".join(f"{100 * means[at]:.1f} %" for means in known.values()) + " |"
+        for at, rate in enumerate(RATES)
+    ]
+    best = max(max(means) for means in known.values())
+    widths = [_described(good_rates(means, best)) for means in known.values()]
+    return head + "\n".join([*rows, f"| within 2 points of the best | {' | '.join(widths)} |"])
+
+
+def _described(found: tuple[float, float] | None) -> str:
+    return "none" if found is None else f"{found[0]:g} to {found[1]:g}, {found[1] / found[0]:g} x"
+
+
+def _todo(store: CellStore) -> Iterator[Cell]:
+    for rate in RATES:
+        for variant in VARIANTS:
+            yield from store.missing(cells(variant, rate))
+
+
+def main() -> None:
+    """Run what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=OUT, help="folder of the cells")
+    store, runner = CellStore.below(parser.parse_args().out), Runner()
+    for cell in _todo(store):
+        store.write(runner.run(cell))
+        print(f"{cell.config.run_seed}: {cell.config.to_json()}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,9 @@
+#!/bin/sh
+# usage: round.sh BOARD [IMAGES] [EXPORTED]    see pi-zero-2.sh
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/slow_cpu.sh"
+python=${PYTHON:-python3}
+one_core=$(command -v taskset >/dev/null && echo "taskset -c 0" || true)
+slow_cpu
+PYTHONPATH="$here/../..:$here" $one_core "$python" "$here/board_round.py" "$1" "${2:-100}" ${3:+"$3"}
