@@ -98,8 +98,7 @@ class Replica:
     def digest(self) -> bytes:
         """Hash the exact state, 32 bytes; see :func:`zo_core.digest.digest`.
 
-        The hash is kept until :meth:`invalidate_digest`; a perturbation that is restored does not
-        change it.
+        The hash is kept until :meth:`invalidate_digest`; perturbing and restoring keeps it.
         """
         if self._digest is None:
             self._digest = digest(self.params, self.grid, frozen=self.state_beside_weights())

@@ -51,6 +51,7 @@ _OF_THE_OTHER = {  # options of the other back end
 _HOST = "127.0.0.1"
 _PATIENCE_S = 60.0
 _MACHINE_IDS = (Path("/proc/device-tree/serial-number"), Path("/etc/machine-id"))
+_NOT_SET = "uninitialized"  # machine-id(5), of an image that has not started yet
 _HOST_CHARACTERS = 48  # of the host's name that are part of a default name
 
 
@@ -207,10 +208,15 @@ def _default_name(host: str, machine: str) -> str:
 
 
 def _machine_id() -> str:
-    """Read what identifies this board: its serial number, else the system's id, else an address."""
+    """Read what identifies this board: its serial number, else the system's id, else an address.
+
+    A file that is empty or a fill-in, as in images of containers, identifies nothing.
+    """
     for path in _MACHINE_IDS:
         with suppress(OSError):
-            return path.read_bytes().strip(b"\0\n ").decode(errors="replace")
+            found = path.read_bytes().strip(b"\0\n ").decode(errors="replace")
+            if found.strip("0") and found != _NOT_SET:
+                return found
     return str(uuid.getnode())
 
 

@@ -12,7 +12,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.cli import EXIT_DONE, Group, add_command, print_json, status_console, user_errors
+from bench.cli import (
+    EXIT_DONE,
+    Group,
+    add_command,
+    print_json,
+    refuse_unused,
+    status_console,
+    user_errors,
+)
 from bench.cli.config_options import default_pivot
 from bench.extras import require
 from bench.fit.target import THIS_MACHINE, Target, find_target, this_machine
@@ -105,6 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure a round of each variant here, and multiply."""
     console = status_console(arguments)
     with user_errors():
+        _refuse_unused(arguments)
         target = this_machine() if arguments.device is None else find_target(arguments.device)
         request = _request(arguments)
         speed = _speed(arguments)
@@ -122,6 +131,15 @@ def run(arguments: argparse.Namespace) -> int:
         output.print(line, soft_wrap=True)
     print(sentence)
     return EXIT_DONE
+
+
+def _refuse_unused(arguments: argparse.Namespace) -> None:
+    if arguments.device is None:
+        refuse_unused(arguments, ["records"], "without --device: this machine is measured")
+    if arguments.to is None:
+        refuse_unused(arguments, ["trained"], "without --to")
+    else:
+        refuse_unused(arguments, ["pivot"], "with --to, whose trainings have their own")
 
 
 def _request(arguments: argparse.Namespace) -> Request:

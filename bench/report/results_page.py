@@ -18,6 +18,7 @@ from bench.records.store import RECORDS, read_records
 from bench.report.costs import DOWN, ROUND, STEP, UP, Figure, memory_figure, whole_figure
 from bench.report.opponents import opponents_of
 from bench.report.table import count_range
+from bench.report.writers import CASE as WRITERS
 
 PAGE = Path("docs") / "results.md"
 _HEAD = """\
@@ -35,6 +36,7 @@ _ELSEWHERE = {  # groups with a page of their own
     ),
     "wire": "Bytes of a round on a real wire, and fleets of clients: [federation](federation.md).",
 }
+_WRITERS = "The digits by known and by unseen writers: [data sets](data.md#writers)."
 _PACKAGING = CaseName.of("edge", "packaging")
 _ROUND = (8, 900)  # images per micro-batch, images
 _CLIENTS = {  # client -> its row's name, its packages
@@ -94,7 +96,9 @@ def _run_lines(results: Results, device: Mapping[str, Any]) -> Iterator[str]:
     yield from _client_lines(results)
     panels = "; ".join(map(title_of, panels_of(results)))
     for group, words in _ELSEWHERE.items():
-        if results.group(group):
+        if results.group(group) == [results.record(WRITERS)]:
+            yield from (_WRITERS, "")
+        elif results.group(group):
             yield from (words.format(panels=panels), "")
 
 

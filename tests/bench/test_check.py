@@ -190,10 +190,12 @@ def test_the_command_ends_with_1_where_a_record_is_wrong(
 def test_a_remark_on_several_records_is_printed_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    folder = tmp_path / "records"
+    folder.mkdir()
     for batch in (1, 8):
         data = {**VALID, "case": f"memory/cnn/zo/b{batch}"}
         data["provenance"] = {**VALID["provenance"], "dirty": True}
-        written(tmp_path, data, f"memory-cnn-zo-b{batch}.json")
+        written(folder, data, f"memory-cnn-zo-b{batch}.json")
     assert main(["check", str(tmp_path)]) == 0
     notes = [line for line in capsys.readouterr().out.splitlines() if "uncommitted" in line]
     assert len(notes) == 1

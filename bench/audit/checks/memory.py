@@ -10,7 +10,6 @@ from bench.audit.evidence import Evidence
 from bench.audit.finding import Finding, Rule
 from bench.audit.losses import loss_of
 from bench.audit.observe import take_step
-from bench.audit.weights import trainable
 from bench.format import format_bytes
 from devices.tensor_memory import track_tensors
 
@@ -35,7 +34,7 @@ def check(evidence: Evidence) -> Finding:
     """Compare the peaks of a step and of one forward."""
     if evidence.first_case.loss is None:
         return RULE.not_applicable("the case has no loss: one forward's memory is not known")
-    weights = trainable(evidence.first_case.module).values()
+    weights = evidence.step.start.values()
     sizes = [value.numel() * value.element_size() for value in weights]
     forward, step = (_peaks(evidence, is_step=is_step) for is_step in (False, True))
     extra = max(step.tensors - forward.tensors, step.arrays - forward.arrays, 0)
