@@ -29,6 +29,7 @@ from bench.cli import (
 from bench.cli.client_lines import ClientLines
 from bench.cli.link_options import add_link_options, port_of, security_of, topics_of
 from bench.cli.threads import add_threads_option, chosen_threads
+from bench.format import MIB
 from bench.suite.preflight import DEVICE_TYPES, choose_device
 from devices.group_limits import lowest_group_limit
 from zo_core.blake import blake2b
@@ -234,7 +235,7 @@ def _trainer(arguments: argparse.Namespace) -> tuple[TorchTrainer | OnnxTrainer,
     threads = chosen_threads(arguments)
     limit = lowest_group_limit()  # a container's
     memory = psutil.virtual_memory().total if limit is None else limit.size_bytes
-    memory_mib = memory / 2**20
+    memory_mib = memory / MIB
     backend = arguments.backend
     high_mib = HIGH_MEMORY_MIB if arguments.high_mib is None else arguments.high_mib
     if backend == "auto":

@@ -27,6 +27,7 @@ from bench.cli import (
 from bench.cli.config_options import ComputedDefault, add_config_options, chosen_config
 from bench.cli.embedded import check_embedded, outer_address, own_address, start_embedded
 from bench.cli.link_options import port_of, security_of, topics_of
+from bench.cli.no_effect import without_effect
 from bench.cli.serve_options import DEFAULT_LISTEN, add_serve_options
 from bench.cli.threads import add_threads_option, chosen_threads, describe_threads
 from zo_core.federation.mqtt.security import is_loopback
@@ -203,7 +204,8 @@ def _server(
     if earlier is not None and wanted == "auto":
         wanted = threads_of(store)
     threads, trial_s = choose_threads(wanted, replica.module, dataset.train.x)
-    remarks = [f"warning: {remark}" for remark in built.remarks]
+    unused = without_effect(arguments, plan.config, dataset)
+    remarks = [f"warning: {remark}" for remark in (*unused, *built.remarks)]
     words = "\n".join([describe_threads(threads, trial_s), *remarks])
     if earlier is not None:
         server = resume(rules, lambda _: replica, store, spool, on_round=table.note)

@@ -35,12 +35,12 @@ class InitReport:
     def remarks(self) -> list[str]:
         """List what was not taken, a sentence each; nothing where the file fits."""
         kinds = {
-            "of another shape in the file, so they keep their fresh values": self.mismatched,
-            "not in the file, so they keep their fresh values": self.missing,
-            "in the file only, and left out": self.unexpected,
+            "with another shape in the file, left at their fresh values": self.mismatched,
+            "not in the file, left at their fresh values": self.missing,
+            "only in the file, left out": self.unexpected,
         }
         return [
-            f"--init {self.file}: {len(names)} tensors are {what}: {_some(names)}"
+            f"--init {self.file}: {_count(names)} {what}: {_some(names)}"
             for what, names in kinds.items()
             if names
         ]
@@ -143,6 +143,10 @@ def _renamed(found: dict[str, torch.Tensor], own: dict[str, Any]) -> dict[str, t
 
     best = max(_PREFIXES, key=matches)
     return {name.removeprefix(best): tensor for name, tensor in found.items()}
+
+
+def _count(names: tuple[str, ...]) -> str:
+    return f"{len(names)} tensors" if len(names) > 1 else "1 tensor"
 
 
 def _some(names: Any) -> str:
