@@ -136,7 +136,8 @@ def test_predictions_grow_with_the_batch_and_backprop_needs_the_most(model: str)
     by_method = {m: [s.bytes for s in steps if s.method == m] for m in STEP_METHODS}
     assert {step.how for step in steps} == {"fake tensors"}
     for predicted in by_method.values():
-        assert all(small < large for small, large in pairwise(predicted))
+        # torch computes a single small image by other kernels, which unfold it
+        assert all(small < large for small, large in pairwise(predicted[1:]))
     assert by_method["zo"] == by_method["inference"]
     # at batch 1 the copies that a convolution makes may be more than what backprop keeps
     assert by_method["fedavg"][-1] > by_method["zo"][-1]

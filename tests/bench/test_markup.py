@@ -59,7 +59,7 @@ def test_tables_print_brackets(
     found = Finding.of(name, name, "advice", name)
     console.print(_finding_table(Diagnosis(findings=(found,))))
     assert capsys.readouterr().out.count(name) == 3
-    judged = GateResult(state=State.MOVED, why=name)
+    judged = GateResult(state=State.CHANGED, why=name)
     row = Row(
         case=f"memory/{name}",
         metric=name,

@@ -134,7 +134,12 @@ def region(above: int | None) -> devices.Measurement:
 def recorded(*above: int | None) -> dict[str, Any]:
     """What the suite records of processes with these peaks, for a step of 317 MiB of tensors."""
     seen: dict[str, Any] = {}
-    suite = SimpleNamespace(device_type="cpu", record=lambda **fields: seen.update(fields))
+    suite = SimpleNamespace(
+        device_type="cpu",
+        precision="fp32",
+        scalar_noise=lambda model: None,
+        record=lambda **fields: seen.update(fields),
+    )
     peak = TensorPeak(
         baseline_bytes=43 * MIB,
         peak_bytes=360 * MIB,
