@@ -218,7 +218,7 @@ def test_what_the_device_measured_is_what_the_progress_line_tells() -> None:
     tensors = {"tensor_peak_above_baseline": single(6 << 20, "byte", "tensors")}
     line = progress_line(measured() | tensors, memory_of("cuda", measured()))
     assert "7 MiB of allocated device memory above the loaded model (tensors 6 MiB)" in line
-    assert "500.0 MiB in all" in line
+    assert "500 MiB in all" in line
 
 
 def test_gates_on_a_gpus_memory_are_those_of_its_meter() -> None:
