@@ -13,13 +13,7 @@ import numpy.typing as npt
 from zo_core.buffers import is_module
 from zo_core.digest import digest, frozen_state
 from zo_core.kernels.resumable_pass import uninterrupted
-from zo_core.parameters import (
-    Parameters,
-    Params,
-    as_numpy_if_possible,
-    parameters,
-    size_of,
-)
+from zo_core.parameters import Parameters, Params, as_numpy_if_possible, parameters, size_of
 from zo_core.payloads.core import DIGEST_PREFIX_BYTES, Snapshot
 from zo_core.state import MethodState, RestoredState
 from zo_core.weight_grid import Grid, snap_

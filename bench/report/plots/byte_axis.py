@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.format import size
+from bench.format import format_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,5 +30,5 @@ def set_byte_axis(axes: Axes, *, fontsize: float | None = None) -> None:
     """Make the drawn x axis, in bytes, logarithmic; call it after drawing and setting limits."""
     axes.set_xscale("log", base=2)  # first, so that limits nobody set have a logarithmic margin
     ticks = byte_ticks(*axes.get_xlim())
-    axes.set_xticks(ticks, [size(tick) for tick in ticks], fontsize=fontsize)
+    axes.set_xticks(ticks, [format_bytes(tick) for tick in ticks], fontsize=fontsize)
     axes.minorticks_off()
