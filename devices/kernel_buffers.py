@@ -8,9 +8,11 @@ tensors without their memory as well.
 |---|---|
 | convolution, oneDNN | input, weight and output in a blocked layout |
 | its backward pass | input, weight (twice) and the output's gradient |
-| convolution of float64 | the input unfolded: each pixel once for each kernel position |
+| the same, strided | input, twice |
+| torch's own convolution | the input unfolded: each pixel once for each kernel position |
 | resizing to at most 128 rows plus columns | input and output, channels last |
-| LSTM, oneDNN | a workspace kept for the backward pass: gates, states and their gradients |
+| LSTM, oneDNN, in training | a workspace for the backward pass: gates, states, their gradients |
+| LSTM, oneDNN, else | the gates of all positions, and the weights in a blocked layout |
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from typing import Any
 
 import torch
 
-_BY_ONEDNN = (torch.float32, torch.bfloat16, torch.float16)
+_HALF = (torch.bfloat16, torch.float16)
+_SMALL_IMAGE = 20_480  # values, up to which torch computes a single one itself
+_SMALL_BATCH = 16  # below it, torch computes 1 x 1 kernels itself if it has one thread
 _SMALL_OUTPUT = 128  # rows plus columns, up to which torch resizes channels last
 
 
@@ -54,9 +58,16 @@ def recurrent_workspace_bytes(args: Sequence[Any]) -> int:
     return int(0.65 * positions * floats * x.element_size()) if trains else 0
 
 
+def _recurrent(args: Sequence[Any], _: Any) -> int:
+    """Count an LSTM layer's gates and weights in inference; in training its workspace has them."""
+    x, hidden, trains = args[0], int(args[10]), bool(args[15])
+    gates = 4 * hidden * x.shape[0] * x.shape[1] * x.element_size()
+    return 0 if trains else gates + _size(args[1]) + _size(args[2])
+
+
 def _convolution(args: Sequence[Any], output: torch.Tensor) -> int:
     x, weight, transposed = args[0], args[1], args[6]
-    if x.dtype not in _BY_ONEDNN:
+    if not _is_onednns(x, args):
         return _unfolded(x, output, weight)
     copies = _size(x) + _size(weight)
     if transposed:  # an output in the kernel's own layout comes to them
@@ -66,9 +77,28 @@ def _convolution(args: Sequence[Any], output: torch.Tensor) -> int:
 
 def _convolution_backward(args: Sequence[Any], _: Any) -> int:
     gradient, x, weight = args[0], args[1], args[2]
-    if x.dtype not in _BY_ONEDNN:
+    if not _is_onednns(x, args[1:]):
         return _unfolded(x, gradient, weight)
+    if any(step > 1 for step in args[4]):
+        return _size(x) + max(_size(gradient), _size(x))
     return _size(gradient) + _size(x) + 2 * _size(weight)
+
+
+def _is_onednns(x: torch.Tensor, args: Sequence[Any]) -> bool:
+    """Whether torch leaves a convolution to oneDNN, by the rule of its `ConvParams::use_mkldnn`.
+
+    Args:
+        x: The input.
+        args: Input, weight, bias, stride, padding, dilation, transposed, output padding, groups.
+    """
+    if x.dtype in _HALF:
+        return True
+    kernel = (1, *args[1].shape[2:])[-2:]  # in one dimension, an image of one row
+    small = math.prod(x.shape[:4]) <= _SMALL_IMAGE and min(kernel) <= 3
+    single = len(x) == 1 and args[8] == 1 and small
+    pointwise = kernel == (1, 1) and {*args[3], *args[5]} == {1}
+    slow = pointwise and len(x) < _SMALL_BATCH and torch.get_num_threads() == 1
+    return x.dtype == torch.float32 and not (single or slow)
 
 
 def _resized(args: Sequence[Any], output: torch.Tensor) -> int:
@@ -89,6 +119,7 @@ def _size(tensor: torch.Tensor) -> int:
 _RULES = {
     torch.ops.aten.convolution.default: _convolution,
     torch.ops.aten.convolution_backward.default: _convolution_backward,
+    torch.ops.aten.mkldnn_rnn_layer.default: _recurrent,
     torch.ops.aten.upsample_bilinear2d.default: _resized,
     torch.ops.aten.upsample_nearest2d.default: _resized,
 }

@@ -14,9 +14,13 @@ def key_of(tensor: torch.Tensor) -> int:
 
 
 def address_of(tensor: torch.Tensor) -> int:
-    """Return where a storage begins; 0 where that is not known, as of a fake tensor."""
+    """Return where a storage begins; 0 where that is not known, as of a fake tensor.
+
+    A tangent that is zero (forward-mode differentiation) has no memory.
+    """
     is_plain = type(tensor) in (torch.Tensor, torch.nn.Parameter) and tensor.device.type == "cpu"
-    return tensor.untyped_storage().data_ptr() if is_plain else 0
+    has_memory = is_plain and not tensor._is_zerotensor()
+    return tensor.untyped_storage().data_ptr() if has_memory else 0
 
 
 def tensors_in(tree: Any) -> list[torch.Tensor]:

@@ -19,8 +19,9 @@ set -eu
 PYTHON=${PYTHON:-python3}
 FOLDER=$(mktemp -d)
 trap 'rm -rf "$FOLDER"' EXIT
-"$PYTHON" -c "import torch, numpy" 2>/dev/null ||
-    "$PYTHON" -m pip install -q --target "$FOLDER/packages" torch numpy
+PINS="torch==2.13.0 numpy==2.4.6"
+"$PYTHON" -m pip install -q --dry-run --no-deps --no-index $PINS 2>/dev/null ||
+    "$PYTHON" -m pip install -q --target "$FOLDER/packages" $PINS
 git clone -q --no-checkout "${MIRROR:-https://github.com}/ZidongLiu/DeComFL" "$FOLDER/public"
 git -C "$FOLDER/public" checkout -q 0c426e65b5f3132edc3e3191bc7f1eaa89d0fc3e -- cezo_fl
 PYTHONPATH="$FOLDER/packages:$FOLDER/public" "$PYTHON" - <<'EOF'

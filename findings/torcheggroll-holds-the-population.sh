@@ -15,7 +15,9 @@ set -eu
 PYTHON=${PYTHON:-python3}
 FOLDER=$(mktemp -d)
 trap 'rm -rf "$FOLDER"' EXIT
-"$PYTHON" -c "import torch" 2>/dev/null || "$PYTHON" -m pip install -q --target "$FOLDER" torch numpy
+PINS="torch==2.13.0 numpy==2.4.6"
+"$PYTHON" -m pip install -q --dry-run --no-deps --no-index $PINS 2>/dev/null ||
+    "$PYTHON" -m pip install -q --target "$FOLDER" $PINS
 "$PYTHON" -m pip install -q --no-deps --target "$FOLDER" torcheggroll==0.2.0
 PYTHONPATH="$FOLDER" "$PYTHON" - <<'EOF'
 import sys

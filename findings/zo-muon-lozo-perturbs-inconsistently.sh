@@ -20,8 +20,9 @@ set -eu
 PYTHON=${PYTHON:-python3}
 FOLDER=$(mktemp -d)
 trap 'rm -rf "$FOLDER"' EXIT
-"$PYTHON" -c "import torch, numpy, tqdm" 2>/dev/null ||
-    "$PYTHON" -m pip install -q --target "$FOLDER/packages" torch numpy tqdm
+PINS="torch==2.13.0 numpy==2.4.6 tqdm==4.70.1"
+"$PYTHON" -m pip install -q --dry-run --no-deps --no-index $PINS 2>/dev/null ||
+    "$PYTHON" -m pip install -q --target "$FOLDER/packages" $PINS
 git clone -q --no-checkout "${MIRROR:-https://github.com}/OPTML-Group/ZO-Muon" "$FOLDER/public"
 git -C "$FOLDER/public" checkout -q 166a8f33d88d54906dad13702a38f31910b5da26 -- vit
 PYTHONPATH="$FOLDER/packages:$FOLDER/public/vit" "$PYTHON" - <<'EOF'

@@ -14,7 +14,9 @@ set -eu
 PYTHON=${PYTHON:-python3}
 FOLDER=$(mktemp -d)
 trap 'rm -rf "$FOLDER"' EXIT
-"$PYTHON" -c "import numpy" 2>/dev/null || "$PYTHON" -m pip install -q --target "$FOLDER" numpy
+PINS="numpy==2.4.6"
+"$PYTHON" -m pip install -q --dry-run --no-deps --no-index $PINS 2>/dev/null ||
+    "$PYTHON" -m pip install -q --target "$FOLDER" $PINS
 "$PYTHON" -m pip install -q --no-deps --target "$FOLDER" ZoSolvers==0.1.5
 PYTHONPATH="$FOLDER" "$PYTHON" - <<'EOF'
 import sys

@@ -11,6 +11,8 @@ from typing import Any
 
 from torch import nn
 
+from bench.audit.weights import trainable
+
 
 @dataclass(frozen=True, slots=True)
 class AuditCase:
@@ -93,5 +95,10 @@ def make_case(factory: Factory, seed: int, lr: float) -> AuditCase:
         raise ValueError(
             "the factory must return AuditCase(module, step, loss) or a pair (module, step), "
             f"got {type(made).__name__}"
+        )
+    if not trainable(case.module):
+        raise ValueError(
+            "the factory's module has no trainable floating-point parameter: call requires_grad_()"
+            " on those that the step moves"
         )
     return case

@@ -7,19 +7,31 @@ methods which perturb layer by layer are seen too. Forwards at the same weights 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
+from torch.autograd import forward_ad
 
 from bench.audit import global_state
 from bench.audit.case import AuditCase
-from bench.audit.weights import Weights, changed, copy, trainable, untrained
+from bench.audit.weights import (
+    Weights,
+    changed,
+    copy,
+    distance,
+    located,
+    read,
+    trainable,
+    untrained,
+    within_rounding,
+)
 
 MOST_POINTS = 64
+_SMALL = 0.1  # of the largest perturbation
 _Places = Mapping[str, tuple[nn.Module, str]]
 
 
@@ -49,8 +61,15 @@ class Observation:
 
     @property
     def displaced(self) -> list[Weights]:
-        """The points away from the start."""
-        return [point for point in self.points if changed(self.start, point)]
+        """The points away from the start; one that rounding alone moved is the start."""
+        away = [point for point in self.points if changed(self.start, point)]
+        sizes = [distance(self.start, point) for point in away]
+        least = _SMALL * max(sizes, default=0.0)
+        return [
+            point
+            for point, size in zip(away, sizes, strict=True)
+            if size > least or not within_rounding(self.start, point, away)
+        ]
 
     @property
     def moves(self) -> bool:
@@ -75,9 +94,9 @@ def observe(case: AuditCase) -> Observation:
     return Observation(
         start=start,
         points=tuple(recorder.points),
-        end=copy(trainable(module)),
+        end=copy(read(module, start)),
         forwards=tuple(recorder.forwards),
-        moved=changed(rest, untrained(module)),
+        moved=changed(rest, _others(module, start)),
         generators=trail,
         modes=global_state.differences(modes, global_state.modes(module)),
         flags=global_state.differences(flags, global_state.precision_flags(device)),
@@ -113,8 +132,8 @@ class _Recorder:
         self._depth = 0
         self._now: dict[str, torch.Tensor] = {}
         self._untouched: set[str] = set()
-        self._places = _places(module, trainable(module))
-        self._rest = _places(module, untrained(module))
+        self._places = located(module, trainable(module))
+        self._rest = located(module, untrained(module))
         self._before: tuple[dict[str, str], Weights] = ({}, {})
 
     @contextmanager
@@ -131,11 +150,19 @@ class _Recorder:
     def generators_outside_forwards(
         self, start: dict[str, str], end: dict[str, str]
     ) -> tuple[str, ...]:
-        """Return the generators that changed before, between or after the forwards."""
+        """Return the generators that changed before, between or after the forwards.
+
+        One that returns to a state it had before, as for the same dropout mask, is left as it was.
+        """
         leaves = [start, *(forward.generators_after for forward in self.forwards)]
         enters = [*(forward.generators_before for forward in self.forwards), end]
-        found = [global_state.differences(a, b) for a, b in zip(leaves, enters, strict=True)]
-        return tuple(dict.fromkeys(name for names in found for name in names))
+        known, found = set[tuple[str, str]](), dict[str, None]()
+        for left, entered in zip(leaves, enters, strict=True):
+            known |= set(left.items())
+            changes = global_state.differences(left, entered)
+            found |= dict.fromkeys(n for n in changes if (n, entered[n]) not in known)
+            known |= set(entered.items())
+        return tuple(found)
 
     def _enter(self, part: nn.Module, _: Any) -> None:
         if self._depth == 0:
@@ -166,8 +193,8 @@ class _Recorder:
     def _read(self, places: _Places) -> dict[str, torch.Tensor]:
         """Copy tensors where they are now: torch.func puts others in their places."""
         found = {name: getattr(owner, attribute) for name, (owner, attribute) in places.items()}
-        if any(torch._C._functorch.is_functorch_wrapped_tensor(value) for value in found.values()):
-            self.hidden = True  # one tensor stands for many weights
+        if any(map(_stands_for_more, found.values())):
+            self.hidden = True
             return {}
         return copy(found)
 
@@ -182,10 +209,14 @@ class _Recorder:
         self.points.append(self._now)
 
 
-def _places(module: nn.Module, names: Iterable[str]) -> _Places:
-    """Map each name to the submodule that owns the tensor and the attribute there."""
-    found = {}
-    for name in names:
-        path, _, attribute = name.rpartition(".")
-        found[name] = (module.get_submodule(path), attribute)
-    return found
+def _others(module: nn.Module, names: Weights) -> dict[str, torch.Tensor]:
+    """Return the parameters and buffers that are not among the names."""
+    every = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    return {name: tensor for name, tensor in every.items() if name not in names}
+
+
+def _stands_for_more(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is of a transform: many weights by vmap, or a tangent beside its value."""
+    if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        return True
+    return forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]

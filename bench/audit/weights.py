@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from torch import nn
 
 Weights = Mapping[str, torch.Tensor]
+_ROUNDINGS = 8.0  # spacings that adding, subtracting and adding again may cost
 
 
 def trainable(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -22,6 +24,21 @@ def untrained(module: nn.Module) -> dict[str, torch.Tensor]:
     ours = trainable(module)
     rest = {name: p for name, p in module.named_parameters() if name not in ours}
     return {**rest, **dict(module.named_buffers())}
+
+
+def located(module: nn.Module, names: Iterable[str]) -> dict[str, tuple[nn.Module, str]]:
+    """Map each tensor's name to the submodule that owns it and the attribute there."""
+    found = {}
+    for name in names:
+        path, _, attribute = name.rpartition(".")
+        found[name] = (module.get_submodule(path), attribute)
+    return found
+
+
+def read(module: nn.Module, names: Iterable[str]) -> dict[str, torch.Tensor]:
+    """Return what stands in the tensors' places now, whether or not it requires a gradient."""
+    places = located(module, names)
+    return {name: getattr(owner, attribute) for name, (owner, attribute) in places.items()}
 
 
 def copy(tensors: Weights) -> dict[str, torch.Tensor]:
@@ -61,10 +78,27 @@ def rms(values: torch.Tensor) -> float:
     return float(values.double().square().mean().sqrt()) if values.numel() else 0.0
 
 
+def distance(first: Weights, second: Weights) -> float:
+    """Return the Euclidean distance over all tensors."""
+    squares = (float((second[n].double() - first[n].double()).square().sum()) for n in first)
+    return math.sqrt(sum(squares))
+
+
+def within_rounding(start: Weights, point: Weights, points: Iterable[Weights]) -> bool:
+    """Whether rounding on the way over some points explains all that differs from the start."""
+    reach = {name: value.abs() for name, value in start.items()}
+    for other in points:
+        reach = {name: torch.maximum(reach[name], other[name].abs()) for name in start}
+    return all(
+        bool(((point[n].double() - s.double()).abs() <= _ROUNDINGS * spacing(r, r.dtype)).all())
+        for (n, s), r in zip(start.items(), reach.values(), strict=True)
+    )
+
+
 @contextmanager
 def holding(module: nn.Module, weights: Weights) -> Iterator[None]:
     """Put weights into a module inside the context; its own return after it, to the bit."""
-    parameters = trainable(module)
+    parameters = read(module, weights)
     own = copy(parameters)
     try:
         _write(parameters, weights)

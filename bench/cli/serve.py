@@ -27,10 +27,12 @@ from bench.cli import (
 from bench.cli.config_options import ComputedDefault, add_config_options, chosen_config
 from bench.cli.embedded import check_embedded, outer_address, own_address, start_embedded
 from bench.cli.link_options import port_of, security_of, topics_of
+from bench.cli.no_effect import without_effect
 from bench.cli.serve_options import DEFAULT_LISTEN, add_serve_options
 from bench.cli.threads import add_threads_option, chosen_threads, describe_threads
 from zo_core.federation.mqtt.security import is_loopback
 from zo_core.import_by_name import is_own, top_module
+from zo_core.whole_file import whole_file
 
 if TYPE_CHECKING:
     from bench.cli.round_table import RoundTable
@@ -113,14 +115,13 @@ def run(arguments: argparse.Namespace) -> int:
         )
         try:
             stop = serve(server, link, topics, refresh=table.refresh)
+            outcome = _outcome(server, stop.reason)
+            _write_results(server, outcome, arguments.dir)
         except OSError as error:  # a full disk, most likely
             raise MissingRequirementError(
                 f"the server stopped ({error}); the log in {arguments.dir} is intact: fix the "
                 "problem and run the same command again"
             ) from error
-    outcome = _outcome(server, stop.reason)
-    (arguments.dir / OUTCOME_FILE).write_text(json.dumps(outcome, indent=1))
-    _write_weights(server, arguments.dir / WEIGHTS_FILE)
     console.print(refusals(server))
     if arguments.json:
         print_json(outcome)
@@ -131,11 +132,14 @@ def run(arguments: argparse.Namespace) -> int:
     return EXIT_DONE if stop.reason is None else EXIT_GATE
 
 
-def _write_weights(server: Server, path: Path) -> None:
+def _write_results(server: Server, outcome: dict[str, Any], folder: Path) -> None:
+    """Write the outcome and the weights, each whole or not at all."""
     from zo_core.models.initial_weights import save_weights
 
+    with whole_file(folder / OUTCOME_FILE) as part:
+        part.write_text(json.dumps(outcome, indent=1))
     about = {"model": server.plan.config.model, "digest": server.replica.digest().hex()}
-    save_weights(server.replica.module, path, about)
+    save_weights(server.replica.module, folder / WEIGHTS_FILE, about)
 
 
 def _join_words(arguments: argparse.Namespace, host: str, config: TrainConfig) -> str:
@@ -200,7 +204,8 @@ def _server(
     if earlier is not None and wanted == "auto":
         wanted = threads_of(store)
     threads, trial_s = choose_threads(wanted, replica.module, dataset.train.x)
-    remarks = [f"warning: {remark}" for remark in built.remarks]
+    unused = without_effect(arguments, plan.config, dataset)
+    remarks = [f"warning: {remark}" for remark in (*unused, *built.remarks)]
     words = "\n".join([describe_threads(threads, trial_s), *remarks])
     if earlier is not None:
         server = resume(rules, lambda _: replica, store, spool, on_round=table.note)

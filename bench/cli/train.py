@@ -24,11 +24,12 @@ from bench.cli import (
 )
 from bench.cli.config_file import to_toml
 from bench.cli.config_options import add_config_options, chosen_config, words_for_none
+from bench.cli.no_effect import without_effect
 from bench.cli.threads import add_threads_option, chosen_threads, describe_threads
 from bench.cli.train_instruct import run_instruct
 from bench.cli.train_progress import describe, showing_progress, stopping_on_interrupt
 from bench.cli.trained_weights import write_weights
-from bench.format import split_of
+from bench.format import format_split
 from bench.records.case_name import CaseName, name_part, split_part
 from bench.records.details.training import TrainDetails
 from bench.records.record import Record, provenance
@@ -120,13 +121,13 @@ def run(arguments: argparse.Namespace) -> int:
         return _print_options(arguments)
     with user_errors():
         refuse_unused(arguments, ["seeds"], "without --task: one training run has one --run-seed")
-        training = _training(arguments)
+        training, unused = _training(arguments)
         _prepare_checkpoints(training, arguments)
         folder = _folder(arguments.out, _case(training.config.to_json()))
     console = status_console(arguments)
     about = training.record
     console.print(describe_threads(about.threads, about.threads_trial_s))
-    for remark in (*about.remarks, *about.warnings):
+    for remark in (*unused, *about.remarks, *about.warnings):
         console.print(f"warning: {remark}", soft_wrap=True)
     before = set(about.warnings)
     saving = arguments.checkpoints is not None
@@ -169,8 +170,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _training(arguments: argparse.Namespace) -> Any:
-    """Check all options before anything runs."""
+def _training(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
+    """Check all options before anything runs; list those without effect."""
     from zo_core.data import load_dataset, needs_files
     from zo_core.federation.simulation.training import Training
 
@@ -186,7 +187,8 @@ def _training(arguments: argparse.Namespace) -> Any:
         download=arguments.download,
         verify=not arguments.no_verify,
     )
-    return Training(config, dataset, device=device, threads=threads)
+    training = Training(config, dataset, device=device, threads=threads)
+    return training, without_effect(arguments, config, dataset)
 
 
 def _print_options(arguments: argparse.Namespace) -> int:
@@ -245,7 +247,7 @@ def _folder(out: Path | None, case: CaseName) -> Path:
 def _case(config: Mapping[str, Any]) -> CaseName:
     """Name a training by what people vary; the record's config contains all other options."""
     trained = "-".join(name_part(config[name]) for name in ("algorithm", "dataset", "model"))
-    split = split_part(split_of(config["high_share"]))
+    split = split_part(format_split(config["high_share"]))
     return CaseName.of("train", trained, split, f"seed-{config['run_seed']}")
 
 

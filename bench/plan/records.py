@@ -48,13 +48,14 @@ def rounds_to(accuracy: float, folder: Path) -> tuple[dict[str, int | None], int
 
 
 def speed_from(folder: Path) -> Speed:
-    """Compare the step times that a device's records have with the same steps here.
+    """Compare a device's shortest step times with the same steps here.
 
     Raises:
         ValueError: the folder has no times of steps.
     """
-    cases = [record for record in read_records(folder) if record.group == "time"]
-    ratios = [ratio for record in cases[:_MOST_CASES] if (ratio := _ratio(record)) is not None]
+    timed = [(record, s) for record in read_records(folder) if (s := _seconds(record)) is not None]
+    shortest = sorted(timed, key=lambda pair: pair[1])[:_MOST_CASES]
+    ratios = [_ratio(record, seconds) for record, seconds in shortest]
     if not ratios:
         raise ValueError(
             f"--records {folder} must contain times of steps: run `zobench run --only time` there"
@@ -89,16 +90,20 @@ def _curve(record: Record) -> tuple[CurvePoint, ...]:
     return details.curve if details else ()
 
 
-def _ratio(record: Record) -> float | None:
-    """Divide a device's time of a step by this machine's; None where it has none."""
+def _seconds(record: Record) -> float | None:
+    """Return a device's time of a step; None where the record has none."""
+    if record.group != "time":
+        return None
+    metrics = [record.metrics.get(name) for name in ("step", "direction")]
+    return next((m.value for m in metrics if m is not None and m.value is not None), None)
+
+
+def _ratio(record: Record, seconds: float) -> float:
+    """Divide a device's time of a step by this machine's."""
     from bench.workloads.steps import make_step
     from bench.workloads.timing import time_once
 
-    metrics = [record.metrics.get(name) for name in ("step", "direction")]
-    theirs = next((m.value for m in metrics if m is not None and m.value is not None), None)
-    if theirs is None:
-        return None
     config = record.config
     step = make_step(str(config["source"]), str(config["method"]), int(config["batch"]))
     step()
-    return theirs / statistics.median(time_once(step) for _ in range(_TURNS))
+    return seconds / statistics.median(time_once(step) for _ in range(_TURNS))

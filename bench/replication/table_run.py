@@ -22,11 +22,10 @@ from bench.replication.search import (
     run_search,
 )
 from bench.replication.spec import PaperTable, Row, TableScale, cells_of, splits_of
-from bench.replication.summary import details_of, metrics_of, places_of
+from bench.replication.summary import Place, details_of, metrics_of, places_of
 from bench.sweeps.cell import Cell, CellResult, CellStore
 from bench.sweeps.engines import SweepRunner, open_engine
 from bench.sweeps.task import TaskContext
-from zo_core.data import require_dataset
 
 Log = Callable[[str], None]
 SEARCH = "search"
@@ -71,6 +70,7 @@ class TableRun:
         used = {row.rates: dict(rates[row.rates]) for row in table.rows}
         done, asked = sum(len(p.runs) for p in places), sum(p.asked for p in places)
         failures = sorted({_words(result) for place in places for result in place.failures})
+        remarks = _remarks(places)
         return Outcome(
             config={
                 "table": table.name,
@@ -87,10 +87,12 @@ class TableRun:
                 baseline=table.baseline,
                 quantity=table.quantity,
                 x_label=table.x_label,
-                notes=tuple(note for note in (*table.notes, scale.note) if note),
+                notes=tuple(note for note in (*table.notes, scale.note, *remarks) if note),
                 places=tuple(map(details_of, places)),
             ),
-            headline=f"{done} of {asked} runs done, {len(failures)} failed",
+            headline="\n  ".join(
+                [f"{done} of {asked} runs done, {len(failures)} failed", *remarks]
+            ),
             failures=tuple(failures),
         )
 
@@ -208,48 +210,10 @@ def own_scale(name: str, options: Options) -> TableScale:
     return replace(scale, base={**scale.base, **options.own})
 
 
-def names_at(scale: str) -> tuple[str, ...]:
-    """List the tables that can be run at a scale."""
-    return tuple(n for n, t in TABLES.items() if t.scales is None or scale in t.scales)
-
-
-def check(name: str, scale: str) -> None:
-    """Make sure that a table can be run at a scale: its cells' configs, their rates.
-
-    Raises:
-        ValueError: it cannot; the message says where it can.
-    """
-    if name == SEARCH:
-        table_scale(scale)
-        return
-    table = TABLES[name]
-    if table.scales is not None and scale not in table.scales:
-        raise ValueError(
-            f"{name} runs only at scale {' or '.join(table.scales)}, got {scale}."
-            f" {' '.join(table.notes)}"
-        )
-    chosen = table_scale(scale)
-    list(cells_of(table, chosen, read_rates(chosen.rates), runs=1))
-
-
-def check_data(names: Sequence[str], scale: str, options: Options) -> None:
-    """Make sure that the files are there which tables train on at a scale.
-
-    Raises:
-        ValueError, FileNotFoundError: they are not, or damaged; the message names them.
-        ImportError: the library that reads them is not installed.
-    """
-    folder = None if options.data_dir is None else Path(options.data_dir)
-    found = [_datasets(table, own_scale(scale, options)) for table in names]
-    for dataset in dict.fromkeys(name for datasets in found for name in datasets):
-        require_dataset(dataset, data_dir=folder, verify=options.verify)
-
-
-def _datasets(name: str, scale: TableScale) -> set[str]:
-    base = str(scale.base["dataset"])
-    if name == SEARCH:
-        return {base}
-    return {row.fields.get("dataset", base) for row in TABLES[name].rows}
+def _remarks(places: Sequence[Place]) -> list[str]:
+    """List what the trainings remark on their model and its weights, each once."""
+    trained = [run.training for place in places for run in place.done]
+    return sorted({f"warning: {remark}" for training in trained for remark in training.remarks})
 
 
 def _words(result: CellResult) -> str:

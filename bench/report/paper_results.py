@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench.format import MISSING, points
+from bench.format import MISSING, format_points
 from bench.records.case_name import CaseName
 from bench.records.paired import PairedDifference
 from bench.records.record import Record
@@ -15,6 +15,7 @@ from bench.report.method_results import method_results
 from bench.report.paper_claims import CLAIMS, Claim, Comparison
 from bench.report.replicated_table import ReplicatedTable
 from bench.report.table import interval_text
+from bench.report.writers import CASE as WRITERS
 
 PAGE = Path("docs") / "paper-results.md"
 _QUANTITIES = {
@@ -83,7 +84,7 @@ def results_page(repository: Path) -> str:
 def table_folders(repository: Path) -> list[Path]:
     """List the folders below ``results`` that hold tables of the paper."""
     found = (repository / "results").glob(f"*/*/{RECORDS}/tables-*.json")
-    return sorted({path.parents[1] for path in found})
+    return sorted({path.parents[1] for path in found if path.name != WRITERS.file_name})
 
 
 def update(repository: Path) -> Path:
@@ -216,7 +217,9 @@ def _row(
     words = f"{ours} − {theirs}, {_QUANTITIES[comparison.quantity]}"
     if found is None:
         return f"| {split} | {words} | {MISSING} | not run | 0 |"
-    return f"| {split} | {words} | {points(found.mean)} | {interval_text(found)} | {found.n} |"
+    return (
+        f"| {split} | {words} | {format_points(found.mean)} | {interval_text(found)} | {found.n} |"
+    )
 
 
 def _spread(claim: Claim, table: ReplicatedTable) -> Iterator[str]:

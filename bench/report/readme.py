@@ -1,4 +1,4 @@
-"""The README's generated blocks and docs/results.md, written from the records by ``make docs``."""
+"""The generated blocks of README and docs/data.md, and docs/results.md, made by ``make docs``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from bench.records.record import Record
 from bench.records.store import RECORDS, read_records, replacing
 from bench.report.first_screen import first_screen
 from bench.report.results_page import PAGE, machine_name, results_page
+from bench.report.writers import writers_table
 
 RESULTS = "results"
+DATA_PAGE = Path("docs") / "data.md"
 _MEASURED = {  # group -> what its records hold
     "memory": "memory of a step",
     "bytes": "bytes",
@@ -23,7 +25,7 @@ _MEASURED = {  # group -> what its records hold
     "frontier": "accuracy against memory, time and bytes",
     "llm": "language models",
     "wire": "bytes on a real wire",
-    "tables": "the paper's tables",
+    "tables": "tables of whole trainings",
 }
 
 
@@ -63,11 +65,12 @@ def fill(text: str, generated: Mapping[str, str]) -> str:
 
 
 def update(repository: Path) -> None:
-    """Write the README's blocks and the page of all results."""
-    readme = repository / "README.md"
+    """Write the README's blocks, the page of all results and the table of writers."""
+    readme, data = repository / "README.md", repository / DATA_PAGE
     pages = {
         readme: fill(readme.read_text(), blocks(repository)),
         repository / PAGE: results_page(repository / RESULTS),
+        data: fill(data.read_text(), {"writers": writers_table(repository / RESULTS)}),
     }
     for path, text in pages.items():
         with replacing(path) as temporary:

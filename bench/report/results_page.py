@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from bench.format import MISSING, duration, percent, size
+from bench.format import MISSING, format_bytes, format_percent, format_seconds
 from bench.labels import METHODS, method_label
 from bench.paper import BATCH, CLIENT_IMAGES, COHORT, DIRECTIONS, is_zo
 from bench.records.case_name import CaseName
@@ -18,6 +18,7 @@ from bench.records.store import RECORDS, read_records
 from bench.report.costs import DOWN, ROUND, STEP, UP, Figure, memory_figure, whole_figure
 from bench.report.opponents import opponents_of
 from bench.report.table import count_range
+from bench.report.writers import CASE as WRITERS
 
 PAGE = Path("docs") / "results.md"
 _HEAD = """\
@@ -35,6 +36,7 @@ _ELSEWHERE = {  # groups with a page of their own
     ),
     "wire": "Bytes of a round on a real wire, and fleets of clients: [federation](federation.md).",
 }
+_WRITERS = "The digits by known and by unseen writers: [data sets](data.md#writers)."
 _PACKAGING = CaseName.of("edge", "packaging")
 _ROUND = (8, 900)  # images per micro-batch, images
 _CLIENTS = {  # client -> its row's name, its packages
@@ -94,7 +96,9 @@ def _run_lines(results: Results, device: Mapping[str, Any]) -> Iterator[str]:
     yield from _client_lines(results)
     panels = "; ".join(map(title_of, panels_of(results)))
     for group, words in _ELSEWHERE.items():
-        if results.group(group):
+        if results.group(group) == [results.record(WRITERS)]:
+            yield from (_WRITERS, "")
+        elif results.group(group):
             yield from (words.format(panels=panels), "")
 
 
@@ -146,7 +150,7 @@ def _accuracy_lines(results: Results) -> Iterator[str]:
                 cells.append(MISSING)
             else:
                 spread = "" if metric.std is None else f" ± {100 * metric.std:.1f}"
-                cells.append(f"{percent(metric.value)}{spread} (n = {metric.n})")
+                cells.append(f"{format_percent(metric.value)}{spread} (n = {metric.n})")
         rows.append(f"| {split.replace('-', '/')} | {' | '.join(cells)} |")
     if rows:
         yield (
@@ -169,9 +173,9 @@ def _client_lines(results: Results) -> Iterator[str]:
     yield from ("", "| client | peak memory | packages on disk | import |", "|---|---|---|---|")
     for client, (words, packages) in _CLIENTS.items():
         cells = (
-            _written(results.value(rounds[client], "process_peak"), size),
-            _written(results.value(_PACKAGING, f"{packages}_size"), size),
-            _written(results.value(_PACKAGING, f"{packages}_import"), duration),
+            _written(results.value(rounds[client], "process_peak"), format_bytes),
+            _written(results.value(_PACKAGING, f"{packages}_size"), format_bytes),
+            _written(results.value(_PACKAGING, f"{packages}_import"), format_seconds),
         )
         yield f"| {words} | {' | '.join(cells)} |"
     yield ""

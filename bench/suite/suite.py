@@ -16,7 +16,8 @@ from bench.records.store import open_store, write_record
 from bench.records.typed_json import to_json
 from bench.replication.frontier_runs import check_frontier
 from bench.replication.run_options import Options
-from bench.replication.table_run import NAMES, check, check_data, names_at
+from bench.replication.table_checks import check, check_data, check_own, names_at
+from bench.replication.table_run import NAMES
 from bench.suite.emulation import mask_emulated, once
 from bench.suite.folder import new_folder
 from bench.suite.preflight import check_model, choose_device, missing_kernels
@@ -86,6 +87,7 @@ class Suite:
         chosen = _scale(scale, measured, input_shape)
         trained = {"model": model} if tables and model is not None else {}
         options = Options(**{**(campaign or {}), **trained, "device": device_type})
+        check_own(tables, options)
         check_data(tables, scale, options)
         if "frontier" in groups and chosen.frontier_trains and options.data_dir is not None:
             check_frontier(options)

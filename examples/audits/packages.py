@@ -78,6 +78,40 @@ def zosolvers(seed: int, lr: float) -> AuditCase:
     return AuditCase(module, step, lambda: module(x.double(), y))
 
 
+def torchzero_spsa(seed: int, lr: float) -> AuditCase:
+    """Take one step of torchzero's SPSA: central differences along signs."""
+    import torchzero
+
+    return _torchzero(torchzero.m.SPSA(h=EPSILON, seed=seed), lr)
+
+
+def torchzero_rdsa(seed: int, lr: float) -> AuditCase:
+    """Take one step of torchzero's RDSA: the same along Gaussian directions."""
+    import torchzero
+
+    return _torchzero(torchzero.m.RDSA(h=EPSILON, seed=seed), lr)
+
+
+def torchzero_mezo(seed: int, lr: float) -> AuditCase:
+    """Take one step of torchzero's MeZO, which numbers its seeds by its steps."""
+    import torchzero
+
+    return _torchzero(torchzero.m.MeZO(h=EPSILON), lr, step=seed)
+
+
+def _torchzero(estimator: Any, lr: float, step: int = 0) -> AuditCase:
+    import torchzero
+
+    module, (x, y) = Problem(), batch()
+    optimizer = torchzero.Optimizer(module.parameters(), estimator, torchzero.m.LR(lr))
+    optimizer.current_step = step
+
+    def closure(backward: bool = True) -> torch.Tensor:
+        return module(x, y)
+
+    return AuditCase(module, lambda: optimizer.step(closure), lambda: module(x, y))
+
+
 def zotitan(seed: int, lr: float) -> AuditCase:
     """Take one step of zotitan's plain MeZO; its kernel runs in Triton's interpreter on a CPU."""
     return _zotitan(seed, lr, "gaussian")

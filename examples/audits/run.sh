@@ -13,7 +13,8 @@ FOLDER=$(mktemp -d)
 trap 'rm -rf "$FOLDER"' EXIT
 
 "$PYTHON" -m pip install -q --no-deps --target "$FOLDER/packages" ${PIP_FLAGS:-} \
-    mezo==0.0.1 torcheggroll==0.2.0 eggroll-es==0.2.0 ZoSolvers==0.1.5 ZOTitan==0.1.0
+    mezo==0.0.1 torcheggroll==0.2.0 eggroll-es==0.2.0 ZoSolvers==0.1.5 ZOTitan==0.1.0 \
+    torchzero==0.4.4
 
 clone() { # owner/name commit folder
     git clone -q --no-checkout "$MIRROR/$1" "$FOLDER/${1#*/}"

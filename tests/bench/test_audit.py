@@ -15,6 +15,7 @@ from typing import Any
 import audit_cases
 import pytest
 import torch
+import unusual_steps
 from optional import needs
 
 from bench.__main__ import main
@@ -26,6 +27,11 @@ EXAMPLES = ROOT / "examples" / "audits"
 FINDINGS = sorted((ROOT / "findings").glob("*.sh"))
 FAULTS = sorted(name for name in vars(audit_cases) if name.startswith("fault_"))
 CLEAN = sorted(name for name in vars(audit_cases) if name.startswith("clean"))
+UNUSUAL = [
+    name
+    for name, made in vars(unusual_steps).items()
+    if getattr(made, "__module__", "") == "unusual_steps" and name[0].islower()
+]
 OTHER_PROCESS = "j"  # the check that starts a process
 OWN = [
     f"{model}_{kernel}" for model in ("cnn", "vit", "wide") for kernel in ("c", "numpy", "torch")
@@ -66,6 +72,18 @@ def test_a_step_that_depends_on_its_process_is_found(name: str) -> None:
 @pytest.mark.parametrize("name", [*CLEAN, "tied"])
 def test_a_step_without_fault_fails_no_check(name: str) -> None:
     assert audit_here(name).failed == ()
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_a_step_that_is_right_in_an_unusual_way_fails_no_check(name: str) -> None:
+    report = audit(partial(getattr(unusual_steps, name)))
+    assert [f"{f.letter}: {f.figure}" for f in report.findings if f.outcome == "fail"] == []
+
+
+def test_a_module_without_trainable_weights_is_a_mistake() -> None:
+    module = torch.nn.Linear(2, 2).requires_grad_(False)
+    with pytest.raises(ValueError, match="no trainable"):
+        audit(lambda seed, lr: AuditCase(module, lambda: None))
 
 
 @pytest.mark.parametrize(
@@ -170,6 +188,9 @@ def test_a_finding_has_its_form(script: Path) -> None:
     assert re.search(r"20\d\d-\d\d-\d\d, Python 3\.\d+", text), "date and version of the output"
     assert not re.search(r"(import|from) (zo_core|devices|bench)\b", text)
     assert "==" in text or re.search(r"[0-9a-f]{40}", text), "a pinned version or commit"
+    (libraries,) = re.findall(r'^PINS="(.+)"$', text, flags=re.MULTILINE)
+    assert all(re.fullmatch(r"(torch|numpy|tqdm)==[\d.]+", pin) for pin in libraries.split())
+    assert "numpy==" in libraries
 
 
 @pytest.mark.parametrize(

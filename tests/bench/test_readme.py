@@ -6,8 +6,9 @@ import pytest
 from optional import needs_results
 
 from bench.report.first_screen import cost_lines
-from bench.report.readme import blocks, fill
+from bench.report.readme import DATA_PAGE, blocks, fill
 from bench.report.results_page import PAGE, results_page
+from bench.report.writers import writers_table
 
 REPOSITORY = Path(__file__).parents[2]
 FIRST_SCREEN_LINES = 50
@@ -23,6 +24,14 @@ def test_the_readmes_blocks_are_those_of_the_committed_records() -> None:
 def test_the_page_of_results_is_that_of_the_committed_records() -> None:
     page = (REPOSITORY / PAGE).read_text()
     assert page == results_page(REPOSITORY / "results"), "run `make docs`"
+
+
+@needs_results
+def test_the_table_of_writers_is_that_of_the_committed_record() -> None:
+    page = (REPOSITORY / DATA_PAGE).read_text()
+    table = writers_table(REPOSITORY / "results")
+    assert fill(page, {"writers": table}) == page, "run `make docs`"
+    assert table.count("(n = 5)") == 12
 
 
 @needs_results

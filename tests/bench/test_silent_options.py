@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from test_fit import cell
 
-from bench.__main__ import main
+from bench.__main__ import build_parser, main
 from bench.cli import EXIT_DONE, EXIT_GATE, EXIT_USAGE
+from bench.cli.config_options import chosen_config
+from bench.cli.no_effect import without_effect
 from bench.suite.preflight import check_model
 from bench.suite.suite import Suite
+from zo_core.data import load_dataset
+
+PLAN = ("plan", "--model", "cnn", "--items", "20")
 
 
 @pytest.mark.parametrize(
@@ -25,6 +32,9 @@ from bench.suite.suite import Suite
         (["fit", "--grid", "--batches", "1"], "--batches has no effect with --grid"),
         (["fit", "--grid", "--images", "9"], "--images has no effect with --grid"),
         (["fit", "--grid", "--measure"], "--measure has no effect with --grid"),
+        ([*PLAN, "--rounds", "9", "--records", "."], "--records has no effect without --device"),
+        ([*PLAN, "--rounds", "9", "--trained", "."], "--trained has no effect without --to"),
+        ([*PLAN, "--to", "0.9", "--pivot", "2"], "--pivot has no effect with --to"),
         (["serve", "--data-dir", "."], "--data-dir has no effect on digits"),
         (["serve", "--broker", "127.0.0.1", "--listen", "0.0.0.0"], "--listen has no effect on"),
         (["join", "--backend", "torch", "--session", "speed"], "--session has no effect on"),
@@ -59,6 +69,55 @@ def test_options_of_trainings_are_refused_where_nothing_trains(
     with pytest.raises(ValueError, match=f"--{name} has no effect without a table"):
         Suite.from_options(scale="default", only=None, out=out, campaign=options)
     assert not (tmp_path / "out").exists()
+
+
+def test_an_own_data_set_that_a_table_would_not_use_is_refused(tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    with pytest.raises(ValueError, match="--dataset has no effect on writers"):
+        Suite.from_options(
+            scale="smoke", only="table7,writers", out=out, campaign={"dataset": "synthetic"}
+        )
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("options", [{"verify": False}, {"data_dir": "."}])
+def test_files_are_not_looked_for_where_a_table_needs_none(
+    tmp_path: Path, options: dict[str, object]
+) -> None:
+    out = str(tmp_path / "out")
+    with pytest.raises(ValueError, match="has no effect on digits"):
+        Suite.from_options(scale="smoke", only="table7", out=out, campaign=options)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--algorithm", "fedavg", "--rounds", "8", "--pivot", "2"], ["pivot"]),
+        (["--algorithm", "fedavg", "--micro-batch", "4"], ["micro-batch"]),
+        (["--algorithm", "fedavg", "--micro-batch", "4", "--backprop", "accumulated"], []),
+        (["--algorithm", "scaffold", "--zo-cohort", "4"], ["zo-cohort"]),
+        (["--algorithm", "high-res-only", "--precision", "bf16"], ["precision"]),
+        (["--algorithm", "mezo", "--pivot", "3", "--micro-batch", "4"], ["pivot"]),
+        (["--model", "torchvision:resnet18", "--norm", "batch"], ["norm"]),
+        (["--pivot", "3", "--micro-batch", "4", "--precision", "bf16", "--norm", "batch"], []),
+        (["--algorithm", "warmup-partial", "--pivot", "3"], []),
+    ],
+)
+def test_an_option_that_a_training_does_not_use_is_named(
+    words: list[str], named: list[str]
+) -> None:
+    arguments = build_parser("train").parse_args(["train", *words])
+    found = without_effect(arguments, chosen_config(arguments), load_dataset("digits"))
+    assert [line.split()[0] for line in found] == [f"--{name}" for name in named]
+
+
+def test_alpha_is_named_where_the_data_say_who_holds_what() -> None:
+    arguments = build_parser("train").parse_args(["train", "--alpha", "5"])
+    digits = load_dataset("digits")
+    own = replace(digits, clients=torch.arange(len(digits.train)) % 50)
+    config = chosen_config(arguments)
+    assert without_effect(arguments, config, digits) == []
+    assert "--alpha has no effect" in without_effect(arguments, config, own)[0]
 
 
 def test_no_option_given_is_no_mistake(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import nn
+from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 
 from devices.tensor_memory import TensorTracker, track_tensors
@@ -383,3 +384,12 @@ def test_another_tensor_over_counted_memory_is_not_counted_again() -> None:
     assert copied.numel() == 990
     assert result.peak_above_baseline_bytes < 2 * 4 * 1000
     assert result.by_category["parameter"] == 4 * 1000
+
+
+def test_a_tangent_that_is_zero_takes_no_memory() -> None:
+    weight, x = torch.ones(10, 1000), torch.ones(4, 1000)
+    with track_tensors(parameters=[weight]) as tracker, forward_ad.dual_level():
+        dual = forward_ad.make_dual(weight, torch.ones_like(weight))
+        loss = torch.nn.functional.cross_entropy(x @ dual.T, torch.arange(4))
+        assert forward_ad.unpack_dual(loss).tangent is not None
+    assert tracker.result().peak_above_baseline_bytes >= 10 * 1000 * FLOAT

@@ -53,9 +53,10 @@ def assign_resources(run_seed: int, clients: int, high_share: float) -> frozense
         raise ValueError(f"high_share must be in [0, 1], got {high_share}")
     high = round(high_share * clients)
     if high == 0 and high_share > 0.0:
+        fix = f"use a share of at least {1.0 / clients:.3g}, or more clients"
         raise ValueError(
-            f"high_share {high_share} of {clients} clients rounds to no client:"
-            f" use a share of at least {1.0 / clients:.3g}, or more clients"
+            f"high_share {high_share} of {clients} client{'s' * (clients > 1)} rounds to no"
+            f" client: {fix if clients > 1 else 'use at least 2 clients'}"
         )
     order = random_permutation(run_seed, Purpose.PARTITION, clients, b=Use.RESOURCES)
     return frozenset(order[:high].tolist())

@@ -15,6 +15,8 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from zo_core.whole_file import whole_file
+
 _SHOWN = 4  # names in a message
 _WRAPPERS = ("state_dict", "model", "model_state_dict")  # keys under which programs nest weights
 _PREFIXES = ("", "module.", "model.", "_orig_mod.")  # of DataParallel, trainers, torch.compile
@@ -33,12 +35,12 @@ class InitReport:
     def remarks(self) -> list[str]:
         """List what was not taken, a sentence each; nothing where the file fits."""
         kinds = {
-            "of another shape in the file, so they keep their fresh values": self.mismatched,
-            "not in the file, so they keep their fresh values": self.missing,
-            "in the file only, and left out": self.unexpected,
+            "with another shape in the file, left at their fresh values": self.mismatched,
+            "not in the file, left at their fresh values": self.missing,
+            "only in the file, left out": self.unexpected,
         }
         return [
-            f"--init {self.file}: {len(names)} tensors are {what}: {_some(names)}"
+            f"--init {self.file}: {_count(names)} {what}: {_some(names)}"
             for what, names in kinds.items()
             if names
         ]
@@ -89,16 +91,19 @@ def save_weights(module: nn.Module, path: Path, about: dict[str, str]) -> None:
         module: on any device; a tied tensor is written once for each of its names.
         path: the file; its folder is made.
         about: what is stored beside the weights, as text.
+
+    Raises:
+        OSError: it cannot be written; what was there is unchanged.
     """
     from safetensors.torch import save_file
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     state = {
         name: tensor.detach().cpu().contiguous().clone()
         for name, tensor in module.state_dict().items()
         if isinstance(tensor, torch.Tensor)
     }
-    save_file(state, path, metadata=about)
+    with whole_file(path) as part:
+        save_file(state, part, metadata=about)
 
 
 def _untied(module: nn.Module, own: dict[str, Any]) -> set[str]:
@@ -138,6 +143,10 @@ def _renamed(found: dict[str, torch.Tensor], own: dict[str, Any]) -> dict[str, t
 
     best = max(_PREFIXES, key=matches)
     return {name.removeprefix(best): tensor for name, tensor in found.items()}
+
+
+def _count(names: tuple[str, ...]) -> str:
+    return f"{len(names)} tensors" if len(names) > 1 else "1 tensor"
 
 
 def _some(names: Any) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from bench.audit.directions import combined, directions, displacement, norm
 from bench.audit.evidence import Evidence
 from bench.audit.finding import Finding, Rule
+from bench.audit.global_state import differences, generators
 from bench.audit.losses import loss_at, loss_of
 from bench.audit.observe import take_step
-from bench.audit.weights import Weights, copy, rms, trainable
+from bench.audit.weights import Weights, copy, read, rms, trainable
 
 RULE = Rule(
     letter="b",
@@ -23,6 +24,8 @@ def check(evidence: Evidence) -> Finding:
     """Compare the loss on both sides of the start along the updates of several seeds."""
     if evidence.first_case.loss is None:
         return RULE.not_applicable("the case has no loss")
+    if _draws(evidence):
+        return RULE.not_applicable("the loss draws random numbers (dropout?)")
     slopes = [_slope(evidence, evidence.seed + offset) for offset in range(_SEEDS)]
     known = [slope for slope in slopes if slope is not None]
     total = sum(abs(slope) for slope in known)
@@ -35,12 +38,19 @@ def check(evidence: Evidence) -> Finding:
     return RULE.judged(score <= _CLEAR, f"{down} of {len(known)} steps descend", score)
 
 
+def _draws(evidence: Evidence) -> bool:
+    """Whether one loss uses a global generator, so that no two are alike."""
+    case, before = evidence.case(), generators()
+    loss_of(case)
+    return bool(differences(before, generators()))
+
+
 def _slope(evidence: Evidence, seed: int) -> float | None:
     """Return L(w + s u) - L(w - s u) for the update u of one seed, None where nothing moved."""
     case = evidence.case(seed=seed)
     start = copy(trainable(case.module))
     take_step(case)
-    update = displacement(copy(trainable(case.module)), start)
+    update = displacement(copy(read(case.module, start)), start)
     size = norm(update)
     if not size:
         return None

@@ -10,8 +10,7 @@ from bench.audit.evidence import Evidence
 from bench.audit.finding import Finding, Rule
 from bench.audit.losses import loss_of
 from bench.audit.observe import take_step
-from bench.audit.weights import trainable
-from bench.format import size
+from bench.format import format_bytes
 from devices.tensor_memory import track_tensors
 
 RULE = Rule(
@@ -35,7 +34,7 @@ def check(evidence: Evidence) -> Finding:
     """Compare the peaks of a step and of one forward."""
     if evidence.first_case.loss is None:
         return RULE.not_applicable("the case has no loss: one forward's memory is not known")
-    weights = trainable(evidence.first_case.module).values()
+    weights = evidence.step.start.values()
     sizes = [value.numel() * value.element_size() for value in weights]
     forward, step = (_peaks(evidence, is_step=is_step) for is_step in (False, True))
     extra = max(step.tensors - forward.tensors, step.arrays - forward.arrays, 0)
@@ -45,9 +44,9 @@ def check(evidence: Evidence) -> Finding:
 def _verdict(extra: int, total: int, largest: int, forward: int) -> Finding:
     slack = _WORKING_BYTES + forward // 10
     if total <= slack:
-        return RULE.not_applicable(f"the model is too small to tell: {size(total)}")
+        return RULE.not_applicable(f"the model is too small to tell: {format_bytes(total)}")
     figure = (
-        f"{size(extra)} above one forward: {extra / total:.2f} of the weights, "
+        f"{format_bytes(extra)} above one forward: {extra / total:.2f} of the weights, "
         f"{extra / largest:.1f} of the largest tensor"
     )
     is_copy = extra > slack + total / 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bench.audit.directions import directions
 from bench.audit.evidence import Evidence
 from bench.audit.finding import Finding, Rule
@@ -25,8 +27,11 @@ def check(evidence: Evidence) -> Finding:
     moved = dict.fromkeys(name for forward in forwards for name in forward.moved)
     if moved:
         return RULE.judged(False, f"forwards change {_listed(list(moved))}")
-    if _draws_afresh(forwards):
-        return RULE.judged(False, "each forward draws new random numbers (dropout?)")
+    drawing = [f for f in forwards if f.generators_before != f.generators_after]
+    if len(drawing) > 1:
+        if not all(_has_a_partner(forward, drawing) for forward in drawing):
+            return RULE.judged(False, "each forward draws new random numbers (dropout?)")
+        return RULE.judged(True, "the forwards of a direction draw the same random numbers")
     if evidence.first_case.loss is None:
         return RULE.not_applicable("the case has no loss to evaluate twice")
     return _of_loss(evidence)
@@ -56,11 +61,14 @@ def _difference(evidence: Evidence) -> float:
     return max(losses) - min(losses) if len(losses) > 1 else abs(losses[0] - loss_of(case))
 
 
-def _draws_afresh(forwards: tuple[Forward, ...]) -> bool:
-    """Whether forwards use a global generator, each from another state."""
-    drawing = [f for f in forwards if f.generators_before != f.generators_after]
-    states = {tuple(f.generators_before.items()) for f in drawing}
-    return len(states) > 1
+def _has_a_partner(forward: Forward, drawing: Sequence[Forward]) -> bool:
+    """Whether another forward draws from the same state, or seeds the generators alike."""
+    others = [other for other in drawing if other is not forward]
+    return any(
+        other.generators_before == forward.generators_before
+        or other.generators_after == forward.generators_after
+        for other in others
+    )
 
 
 def _listed(names: list[str]) -> str:

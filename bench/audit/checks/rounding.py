@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from bench.audit.directions import directions
@@ -25,7 +27,7 @@ def check(evidence: Evidence) -> Finding:
         return RULE.not_applicable("the perturbation is not written to the weights")
     if not seen.displaced:
         return _without_points(evidence)
-    perturbed = directions(seen)[0]
+    perturbed = _farthest(directions(seen))
     lost = _lost(perturbed, seen.start)
     elements = sum(value.numel() for value in perturbed.values())
     share = sum(lost.values()) / elements
@@ -37,11 +39,20 @@ def check(evidence: Evidence) -> Finding:
 
 
 def _without_points(evidence: Evidence) -> Finding:
-    """Judge a step whose forwards all see the start: is the dtype to blame, or the method?"""
-    types = {value.dtype for value in evidence.step.start.values()}
-    if types & {torch.float16, torch.bfloat16} and evidence.step.forwards:
+    """Judge a step whose forwards all see the start: is the dtype to blame, or the method?
+
+    Where the step moves the weights, its losses differ, so the method perturbs out of sight.
+    """
+    seen = evidence.step
+    types = {value.dtype for value in seen.start.values()}
+    if types & {torch.float16, torch.bfloat16} and seen.forwards and not seen.moves:
         return RULE.judged(False, "100.00% of the weights keep their value at every forward", 1.0)
     return RULE.not_applicable("the perturbation is not written to the weights")
+
+
+def _farthest(found: Sequence[Weights]) -> dict[str, torch.Tensor]:
+    """Return how far each weight moves at most: some methods perturb one block at a time."""
+    return {name: torch.stack([d[name].abs() for d in found]).amax(dim=0) for name in found[0]}
 
 
 def _lost(perturbed: Weights, start: Weights) -> dict[str, int]:

@@ -17,8 +17,13 @@ _ROUNDINGS = 2.0  # spacings that writing a point and leaving it may cost
 
 
 def check(evidence: Evidence) -> Finding:
-    """Find the points' pairs and measure how far their middles are from the start."""
-    seen = evidence.step
+    """Find the points' pairs and measure how far their middles are from the start.
+
+    At rate 0, where it can be: of several estimates in a step, the later ones have their start
+    where the earlier ones moved the weights.
+    """
+    still = evidence.still
+    seen = still if still is not None and still.displaced else evidence.step
     if not evidence.first_case.two_sided:
         return RULE.not_applicable("declared: two_sided=False")
     if seen.hidden or not seen.displaced:

@@ -8,7 +8,7 @@ from bench.replication.rates import read_rates
 from bench.replication.scales import TABLE_SCALES
 from bench.replication.search import FIRST_SEED
 from bench.replication.spec import Row, cells_of
-from bench.replication.table_run import check, names_at
+from bench.replication.table_checks import check, names_at
 from bench.sweeps.cell import Cell
 from zo_core.algorithms import ALGORITHMS
 from zo_core.data import DATASETS
