@@ -10,11 +10,11 @@ ALIKE = "1.0x (±5 %)"  # the ratio of two amounts that differ by less than the 
 _NOISE = 0.05
 
 
-def significant(value: float, digits: int = 3) -> str:
+def format_number(value: float, digits: int = 3) -> str:
     """Write a number to at least so many significant digits; only a tiny one by a power of ten.
 
-    >>> significant(0.031249), significant(58.149), significant(11173962), significant(2.1e-7)
-    ('0.0312', '58.1', '11,173,962', '2.1 × 10⁻⁷')
+    >>> format_number(0.031249), format_number(11173962), format_number(2.1e-7)
+    ('0.0312', '11,173,962', '2.1 × 10⁻⁷')
     """
     if value == 0:
         return "0"
@@ -24,31 +24,35 @@ def significant(value: float, digits: int = 3) -> str:
     return f"{value:,.{decimals}f}".replace("-", "−")
 
 
-def mib(size_bytes: float) -> str:
+def format_mib(size_bytes: float) -> str:
     """Write bytes as a number of MiB, without the unit; a small amount with its own unit.
 
-    >>> mib(44_695_848), mib(0), mib(2078)
+    >>> format_mib(44_695_848), format_mib(0), format_mib(2078)
     ('42.6', '0', '2.03 KiB')
     """
-    return size(size_bytes) if 0 < abs(size_bytes) < 0.1 * MIB else significant(size_bytes / MIB)
+    return (
+        format_bytes(size_bytes)
+        if 0 < abs(size_bytes) < 0.1 * MIB
+        else format_number(size_bytes / MIB)
+    )
 
 
-def milliseconds(elapsed_s: float) -> str:
+def format_milliseconds(elapsed_s: float) -> str:
     """Write seconds as a number of milliseconds, without the unit."""
-    return significant(elapsed_s * 1e3)
+    return format_number(elapsed_s * 1e3)
 
 
-def size(size_bytes: float) -> str:
+def format_bytes(size_bytes: float) -> str:
     """Write bytes with the unit that suits them, in steps of 1024.
 
-    >>> size(12), size(44_695_848), size(1 << 33)
+    >>> format_bytes(12), format_bytes(44_695_848), format_bytes(1 << 33)
     ('12 B', '42.6 MiB', '8 GiB')
     """
     if abs(size_bytes) < 1 << 10:
         return f"{size_bytes:,.0f} B"
     name, unit = unit_of(size_bytes)
     number = size_bytes / unit
-    return f"{number:,.0f} {name}" if number.is_integer() else f"{significant(number)} {name}"
+    return f"{number:,.0f} {name}" if number.is_integer() else f"{format_number(number)} {name}"
 
 
 def unit_of(size_bytes: float) -> tuple[str, int]:
@@ -61,32 +65,34 @@ def unit_of(size_bytes: float) -> tuple[str, int]:
     return next((unit for unit in units if abs(size_bytes) >= unit[1]), units[-1])
 
 
-def instant(created: str) -> str:
+def format_instant(created: str) -> str:
     """Write a record's time of creation, ISO 8601 in UTC, to the minute."""
     return f"{created[:16].replace('T', ' ')} UTC"
 
 
-def duration(elapsed_s: float) -> str:
+def format_seconds(elapsed_s: float) -> str:
     """Write seconds as ms below one second and as s from there on."""
-    return f"{milliseconds(elapsed_s)} ms" if elapsed_s < 1 else f"{significant(elapsed_s)} s"
+    return (
+        f"{format_milliseconds(elapsed_s)} ms" if elapsed_s < 1 else f"{format_number(elapsed_s)} s"
+    )
 
 
-def long_duration(hours: float) -> str:
+def format_hours(hours: float) -> str:
     """Write hours as s, min or h, which suits a training.
 
-    >>> long_duration(0.00073), long_duration(0.03), long_duration(1.5), long_duration(1234)
+    >>> format_hours(0.00073), format_hours(0.03), format_hours(1.5), format_hours(1234)
     ('2.6 s', '108 s', '90 min', '1,234 h')
     """
     seconds = 3600 * hours
     if seconds < 120:
-        return f"{significant(seconds, 2)} s"
-    return f"{seconds / 60:.0f} min" if hours < 2 else f"{significant(hours)} h"
+        return f"{format_number(seconds, 2)} s"
+    return f"{seconds / 60:.0f} min" if hours < 2 else f"{format_number(hours)} h"
 
 
-def percent(share: float) -> str:
+def format_percent(share: float) -> str:
     """Write a share as per cent with one decimal; a small one is not 0.
 
-    >>> percent(0.8712), percent(0.0), percent(0.0002)
+    >>> format_percent(0.8712), format_percent(0.0), format_percent(0.0002)
     ('87.1 %', '0.0 %', '< 0.1 %')
     """
     if 0 < share < 0.0005:
@@ -94,18 +100,18 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def points(share: float) -> str:
+def format_points(share: float) -> str:
     """Write a difference of shares in percentage points, with its sign: 0.069 is "+6.9"."""
     return f"{100 * share:+.1f}".replace("-", "−")
 
 
-def times(ratio: float) -> str:
+def format_ratio(ratio: float) -> str:
     """Write a ratio; a large one to two digits, since no more of it is of use.
 
-    >>> times(7.4649), times(44.83), times(948_213.0)
+    >>> format_ratio(7.4649), format_ratio(44.83), format_ratio(948_213.0)
     ('7.46', '44.8', '950,000')
     """
-    return f"{float(f'{ratio:.2g}'):,.0f}" if ratio >= 100 else significant(ratio)
+    return f"{float(f'{ratio:.2g}'):,.0f}" if ratio >= 100 else format_number(ratio)
 
 
 def are_alike(one: float, other: float) -> bool:
@@ -117,10 +123,10 @@ def are_alike(one: float, other: float) -> bool:
     return max(one, other) <= (1 + _NOISE) * min(one, other)
 
 
-def split_of(high_share: float) -> str:
+def format_split(high_share: float) -> str:
     """Write the clients' shares, high- and low-resource, in per cent; parse_split reads it.
 
-    >>> split_of(0.1), split_of(0.925)
+    >>> format_split(0.1), format_split(0.925)
     ('10/90', '92.5/7.5')
     """
     high = 100 * high_share
@@ -146,14 +152,14 @@ def format_comparison(ours: float, theirs: float, less: str = "lower", more: str
     ratio = max(ours, theirs) / min(ours, theirs)
     if are_alike(ours, theirs):
         return "the same (±5 %)"
-    text = significant(ratio, 2) if ratio < 100 else times(ratio)
+    text = format_number(ratio, 2) if ratio < 100 else format_ratio(ratio)
     return f"{text}x {less if theirs > ours else more}"
 
 
-def megabytes(value: float | str | None) -> str:
+def format_megabytes(value: float | str | None) -> str:
     """Write the paper's MB (10^6 bytes) with one decimal as the paper does; a small one exactly.
 
-    >>> megabytes(44.695848), megabytes(1.2e-5)
+    >>> format_megabytes(44.695848), format_megabytes(1.2e-5)
     ('44.7', '1.2 × 10⁻⁵')
     """
     if value is None:
@@ -165,16 +171,21 @@ def megabytes(value: float | str | None) -> str:
     return _power_of_ten(value)
 
 
-def quantity(value: float, unit: str) -> str:
+def format_quantity(value: float, unit: str) -> str:
     """Write a metric in what suits its unit.
 
-    >>> quantity(4096, "byte"), quantity(1.25, "ratio"), quantity(20.7, "GB/s")
+    >>> format_quantity(4096, "byte"), format_quantity(1.25, "ratio"), format_quantity(20.7, "GB/s")
     ('4 KiB', '1.25x', '20.7 GB/s')
     """
-    writers = {"byte": size, "second": duration, "share": percent, "count": "{:,.0f}".format}
+    writers = {
+        "byte": format_bytes,
+        "second": format_seconds,
+        "share": format_percent,
+        "count": "{:,.0f}".format,
+    }
     if unit in writers:
         return writers[unit](value)
-    return f"{significant(value)}{'x' if unit == 'ratio' else f' {unit}'}"
+    return f"{format_number(value)}{'x' if unit == 'ratio' else f' {unit}'}"
 
 
 def _power_of_ten(value: float) -> str:

@@ -91,7 +91,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """List the largest peaks."""
-    from bench.format import size
+    from bench.format import format_bytes
 
     found = [
         (peak["above_bytes"], f"{report.nodeid} ({peak['name']})")
@@ -102,7 +102,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     if found:
         terminalreporter.section("peak memory above baseline")
     for above_bytes, words in sorted(found, reverse=True)[:_MOST_LINES]:
-        terminalreporter.line(f"{size(above_bytes):>10}  {words}")
+        terminalreporter.line(f"{format_bytes(above_bytes):>10}  {words}")
 
 
 def _limit_of(item: pytest.Item) -> int | None:
@@ -116,7 +116,7 @@ def _limit_of(item: pytest.Item) -> int | None:
 
 def _compare_with_limit(peaks: list[Peak], limit_bytes: int) -> None:
     """Fail a test whose peak is above its limit, or is not known."""
-    from bench.format import size
+    from bench.format import format_bytes
 
     if not peaks:
         pytest.fail(f"{_MARKER}: the test has peak_memory but measured nothing", pytrace=False)
@@ -127,8 +127,8 @@ def _compare_with_limit(peaks: list[Peak], limit_bytes: int) -> None:
             )
         if peak.above_bytes > limit_bytes:
             pytest.fail(
-                f"{_MARKER}: {peak.name} is {size(peak.above_bytes)} above the baseline, the limit "
-                f"is {size(limit_bytes)} ({peak.method})",
+                f"{_MARKER}: {peak.name} is {format_bytes(peak.above_bytes)} above the baseline, "
+                f"the limit is {format_bytes(limit_bytes)} ({peak.method})",
                 pytrace=False,
             )
 
@@ -168,12 +168,12 @@ def _write_record(item: pytest.Item, folder: Path, peaks: list[Peak]) -> None:
 
 
 def _metrics(peaks: list[Peak]) -> Iterator[tuple[str, Any]]:
-    from bench.records.record import single, unmeasured
+    from bench.records.record import Metric
 
     for peak in peaks:
         if peak.above_bytes is None:
-            yield peak.name, unmeasured("byte", peak.reason or "unknown")
+            yield peak.name, Metric.unmeasured("byte", peak.reason or "unknown")
             continue
-        yield peak.name, single(peak.above_bytes, "byte", peak.method)
+        yield peak.name, Metric.single(peak.above_bytes, "byte", peak.method)
         if peak.baseline_bytes is not None:
-            yield f"baseline_{peak.name}", single(peak.baseline_bytes, "byte", peak.method)
+            yield f"baseline_{peak.name}", Metric.single(peak.baseline_bytes, "byte", peak.method)

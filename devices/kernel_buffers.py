@@ -11,7 +11,8 @@ tensors without their memory as well.
 | the same, strided | input, twice |
 | torch's own convolution | the input unfolded: each pixel once for each kernel position |
 | resizing to at most 128 rows plus columns | input and output, channels last |
-| LSTM, oneDNN | a workspace kept for the backward pass: gates, states and their gradients |
+| LSTM, oneDNN, in training | a workspace for the backward pass: gates, states, their gradients |
+| LSTM, oneDNN, else | the gates of all positions, and the weights in a blocked layout |
 """
 
 from __future__ import annotations
@@ -55,6 +56,13 @@ def recurrent_workspace_bytes(args: Sequence[Any]) -> int:
     positions = x.shape[0] * x.shape[1]
     floats = 9 * hidden + 6.7 * max(x.shape[2], hidden)
     return int(0.65 * positions * floats * x.element_size()) if trains else 0
+
+
+def _recurrent(args: Sequence[Any], _: Any) -> int:
+    """Count an LSTM layer's gates and weights in inference; in training its workspace has them."""
+    x, hidden, trains = args[0], int(args[10]), bool(args[15])
+    gates = 4 * hidden * x.shape[0] * x.shape[1] * x.element_size()
+    return 0 if trains else gates + _size(args[1]) + _size(args[2])
 
 
 def _convolution(args: Sequence[Any], output: torch.Tensor) -> int:
@@ -111,6 +119,7 @@ def _size(tensor: torch.Tensor) -> int:
 _RULES = {
     torch.ops.aten.convolution.default: _convolution,
     torch.ops.aten.convolution_backward.default: _convolution_backward,
+    torch.ops.aten.mkldnn_rnn_layer.default: _recurrent,
     torch.ops.aten.upsample_bilinear2d.default: _resized,
     torch.ops.aten.upsample_nearest2d.default: _resized,
 }

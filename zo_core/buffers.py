@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,8 @@ def check_list(params: object) -> None:
         raise ValueError(f"{what}, got a single buffer; put it in a list: [buffer]")
     if isinstance(params, Mapping):
         raise ValueError(f"{what}, got a {type(params).__name__}; pass list(params.values())")
+    if isinstance(params, Set):
+        raise ValueError(f"{what}, got a {type(params).__name__}, which has no order")
     if not isinstance(params, Iterable) or isinstance(params, str | bytes):
         raise ValueError(f"{what}, got {type(params).__name__}")
 
@@ -73,6 +75,16 @@ def check_trainable(name: str, array: Any) -> None:
         raise _refused(name, "is a read-only array", "pass a writable copy")
 
 
+def check_has_values(name: str, array: Any) -> None:
+    """Check that a buffer has values, which a tensor on the meta device does not.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if not isinstance(array, np.ndarray) and array.is_meta:
+        raise _refused(name, "is on the meta device", "load the model's weights first")
+
+
 def _detached_tensor(name: str, given: Any) -> Any:
     import torch
 
@@ -83,6 +95,10 @@ def _detached_tensor(name: str, given: Any) -> Any:
         raise _refused(
             name, f"is a {type(tensor).__name__}", "pass the plain tensors that it wraps"
         )
+    if tensor.is_nested:
+        raise _refused(name, "is a nested tensor", "pass the tensors that it consists of")
+    if tensor.is_neg() or tensor.is_conj():
+        raise _refused(name, "is a view that negates", "pass .resolve_neg() or .resolve_conj()")
     if tensor.layout != torch.strided:
         raise _refused(name, f"has layout {tensor.layout}", "pass a dense tensor: .to_dense()")
     try:

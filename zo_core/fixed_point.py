@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from zo_core.numbers import as_number
 from zo_core.seeds import check_seeds
 
 MAX_DIRECTIONS = 1 << 24  # below it the sum of |a_j| fits int32
@@ -64,7 +65,8 @@ def coefficients(
     if not np.isfinite(scalars).all():
         index = int(np.isfinite(scalars).argmin())
         raise ValueError(f"update {index} has dL = {scalars[index]}; drop it before the replay")
-    step = lr * (tau * tau if tau_squared else 1.0)
+    tau = as_number("tau", tau)
+    step = as_number("lr", lr) * (tau * tau if tau_squared else 1.0)
     with np.errstate(over="ignore", invalid="ignore"):  # fixed_point refuses what comes of it
         found = -(step * (np.array(omegas) * (scalars / (2.0 * rho))))
     values: list[float] = found.tolist()

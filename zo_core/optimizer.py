@@ -8,13 +8,14 @@ order, chunking, threads or device.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from zo_core import kernels
 from zo_core.fixed_point import FixedPointUpdate, coefficients, fixed_point
 from zo_core.kernels.numpy_ref import OFF_GRID
 from zo_core.kernels.resumable_pass import Pass, ReplayStats, uninterrupted
+from zo_core.numbers import as_updates
 from zo_core.off_grid_checks import check_step
 from zo_core.parameters import Parameters, Params, parameters
 from zo_core.perturbation import perturb_pass
@@ -35,7 +36,7 @@ class ReplayReport:
 
 def apply_updates_(
     params: Params,
-    updates: Sequence[tuple[int, float]],
+    updates: Iterable[tuple[int, float]],
     lr: float,
     *,
     epsilon: float,
@@ -88,7 +89,7 @@ def apply_updates_(
 
 def update_pass(
     params: Parameters,
-    updates: Sequence[tuple[int, float]],
+    updates: Iterable[tuple[int, float]],
     lr: float,
     *,
     epsilon: float,
@@ -104,6 +105,7 @@ def update_pass(
         ValueError: as in :func:`apply_updates_`.
         GridError: likewise; no step is taken then.
     """
+    updates = as_updates(updates)
     if not updates:
         raise ValueError("updates is empty; a round without participants changes nothing, skip it")
     check_distribution(distribution, grid)

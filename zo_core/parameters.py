@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.buffers import check_list, check_trainable, detached, is_module
+from zo_core.buffers import check_has_values, check_list, check_trainable, detached, is_module
 from zo_core.parameter_source import Source
 from zo_core.shared_memory import first_names
 
@@ -57,6 +57,8 @@ class Parameters:
     @cached_property
     def spans(self) -> tuple[Span, ...]:
         """All stretches of the tensors that passes visit, in stream order."""
+        for name, array in zip(self.names, self.arrays, strict=True):
+            check_has_values(name, array)
         return tuple(
             span
             for index, array in enumerate(self.arrays)

@@ -13,13 +13,7 @@ import numpy.typing as npt
 from zo_core.buffers import is_module
 from zo_core.digest import digest, frozen_state
 from zo_core.kernels.resumable_pass import uninterrupted
-from zo_core.parameters import (
-    Parameters,
-    Params,
-    as_numpy_if_possible,
-    parameters,
-    size_of,
-)
+from zo_core.parameters import Parameters, Params, as_numpy_if_possible, parameters, size_of
 from zo_core.payloads.core import DIGEST_PREFIX_BYTES, Snapshot
 from zo_core.state import MethodState, RestoredState
 from zo_core.weight_grid import Grid, snap_
@@ -104,8 +98,7 @@ class Replica:
     def digest(self) -> bytes:
         """Hash the exact state, 32 bytes; see :func:`zo_core.digest.digest`.
 
-        The hash is kept until :meth:`invalidate_digest`; a perturbation that is restored does not
-        change it.
+        The hash is kept until :meth:`invalidate_digest`; perturbing and restoring keeps it.
         """
         if self._digest is None:
             self._digest = digest(self.params, self.grid, frozen=self.state_beside_weights())

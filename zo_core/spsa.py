@@ -9,7 +9,7 @@ Other differences that are used in its place: :mod:`zo_core.estimators`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,11 +17,12 @@ import numpy.typing as npt
 
 from zo_core.estimators import LossFn, estimator_named
 from zo_core.kernels.resumable_pass import Pass, finish
+from zo_core.numbers import as_number
 from zo_core.off_grid_checks import check_perturbation
 from zo_core.parameters import Parameters, Params, parameters
 from zo_core.perturbation import perturb_pass
 from zo_core.seeds import check_seed
-from zo_core.weight_grid import Grid, check_grid, check_positive
+from zo_core.weight_grid import Grid, as_positive, check_grid
 
 PhaseObserver = Callable[[str], None]  # called with the name of each phase when it ends
 
@@ -105,6 +106,8 @@ def loss_differences(
     numbered = parameters(params)
     check_grid(numbered, grid)
     check_distribution(distribution, grid)
+    if not isinstance(seeds, Iterable):
+        raise ValueError(f"seeds must be a list of seeds, got {seeds!r}; put it in a list")
     seeds = [check_seed(seed) for seed in seeds]
     rho = radius(epsilon, tau, grid)
     if grid is None:
@@ -128,9 +131,7 @@ def radius(epsilon: float, tau: float, grid: Grid | None) -> float:
     """Return rho: epsilon * tau, rounded to the grid where there is one (zo-grid/1, rule 4)."""
     if grid is not None:
         return grid.radius(epsilon, tau)
-    check_positive("epsilon", epsilon)
-    check_positive("tau", tau)
-    return epsilon * tau
+    return as_positive("epsilon", epsilon) * as_positive("tau", tau)
 
 
 def check_distribution(distribution: str, grid: Grid | None) -> None:
@@ -178,7 +179,7 @@ class _Walk:
         self._observe(phase)
 
     def forward(self, loss_fn: LossFn) -> float:
-        loss = float(loss_fn())
+        loss = as_number("the loss", loss_fn())
         self._observe("forward")
         self.require_finite("loss", loss)
         return loss

@@ -16,9 +16,11 @@ from torch.optim import Optimizer
 
 from zo_core.closure import Closure, loss_of
 from zo_core.digest import digest
+from zo_core.numbers import as_count
+from zo_core.owners import Owners
 from zo_core.parameters import Parameters, parameters
 from zo_core.update_log import UpdateLog, start_log
-from zo_core.weight_grid import Grid, check_positive
+from zo_core.weight_grid import Grid, as_positive
 from zo_core.zosgd import EPSILON
 from zo_core.zosgd import ZOSGD as Engine  # noqa: N811
 
@@ -64,15 +66,11 @@ class ZOSGD(Optimizer):
         run_seed: int | None = None,
         grid: bool = True,
     ) -> None:
-        check_positive("epsilon", epsilon)
-        check_positive("tau", tau)
-        if directions < 1:
-            raise ValueError(f"directions must be >= 1, got {directions}")
         seed = torch.initial_seed() if run_seed is None else run_seed
         self._settings: dict[str, Any] = {
-            "epsilon": epsilon,
-            "tau": tau,
-            "directions": directions,
+            "epsilon": as_positive("epsilon", epsilon),
+            "tau": as_positive("tau", tau),
+            "directions": as_count("directions", directions),
             "run_seed": f"{seed % 2**64:016x}",
             "grid": grid,
         }
@@ -198,10 +196,14 @@ class ZOSGD(Optimizer):
         """Number the weights and put them on the grid if that is still to be done."""
         if self._engine is None:
             self._engine = self._start()
+        self._check_unchanged()
         self._engine.rates = [float(group["lr"]) for group in self.param_groups]
         return self._engine
 
     def _start(self) -> Engine:
+        self._trained = self._trainable()
+        names = [name for name, _, _ in self._trained]
+        self._owners = Owners(names, [tensor for _, tensor, _ in self._trained])
         settings = dict(self._settings)
         seed, on_grid = int(settings.pop("run_seed"), 16), settings.pop("grid")
         params, group_of = self._numbered()
@@ -229,20 +231,35 @@ class ZOSGD(Optimizer):
 
     def _numbered(self) -> tuple[Parameters, list[int]]:
         """Number the trainable tensors, group after group; return them and each one's group."""
-        names: list[str] = []
-        tensors: list[torch.Tensor] = []
-        groups: list[int] = []
+        numbered = parameters([tensor for _, tensor, _ in self._trained])
+        first = [self._trained[int(position)] for position in numbered.names]  # tied ones are one
+        params = replace(numbered, names=tuple(name for name, _, _ in first))
+        return params, [group for _, _, group in first]
+
+    def _trainable(self) -> list[tuple[str, torch.Tensor, int]]:
+        """List each trainable parameter with its name and its group's number."""
+        found: list[tuple[str, torch.Tensor, int]] = []
         for number, group in enumerate(self.param_groups):
             given = group.get("param_names") or [None] * len(group["params"])
             for name, tensor in zip(given, group["params"], strict=True):
                 if tensor.requires_grad:
-                    names.append(name or str(len(names)))
-                    tensors.append(tensor)
-                    groups.append(number)
-        numbered = parameters(tensors)
-        first = [int(position) for position in numbered.names]  # tied tensors are one
-        params = replace(numbered, names=tuple(names[i] for i in first))
-        return params, [groups[i] for i in first]
+                    found.append((name or str(len(found)), tensor, number))
+        return found
+
+    def _check_unchanged(self) -> None:
+        """Check that the groups and the model have the tensors of the first step."""
+        before = [(id(tensor), group) for _, tensor, group in self._trained]
+        if [(id(tensor), group) for _, tensor, group in self._trainable()] != before:
+            raise ValueError(
+                "the trainable parameters of param_groups have changed since the first step, which "
+                "numbers them (one was added, replaced, frozen or unfrozen?); make a new optimizer"
+            )
+        self._owners.check()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy or a pickle needs: it continues where this optimizer is."""
+        own = {"_settings": dict(self._settings), "_loaded": self._progress(), "_engine": None}
+        return super().__getstate__() | own
 
 
 def _resumed(params: Parameters, loaded: dict[str, Any]) -> tuple[Grid, UpdateLog]:

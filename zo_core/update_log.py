@@ -32,6 +32,7 @@ from zo_core.digest import DIGEST_BYTES, digest
 from zo_core.directions import STREAM_VERSION
 from zo_core.parameters import Parameters
 from zo_core.weight_grid import GRID_VERSION, Grid, snap_
+from zo_core.whole_file import whole_file
 
 FORMAT = "zo-log/1"
 Updates = list[tuple[int, float]]  # (seed, dL) pairs
@@ -142,8 +143,13 @@ class UpdateLog:
             raise LogError(f"the log is damaged ({error!r}); copy it again") from error
 
     def save(self, path: str | Path) -> None:
-        """Write the log to a file."""
-        Path(path).write_bytes(self.encode())
+        """Write the log to a file, whole or not at all.
+
+        Raises:
+            OSError: it cannot be written; what was there is unchanged.
+        """
+        with whole_file(Path(path)) as part:
+            part.write_bytes(self.encode())
 
     @classmethod
     def load(cls, path: str | Path) -> UpdateLog:

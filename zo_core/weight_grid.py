@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from zo_core import kernels
 from zo_core.kernels.resumable_pass import chunks_of, uninterrupted
+from zo_core.numbers import as_number
 from zo_core.parameters import Parameters, Params, Span, parameters, size_of
 
 GRID_VERSION = "zo-grid/1"
@@ -63,8 +64,7 @@ class Grid:
             ValueError: epsilon or tau is not > 0.
             GridError: rho is below the coarsest quantum or beyond the finest tensor's range.
         """
-        check_positive("epsilon", epsilon)
-        check_positive("tau", tau)
+        epsilon, tau = as_positive("epsilon", epsilon), as_positive("tau", tau)
         coarsest, finest = int(self.exponents.max()), int(self.exponents.min())
         # what is beyond every tensor's range may be beyond float64's too
         steps = round(math.ldexp(min(epsilon * tau, _BEYOND_FLOAT32), -coarsest))
@@ -187,10 +187,16 @@ def _is_on_grid(array: Any, e: int) -> bool:
     return bool(k % 1.0 == 0.0 and abs(k) <= MAX_K_IN_ROUND)
 
 
-def check_positive(name: str, value: float) -> None:
-    """Raise a ValueError unless value is a finite number above zero."""
-    if not (value > 0 and math.isfinite(value)):
+def as_positive(name: str, value: float) -> float:
+    """Return a finite number above zero as a float.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    number = as_number(name, value)
+    if not (number > 0 and math.isfinite(number)):
         raise ValueError(f"{name} must be > 0 and finite, got {value}")
+    return number
 
 
 def _report_lost(params: Parameters, exponents: Sequence[int]) -> None:

@@ -11,8 +11,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
+
 from zo_core.estimators import LossFn
 from zo_core.kernels.resumable_pass import Pass, uninterrupted
+from zo_core.numbers import as_count, as_number
 from zo_core.optimizer import ReplayReport, update_pass
 from zo_core.parameters import Parameters, Params, parameters
 from zo_core.seeds import derive_seeds
@@ -65,10 +68,11 @@ class ZOSGD:
         steps_taken: int = 0,
     ) -> None:
         self.params = parameters(params)
-        self.rates = list(lr) if isinstance(lr, Sequence) else [lr]  # of each group
+        given = lr if isinstance(lr, Sequence) else np.atleast_1d(lr).tolist()
+        self.rates = [as_number("lr", each) for each in given]  # of each group
         self.epsilon = epsilon
         self.tau = tau
-        self.directions = directions
+        self.directions = as_count("directions", directions)
         self.run_seed = run_seed
         self.grid = grid
         self.log = log
@@ -76,6 +80,7 @@ class ZOSGD:
         self._parts = group_parts(self.params, group_of, len(self.rates))
         self._pending: Updates = []
         self._zeros = ZeroShares()
+        self._is_moving = True  # whether some loss has differed, until it is reported
 
     def step(self, loss_fn: LossFn) -> Updates:
         """Take one step of 2 * directions forwards; return its (seed, dL) pairs."""
@@ -106,6 +111,7 @@ class ZOSGD:
             loss_fn, self.params, seeds, epsilon=self.epsilon, tau=self.tau, grid=self.grid
         )
         updates = list(zip(seeds, map(float, differences), strict=True))
+        self._report_constant(updates)
         self._pending = [*self._pending, *updates]
         return updates
 
@@ -132,6 +138,16 @@ class ZOSGD:
     def clear(self) -> None:
         """Drop the estimates since the last step."""
         self._pending = []
+
+    def _report_constant(self, updates: Updates) -> None:
+        """Warn, once, where no direction changes the loss at all."""
+        if self._is_moving and not any(difference for _, difference in updates):
+            self._is_moving = False
+            _log.warning(
+                "the loss is the same at both ends of all %d directions, so this step trains "
+                "nothing: check that the loss evaluates the weights that the optimizer was given",
+                len(updates),
+            )
 
     def _advance(self, take: Pass[ReplayReport], steps_taken: int) -> ReplayReport:
         """Change weights, log and count together: a step not counted would be taken again."""

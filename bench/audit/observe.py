@@ -219,4 +219,4 @@ def _stands_for_more(tensor: torch.Tensor) -> bool:
     """Whether a tensor is of a transform: many weights by vmap, or a tangent beside its value."""
     if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
         return True
-    return forward_ad.unpack_dual(tensor).tangent is not None
+    return forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]

@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.paper import CLIENT_IMAGES, COHORT, DIRECTIONS
 from bench.records.case_name import CaseName
-from bench.records.record import single
+from bench.records.record import Metric
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
@@ -44,7 +44,7 @@ def test_round_bytes(suite: Suite, model: str, method: str) -> None:
             "cohort": COHORT,
         },
         metrics={
-            name: single(size, "byte", "length of the encoded payload, or 4 bytes a number")
+            name: Metric.single(size, "byte", "length of the encoded payload, or 4 bytes a number")
             for name, size in sizes.items()
         },
         headline=f"{sizes['up_payload']:,} bytes up, {sizes['down_payload']:,} bytes down a client",

@@ -7,7 +7,7 @@ from typing import Any
 
 import devices
 from bench.cases.edge_packaging import packaging_metrics
-from bench.format import MIB, duration
+from bench.format import MIB, format_seconds
 from bench.paper import CLIENT_IMAGES, DIRECTIONS
 from bench.records.case_name import CaseName
 from bench.records.details.arithmetic import ForwardArithmetic
@@ -18,7 +18,7 @@ from bench.records.details.machine import (
     TrainingDetails,
 )
 from bench.records.details.training import TrainDetails
-from bench.records.record import Metric, mean, median, single, unmeasured
+from bench.records.record import Metric
 from bench.records.typed_json import to_json
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
@@ -122,7 +122,7 @@ def test_limit(suite: Suite, model: str) -> None:
         suite.record(
             case=CaseName.of("edge", model_label(model), "limit"),
             config={"model": model_label(model)},
-            metrics={"limit": unmeasured("byte", str(error))},
+            metrics={"limit": Metric.unmeasured("byte", str(error))},
             status="ok" if isinstance(error, OSError) else "error",
             error=None if isinstance(error, OSError) else str(error),
             headline=str(error),
@@ -142,9 +142,9 @@ def test_limit(suite: Suite, model: str) -> None:
             "environment": RETURN_BLOCKS,
         },
         metrics={
-            "torch_fails": single(limit, "byte", how),
-            "torch_completes": single(found["torch"].completes_bytes, "byte", how),
-            "onnx_completes": single(found["onnx-memory"].completes_bytes, "byte", how),
+            "torch_fails": Metric.single(limit, "byte", how),
+            "torch_completes": Metric.single(found["torch"].completes_bytes, "byte", how),
+            "onnx_completes": Metric.single(found["onnx-memory"].completes_bytes, "byte", how),
             "onnx_peak_there": _bytes(there.process_peak_bytes if there else None, "VmHWM"),
         },
         details=LimitDetails(
@@ -243,7 +243,7 @@ def _peaks(memory: RoundMemory) -> dict[str, Metric]:
 
 
 def _batch_seconds(seconds: Sequence[float]) -> Metric:
-    return median(seconds, "second", "wall time in another process, after a round")
+    return Metric.median(seconds, "second", "wall time in another process, after a round")
 
 
 def _set_seconds(memory: RoundMemory, plan: dict[str, Any]) -> Metric:
@@ -251,30 +251,30 @@ def _set_seconds(memory: RoundMemory, plan: dict[str, Any]) -> Metric:
     images, items = plan["images"], plan["items"] or plan["images"]
     part = "" if items == images else f" over {items} images, times {images} / {items}"
     seconds = memory.region.seconds.value or 0.0
-    return single(seconds * images / items, "second", f"wall time{part}")
+    return Metric.single(seconds * images / items, "second", f"wall time{part}")
 
 
 def _bytes(value: float | None, method: str) -> Metric:
     if value is None:
-        return unmeasured("byte", "this system keeps no high-water mark")
-    return single(value, "byte", method)
+        return Metric.unmeasured("byte", "this system keeps no high-water mark")
+    return Metric.single(value, "byte", method)
 
 
 def _round_words(metrics: dict[str, Metric]) -> str:
     peak, above = metrics["process_peak"].value, metrics["peak_above_baseline"].value
     memory = "no peak" if peak is None else f"{peak / MIB:6.1f} MiB in all"
     more = "" if above is None else f", {above / MIB:6.1f} above the loaded model"
-    return f"{memory}{more}, {duration(metrics['round'].value or 0.0)}"
+    return f"{memory}{more}, {format_seconds(metrics['round'].value or 0.0)}"
 
 
 def _error_metrics(found: ScalarErrors) -> dict[str, Metric]:
     metrics = {}
     for name, error in found.error_rms.items():
-        metrics[f"{name}_error"] = single(error / found.rms, "share", _SCALARS)
+        metrics[f"{name}_error"] = Metric.single(error / found.rms, "share", _SCALARS)
     for name, correlation in found.correlation.items():
-        metrics[f"{name}_correlation"] = single(correlation, "ratio", "of dL with float64's")
+        metrics[f"{name}_correlation"] = Metric.single(correlation, "ratio", "of dL with float64's")
     ratio = found.error_rms["onnx"] / found.error_rms["torch"]
-    return metrics | {"onnx_over_torch": single(ratio, "ratio", "RMS errors")}
+    return metrics | {"onnx_over_torch": Metric.single(ratio, "ratio", "RMS errors")}
 
 
 def _training_metrics(
@@ -284,8 +284,10 @@ def _training_metrics(
     equal = [float(run.digest == run.edge_digest) for run in edge]
     checked = [float(run.rounds_checked) for run in edge]
     return {
-        "onnx_test_accuracy": mean([run.test_accuracy for run in edge], "share", how),
-        "torch_test_accuracy": mean([run.last.accuracy for run in torch], "share", how),
-        "one_digest": mean(equal, "share", "runs whose replicas ended with one digest"),
-        "rounds_checked": mean(checked, "count", "results after which digests were compared"),
+        "onnx_test_accuracy": Metric.mean([run.test_accuracy for run in edge], "share", how),
+        "torch_test_accuracy": Metric.mean([run.last.accuracy for run in torch], "share", how),
+        "one_digest": Metric.mean(equal, "share", "runs whose replicas ended with one digest"),
+        "rounds_checked": Metric.mean(
+            checked, "count", "results after which digests were compared"
+        ),
     }

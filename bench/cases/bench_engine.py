@@ -10,7 +10,7 @@ from bench.extras import how_to_install
 from bench.format import MIB
 from bench.records.case_name import CaseName, size_part
 from bench.records.details.machine import EngineDetails
-from bench.records.record import Metric, median, single, unmeasured
+from bench.records.record import Metric
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
@@ -84,7 +84,7 @@ def test_step_share(suite: Suite, batch: int) -> None:
     metrics = {}
     if timed := value_of(run, Timings):
         metrics = _step_shares(timed) | {
-            name: median(samples, "second", "perf_counter within the step")
+            name: Metric.median(samples, "second", "perf_counter within the step")
             for name, samples in timed.items()
             if name.startswith("phase_")
         }
@@ -162,7 +162,7 @@ def test_peers(suite: Suite, model: str) -> None:
 
 def _missing_peers(seconds: Timings) -> dict[str, Metric]:
     return {
-        f"{name} / {OURS}": unmeasured("ratio", how_to_install(package))
+        f"{name} / {OURS}": Metric.unmeasured("ratio", how_to_install(package))
         for name, package in PACKAGES.items()
         if name not in seconds
     }
@@ -203,7 +203,7 @@ def test_exact_restore(suite: Suite, model: str) -> None:
     cycles = suite.scale.restore_cycles
     run = _run("count_changed_bits", model, cycles, suite.device_type)
     found = value_of(run, GridRestore)
-    metrics = {"changed": single(found.changed, "count", "bits compared")} if found else {}
+    metrics = {"changed": Metric.single(found.changed, "count", "bits compared")} if found else {}
     _record(
         suite,
         CaseName.of("engine", "exact-restore", model),
@@ -225,7 +225,8 @@ def test_plain_restore(suite: Suite, dtype: str) -> None:
     found = value_of(run, PlainRestore)
     metrics = {}
     if found:
-        metrics = {n: single(getattr(found, n), u, "against the origin") for n, u in units.items()}
+        how = "against the origin"
+        metrics = {n: Metric.single(getattr(found, n), u, how) for n, u in units.items()}
     _record(
         suite,
         CaseName.of("engine", "plain-restore", dtype),
@@ -251,7 +252,7 @@ def _run(
 def _ratios(seconds: Mapping[str, Sequence[float]], base: str) -> dict[str, Metric]:
     """Divide each operation's turns by the base's of the same turn."""
     return {
-        f"{name} / {base}": median(
+        f"{name} / {base}": Metric.median(
             [a / b for a, b in zip(samples, seconds[base], strict=True)], "ratio", _HOW
         )
         for name, samples in seconds.items()
@@ -262,7 +263,7 @@ def _ratios(seconds: Mapping[str, Sequence[float]], base: str) -> dict[str, Metr
 def _rates(seconds: Mapping[str, Sequence[float]], moved_bytes: int) -> dict[str, Metric]:
     """Bytes read and written a second by the operations that pass once over the weights."""
     return {
-        f"{name} rate": median(
+        f"{name} rate": Metric.median(
             [moved_bytes / s / 1e9 for s in seconds[name]], "GB/s", "weights read and written"
         )
         for name in ("add", "perturb", "restore_perturb")

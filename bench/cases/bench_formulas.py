@@ -24,7 +24,7 @@ from bench.records.details.formulas import (
     Table1Details,
     Table1Row,
 )
-from bench.records.record import single
+from bench.records.record import Metric
 from bench.suite.suite import Suite
 from bench.workloads.child import value_of
 from bench.workloads.layer_counts import count_by_torchinfo, count_layers
@@ -43,7 +43,9 @@ def test_counts(suite: Suite) -> None:
     suite.record(
         case=CaseName.of("formulas", "counts"),
         config={"models": ["resnet18", "vit"]},
-        metrics={"disagreements": single(len(wrong), "count", "rows that differ by > 0.1 %")},
+        metrics={
+            "disagreements": Metric.single(len(wrong), "count", "rows that differ by > 0.1 %")
+        },
         details=CountsDetails(rows=tuple(rows), listings=tuple(listings)),
         case_version=2,
         headline=f"{len(rows) - len(wrong)} of {len(rows)} counts agree",

@@ -18,7 +18,7 @@ from bench.cases.digits_trainings import trainings
 from bench.records.case_name import CaseName, split_part
 from bench.records.details.training import ClientCost, CurvePoint, FrontierDetails
 from bench.records.frontier import family_of, most_joules, slowest
-from bench.records.record import Metric, single
+from bench.records.record import Metric
 from bench.records.store import StoreError, read_records
 from bench.replication.frontier_runs import Run, cell_run, dataset_in
 from bench.replication.frontier_variants import FRONTIER_VARIANTS, label_of
@@ -191,14 +191,14 @@ def _cost_metrics(
     seconds = sum(rounds * slowest(costs, phase) for phase, rounds in phases)
     joules = [most_joules(costs, phase) for phase, _ in phases]
     found = {
-        "low_memory": single(_peak(costs, "low"), "byte", f"{_MEMORY}; 0: takes no part"),
-        "high_memory": single(_peak(costs, "high"), "byte", _MEMORY),
-        "run_time": single(seconds, "second", how),
+        "low_memory": Metric.single(_peak(costs, "low"), "byte", f"{_MEMORY}; 0: takes no part"),
+        "high_memory": Metric.single(_peak(costs, "high"), "byte", _MEMORY),
+        "run_time": Metric.single(seconds, "second", how),
     }
     known = [each for each in joules if each is not None]
     if len(known) == len(joules):
         whole = sum(rounds * each for rounds, each in zip(phase_rounds, known, strict=True))
-        found["run_energy"] = single(whole, "joule", "rounds times a client's round")
+        found["run_energy"] = Metric.single(whole, "joule", "rounds times a client's round")
     return found
 
 
@@ -211,8 +211,8 @@ def _trained_metrics(curves: Sequence[Sequence[CurvePoint]], clients: int) -> di
     sent = statistics.fmean(end.up_payload_bytes + end.down_payload_bytes for end in ends)
     seeds = "one seed" if len(curves) == 1 else f"mean over {len(curves)} seeds"
     return {
-        "bytes_a_client": single(sent / clients, "byte", "encoded payloads, hand-over too"),
-        "test_accuracy": single(accuracy, "share", f"at the end, {seeds}"),
+        "bytes_a_client": Metric.single(sent / clients, "byte", "encoded payloads, hand-over too"),
+        "test_accuracy": Metric.single(accuracy, "share", f"at the end, {seeds}"),
     }
 
 

@@ -13,7 +13,7 @@ from bench.format import MIB
 from bench.paper import COHORT, DIRECTIONS
 from bench.records.case_name import CaseName, size_part
 from bench.records.details.machine import FitsDetails, PredictedStep, StepDetails
-from bench.records.record import Metric, median, single
+from bench.records.record import Metric
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
@@ -79,8 +79,10 @@ def test_step(suite: Suite, model: str, method: str, batch: int, limit: int | No
 def _step_metrics(found: LMStep) -> dict[str, Metric]:
     region = found.region
     metrics = {
-        "tensor_peak": single(found.tensor_peak_bytes, "byte", f"{_TENSORS}; weights too"),
-        "parameters": single(found.parameters, "count", "trainable elements, tied ones once"),
+        "tensor_peak": Metric.single(found.tensor_peak_bytes, "byte", f"{_TENSORS}; weights too"),
+        "parameters": Metric.single(
+            found.parameters, "count", "trainable elements, tied ones once"
+        ),
         "step": replace(reading_metric(region.seconds), method="wall time of the measured step"),
         "peak": reading_metric(region.peak_bytes),
         "baseline": reading_metric(region.baseline_bytes),
@@ -88,7 +90,7 @@ def _step_metrics(found: LMStep) -> dict[str, Metric]:
     }
     if found.perturb_per_add:
         how = "perf_counter, turn by turn over the model's own tensors"
-        metrics["perturb / add"] = median(found.perturb_per_add, "ratio", how)
+        metrics["perturb / add"] = Metric.median(found.perturb_per_add, "ratio", how)
     return metrics
 
 
@@ -114,7 +116,7 @@ def test_precision(suite: Suite) -> None:
         case=CaseName.of("llm", "precision"),
         config={"model": "lm-tiny-llama", **config},
         metrics={
-            f"{mode}: {name}": single(value, "share" if name == "changed" else "nat", how)
+            f"{mode}: {name}": Metric.single(value, "share" if name == "changed" else "nat", how)
             for mode, figures in found.items()
             for name, value in asdict(figures).items()
         },
@@ -134,7 +136,7 @@ def test_fits(suite: Suite, model: str) -> None:
         *("bench.workloads.llm:predict_lm_tensors", model, batches), timeout_s=CASE_TIMEOUT_S
     )
     steps = value_of(run, tuple[PredictedStep, ...]) or ()
-    metrics = {f"{s.variant}, b{s.batch}": single(s.bytes, "byte", _META) for s in steps}
+    metrics = {f"{s.variant}, b{s.batch}": Metric.single(s.bytes, "byte", _META) for s in steps}
     suite.record(
         case=CaseName.of("llm", model_label(model), "fits"),
         config={"model": model_label(model), "source": model, "batches": list(batches)},
@@ -177,7 +179,7 @@ def test_round_bytes(suite: Suite, model: str) -> None:
             "candidates": CANDIDATES,
         },
         metrics={
-            f"{method}, {link}": single(size, "byte", "length of the encoded payload")
+            f"{method}, {link}": Metric.single(size, "byte", "length of the encoded payload")
             for method, by_direction in sizes.items()
             for link, size in by_direction.items()
         },

@@ -15,11 +15,11 @@ from typing import Any
 import psutil
 
 import devices
-from bench.format import size
+from bench.format import format_bytes
 from bench.paper import BATCH, CLIENT_IMAGES
 from bench.records.case_name import CaseName
 from bench.records.details.machine import MemoryDetails
-from bench.records.record import Metric, median, single
+from bench.records.record import Metric
 from bench.records.step_memory import (
     HOST,
     WITH_BUFFERS,
@@ -219,27 +219,29 @@ def _median(readings: Sequence[devices.Reading]) -> Metric:
         if reading.value is None:
             return Metric(value=None, unit="byte", method=reading.method, reason=reading.reason)
     values = [reading.value for reading in readings if reading.value is not None]
-    return median(values, "byte", readings[0].method)
+    return Metric.median(values, "byte", readings[0].method)
 
 
 def _tensor_metrics(peak: TensorPeak) -> dict[str, Metric]:
     with_buffers = peak.with_buffers_bytes - peak.baseline_bytes
     above = peak.peak_above_baseline_bytes
     return {
-        "tensor_peak": single(peak.peak_bytes, "byte", f"{_TENSORS}; weights and inputs too"),
-        "tensor_peak_above_baseline": single(above, "byte", f"{_TENSORS}; made in the step"),
-        WITH_BUFFERS: single(with_buffers, "byte", f"{_TENSORS}, and CPU kernels' buffers"),
+        "tensor_peak": Metric.single(
+            peak.peak_bytes, "byte", f"{_TENSORS}; weights and inputs too"
+        ),
+        "tensor_peak_above_baseline": Metric.single(above, "byte", f"{_TENSORS}; made in the step"),
+        WITH_BUFFERS: Metric.single(with_buffers, "byte", f"{_TENSORS}, and CPU kernels' buffers"),
     }
 
 
 def _headline(metrics: dict[str, Metric], memory: StepMemory) -> str:
-    tensors = size(metrics["tensor_peak_above_baseline"].value or 0.0)
+    tensors = format_bytes(metrics["tensor_peak_above_baseline"].value or 0.0)
     if memory.above not in metrics:
         return f"{tensors} of tensors made in the step"
     above, total = metrics[memory.above].value, metrics[memory.whole].value
     if above is None or total is None:
         return "no peak: see the record"
     return (
-        f"{size(above)} {'' if memory is HOST else f'of {memory.name} '}above the loaded model"
-        f" (tensors {tensors}), {size(total)} in all"
+        f"{format_bytes(above)} {'' if memory is HOST else f'of {memory.name} '}above the loaded"
+        f" model (tensors {tensors}), {format_bytes(total)} in all"
     )

@@ -8,10 +8,10 @@ from typing import Any
 
 import devices
 from bench import paper
-from bench.format import duration
+from bench.format import format_seconds
 from bench.records.case_name import CaseName
 from bench.records.details.machine import TimeDetails
-from bench.records.record import Metric, median, single, unmeasured
+from bench.records.record import Metric
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
@@ -54,8 +54,10 @@ def step_energy(step: Callable[[], object], step_s: float) -> Metric:
         step()
     joules = meter.stop()
     if joules.value is None:
-        return unmeasured("joule", joules.reason or "the meter gave none")
-    return single(joules.value / repeats, "joule", f"{joules.method}, mean of {repeats} steps")
+        return Metric.unmeasured("joule", joules.reason or "the meter gave none")
+    return Metric.single(
+        joules.value / repeats, "joule", f"{joules.method}, mean of {repeats} steps"
+    )
 
 
 def _cases(scale: Scale) -> list[tuple[str, str, int]]:
@@ -79,7 +81,7 @@ def test_step_time(suite: Suite, benchmark: Any, model: str, method: str, batch:
     repeats = repeats_of(step, suite.scale.time_repeats)
     benchmark.pedantic(step, rounds=repeats, iterations=1)
     samples = without_warm_up(benchmark.stats.stats.data)
-    metric = median(samples, "second", _how(repeats - len(samples)))
+    metric = Metric.median(samples, "second", _how(repeats - len(samples)))
     timed = "direction" if paper.is_zo(method) else "step"
     suite.record(
         case=CaseName.time(model_label(model), method, batch),
@@ -97,7 +99,7 @@ def test_step_time(suite: Suite, benchmark: Any, model: str, method: str, batch:
         },
         details=TimeDetails(scalar_noise=suite.scalar_noise(model)),
         case_version=_CASE_VERSIONS[suite.device_type],
-        headline=f"{duration(metric.value or 0.0)} per {timed} (median of {metric.n})",
+        headline=f"{format_seconds(metric.value or 0.0)} per {timed} (median of {metric.n})",
     )
 
 

@@ -9,7 +9,7 @@ from bench.format import MIB
 from bench.paper import COHORT
 from bench.records.case_name import CaseName
 from bench.records.details.machine import FleetDetails
-from bench.records.record import median, single, unmeasured
+from bench.records.record import Metric
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite
@@ -69,9 +69,9 @@ def test_wire_bytes(suite: Suite, method: str, tls: bool) -> None:
         config={"transport": "mqtt", "tls": tls, "method": method, "cohort": _COHORTS[method]}
         | {"rounds": rounds, "mtu": MTU, "segmentation_offload": False},
         metrics={
-            name: unmeasured("byte", reason or "not measured")
+            name: Metric.unmeasured("byte", reason or "not measured")
             if size is None
-            else single(size, "byte", _HOW[name.partition("_")[2]])
+            else Metric.single(size, "byte", _HOW[name.partition("_")[2]])
             for name, size in sizes.items()
         },
         details=wire or {},
@@ -89,20 +89,20 @@ def test_fleet(suite: Suite, clients: int) -> None:
     run = measure_fleet(clients, rounds=_FLEET_ROUNDS)
     server, fleet, lost = run.server, run.fleet, run.lost_messages(clients)
     metrics = {
-        "round": median(server.round_s, "second", _HOW_FLEET),
-        "server_cpu": median(server.round_cpu_s, "second", "the server's CPU time a round"),
-        "message_cpu": median(
+        "round": Metric.median(server.round_s, "second", _HOW_FLEET),
+        "server_cpu": Metric.median(server.round_cpu_s, "second", "the server's CPU time a round"),
+        "message_cpu": Metric.median(
             [used / clients for used in server.round_cpu_s],
             "second",
             "the server's CPU time a round, per client",
         ),
-        "rounds_per_s": single(run.rounds_per_s, "round/second", _HOW_FLEET),
-        "lost": single(
+        "rounds_per_s": Metric.single(run.rounds_per_s, "round/second", _HOW_FLEET),
+        "lost": Metric.single(
             lost, "message", "updates that did not count, refusals, clients left behind"
         ),
-        "server_peak": single(server.usage.peak_mib * MIB, "byte", "VmHWM"),
-        "broker_peak": single(run.broker_peak_mib * MIB, "byte", "VmHWM"),
-        "fleet_peak": single(fleet.usage.peak_mib * MIB, "byte", "VmHWM"),
+        "server_peak": Metric.single(server.usage.peak_mib * MIB, "byte", "VmHWM"),
+        "broker_peak": Metric.single(run.broker_peak_mib * MIB, "byte", "VmHWM"),
+        "fleet_peak": Metric.single(fleet.usage.peak_mib * MIB, "byte", "VmHWM"),
     }
     suite.record(
         case=CaseName.of("wire", "fleet", clients),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import devices
 from bench.records.details.machine import PackagingDetails
-from bench.records.record import Metric, median, single, unmeasured
+from bench.records.record import Metric
 
 _BASE = "zobench"  # its requirements without extras
 _REPEATS = 3
@@ -27,16 +27,16 @@ def packaging_metrics() -> tuple[dict[str, Metric], PackagingDetails]:
     sizes: dict[str, dict[str, int]] = {}
     for client, roots in (("client", (_BASE, "onnxruntime")), ("torch", (_BASE, "torch"))):
         sizes[client] = {name: _distribution_bytes(name) for name in sorted(closure(roots))}
-        metrics[f"{client}_size"] = single(sum(sizes[client].values()), "byte", _SIZE)
+        metrics[f"{client}_size"] = Metric.single(sum(sizes[client].values()), "byte", _SIZE)
         runs = [
             devices.run_isolated("bench.workloads.edge:seconds_to_import", _IMPORTS[client])
             for _ in range(_REPEATS)
         ]
         failed = next((run for run in runs if run.status != "ok"), None)
         metrics[f"{client}_import"] = (
-            unmeasured("second", f"{failed.status}: {failed.error}")
+            Metric.unmeasured("second", f"{failed.status}: {failed.error}")
             if failed
-            else median([float(run.value) for run in runs], "second", _TIME)
+            else Metric.median([float(run.value) for run in runs], "second", _TIME)
         )
     return metrics, PackagingDetails(**sizes)
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from zo_core.edge.arithmetic import ForwardArithmetic
     from zo_core.federation.protocol.client import Client
     from zo_core.federation.protocol.trainers import OnnxTrainer, TorchTrainer
 
@@ -42,19 +41,8 @@ class ClientLines:
                 f"{plan.config.clients}: {plan.config.algorithm} on {plan.config.dataset}"
             )
             if self._trainer.arithmetic is not None:
-                self._console.print(arithmetic_line(self._trainer.arithmetic))
+                self._console.print(self._trainer.arithmetic.summary)
             self._printed_round = done
         elif done >= self._printed_round + _LINE_EVERY:
             self._console.print(f"round {done} of {plan.rounds}")
             self._printed_round = done
-
-
-def arithmetic_line(arithmetic: ForwardArithmetic) -> str:
-    """Say how a client without torch computes, and what that adds to its scalars."""
-    noise = arithmetic.scalar_noise
-    if noise.relative_rms is None:
-        return f"forwards by {arithmetic.words}; scalars not compared: {noise.reason}"
-    return (
-        f"forwards by {arithmetic.words}; scalars are within {noise.relative_rms:.2%} RMS of"
-        f" float64's over {noise.directions} directions"
-    )

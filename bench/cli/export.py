@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.cli import Group, add_command, print_json, status_console, user_errors
-from bench.format import size
+from bench.format import format_bytes
 from zo_core.model_names import model_label, with_input_shape
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         print_json({"folder": str(arguments.out), "digest": manifest.digest, "files": files})
         return 0
     for name, count in files.items():
-        console.print(f"{name:<22}{size(count):>10}")
+        console.print(f"{name:<22}{format_bytes(count):>10}")
     print(
         f"{arguments.out}: {len(manifest.parameters)} trainable tensors, digest "
         f"{manifest.digest[:16]}"

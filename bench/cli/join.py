@@ -29,6 +29,7 @@ from bench.cli import (
 from bench.cli.client_lines import ClientLines
 from bench.cli.link_options import add_link_options, port_of, security_of, topics_of
 from bench.cli.threads import add_threads_option, chosen_threads
+from bench.format import MIB
 from bench.suite.preflight import DEVICE_TYPES, choose_device
 from devices.group_limits import lowest_group_limit
 from zo_core.blake import blake2b
@@ -50,6 +51,7 @@ _OF_THE_OTHER = {  # options of the other back end
 _HOST = "127.0.0.1"
 _PATIENCE_S = 60.0
 _MACHINE_IDS = (Path("/proc/device-tree/serial-number"), Path("/etc/machine-id"))
+_NOT_SET = "uninitialized"  # machine-id(5), of an image that has not started yet
 _HOST_CHARACTERS = 48  # of the host's name that are part of a default name
 
 
@@ -206,10 +208,15 @@ def _default_name(host: str, machine: str) -> str:
 
 
 def _machine_id() -> str:
-    """Read what identifies this board: its serial number, else the system's id, else an address."""
+    """Read what identifies this board: its serial number, else the system's id, else an address.
+
+    A file that is empty or a fill-in, as in images of containers, identifies nothing.
+    """
     for path in _MACHINE_IDS:
         with suppress(OSError):
-            return path.read_bytes().strip(b"\0\n ").decode(errors="replace")
+            found = path.read_bytes().strip(b"\0\n ").decode(errors="replace")
+            if found.strip("0") and found != _NOT_SET:
+                return found
     return str(uuid.getnode())
 
 
@@ -228,7 +235,7 @@ def _trainer(arguments: argparse.Namespace) -> tuple[TorchTrainer | OnnxTrainer,
     threads = chosen_threads(arguments)
     limit = lowest_group_limit()  # a container's
     memory = psutil.virtual_memory().total if limit is None else limit.size_bytes
-    memory_mib = memory / 2**20
+    memory_mib = memory / MIB
     backend = arguments.backend
     high_mib = HIGH_MEMORY_MIB if arguments.high_mib is None else arguments.high_mib
     if backend == "auto":

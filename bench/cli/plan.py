@@ -24,7 +24,7 @@ from bench.cli import (
 from bench.cli.config_options import default_pivot
 from bench.extras import require
 from bench.fit.target import THIS_MACHINE, Target, find_target, this_machine
-from bench.format import long_duration
+from bench.format import MIB, format_hours
 from bench.plan.bill import Bill, Figure, Speed, advice, bills
 from bench.plan.measuring import measure_variants
 from bench.plan.records import rounds_to, speed_from
@@ -191,7 +191,7 @@ def _speed(arguments: argparse.Namespace) -> Speed:
 
 
 def _table(found: list[Bill], target: Target) -> Table:
-    limit = f"{target.limit_bytes / 2**20:.0f} MiB free"
+    limit = f"{target.limit_bytes / MIB:.0f} MiB free"
     name = "this machine" if target.name == THIS_MACHINE else target.name
     table = Table(title=f"{name}, {limit}", title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("", no_wrap=True)
@@ -200,13 +200,13 @@ def _table(found: list[Bill], target: Target) -> Table:
         table.add_column(bill.label, justify="right", min_width=longest)
     rows = {
         "rounds": [str(bill.rounds) if bill.rounds is not None else "unknown" for bill in found],
-        "client: compute": [_words(bill.client_compute_h, long_duration) for bill in found],
-        "client: link": [_words(bill.client_link_h, long_duration) for bill in found],
+        "client: compute": [_words(bill.client_compute_h, format_hours) for bill in found],
+        "client: link": [_words(bill.client_link_h, format_hours) for bill in found],
         "client: data, MB": [_words(bill.client_mb) for bill in found],
         "client: energy, J": [_words(bill.client_joules) for bill in found],
         "client: peak memory, MiB": [_words(bill.peak_mib) for bill in found],
-        "run: wall clock": [_words(bill.run_h, long_duration) for bill in found],
-        "run: sum over clients": [_words(bill.run_device_h, long_duration) for bill in found],
+        "run: wall clock": [_words(bill.run_h, format_hours) for bill in found],
+        "run: sum over clients": [_words(bill.run_device_h, format_hours) for bill in found],
         "run: data, MB": [_words(bill.run_mb) for bill in found],
         "run: energy, J": [_words(bill.run_joules) for bill in found],
     }

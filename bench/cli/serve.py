@@ -32,6 +32,7 @@ from bench.cli.serve_options import DEFAULT_LISTEN, add_serve_options
 from bench.cli.threads import add_threads_option, chosen_threads, describe_threads
 from zo_core.federation.mqtt.security import is_loopback
 from zo_core.import_by_name import is_own, top_module
+from zo_core.whole_file import whole_file
 
 if TYPE_CHECKING:
     from bench.cli.round_table import RoundTable
@@ -114,14 +115,13 @@ def run(arguments: argparse.Namespace) -> int:
         )
         try:
             stop = serve(server, link, topics, refresh=table.refresh)
+            outcome = _outcome(server, stop.reason)
+            _write_results(server, outcome, arguments.dir)
         except OSError as error:  # a full disk, most likely
             raise MissingRequirementError(
                 f"the server stopped ({error}); the log in {arguments.dir} is intact: fix the "
                 "problem and run the same command again"
             ) from error
-    outcome = _outcome(server, stop.reason)
-    (arguments.dir / OUTCOME_FILE).write_text(json.dumps(outcome, indent=1))
-    _write_weights(server, arguments.dir / WEIGHTS_FILE)
     console.print(refusals(server))
     if arguments.json:
         print_json(outcome)
@@ -132,11 +132,14 @@ def run(arguments: argparse.Namespace) -> int:
     return EXIT_DONE if stop.reason is None else EXIT_GATE
 
 
-def _write_weights(server: Server, path: Path) -> None:
+def _write_results(server: Server, outcome: dict[str, Any], folder: Path) -> None:
+    """Write the outcome and the weights, each whole or not at all."""
     from zo_core.models.initial_weights import save_weights
 
+    with whole_file(folder / OUTCOME_FILE) as part:
+        part.write_text(json.dumps(outcome, indent=1))
     about = {"model": server.plan.config.model, "digest": server.replica.digest().hex()}
-    save_weights(server.replica.module, path, about)
+    save_weights(server.replica.module, folder / WEIGHTS_FILE, about)
 
 
 def _join_words(arguments: argparse.Namespace, host: str, config: TrainConfig) -> str:

@@ -29,7 +29,7 @@ from bench.cli.threads import add_threads_option, chosen_threads, describe_threa
 from bench.cli.train_instruct import run_instruct
 from bench.cli.train_progress import describe, showing_progress, stopping_on_interrupt
 from bench.cli.trained_weights import write_weights
-from bench.format import split_of
+from bench.format import format_split
 from bench.records.case_name import CaseName, name_part, split_part
 from bench.records.details.training import TrainDetails
 from bench.records.record import Record, provenance
@@ -247,7 +247,7 @@ def _folder(out: Path | None, case: CaseName) -> Path:
 def _case(config: Mapping[str, Any]) -> CaseName:
     """Name a training by what people vary; the record's config contains all other options."""
     trained = "-".join(name_part(config[name]) for name in ("algorithm", "dataset", "model"))
-    split = split_part(split_of(config["high_share"]))
+    split = split_part(format_split(config["high_share"]))
     return CaseName.of("train", trained, split, f"seed-{config['run_seed']}")
 
 

@@ -12,7 +12,7 @@ from bench.compare.gate_result import GateResult, State, judge
 from bench.compare.seeds import sample_seeds
 from bench.groups import TABLES, TESTS
 from bench.records.gates import Gate, gate_of
-from bench.records.record import Metric, Record, unmeasured
+from bench.records.record import Metric, Record
 from bench.records.record_index import Results
 
 # How often something was measured, not what: two records may differ in it.
@@ -186,9 +186,9 @@ def _rows(old: Record, new: Record) -> Iterator[Row]:
 def _after(before: Metric, after: Metric | None) -> Metric:
     """Return the metric of NEW; one without value, with the reason, if it cannot be compared."""
     if after is None:
-        return unmeasured(before.unit, "gone")
+        return Metric.unmeasured(before.unit, "gone")
     if after.unit != before.unit:
-        return unmeasured(before.unit, f"its unit is {after.unit} now, it was {before.unit}")
+        return Metric.unmeasured(before.unit, f"its unit is {after.unit} now, it was {before.unit}")
     return after
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from bench.compare.seeds import Seed
-from bench.format import points, significant
+from bench.format import format_number, format_points
 from bench.records.gates import Gate
 from bench.records.paired import paired_bound
 from bench.records.record import Metric
@@ -137,17 +137,17 @@ def _within(old: float, new: float, limit: float, words: str) -> GateResult:
 def _time(old: Metric, new: Metric) -> GateResult:
     if min(*old.samples, *new.samples) <= 0:
         return _skipped("a time of 0 has no ratio")
-    change = f"ratio {significant((new.value or 0.0) / (old.value or 1.0))}"
+    change = f"ratio {format_number((new.value or 0.0) / (old.value or 1.0))}"
     bound, inverse = ratio_bound(old.samples, new.samples), ratio_bound(new.samples, old.samples)
     if bound is None or inverse is None:
         return GateResult(state=State.SAME, why=f"{change}, too few samples to decide")
     if bound > TIME_RATIO:
-        return GateResult(state=State.FAILS, why=f"{change} (99 % bound: {significant(bound)})")
+        return GateResult(state=State.FAILS, why=f"{change} (99 % bound: {format_number(bound)})")
     if inverse > TIME_RATIO:
         return GateResult(
-            state=State.BETTER, why=f"{change} (99 % bound: {significant(1 / inverse)})"
+            state=State.BETTER, why=f"{change} (99 % bound: {format_number(1 / inverse)})"
         )
-    return GateResult(state=State.SAME, why=f"{change} (99 % bound: {significant(bound)})")
+    return GateResult(state=State.SAME, why=f"{change} (99 % bound: {format_number(bound)})")
 
 
 def _accuracy(
@@ -161,13 +161,13 @@ def _accuracy(
     if not differences:
         return _skipped("no seed in common")
     mean, pairs = statistics.fmean(differences), len(differences)
-    change = f"{points(mean)} points over {pairs} pair{'s' if pairs > 1 else ''}"
+    change = f"{format_points(mean)} points over {pairs} pair{'s' if pairs > 1 else ''}"
     worst = paired_bound(differences, CONFIDENCE)
     if worst is None:  # one or two pairs: all must fall, and by more
         fails = mean <= -ACCURACY_LOSS_UNBOUNDED and max(differences) < 0
     else:
         fails = mean <= -ACCURACY_LOSS and worst < 0
-        change += f", at most {points(worst)}"
+        change += f", at most {format_points(worst)}"
     state = State.FAILS if fails else _changed(mean, 0.0)
     return GateResult(state=state, why=change)
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from bench.compare.compare import Comparison, Row
 from bench.compare.gate_result import State
-from bench.format import MISSING, quantity
+from bench.format import MISSING, format_quantity
 from bench.records.case_name import CaseName
 from bench.records.gates import Gate
 
@@ -86,7 +86,7 @@ def _written(value: float | None, row: Row) -> str:
     if value is None:
         return MISSING
     is_exact = row.unit == "byte" and row.gate is Gate.EXACT
-    return f"{value:,.0f} B" if is_exact else quantity(value, row.unit)
+    return f"{value:,.0f} B" if is_exact else format_quantity(value, row.unit)
 
 
 def _lines(found: Comparison) -> Iterator[str]:

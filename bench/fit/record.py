@@ -8,7 +8,7 @@ from typing import Any
 from bench.fit.cells import NEAR, Cell, agreement
 from bench.records.case_name import CaseName
 from bench.records.details.machine import FitDetails
-from bench.records.record import Metric, Record, provenance, single, unmeasured
+from bench.records.record import Metric, Record, provenance
 from bench.records.typed_json import to_json
 from bench.workloads.steps import RETURN_BLOCKS
 
@@ -49,10 +49,10 @@ def _metrics(cells: Sequence[Cell]) -> dict[str, Metric]:
     low, high = (found.errors[0], found.errors[-1]) if found.errors else (None, None)
     near = f"the same, of cells predicted within {100 * NEAR:.0f} % of the limit"
     return {
-        "cells": single(len(cells), "count", "model, batch, method, device"),
-        "tried": single(found.cells, "count", "one step in a fresh process under the limit"),
+        "cells": Metric.single(len(cells), "count", "model, batch, method, device"),
+        "tried": Metric.single(found.cells, "count", "one step in a fresh process under the limit"),
         "agreement": _share(found.share, "cells where prediction and trial agree"),
-        "near_tried": single(found.near_cells, "count", near),
+        "near_tried": Metric.single(found.near_cells, "count", near),
         "near_agreement": _share(found.near_share, near),
         "lowest_error": _share(low, _ERROR),
         "highest_error": _share(high, _ERROR),
@@ -61,7 +61,9 @@ def _metrics(cells: Sequence[Cell]) -> dict[str, Metric]:
 
 def _share(value: float | None, how: str) -> Metric:
     return (
-        unmeasured("share", "no cell was tried") if value is None else single(value, "share", how)
+        Metric.unmeasured("share", "no cell was tried")
+        if value is None
+        else Metric.single(value, "share", how)
     )
 
 

@@ -17,7 +17,7 @@ from bench.records.details.instruct import (
     StudyRun,
     StudyRunConfig,
 )
-from bench.records.record import Metric, Record, mean, provenance, unmeasured
+from bench.records.record import Metric, Record, provenance
 from bench.records.store import write_record
 from bench.records.typed_json import to_json
 from zo_core.data import Dataset
@@ -119,9 +119,11 @@ def _metrics(runs: Sequence[StudyRun]) -> dict[str, Metric]:
         for name, (unit, method, figure) in _FIGURES.items():
             values = [value for run in done if (value := figure(run)) is not None]
             if values:
-                metrics[f"{variant}: {name}"] = mean(values, unit, method)
+                metrics[f"{variant}: {name}"] = Metric.mean(values, unit, method)
         if not done:
-            metrics[f"{variant}: loss"] = unmeasured("nat", f"all {len(ended)} runs diverged")
+            metrics[f"{variant}: loss"] = Metric.unmeasured(
+                "nat", f"all {len(ended)} runs diverged"
+            )
     return metrics
 
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 
-from bench.format import are_alike, long_duration, significant
+from bench.format import MIB, are_alike, format_hours, format_number
 from bench.plan.measuring import RoundCost
 from bench.plan.request import LABELS, VARIANTS, Request
 from zo_core.cost_model import comm_full, comm_zo_down, comm_zo_up
@@ -175,7 +175,7 @@ def _peak(costs: list[RoundCost]) -> Figure:
     peaks = [cost.peak_bytes for cost in costs]
     if any(peak is None for peak in peaks):
         return Figure.unknown("this system keeps no high-water mark")
-    mib = max(peak / 2**20 for peak in peaks if peak is not None)
+    mib = max(peak / MIB for peak in peaks if peak is not None)
     return Figure(value=mib, low=mib, high=mib, basis=MEASURED)
 
 
@@ -213,7 +213,7 @@ def advice(found: list[Bill], limit_bytes: int | None, device: str) -> str:
     known = [bill for bill in found if bill.peak_mib.value is not None]
     if not known:
         return "No variant could be measured; the reasons are in the table."
-    limit = math.inf if limit_bytes is None else limit_bytes / 2**20
+    limit = math.inf if limit_bytes is None else limit_bytes / MIB
     fitting = [bill for bill in known if (peaks[bill.variant] or math.inf) <= limit]
     if not fitting:
         least = min(known, key=lambda bill: bill.peak_mib.value or math.inf)
@@ -230,10 +230,10 @@ def advice(found: list[Bill], limit_bytes: int | None, device: str) -> str:
     words = f"Use {best.label}: it fits and takes least time, {_time(best)}"
     most_mb, least_mb = best.run_mb.value, small.run_mb.value
     if most_mb and least_mb and not are_alike(most_mb, least_mb):
-        ratio = significant(most_mb / least_mb, 2)
+        ratio = format_number(most_mb / least_mb, 2)
         words += f"; {small.label} sends {ratio}x less data and takes {_time(small)}"
     return f"{words}. The accuracy of the variants differs: see --to."
 
 
 def _time(bill: Bill) -> str:
-    return "an unknown time" if bill.run_h.value is None else long_duration(bill.run_h.value)
+    return "an unknown time" if bill.run_h.value is None else format_hours(bill.run_h.value)

@@ -48,37 +48,37 @@ class Metric:
         """Sample standard deviation; None for fewer than two samples."""
         return statistics.stdev(self.samples) if self.n > 1 else None
 
+    @classmethod
+    def single(cls, value: float, unit: str, method: str) -> Metric:
+        """Make the metric of one exact or unrepeated figure."""
+        return cls(value=value, unit=unit, method=method, samples=(value,))
 
-def single(value: float, unit: str, method: str) -> Metric:
-    """Make the metric of one exact or unrepeated figure."""
-    return Metric(value=value, unit=unit, method=method, samples=(value,))
+    @classmethod
+    def median(cls, samples: Sequence[float], unit: str, method: str) -> Metric:
+        """Make the metric of repeated measurements, by their median."""
+        return cls(
+            value=statistics.median(samples),
+            unit=unit,
+            method=method,
+            statistic="median",
+            samples=tuple(samples),
+        )
 
+    @classmethod
+    def mean(cls, samples: Sequence[float], unit: str, method: str) -> Metric:
+        """Make the metric of independent runs, by their mean."""
+        return cls(
+            value=statistics.fmean(samples),
+            unit=unit,
+            method=method,
+            statistic="mean",
+            samples=tuple(samples),
+        )
 
-def median(samples: Sequence[float], unit: str, method: str) -> Metric:
-    """Make the metric of repeated measurements, by their median."""
-    return Metric(
-        value=statistics.median(samples),
-        unit=unit,
-        method=method,
-        statistic="median",
-        samples=tuple(samples),
-    )
-
-
-def mean(samples: Sequence[float], unit: str, method: str) -> Metric:
-    """Make the metric of independent runs, by their mean."""
-    return Metric(
-        value=statistics.fmean(samples),
-        unit=unit,
-        method=method,
-        statistic="mean",
-        samples=tuple(samples),
-    )
-
-
-def unmeasured(unit: str, reason: str) -> Metric:
-    """Make the metric of a figure that this device does not give."""
-    return Metric(value=None, unit=unit, method="none", reason=reason)
+    @classmethod
+    def unmeasured(cls, unit: str, reason: str) -> Metric:
+        """Make the metric of a figure that this device does not give."""
+        return cls(value=None, unit=unit, method="none", reason=reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

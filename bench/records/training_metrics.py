@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bench.records.details.training import TrainDetails
-from bench.records.record import Metric, mean, single, unmeasured
+from bench.records.record import Metric
 from bench.records.typed_json import from_json
 
 _OVER_ALL = "all clients, whole run"
@@ -100,14 +100,18 @@ def training_metrics(runs: Sequence[TrainDetails]) -> dict[str, Metric]:
         readings[0]["method"],
         readings[0].get("reason") or "not measured",
     )
-    return metrics | {"message_bytes": unmeasured("byte", _NO_TRANSPORT)}
+    return metrics | {"message_bytes": Metric.unmeasured("byte", _NO_TRANSPORT)}
 
 
 def _metric(values: Sequence[float | None], unit: str, method: str, reason: str) -> Metric:
     known = [value for value in values if value is not None]
     if len(known) < len(values):
-        return unmeasured(unit, reason)
-    return single(known[0], unit, method) if len(known) == 1 else mean(known, unit, method)
+        return Metric.unmeasured(unit, reason)
+    return (
+        Metric.single(known[0], unit, method)
+        if len(known) == 1
+        else Metric.mean(known, unit, method)
+    )
 
 
 def _last(run: TrainDetails, name: str) -> float | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bench.records.case_name import place_key
 from bench.records.details.tables import MeanPoint, PlaceDetails
 from bench.records.details.training import CurvePoint
-from bench.records.record import Metric, mean, unmeasured
+from bench.records.record import Metric
 from bench.replication.spec import PaperTable, Row, TableScale, splits_of
 from bench.sweeps.cell import Cell, CellResult, CellStore, CellTraining
 
@@ -142,9 +142,9 @@ def metrics_of(place: Place) -> dict[str, Metric]:
         if place.row.one_split is not None and name in _OF_GROUPS:
             continue  # its groups are those of another split
         if known:
-            metrics[name] = mean(known, unit, method)
+            metrics[name] = Metric.mean(known, unit, method)
         elif name == "test_accuracy":
-            metrics[name] = unmeasured(unit, "no run of this cell is done")
+            metrics[name] = Metric.unmeasured(unit, "no run of this cell is done")
     return {f"{place.key}/{name}": metric for name, metric in metrics.items()}
 
 

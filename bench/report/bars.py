@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.format import MIB, size
+from bench.format import MIB, format_bytes
 from bench.labels import method_label
 from bench.paper import is_zo
 from bench.records.record import Metric
@@ -68,7 +68,7 @@ class LimitControl:
     @property
     def words(self) -> str:
         """The limit with its unit."""
-        return size(self.limit_bytes)
+        return format_bytes(self.limit_bytes)
 
     @property
     def log2_mib(self) -> float:

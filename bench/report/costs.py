@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from bench.format import MISSING, duration, format_comparison, size
+from bench.format import MISSING, format_bytes, format_comparison, format_seconds
 from bench.labels import METHODS, label, method_label
 from bench.paper import BATCH, CLIENT_IMAGES, DIRECTIONS, batches_in_round, is_zo
 from bench.records.case_name import CaseName, size_part
@@ -69,7 +69,7 @@ class TimeFigure(Figure):
     """
 
     group: str = "time"
-    write: Callable[[float], str] = duration
+    write: Callable[[float], str] = format_seconds
     less: str = "faster"
     more: str = "slower"
 
@@ -103,9 +103,15 @@ STEP = TimeFigure(
 ROUND = TimeFigure(
     metric="round", name="time per round", compared=f"per round of {CLIENT_IMAGES} images"
 )
-UP = Figure(group="bytes", metric="up_payload", name="bytes up", write=size, compared="bytes up")
+UP = Figure(
+    group="bytes", metric="up_payload", name="bytes up", write=format_bytes, compared="bytes up"
+)
 DOWN = Figure(
-    group="bytes", metric="down_payload", name="bytes down", write=size, compared="bytes down"
+    group="bytes",
+    metric="down_payload",
+    name="bytes down",
+    write=format_bytes,
+    compared="bytes down",
 )
 
 
@@ -117,7 +123,7 @@ def memory_figure(results: Results) -> Figure:
         group="memory",
         metric=memory.above,
         name=name,
-        write=size,
+        write=format_bytes,
         compared=f"{name} above the baseline",
         resolution=memory.resolution_bytes,
     )
@@ -130,7 +136,7 @@ def whole_figure(results: Results) -> Figure:
         group="memory",
         metric=memory.whole,
         name="whole process",
-        write=size,
+        write=format_bytes,
         compared=memory.whole_short,
     )
 

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench.format import MISSING, duration, percent, points, size
+from bench.format import MISSING, format_bytes, format_percent, format_points, format_seconds
 from bench.paper import BATCH, CLIENT_IMAGES, COHORT, DIRECTIONS, is_zo
 from bench.records.case_name import CaseName
 from bench.records.details.training import AccuracyDetails
@@ -81,7 +81,11 @@ def _step_cells(results: Results, method: str) -> list[str]:
 
 
 def _client_cells(results: Results) -> list[str]:
-    names = {"process_peak": size, "peak_above_baseline": size, "round": duration}
+    names = {
+        "process_peak": format_bytes,
+        "peak_above_baseline": format_bytes,
+        "round": format_seconds,
+    }
     values = [(results.value(_CLIENT_ROUND, name), write) for name, write in names.items()]
     return [MISSING if value is None else write(value) for value, write in values]
 
@@ -106,15 +110,16 @@ def _difference(results: Results, split: str) -> tuple[list[float], PairedDiffer
 
 def _spread(found: PairedDifference) -> str:
     interval = interval_text(found)
-    return f"{points(found.mean)} points, 95 % interval {interval}, {found.n} seeds"
+    return f"{format_points(found.mean)} points, 95 % interval {interval}, {found.n} seeds"
 
 
 def _gain_sentence(results: Results, split: str) -> str:
     (without, included), found = _difference(results, split)
     low = split.split("-")[1]
     return (
-        f"- **With {low} % low-resource clients, including them helps**: {percent(without)} test"
-        f" accuracy without them, {percent(included)} with them by ZO ({_spread(found)}; digits)."
+        f"- **With {low} % low-resource clients, including them helps**:"
+        f" {format_percent(without)} test accuracy without them, {format_percent(included)}"
+        f" with them by ZO ({_spread(found)}; digits)."
     )
 
 
@@ -122,8 +127,8 @@ def _equal_sentence(results: Results, split: str) -> str:
     (without, included), found = _difference(results, split)
     words = "shows no significant difference" if found.sign == 0 else "differs"
     return (
-        f"- **With {split.split('-')[1]} % the result {words}**: {percent(without)} and"
-        f" {percent(included)} ({_spread(found)})"
+        f"- **With {split.split('-')[1]} % the result {words}**: {format_percent(without)} and"
+        f" {format_percent(included)} ({_spread(found)})"
     )
 
 
@@ -158,8 +163,8 @@ def _backprop_sentence(results: Results, split: str) -> str:
     fedavg, zowarmup = (_rounds_to_target(results, name, split) for name in names)
     return (
         f"- **With unlimited memory, backprop is faster**: FedAvg among all clients reaches"
-        f" {100 * _TARGET:.0f} % after {fedavg} rounds and ends at {percent(accuracy)}; ZOWarmUp"
-        f" needs {zowarmup} rounds."
+        f" {100 * _TARGET:.0f} % after {fedavg} rounds and ends at {format_percent(accuracy)};"
+        f" ZOWarmUp needs {zowarmup} rounds."
     )
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from bench.format import size
+from bench.format import format_bytes
 from bench.records.record import Record
 
 _NOISE = re.compile(
@@ -53,4 +53,4 @@ def _cores(device: Mapping[str, Any]) -> str:
 
 def _memory(device: Mapping[str, Any]) -> str:
     memory = device.get("memory_bytes")
-    return size(memory) if memory else ""
+    return format_bytes(memory) if memory else ""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.format import MISSING, instant, quantity, size
+from bench.format import MISSING, format_bytes, format_instant, format_quantity
 from bench.labels import method_label
 from bench.records.case_name import CaseName
 from bench.records.record import Metric, Record
@@ -130,9 +130,9 @@ def index_row(machine: Machine) -> IndexRow:
     groups = dict.fromkeys(record.group for record in machine.results.by_case.values())
     memory = machine.memory_bytes
     texts = (
-        *(machine_name(device), accelerator, size(memory) if memory else MISSING),
+        *(machine_name(device), accelerator, format_bytes(memory) if memory else MISSING),
         *(str(device.get("os") or MISSING), _scale(machine), commit_words(origin)),
-        *(instant(origin.created), ", ".join(groups)),
+        *(format_instant(origin.created), ", ".join(groups)),
     )
     return IndexRow(
         machine=machine,
@@ -196,7 +196,7 @@ def _cells(
     remark = "open division" if record.provenance.division == "open" else ""
     return (
         Cell(machine.name, remark),
-        Cell(quantity(value, metric.unit)),
+        Cell(format_quantity(value, metric.unit)),
         Cell(str(metric.n)),
         Cell(ratio(value, first)),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from bench.format import MISSING, points, size
+from bench.format import MISSING, format_bytes, format_points
 from bench.records.case_name import CaseName
 from bench.records.details.tables import PlaceDetails
 from bench.records.record import Record
@@ -94,12 +94,12 @@ def _difference(table: ReplicatedTable, place: PlaceDetails | None, baseline: st
     if place is None or place.row == baseline:
         return MISSING
     found = table.difference(place, table.place(baseline, place.split), _ACCURACY)
-    return MISSING if found is None else f"{points(found.mean)} ({interval_text(found)})"
+    return MISSING if found is None else f"{format_points(found.mean)} ({interval_text(found)})"
 
 
 def _bytes(table: ReplicatedTable, place: PlaceDetails | None) -> str:
     metric = place and table.metric(place, "link_bytes_per_client")
-    return size(metric.value) if metric and metric.value is not None else MISSING
+    return format_bytes(metric.value) if metric and metric.value is not None else MISSING
 
 
 def _memory(table: ReplicatedTable, row: str, group: str) -> str:
@@ -107,4 +107,4 @@ def _memory(table: ReplicatedTable, row: str, group: str) -> str:
     peak, plain = memory[row].get(group), memory.get(_PLAIN, {}).get(group)
     if peak is None:
         return "takes no part"
-    return f"{size(peak)} ({peak / plain:.2f}x)" if plain else size(peak)
+    return f"{format_bytes(peak)} ({peak / plain:.2f}x)" if plain else format_bytes(peak)

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bench.format import instant
+from bench.format import format_instant
 from bench.records.details.formulas import Table1Details
 from bench.records.details.machine import LimitDetails
 from bench.records.details.tables import TableDetails
@@ -121,7 +121,7 @@ def render(
         "report.html.jinja",
         newest=newest,
         machine=machine,
-        created=instant(newest.created),
+        created=format_instant(newest.created),
         dirty=any(record.provenance.dirty for record in records),
         tiles=answer_tiles(results),
         claims=claim_tables(results),

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench.format import MISSING, points
+from bench.format import MISSING, format_points
 from bench.records.case_name import CaseName
 from bench.records.paired import PairedDifference
 from bench.records.record import Record
@@ -217,7 +217,9 @@ def _row(
     words = f"{ours} − {theirs}, {_QUANTITIES[comparison.quantity]}"
     if found is None:
         return f"| {split} | {words} | {MISSING} | not run | 0 |"
-    return f"| {split} | {words} | {points(found.mean)} | {interval_text(found)} | {found.n} |"
+    return (
+        f"| {split} | {words} | {format_points(found.mean)} | {interval_text(found)} | {found.n} |"
+    )
 
 
 def _spread(claim: Claim, table: ReplicatedTable) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.format import MISSING, instant, size
+from bench.format import MISSING, format_bytes, format_instant
 from bench.records.record import Provenance, Record
 from bench.records.store import RECORDS
 from bench.report.table import Cell, Table
@@ -91,7 +91,7 @@ def origin_rows(records: Sequence[Record]) -> list[tuple[str, str]]:
         ("Suite", _each(origin.suite_version for origin in origins)),
         ("Commit", _each(commit_words(origin) for origin in origins)),
         ("Scale", _each(origin.scale for origin in origins)),
-        ("Created", " to ".join(dict.fromkeys(map(instant, (created[0], created[-1]))))),
+        ("Created", " to ".join(dict.fromkeys(map(format_instant, (created[0], created[-1]))))),
         ("Machine", _each(str(origin.device.get("name", MISSING)) for origin in origins)),
         ("ZO kernel", _each(KERNELS[origin.zo_kernel] for origin in origins)),
         ("Records", str(len(records))),
@@ -128,10 +128,10 @@ def _device_cell(value: Any, name: str, notes: Mapping[str, str]) -> Cell:
     if value is None or value == {}:
         return Cell("not known", str(notes.get(name, "")))
     if name.endswith("_bytes"):
-        return Cell(size(value))
+        return Cell(format_bytes(value))
     if name == "accelerator":
         memory = value.get("memory_bytes")
-        return Cell(str(value["name"]), size(memory) if memory else "memory not known")
+        return Cell(str(value["name"]), format_bytes(memory) if memory else "memory not known")
     if isinstance(value, Mapping):
         return Cell(", ".join(f"{key} {version}" for key, version in value.items()))
     return Cell(str(value))

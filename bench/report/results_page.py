@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from bench.format import MISSING, duration, percent, size
+from bench.format import MISSING, format_bytes, format_percent, format_seconds
 from bench.labels import METHODS, method_label
 from bench.paper import BATCH, CLIENT_IMAGES, COHORT, DIRECTIONS, is_zo
 from bench.records.case_name import CaseName
@@ -150,7 +150,7 @@ def _accuracy_lines(results: Results) -> Iterator[str]:
                 cells.append(MISSING)
             else:
                 spread = "" if metric.std is None else f" ± {100 * metric.std:.1f}"
-                cells.append(f"{percent(metric.value)}{spread} (n = {metric.n})")
+                cells.append(f"{format_percent(metric.value)}{spread} (n = {metric.n})")
         rows.append(f"| {split.replace('-', '/')} | {' | '.join(cells)} |")
     if rows:
         yield (
@@ -173,9 +173,9 @@ def _client_lines(results: Results) -> Iterator[str]:
     yield from ("", "| client | peak memory | packages on disk | import |", "|---|---|---|---|")
     for client, (words, packages) in _CLIENTS.items():
         cells = (
-            _written(results.value(rounds[client], "process_peak"), size),
-            _written(results.value(_PACKAGING, f"{packages}_size"), size),
-            _written(results.value(_PACKAGING, f"{packages}_import"), duration),
+            _written(results.value(rounds[client], "process_peak"), format_bytes),
+            _written(results.value(_PACKAGING, f"{packages}_size"), format_bytes),
+            _written(results.value(_PACKAGING, f"{packages}_import"), format_seconds),
         )
         yield f"| {words} | {' | '.join(cells)} |"
     yield ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.format import MISSING, mib, significant
+from bench.format import MISSING, format_mib, format_number
 from bench.labels import LOW_MEMORY_METHODS, METHODS, label, method_label
 from bench.records.case_name import CaseName
 from bench.records.details.arithmetic import ScalarNoise
@@ -61,7 +61,7 @@ def _row(results: Results, method: str, batch: int, case: CaseName) -> tuple[Cel
     workspace = None if tensors is None or allocated is None else max(0.0, allocated - tensors)
     return (
         *(Cell(method_label(method)), Cell(str(batch))),
-        *(Cell(MISSING if b is None else mib(b)) for b in (tensors, workspace, *others)),
+        *(Cell(MISSING if b is None else format_mib(b)) for b in (tensors, workspace, *others)),
     )
 
 
@@ -101,7 +101,7 @@ def _noise_row(record: Record, noise: ScalarNoise) -> tuple[Cell, ...]:
     return (
         Cell(label(record.config["model"])),
         Cell(noise.precision),
-        unknown if relative is None else Cell(f"{significant(100 * relative)} %"),
+        unknown if relative is None else Cell(f"{format_number(100 * relative)} %"),
         Cell("same bits" if noise.repeat_difference == 0 else f"{noise.repeat_difference:.1e}"),
         Cell(str(noise.directions)),
         Cell(MISSING if noise.items is None else str(noise.items)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from bench.format import ALIKE, MISSING, are_alike, points, times
+from bench.format import ALIKE, MISSING, are_alike, format_points, format_ratio
 from bench.labels import label
 from bench.records.case_name import CaseName
 from bench.records.paired import PairedDifference
@@ -87,7 +87,7 @@ def ratio(over: float | None, under: float | None) -> str:
     """
     if over is None or under is None or over <= 0 or under <= 0:
         return MISSING
-    return ALIKE if are_alike(over, under) else f"{times(over / under)}x"
+    return ALIKE if are_alike(over, under) else f"{format_ratio(over / under)}x"
 
 
 def spread(metric: Metric, write: Callable[[float], str]) -> str:
@@ -154,4 +154,4 @@ def interval_text(difference: PairedDifference) -> str:
     """Write the 95 % interval in percentage points, or why there is none."""
     if difference.interval is None:
         return "needs three seeds"
-    return " to ".join(points(end) for end in difference.interval)
+    return " to ".join(format_points(end) for end in difference.interval)

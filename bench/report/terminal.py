@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bench.format import MISSING, percent, points
+from bench.format import MISSING, format_percent, format_points
 from bench.labels import ALGORITHMS, METHODS, label
 from bench.paper import BATCH, CLIENT_IMAGES, DIRECTIONS
 from bench.records.case_name import CaseName
@@ -118,7 +118,9 @@ def _share(results: Results, case: CaseName) -> str:
     metric = results.metric(case, "test_accuracy")
     if metric is None or metric.value is None:
         return results.reason(case, "test_accuracy")
-    return percent(metric.value) + ("" if metric.std is None else f" ± {100 * metric.std:.1f}")
+    return format_percent(metric.value) + (
+        "" if metric.std is None else f" ± {100 * metric.std:.1f}"
+    )
 
 
 def _difference(results: Results, cases: list[CaseName]) -> tuple[str, str, str]:
@@ -126,7 +128,7 @@ def _difference(results: Results, cases: list[CaseName]) -> tuple[str, str, str]
     found = compare_on_seeds(ours, theirs, "test_accuracy")
     if found is None:
         return MISSING, MISSING, "0"
-    return points(found.mean), interval_text(found), str(found.n)
+    return format_points(found.mean), interval_text(found), str(found.n)
 
 
 def _failures(results: Results) -> list[Text]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.format import percent, points
+from bench.format import format_percent, format_points
 from bench.labels import label
 from bench.records.budget import is_compared
 from bench.records.case_name import CaseName
@@ -46,7 +46,7 @@ def _match(results: Results, split: str) -> Match | None:
     compared = {name: r for name, r in records.items() if is_compared(results, r)}
     high, _, low = split.partition("-")
     return Match(
-        result=f"{points(found.mean)} points",
+        result=f"{format_points(found.mean)} points",
         name=f"with {high}\u00a0% high- and {low}\u00a0% low-resource clients: {verdict(found)}",
         chart=BarChart(caption="", bars=tuple(_bar(name, r) for name, r in compared.items())),
     )
@@ -59,4 +59,4 @@ def _record(results: Results, algorithm: str, split: str) -> Record | None:
 def _bar(algorithm: str, record: Record) -> Bar:
     name = label(algorithm).partition(",")[0]
     accuracy = record.metrics["test_accuracy"]
-    return metric_bar(name, algorithm, accuracy, percent, 1.0, words=label(algorithm))
+    return metric_bar(name, algorithm, accuracy, format_percent, 1.0, words=label(algorithm))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, TypeVar
 
 import devices
-from bench.records.record import Metric, single, unmeasured
+from bench.records.record import Metric
 from bench.records.typed_json import from_json
 
 T = TypeVar("T")
@@ -29,5 +29,5 @@ def value_of(run: devices.IsolatedResult, kind: type[T]) -> T | None:
 def reading_metric(reading: devices.Reading) -> Metric:
     """Return a meter's reading as a metric; unmeasured with its reason where it has no value."""
     if reading.value is None:
-        return unmeasured(reading.unit, str(reading.reason))
-    return single(reading.value, reading.unit, reading.method)
+        return Metric.unmeasured(reading.unit, str(reading.reason))
+    return Metric.single(reading.value, reading.unit, reading.method)

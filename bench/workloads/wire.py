@@ -137,7 +137,7 @@ def _usage() -> Usage:
     return Usage(peak_mib=peak_mib(os.getpid()), cpu_s=used.ru_utime + used.ru_stime)
 
 
-def peak_mib(pid: int) -> float:
+def peak_mib(pid: int | str) -> float:
     """Read a process's largest resident memory, MiB; ru_maxrss would begin with its parent's."""
     status = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bench.records.record import Metric, Provenance, Record, mean, median, single
+from bench.records.record import Metric, Provenance, Record
 from bench.records.store import open_store, write_record
 from zo_core import cost_model
 
@@ -96,9 +96,9 @@ def _memory(model: str, method: str, batch: int, factor: float) -> Record:
         f"memory/{model}/{method}/b{batch}",
         {"model": model, "method": method, "batch": batch, "processes": 3},
         {
-            "peak_above_baseline": median(samples, "byte", "VmHWM after reset, minus VmRSS"),
-            "peak": median([s + baseline for s in samples], "byte", "VmHWM after reset"),
-            "baseline": median([baseline] * 3, "byte", "VmRSS after a trim"),
+            "peak_above_baseline": Metric.median(samples, "byte", "VmHWM after reset, minus VmRSS"),
+            "peak": Metric.median([s + baseline for s in samples], "byte", "VmHWM after reset"),
+            "baseline": Metric.median([baseline] * 3, "byte", "VmRSS after a trim"),
         },
         details={
             "measurements": [],
@@ -118,8 +118,10 @@ def low_memory_records() -> list[Record]:
             f"memory/resnet18/{method}/b64",
             {"model": "resnet18", "method": method, "batch": 64, "processes": 1},
             {
-                "peak_above_baseline": single((peak - 252.6) * MIB, "byte", "VmHWM after reset"),
-                "peak": single(peak * MIB, "byte", "VmHWM after reset"),
+                "peak_above_baseline": Metric.single(
+                    (peak - 252.6) * MIB, "byte", "VmHWM after reset"
+                ),
+                "peak": Metric.single(peak * MIB, "byte", "VmHWM after reset"),
             },
             details={"measurements": [], "tensor_by_category": {}},
         )
@@ -129,7 +131,11 @@ def low_memory_records() -> list[Record]:
         record(
             f"time/resnet18/{method}/b64",
             {"model": "resnet18", "method": method, "batch": 64},
-            {"direction" if method == "zo-by-1" else "step": single(s, "second", "sample clock")},
+            {
+                "direction" if method == "zo-by-1" else "step": Metric.single(
+                    s, "second", "sample clock"
+                )
+            },
         )
         for method, s in seconds.items()
     ]
@@ -148,7 +154,7 @@ def bytes_records(*, zo_payload: tuple[int, int] = (44, 162)) -> list[Record]:
             f"bytes/{model}/{method}",
             {"model": model, "method": method, "directions": 3, "cohort": 10},
             {
-                name: single(size, "byte", "length of the encoded payload")
+                name: Metric.single(size, "byte", "length of the encoded payload")
                 for name, size in zip(
                     ("up_scalars", "up_payload", "down_scalars", "down_payload"), sizes, strict=True
                 )
@@ -176,9 +182,9 @@ def _time(model: str, method: str, batch: int, factor: float, watts: float | Non
     seconds = factor * _SECONDS_AN_IMAGE[method] * batch
     samples = [seconds * wobble for wobble in (0.97, 1.0, 1.01, 1.02, 1.1)]
     timed = "direction" if method == "zo" else "step"
-    metrics = {timed: median(samples, "second", "sample clock")}
+    metrics = {timed: Metric.median(samples, "second", "sample clock")}
     if watts is not None:
-        metrics["energy"] = single(watts * seconds, "joule", "sample counter")
+        metrics["energy"] = Metric.single(watts * seconds, "joule", "sample counter")
     config = {"model": model, "method": method, "batch": batch}
     return record(f"time/{model}/{method}/b{batch}", config, metrics)
 
@@ -249,7 +255,7 @@ def _accuracy(algorithm: str, split: str, end: float, seeds: int, outcome: str) 
         f"accuracy/{algorithm}/{split}",
         {"algorithm": algorithm, "dataset": "digits", "model": "cnn", "clients": 50}
         | {"rounds": 200, "pivot": 60},
-        {n: mean([point[n] for point in last], units[n], "sample run") for n in names},
+        {n: Metric.mean([point[n] for point in last], units[n], "sample run") for n in names},
         details=accuracy_details(range(seeds), curves, outcomes),
     )
 
@@ -295,9 +301,9 @@ def curve(algorithm: str, end: float) -> list[dict[str, Any]]:
 def engine_records() -> list[Record]:
     """Make one engine case: a limit that is held, a floor that is not, a figure without a bar."""
     metrics = {
-        "perturb / add": median([1.2, 1.3, 1.25], "ratio", "sample timer"),
-        "others / perturb": median([8.0, 9.0, 8.5], "ratio", "sample timer"),
-        "replay_rate": median([20.1, 21.0, 20.7], "GB/s", "sample timer"),
+        "perturb / add": Metric.median([1.2, 1.3, 1.25], "ratio", "sample timer"),
+        "others / perturb": Metric.median([8.0, 9.0, 8.5], "ratio", "sample timer"),
+        "replay_rate": Metric.median([20.1, 21.0, 20.7], "GB/s", "sample timer"),
     }
     details = {"limits": {"perturb / add": 2.0}, "floors": {"others / perturb": 25.0}}
     return [record("engine/perturb", {"parameters": 11_173_962}, metrics, details=details)]

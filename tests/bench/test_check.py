@@ -14,7 +14,7 @@ from optional import needs_results
 
 import devices
 from bench.__main__ import main
-from bench.records.record import SCHEMA, Record, mean, median, provenance, single, unmeasured
+from bench.records.record import SCHEMA, Metric, Record, provenance
 from bench.records.store import StoreError, check_records, write_record
 from bench.records.validate import SCHEMA_FILE, check_file
 from bench.suite.emulation import mask_emulated, once
@@ -26,10 +26,10 @@ REPOSITORY = Path(__file__).parents[2]
 def this_machines_record() -> Record:
     made = provenance("smoke", devices.detect().to_json(), "closed")
     metrics = {
-        "step": median([3.0, 1.0, 2.0], "second", "clock"),
-        "test_accuracy": mean([0.5, 0.7], "share", "argmax"),
-        "up_payload": single(42, "byte", "length"),
-        "energy": unmeasured("joule", "no meter here"),
+        "step": Metric.median([3.0, 1.0, 2.0], "second", "clock"),
+        "test_accuracy": Metric.mean([0.5, 0.7], "share", "argmax"),
+        "up_payload": Metric.single(42, "byte", "length"),
+        "energy": Metric.unmeasured("joule", "no meter here"),
     }
     return Record(
         case="memory/cnn/zo/b1",
@@ -190,10 +190,12 @@ def test_the_command_ends_with_1_where_a_record_is_wrong(
 def test_a_remark_on_several_records_is_printed_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    folder = tmp_path / "records"
+    folder.mkdir()
     for batch in (1, 8):
         data = {**VALID, "case": f"memory/cnn/zo/b{batch}"}
         data["provenance"] = {**VALID["provenance"], "dirty": True}
-        written(tmp_path, data, f"memory-cnn-zo-b{batch}.json")
+        written(folder, data, f"memory-cnn-zo-b{batch}.json")
     assert main(["check", str(tmp_path)]) == 0
     notes = [line for line in capsys.readouterr().out.splitlines() if "uncommitted" in line]
     assert len(notes) == 1
@@ -211,13 +213,13 @@ def test_the_suites_own_records_are_valid(tmp_path: Path) -> None:
 
 def test_an_emulated_machine_gives_bytes_and_accuracy_but_no_time_and_no_memory() -> None:
     metrics = {
-        "peak": single(5, "byte", "VmHWM reset by clear_refs"),
-        "tensor_peak": single(4, "byte", "sum of live tensor storage"),
-        "up_payload": single(42, "byte", "length"),
-        "step": median([1.0, 2.0, 3.0], "second", "clock"),
-        "joules": single(1, "joule", "counter"),
-        "test_accuracy": single(0.5, "share", "argmax"),
-        "changed": single(0, "count", "bits compared"),
+        "peak": Metric.single(5, "byte", "VmHWM reset by clear_refs"),
+        "tensor_peak": Metric.single(4, "byte", "sum of live tensor storage"),
+        "up_payload": Metric.single(42, "byte", "length"),
+        "step": Metric.median([1.0, 2.0, 3.0], "second", "clock"),
+        "joules": Metric.single(1, "joule", "counter"),
+        "test_accuracy": Metric.single(0.5, "share", "argmax"),
+        "changed": Metric.single(0, "count", "bits compared"),
     }
     assert mask_emulated("memory", metrics, None) == metrics
     judged = mask_emulated("memory", metrics, "qemu-aarch64")

@@ -6,7 +6,7 @@ import pytest
 import sample_records as sample
 
 from bench.records.paired import compare_on_seeds, paired_difference
-from bench.records.record import median
+from bench.records.record import Metric
 from bench.records.record_index import Results
 from bench.report.costs import DIRECTION, ROUND, STEP, memory_figure, pair_of, pairs
 from bench.report.groups.accuracy import accuracy_tables
@@ -83,14 +83,14 @@ def test_equal_amounts_are_equal_within_the_noise() -> None:
 
 
 def test_equal_ends_of_a_range_are_not_written() -> None:
-    assert spread(median([1.001, 1.002], "byte", "meter"), "{:.1f}".format) == ""
-    assert spread(median([1.0, 2.0], "byte", "meter"), "{:.1f}".format) == "1.0–2.0"
+    assert spread(Metric.median([1.001, 1.002], "byte", "meter"), "{:.1f}".format) == ""
+    assert spread(Metric.median([1.0, 2.0], "byte", "meter"), "{:.1f}".format) == "1.0–2.0"
 
 
 def test_whiskers_of_times_leave_outliers_out_and_count_them() -> None:
-    times = median([9.0] * 27 + [8.0, 10.0, 24.0], "second", "clock")
+    times = Metric.median([9.0] * 27 + [8.0, 10.0, 24.0], "second", "clock")
     assert spread(times, "{:.0f}".format) == "9–10; 2 outside"
-    assert whiskers(median([1.0, 2.0, 9.0], "second", "clock")) == (1.0, 9.0, 0)
+    assert whiskers(Metric.median([1.0, 2.0, 9.0], "second", "clock")) == (1.0, 9.0, 0)
 
 
 BOTH = Results.of([*sample.sample_records(), *sample.low_memory_records()])
@@ -164,7 +164,7 @@ def test_fedavg_is_in_the_tile_where_it_had_as_many_rounds() -> None:
 
 def fedavg(end: float, rounds: int) -> sample.Record:
     """A training of FedAvg with all clients, one seed."""
-    metrics = {"test_accuracy": sample.mean([end], "share", "sample run")}
+    metrics = {"test_accuracy": sample.Metric.mean([end], "share", "sample run")}
     config = {"algorithm": "fedavg", "dataset": "digits", "rounds": rounds, "clients": 50}
     curves = [[{**sample.curve("fedavg", end)[-1], "rounds_done": rounds}]]
     details = sample.accuracy_details([0], curves)
@@ -194,7 +194,7 @@ def test_paired_difference_of_a_known_sample() -> None:
 
 def test_pairs_are_matched_by_seed_not_by_place() -> None:
     def run(name: str, by_seed: dict[int, float]) -> sample.Record:
-        metrics = {"test_accuracy": sample.mean(list(by_seed.values()), "share", "sample")}
+        metrics = {"test_accuracy": sample.Metric.mean(list(by_seed.values()), "share", "sample")}
         details = sample.accuracy_details(by_seed)
         return sample.record(f"accuracy/{name}/1-9", {}, metrics, details=details)
 

@@ -16,7 +16,7 @@ import devices
 from bench.cases.bench_memory import _headline as progress_line
 from bench.cases.bench_memory import _metrics
 from bench.records.gates import Gate, gate_of
-from bench.records.record import Metric, Record, single, unmeasured
+from bench.records.record import Metric, Record
 from bench.records.record_index import Results
 from bench.records.step_memory import ALLOCATOR, DEVICE, HOST, memory_of, step_memory
 from bench.report.costs import memory_figure, pairs, scaled
@@ -54,16 +54,16 @@ def on_a_gpu(
     records = []
     for record in sample.memory_records(factor=factor):
         above, peak = (record.metrics[name] for name in ("peak_above_baseline", "peak"))
-        host = single(200e6 if record.config["method"] == "zo" else 100e6, "byte", "VmHWM")
+        host = Metric.single(200e6 if record.config["method"] == "zo" else 100e6, "byte", "VmHWM")
         metrics = {
             "peak_above_baseline": host,
             "peak": host,
             "device_allocated": scaled(above, 1.5),
             "device_baseline": scaled(above, 0.5),
-            "device_context": single(440 << 20, "byte", NVML),
+            "device_context": Metric.single(440 << 20, "byte", NVML),
             "device_allocated_above_baseline": above,
             "device_reserved": peak,
-            "device_process": peak if told else unmeasured("byte", "in a container"),
+            "device_process": peak if told else Metric.unmeasured("byte", "in a container"),
         }
         origin = replace(record.provenance, device={**record.provenance.device, "accelerator": gpu})
         config = {**record.config, "device": "cuda"}
@@ -116,7 +116,7 @@ def test_a_process_on_a_gpu_is_compared_with_the_gpus_memory_not_a_boards() -> N
 def test_the_gpus_memory_is_known_from_the_step_where_the_profile_lacks_it(
     gpu: dict[str, Any] | None,
 ) -> None:
-    total = {"device_total": single(80 << 30, "byte", "mem_get_info")}
+    total = {"device_total": Metric.single(80 << 30, "byte", "mem_get_info")}
     records = [replace(r, metrics={**r.metrics, **total}) for r in on_a_gpu(gpu=gpu)]
     results = Results.of(records)
     assert board_tables(results)
@@ -215,9 +215,9 @@ def measured() -> dict[str, Metric]:
 
 
 def test_what_the_device_measured_is_what_the_progress_line_tells() -> None:
-    tensors = {"tensor_peak_above_baseline": single(6 << 20, "byte", "tensors")}
+    tensors = {"tensor_peak_above_baseline": Metric.single(6 << 20, "byte", "tensors")}
     line = progress_line(measured() | tensors, memory_of("cuda", measured()))
-    assert "7.0 MiB of allocated device memory above the loaded model (tensors 6.0)" in line
+    assert "7 MiB of allocated device memory above the loaded model (tensors 6 MiB)" in line
     assert "500.0 MiB in all" in line
 
 
@@ -236,7 +236,7 @@ def test_gates_on_a_gpus_memory_are_those_of_its_meter() -> None:
 
 
 def test_the_device_memory_of_a_step_is_split_into_its_terms() -> None:
-    tensors = single(20 << 20, "byte", "dispatcher")
+    tensors = Metric.single(20 << 20, "byte", "dispatcher")
     with_tensors = [replace(r, metrics={**r.metrics, "tensor_peak": tensors}) for r in on_a_gpu()]
     table = device_tables(Results.of(with_tensors))[0]
     row = dict(zip(table.columns, next(r for r in table.rows if r[0].text == "ZO"), strict=True))

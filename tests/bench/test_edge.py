@@ -12,7 +12,7 @@ import sample_records as sample
 import devices
 from bench.__main__ import main
 from bench.cases.edge_packaging import closure
-from bench.records.record import single
+from bench.records.record import Metric
 from bench.records.record_index import Results
 from bench.report.groups.edge import edge_tables
 from bench.workloads import edge_limit
@@ -86,15 +86,17 @@ def test_the_clients_rounds_stand_beside_each_other() -> None:
             f"edge/cnn/{client}/b8",
             {"model": "cnn", "client": client, "images": 8, "micro_batch": 8, "directions": 1},
             {
-                "process_peak": single(peak, "byte", "VmHWM"),
-                "peak_above_baseline": single(peak / 4, "byte", "VmHWM"),
-                "round": single(seconds, "second", "wall"),
+                "process_peak": Metric.single(peak, "byte", "VmHWM"),
+                "peak_above_baseline": Metric.single(peak / 4, "byte", "VmHWM"),
+                "round": Metric.single(seconds, "second", "wall"),
             },
         )
         for client, peak, seconds in (("torch", 2**28, 2.0), ("onnx-memory", 2**27, 3.0))
     ]
     records.append(
-        sample.record("edge/cnn/precision", {"model": "cnn"}, {"e": single(0.5, "share", "")})
+        sample.record(
+            "edge/cnn/precision", {"model": "cnn"}, {"e": Metric.single(0.5, "share", "")}
+        )
     )
     rounds, others = edge_tables(Results.of(records))
     cells = [[cell.text for cell in row] for row in rounds.rows]

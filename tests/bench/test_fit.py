@@ -242,7 +242,7 @@ def test_the_command_prints_json_and_stores_its_record(
 def test_the_default_device_is_this_machine_or_its_lower_limit(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("bench.fit.target.own_group", lambda: None)
+    monkeypatch.setattr("devices.group_limits.own_group", lambda *_: None)
     whole = this_machine()
     assert whole.memory_bytes == psutil.virtual_memory().total
     assert 0 < whole.reserve_bytes < whole.memory_bytes
@@ -251,7 +251,7 @@ def test_the_default_device_is_this_machine_or_its_lower_limit(
     for text, limit in (("max", whole.memory_bytes), (str(900 * MIB), 900 * MIB)):
         (tmp_path / "memory.max").write_text(text)
         group = Group(path=tmp_path, version="cgroup v2")
-        monkeypatch.setattr("bench.fit.target.own_group", lambda group=group: group)
+        monkeypatch.setattr("devices.group_limits.own_group", lambda *_, group=group: group)
         assert this_machine().memory_bytes == limit
     assert this_machine().reserve_bytes == 100 * MIB
 

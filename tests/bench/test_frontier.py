@@ -29,7 +29,7 @@ from bench.records.frontier import (
     pareto,
     points_of,
 )
-from bench.records.record import Record, single
+from bench.records.record import Metric, Record
 from bench.records.record_index import Results
 from bench.records.store import read_records
 from bench.records.typed_json import to_json
@@ -194,7 +194,10 @@ def frontier_record(
             "clients": 1,
             "sources": {},
         },
-        {"low_memory": single(low, "byte", "sample"), "high_memory": single(9e5, "byte", "sample")},
+        {
+            "low_memory": Metric.single(low, "byte", "sample"),
+            "high_memory": Metric.single(9e5, "byte", "sample"),
+        },
         details=to_json(details),
     )
 

@@ -7,7 +7,7 @@ from optional import needs
 
 from bench.cases.bench_llm import _round_bytes, _step_metrics
 from bench.groups import GROUPS
-from bench.records.record import Record, provenance, single
+from bench.records.record import Metric, Record, provenance
 from bench.records.record_index import Results
 from bench.report.groups.llm import llm_tables
 from bench.suite.suite import parse_groups
@@ -58,7 +58,9 @@ def test_a_step_that_does_not_fit_is_a_row() -> None:
             case_version=1,
             status=status,
             config={"limit_bytes": 1 << 33},
-            metrics={"tensor_peak": single(3 << 20, "byte", "counted")} if status == "ok" else {},
+            metrics={"tensor_peak": Metric.single(3 << 20, "byte", "counted")}
+            if status == "ok"
+            else {},
             details={"phase": "tracked step"},
             provenance=provenance("default", {}),
         )

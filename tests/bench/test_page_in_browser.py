@@ -46,6 +46,13 @@ return [...document.querySelectorAll('figure svg')].flatMap(svg => {
   }).map(t => t.textContent);
 });
 """
+_OVERLAPPING = """
+return [...document.querySelectorAll('.chart .head .plot')].flatMap(axis => {
+  const boxes = [...axis.querySelectorAll('span')].map(e => e.getBoundingClientRect());
+  const shown = boxes.filter(box => box.width).sort((a, b) => a.left - b.left);
+  return shown.slice(1).filter((box, i) => shown[i].right > box.left).map(() => axis.textContent);
+});
+"""
 _UNDRAWN = """
 return [...document.querySelectorAll('figure svg')]
   .filter(e => e.getBoundingClientRect().width < 200).map(e => e.ariaLabel);
@@ -72,6 +79,7 @@ def check(opened: chromium.Browser, page: Path, width: int, *, dark: bool) -> No
     assert opened.console() == []
     assert opened.run(_UNDRAWN) == []
     assert opened.run(_CLIPPED) == []
+    assert opened.run(_OVERLAPPING) == []
     assert opened.run("return document.documentElement.scrollWidth") <= width
     assert opened.run(_WIDER) == []
     if width >= 1280:

@@ -13,7 +13,7 @@ import pytest
 
 import devices
 from bench.cases.bench_memory import _record
-from bench.records.record import Metric, Record, median, provenance, single, unmeasured
+from bench.records.record import Metric, Record, provenance
 from bench.records.record import why_no_commit as reason_in
 from bench.records.step_memory import implausible_peak, unexplained_peak
 from bench.records.typed_json import to_json
@@ -27,8 +27,8 @@ MIB = 2**20
 
 def metrics_of(*peaks_mib: float, tensors_mib: float) -> dict[str, Metric]:
     return {
-        "peak_above_baseline": median([peak * MIB for peak in peaks_mib], "byte", "VmHWM"),
-        "tensor_peak_above_baseline": single(tensors_mib * MIB, "byte", "storages"),
+        "peak_above_baseline": Metric.median([peak * MIB for peak in peaks_mib], "byte", "VmHWM"),
+        "tensor_peak_above_baseline": Metric.single(tensors_mib * MIB, "byte", "storages"),
     }
 
 
@@ -57,9 +57,9 @@ def test_a_peak_below_zero_or_far_below_the_steps_tensors_is_implausible(
 
 
 def test_a_peak_that_is_null_or_of_another_memory_is_not_judged() -> None:
-    null = {"peak_above_baseline": unmeasured("byte", "freed memory stays resident")}
+    null = {"peak_above_baseline": Metric.unmeasured("byte", "freed memory stays resident")}
     on_gpu = metrics_of(0.0, tensors_mib=64) | {
-        "device_allocated_above_baseline": single(64 * MIB, "byte", "allocator")
+        "device_allocated_above_baseline": Metric.single(64 * MIB, "byte", "allocator")
     }
 
     assert implausible_peak("cpu", metrics_of(1.0, tensors_mib=64) | null) is None
@@ -76,7 +76,7 @@ def test_a_peak_far_above_tensors_and_buffers_is_remarked(
     peak_mib: float, counted_mib: float, is_explained: bool
 ) -> None:
     metrics = metrics_of(peak_mib, tensors_mib=counted_mib)
-    counted = single(counted_mib * MIB, "byte", "storages and buffers")
+    counted = Metric.single(counted_mib * MIB, "byte", "storages and buffers")
     found = unexplained_peak("cpu", {**metrics, "tensor_and_buffer_peak_above_baseline": counted})
 
     assert (found is None) is is_explained

@@ -140,6 +140,15 @@ def test_labels_of_a_logarithmic_axis_do_not_collide(low: float, high: float) ->
     assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
 
 
+def test_the_axis_of_bytes_is_filled_by_what_is_drawn() -> None:
+    with panel("title", "x", "y") as (_, axes):
+        axes.plot([50e3, 1e6], [0, 1])
+        set_byte_axis(axes)
+    low, high = axes.get_xlim()
+    assert low > 35e3
+    assert high < 1.5e6
+
+
 def test_every_colour_has_its_counterpart_in_the_dark(sample_page: Path) -> None:
     drawings = sorted((sample_page.parent / "plots").glob("*.svg"))
     assert len(drawings) == len(whole_plots())

@@ -136,7 +136,7 @@ def test_a_time_is_taken_on_the_device_in_the_precision(
     monkeypatch.setattr(bench_time, "make_step", make)
     monkeypatch.setattr(bench_time, "repeats_of", lambda step, least: 3)
     monkeypatch.setattr(
-        bench_time, "step_energy", lambda step, step_s: sample.single(1.0, "joule", "NVML")
+        bench_time, "step_energy", lambda step, step_s: sample.Metric.single(1.0, "joule", "NVML")
     )
     suite = suite_on(tmp_path, monkeypatch)
     bench_time.test_step_time(suite, Benchmark(), "cnn", "zo", 4)

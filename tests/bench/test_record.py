@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sample_records import DEVICE
 
-from bench.records.record import Metric, Provenance, Record, mean, median, single, unmeasured
+from bench.records.record import Metric, Provenance, Record
 from bench.records.store import StoreError, open_store, read_records, replacing, write_record
 
 
@@ -18,8 +18,8 @@ def make_record(case: str = "memory/cnn/zo/b1") -> Record:
         status="ok",
         config={"model": "cnn", "batch": 1},
         metrics={
-            "peak": median([3.0, 1.0, 2.0], "byte", "VmHWM"),
-            "joules": unmeasured("joule", "no counter here"),
+            "peak": Metric.median([3.0, 1.0, 2.0], "byte", "VmHWM"),
+            "joules": Metric.unmeasured("joule", "no counter here"),
         },
         provenance=Provenance(
             suite_version="0",
@@ -38,10 +38,10 @@ def test_a_record_comes_back_from_disk_as_it_was(tmp_path: Path) -> None:
 
 
 def test_a_metric_carries_its_n_and_spread() -> None:
-    metric = median([3.0, 1.0, 2.0], "byte", "VmHWM")
+    metric = Metric.median([3.0, 1.0, 2.0], "byte", "VmHWM")
     assert (metric.value, metric.n, metric.spread) == (2.0, 3, (1.0, 3.0))
-    assert mean([1.0, 3.0], "share", "argmax").std == pytest.approx(2**0.5)
-    assert single(5, "byte", "len").spread is None
+    assert Metric.mean([1.0, 3.0], "share", "argmax").std == pytest.approx(2**0.5)
+    assert Metric.single(5, "byte", "len").spread is None
 
 
 def test_what_is_not_measured_is_null_with_a_reason_never_zero() -> None:

@@ -14,7 +14,7 @@ import pytest
 import sample_records as sample
 from rich.console import Console
 
-from bench.records.record import unmeasured
+from bench.records.record import Metric
 from bench.records.record_index import Results
 from bench.records.store import StoreError
 from bench.report.page import write_report
@@ -261,7 +261,7 @@ def test_the_terminal_fits_80_columns() -> None:
 
 def test_what_many_cases_lack_for_one_reason_is_one_line() -> None:
     lacking = [
-        replace(record, metrics={"joules": unmeasured("joule", "no counter")})
+        replace(record, metrics={"joules": Metric.unmeasured("joule", "no counter")})
         for record in sample.bytes_records()
     ]
     assert len(lacking) > 2

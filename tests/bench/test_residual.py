@@ -7,7 +7,7 @@ import sample_records as sample
 
 from bench.cases.formula_residual import Evidence, residual_terms
 from bench.records.details.formulas import Table1Details, Table1Row
-from bench.records.record import single
+from bench.records.record import Metric
 from bench.records.record_index import Results
 from bench.records.typed_json import to_json
 from bench.report.groups.formulas import Residual, residuals, table1_rows
@@ -99,7 +99,7 @@ def test_table_1_takes_its_memory_from_the_memory_cases_of_the_same_folder() -> 
     terms = residual_terms("zo", PARAMETERS, COUNTS, BATCH, evidence())
     details = Table1Details(rows=(row,), notes=(), predictions=(), residual={"zo": terms})
     table = sample.record("formulas/table1", {}, details=to_json(details))
-    peak = {"peak_above_baseline": single(3200, "byte", "VmHWM")}
+    peak = {"peak_above_baseline": Metric.single(3200, "byte", "VmHWM")}
     memory = sample.record("memory/resnet18/zo/b64", {"device": "cpu"}, peak)
     weights = 4 * resnet18_parameters()
 

@@ -11,7 +11,7 @@ import sample_records as sample
 
 from bench.groups import GROUPS
 from bench.records import store
-from bench.records.record import single
+from bench.records.record import Metric
 from bench.records.record_index import Results
 from bench.records.validate import Checked
 from bench.report import groups
@@ -65,7 +65,7 @@ def valid(path: Path) -> Checked:
 def test_a_group_is_added_by_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "SECTIONS", (*SECTIONS, RADIO))
     monkeypatch.setattr(store, "check_file", valid)  # the schema lists the groups that there are
-    made = sample.record("radio/antenna", {}, {"power": single(12, "watt", "sample")})
+    made = sample.record("radio/antenna", {}, {"power": Metric.single(12, "watt", "sample")})
     html = page(tmp_path, [made])
     for words in (RADIO.title, RADIO.lead, "radio/antenna", "At the antenna.", "radiometer --all"):
         assert words in html

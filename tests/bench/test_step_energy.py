@@ -9,7 +9,7 @@ import sample_records as sample
 
 import devices
 from bench.cases.bench_time import step_energy
-from bench.records.record import unmeasured
+from bench.records.record import Metric
 from bench.records.record_index import Results
 from bench.report.groups.time import time_tables
 from bench.report.page import write_report
@@ -70,7 +70,7 @@ def test_the_page_has_joules_where_the_records_have(tmp_path: Path) -> None:
 def test_the_page_says_once_what_a_counter_would_need(tmp_path: Path) -> None:
     records = sample.time_records()
     for record in records:
-        record.metrics["energy"] = unmeasured("joule", "no counter here")  # type: ignore[index]
+        record.metrics["energy"] = Metric.unmeasured("joule", "no counter here")  # type: ignore[index]
     page = write_report(sample.write(tmp_path, records)).read_text()
     assert "Energy in joules" not in page
     assert page.count("no counter here") == 1

@@ -35,11 +35,14 @@ def edge_round(folder: str, images: int) -> dict[str, Any]:
     import numpy as np
 
     from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
+    from zo_core.edge.arithmetic import measure_arithmetic
     from zo_core.edge.load import load_replica
     from zo_core.edge.manifest import read_manifest
     from zo_core.method import ClientData, RoundContext
 
     replica, manifest = load_replica(Path(folder)), read_manifest(Path(folder))
+    arithmetic = measure_arithmetic(replica, manifest, micro_batch=MICRO_BATCH)
+    arithmetic.check()
     rng = np.random.default_rng(7)
     x = rng.standard_normal((images, *manifest.input_shape), dtype=np.float32)
     method = ZerothOrderStep(
@@ -53,6 +56,7 @@ def edge_round(folder: str, images: int) -> dict[str, Any]:
         "payload_bytes": len(update.encode()),
         "digest": replica.digest().hex(),
         "torch": "torch" in sys.modules,
+        "arithmetic": arithmetic.summary,
     }
 
 
@@ -83,6 +87,7 @@ def _edge(folder: str, images: int) -> bool:
         return False
     same = limited.value == free.value
     print(f"  {limited.value['payload_bytes']} bytes up, digest {limited.value['digest'][:16]}...")
+    print(f"  {limited.value['arithmetic']}")
     print(f"  the same without the limit: {'yes' if same else free.value}")
     is_light = not limited.value["torch"]
     return same and is_light and limited.value["payload_bytes"] == PAYLOAD_BYTES

@@ -6,4 +6,6 @@ here=$(cd "$(dirname "$0")" && pwd)
 python=${PYTHON:-python3}
 one_core=$(command -v taskset >/dev/null && echo "taskset -c 0" || true)
 slow_cpu
-PYTHONPATH="$here/../..:$here" $one_core "$python" "$here/board_round.py" "$1" "${2:-100}" ${3:+"$3"}
+# The installed packages come first: a clone has the C kernels only after `pip install -e`.
+source=$(cd / && "$python" -c "import bench, zo_core" 2>/dev/null || echo "$here/../..")
+PYTHONPATH="$here${source:+:$source}" $one_core "$python" "$here/board_round.py" "$1" "${2:-100}" ${3:+"$3"}

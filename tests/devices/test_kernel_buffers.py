@@ -87,6 +87,28 @@ def test_the_count_is_what_the_allocator_gave_out(
     assert counted == pytest.approx(given_out, rel=0.05, abs=192 * KIB)
 
 
+@pytest.mark.parametrize(
+    ("layers", "bidirectional", "hidden"), [(1, False, 128), (2, False, 128), (2, True, 64)]
+)
+def test_an_lstms_gates_are_counted_where_it_is_evaluated(
+    layers: int, bidirectional: bool, hidden: int
+) -> None:
+    from bench.workloads.tensors_without_memory import count_without_memory
+
+    lstm = nn.LSTM(64, hidden, layers, batch_first=True, bidirectional=bidirectional)
+    x = torch.randn(8, 256, 64)
+    inference(lstm, x)
+    with track_tensors(parameters=lstm.parameters(), existing=[x]) as tracker:
+        inference(lstm, x)
+    peak = tracker.result()
+    given_out = peak_by_events(lambda: inference(lstm, x))
+    predicted = count_without_memory(lstm, (x,), lambda fake: inference(lstm, fake))
+
+    counted = peak.with_buffers_bytes - peak.baseline_bytes
+    assert counted == pytest.approx(given_out, rel=0.1, abs=192 * KIB)
+    assert predicted.with_buffers_bytes - predicted.baseline_bytes == counted
+
+
 @pytest.fixture
 def slow_attention() -> object:
     """Switch torch's attention fast path off, as the engine does in every evaluation."""

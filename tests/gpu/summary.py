@@ -60,8 +60,9 @@ def main() -> int:
     for rule, value, holds in found:
         print(f"{'holds' if holds else 'FAILS'}  {value:9.3f}  {rule}")
     status = (folder / "status").read_text().splitlines() if (folder / "status").exists() else []
-    failed = [line for line in status if not line.endswith(" 0")]
-    print(f"{len(status)} steps, failed: {', '.join(failed) or 'none'}")
+    skipped = [line for line in status if " skipped: " in line]
+    failed = [line for line in status if not line.endswith(" 0") and line not in skipped]
+    print(f"{len(status)} steps, failed: {', '.join(failed) or 'none'}", *skipped, sep="\n")
     return 0 if found and all(holds for _, _, holds in found) and not failed else 1
 
 

@@ -28,6 +28,8 @@ from zo_core.loss.items import DataError, as_items, as_labels, targets_of
 from zo_core.philox import Purpose, random_permutation
 
 NAMES = ("x", "y", "x_test", "y_test", "client")
+_CHANNELS = (1, 3, 4)  # of images
+_MOST_CLASSES = 1 << 20  # a number beyond is an id, and no class
 _IMAGE_DIMENSIONS = 4  # items, channels, height, width
 
 
@@ -150,6 +152,11 @@ def renumbered(ids: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
 
 def _arrays(train: tuple[Any, Any], test: tuple[Any, Any], clients: Any, where: str) -> Arrays:
     x, y = train
+    if min(len(y), len(test[1])) == 0:
+        raise DataError(
+            f"{where}: training and test split need items, got {len(y)} and {len(test[1])}; give "
+            "more items, or x_test and y_test"
+        )
     scaling = None
     if x.dtype == np.uint8:
         require_contrast(where, x)
@@ -160,10 +167,29 @@ def _arrays(train: tuple[Any, Any], test: tuple[Any, Any], clients: Any, where: 
 def _items(found: Any, where: str) -> npt.NDArray[Any]:
     x: npt.NDArray[Any] = np.asarray(found)
     if x.dtype == np.uint8 and x.ndim == _IMAGE_DIMENSIONS:
-        return x
+        return _channels_first(x, where)
     if x.dtype.kind in "iu" and x.dtype != np.uint8:
-        return np.asarray(x, np.int64)
+        return _tokens(x, where)
     return as_items(x, where)
+
+
+def _channels_first(x: npt.NDArray[Any], where: str) -> npt.NDArray[Any]:
+    if x.shape[3] in _CHANNELS and x.shape[1] not in _CHANNELS:
+        raise DataError(
+            f"{where}: images must be (items, channels, height, width), got {x.shape}; put the "
+            "channels first: x.transpose(0, 3, 1, 2)"
+        )
+    return x
+
+
+def _tokens(x: npt.NDArray[Any], where: str) -> npt.NDArray[np.int64]:
+    """Check what integers are: the numbers of tokens."""
+    if x.ndim == _IMAGE_DIMENSIONS or (x.size and x.min() < 0):
+        raise DataError(
+            f"{where}: integers other than uint8 images are token ids, counted from 0, got "
+            f"{x.dtype} of shape {x.shape}; store numbers as float32, images as uint8"
+        )
+    return np.asarray(x, np.int64)
 
 
 def _targets(found: Any, where: str) -> npt.NDArray[Any]:
@@ -172,7 +198,13 @@ def _targets(found: Any, where: str) -> npt.NDArray[Any]:
         return np.asarray(y, np.float32)
     if y.dtype.kind in "iu" and y.ndim == 2:
         return np.asarray(y, np.int64)
-    return as_labels(y, where)
+    labels = as_labels(y, where)
+    if labels.size and labels.max() >= _MOST_CLASSES:
+        raise DataError(
+            f"{where}: classes are counted from 0, got {labels.max()}; number them by "
+            "numpy.unique(y, return_inverse=True)[1]"
+        )
+    return labels
 
 
 def _clients(ids: Any, items: int, where: str) -> npt.NDArray[np.int64] | None:

@@ -91,7 +91,7 @@ def stratified_mask(
         Mask of shape (items,), true where an item is chosen.
     """
     mask = np.zeros(len(labels), dtype=np.bool_)
-    for label in range(int(labels.max()) + 1):
+    for label in np.unique(labels).tolist():
         members = np.flatnonzero(labels == label)
         order = random_permutation(seed, Purpose.SHUFFLE, len(members), a=label)
         mask[members[order[: round(share * len(members))]]] = True

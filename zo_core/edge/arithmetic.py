@@ -49,6 +49,17 @@ class ForwardArithmetic(SessionArithmetic):
         extra = ["bfloat16 products"] * self.bfloat16_products + ["KleidiAI"] * self.kleidiai
         return ", ".join([self.library, *self.providers, *extra])
 
+    @property
+    def summary(self) -> str:
+        """Say how the client computes, and what that adds to its scalars."""
+        noise = self.scalar_noise
+        if noise.relative_rms is None:
+            return f"forwards by {self.words}; scalars not compared: {noise.reason}"
+        return (
+            f"forwards by {self.words}; scalars are within {100 * noise.relative_rms:.2g} % RMS of"
+            f" float64's over {noise.directions} directions"
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
         return asdict(self)

@@ -29,15 +29,12 @@ from zo_core.edge.manifest import (
 )
 from zo_core.edge.release import release_loaded
 from zo_core.edge.session_arithmetic import BFLOAT16_OPTION, SessionArithmetic, read_session
-from zo_core.loss.byte_items import ByteItems
+from zo_core.loss.byte_items import ByteItems, Items
 from zo_core.loss.items import DataError, require_items
 from zo_core.parameters import as_numpy_if_possible
 
 _M_MMAP_THRESHOLD, _BLOCK_BYTES = -3, 16 * mmap.PAGESIZE  # of mallopt; rounding costs 1/16
 _ONLY_ERRORS = 3  # onnxruntime's severity: warnings about shapes say nothing to a user
-
-
-Items = npt.NDArray[Any] | ByteItems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,6 +89,7 @@ def perturb_pass(
                 group.table, terms, direction, threads or default_threads(), journal=journal
             )
             work.pop()
+        _drop_cached_casts()
 
     return run
 
@@ -139,9 +140,20 @@ def replay_pass(
             for index, new in zip(group.tensor_indices, found, strict=True):
                 stats[index] = stats[index].merge(new)
         results.append(stats)
+        _drop_cached_casts()
         return stats
 
     return run
+
+
+def _drop_cached_casts() -> None:
+    """Let autocast convert the weights again: it keeps those of an earlier forward in its context.
+
+    Without this, a loss whose ``torch.autocast`` surrounds the whole step would not see a pass.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.clear_autocast_cache()
 
 
 def max_abs(span: Span) -> float:

@@ -42,3 +42,6 @@ class ByteItems:
         scaled -= self.mean
         scaled /= self.std
         return scaled if dtype is None else scaled.astype(dtype, copy=False)
+
+
+Items = npt.NDArray[Any] | ByteItems

@@ -123,6 +123,12 @@ def require_sequences(x: Any, y: Any, *, num_classes: int, where: str) -> None:
             f"{where} must have a label or {UNLABELLED} at each position, and at least one label, "
             f"got {tuple(x.shape)} tokens and labels of shape {tuple(y.shape)}"
         )
+    without = np.flatnonzero((np.asarray(y).reshape(len(y), -1) == UNLABELLED).all(axis=1))
+    if without.size:
+        raise DataError(
+            f"{where} must have at least one label in each sequence, got none in sequence "
+            f"{without[0]} and {len(without) - 1} others; leave them out"
+        )
     _require_labels(labelled, num_classes, where)
 
 
@@ -149,6 +155,8 @@ def require_values(x: Any, y: Any, *, where: str) -> None:
 def _require_finite(x: Any, where: str) -> None:
     if isinstance(x, ByteItems):
         return
+    if 0 in x.shape:
+        raise DataError(f"{where} must have at least one number per item, got {tuple(x.shape)}")
     if "float" in str(x.dtype) and not np.isfinite([float(x.min()), float(x.max())]).all():
         raise DataError(
             f"{where} must be finite, got {_first_bad(x)}; remove or replace NaN and infinities"

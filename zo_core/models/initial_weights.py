@@ -15,6 +15,8 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from zo_core.whole_file import whole_file
+
 _SHOWN = 4  # names in a message
 _WRAPPERS = ("state_dict", "model", "model_state_dict")  # keys under which programs nest weights
 _PREFIXES = ("", "module.", "model.", "_orig_mod.")  # of DataParallel, trainers, torch.compile
@@ -89,16 +91,19 @@ def save_weights(module: nn.Module, path: Path, about: dict[str, str]) -> None:
         module: on any device; a tied tensor is written once for each of its names.
         path: the file; its folder is made.
         about: what is stored beside the weights, as text.
+
+    Raises:
+        OSError: it cannot be written; what was there is unchanged.
     """
     from safetensors.torch import save_file
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     state = {
         name: tensor.detach().cpu().contiguous().clone()
         for name, tensor in module.state_dict().items()
         if isinstance(tensor, torch.Tensor)
     }
-    save_file(state, path, metadata=about)
+    with whole_file(path) as part:
+        save_file(state, part, metadata=about)
 
 
 def _untied(module: nn.Module, own: dict[str, Any]) -> set[str]:

@@ -10,7 +10,7 @@ from bench.audit.evidence import Evidence
 from bench.audit.finding import Finding, Rule
 from bench.audit.losses import loss_of
 from bench.audit.observe import take_step
-from bench.format import size
+from bench.format import format_bytes
 from devices.tensor_memory import track_tensors
 
 RULE = Rule(
@@ -44,9 +44,9 @@ def check(evidence: Evidence) -> Finding:
 def _verdict(extra: int, total: int, largest: int, forward: int) -> Finding:
     slack = _WORKING_BYTES + forward // 10
     if total <= slack:
-        return RULE.not_applicable(f"the model is too small to tell: {size(total)}")
+        return RULE.not_applicable(f"the model is too small to tell: {format_bytes(total)}")
     figure = (
-        f"{size(extra)} above one forward: {extra / total:.2f} of the weights, "
+        f"{format_bytes(extra)} above one forward: {extra / total:.2f} of the weights, "
         f"{extra / largest:.1f} of the largest tensor"
     )
     is_copy = extra > slack + total / 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bench.format import MISSING, percent, points, size
+from bench.format import MISSING, format_bytes, format_percent, format_points
 from bench.labels import label
 from bench.records.budget import is_compared, rounds_of
 from bench.records.case_name import CaseName
@@ -77,10 +77,10 @@ def _share_cell(results: Results, case: str, name: str) -> Cell:
     if metric is None or metric.value is None:
         return Cell(MISSING, results.reason(case, name))
     if metric.std is None or metric.spread is None:
-        return Cell(percent(metric.value))
+        return Cell(format_percent(metric.value))
     low, high = metric.spread
     return Cell(
-        percent(metric.value), f"± {100 * metric.std:.1f} ({100 * low:.1f}–{100 * high:.1f})"
+        format_percent(metric.value), f"± {100 * metric.std:.1f} ({100 * low:.1f}–{100 * high:.1f})"
     )
 
 
@@ -88,7 +88,11 @@ def _bytes_per_client(results: Results, record: Record) -> str:
     """Write a whole run's traffic, up and down, over the number of clients."""
     up, down = (results.value(record.case, f"{link}_payload_bytes") for link in ("up", "down"))
     clients = record.config.get("clients")
-    return MISSING if up is None or down is None or not clients else size((up + down) / clients)
+    return (
+        MISSING
+        if up is None or down is None or not clients
+        else format_bytes((up + down) / clients)
+    )
 
 
 def _paired_table(rows: tuple[tuple[Cell, ...], ...]) -> Table:
@@ -113,7 +117,7 @@ def _paired_row(results: Results, split: str, other: str) -> list[tuple[Cell, ..
     row = (
         Cell(split.replace("-", "/")),
         Cell(f"ZOWarmUp − {label(other)}"),
-        Cell(points(difference.mean)),
+        Cell(format_points(difference.mean)),
         Cell(MISSING if difference.std is None else f"{100 * difference.std:.1f}"),
         Cell(interval_text(difference)),
         Cell(str(difference.n)),

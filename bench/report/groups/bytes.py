@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.format import MISSING, size
+from bench.format import MISSING, format_bytes
 from bench.labels import label, method_label
 from bench.records.record import Record
 from bench.records.record_index import Results
@@ -37,7 +37,7 @@ def _cell(results: Results, case: str, name: str) -> Cell:
     value = results.value(case, name)
     if value is None:
         return Cell(MISSING, results.reason(case, name))
-    return Cell(f"{value:,.0f}", f"({size(value)})" if value >= 1024 else "")
+    return Cell(f"{value:,.0f}", f"({format_bytes(value)})" if value >= 1024 else "")
 
 
 def _cohort(record: Record) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.format import MISSING, duration, mib, quantity, significant
+from bench.format import MISSING, format_mib, format_number, format_quantity, format_seconds
 from bench.labels import EDGE_CLIENTS, label
 from bench.records.details.arithmetic import ForwardArithmetic, ScalarNoise
 from bench.records.details.machine import (
@@ -64,14 +64,14 @@ def _round_row(results: Results, record: Record) -> tuple[Cell, ...]:
         Cell(images, ", ".join(remarks)),
         Cell(EDGE_CLIENTS[config["client"]]),
         *(_memory(record, name) for name in ("process_peak", "peak_above_baseline")),
-        cell_of(seconds, duration),
+        cell_of(seconds, format_seconds),
         Cell(ratio(seconds.value, theirs)),
     )
 
 
 def _memory(record: Record, name: str) -> Cell:
     value = record.metrics[name].value
-    return Cell(MISSING, "not measured") if value is None else Cell(mib(value))
+    return Cell(MISSING, "not measured") if value is None else Cell(format_mib(value))
 
 
 def _figures_table(records: list[Record]) -> Table:
@@ -79,7 +79,7 @@ def _figures_table(records: list[Record]) -> Table:
         (
             Cell(record.name.label),
             Cell(name.replace("_", " ")),
-            Cell(quantity(metric.value, metric.unit)),
+            Cell(format_quantity(metric.value, metric.unit)),
             Cell(_threshold(record, name)),
         )
         for record in records
@@ -126,7 +126,7 @@ def _noise(noise: ScalarNoise) -> str:
 def _threshold(record: Record, name: str) -> str:
     details = record.details_as(PrecisionDetails)
     limit = details.limits.get(name) if details else None
-    return MISSING if limit is None else f"≤ {significant(limit)}"
+    return MISSING if limit is None else f"≤ {format_number(limit)}"
 
 
 SECTION = Section(

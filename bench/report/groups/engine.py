@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.format import MISSING, quantity, significant
+from bench.format import MISSING, format_number, format_quantity
 from bench.records.details.machine import EngineDetails
 from bench.records.record import Metric, Record
 from bench.records.record_index import Results
@@ -31,9 +31,9 @@ def engine_tables(results: Results) -> list[Table]:
 
 def _row(record: Record, name: str, metric: Metric, value: float) -> tuple[Cell, ...]:
     def write(amount: float) -> str:
-        return quantity(amount, metric.unit)
+        return format_quantity(amount, metric.unit)
 
-    bare = write if metric.unit in ("byte", "second", "share") else significant
+    bare = write if metric.unit in ("byte", "second", "share") else format_number
     details = record.details_as(EngineDetails)
     limit = details.limits.get(name) if details else None
     floor = details.floors.get(name) if details else None

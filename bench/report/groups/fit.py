@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from bench.boards import Memory
-from bench.format import MISSING, duration, mib, percent, size
+from bench.format import MISSING, format_bytes, format_mib, format_percent, format_seconds
 from bench.labels import METHODS, SAME_STEP_METHODS, label, method_label
 from bench.paper import BATCH
 from bench.records.details.machine import FitCell, FitDetails
@@ -64,7 +64,7 @@ def _whose(memories: Sequence[Memory]) -> str:
     reserve = memories[0].reserve_bytes
     if not reserve:
         return "the accelerator’s"
-    return f"a board’s memory, of which {size(reserve)} are left to the operating system"
+    return f"a board’s memory, of which {format_bytes(reserve)} are left to the operating system"
 
 
 def _step(
@@ -78,8 +78,8 @@ def _step(
     peak = whole.value(results, model, method, batch)
     if peak is not None:
         return (
-            Cell(mib(peak)),
-            *_with_reserve(memories, Cell(mib(peak + memories[0].reserve_bytes))),
+            Cell(format_mib(peak)),
+            *_with_reserve(memories, Cell(format_mib(peak + memories[0].reserve_bytes))),
             Cell(_round_time(results, model, method, batch)),
             *(_share(peak, memory) for memory in memories),
         )
@@ -96,12 +96,12 @@ def _step(
 def _round_time(results: Results, model: str, method: str, batch: int) -> str:
     """Write the time of a round, of the paper's batch only."""
     seconds = ROUND.value(results, model, method, batch) if batch == BATCH else None
-    return MISSING if seconds is None else duration(seconds)
+    return MISSING if seconds is None else format_seconds(seconds)
 
 
 def _share(peak_bytes: float, memory: Memory) -> Cell:
     share = peak_bytes / (memory.memory_bytes - memory.reserve_bytes)
-    written = f"{100 * share:.0f} %" if share >= 0.01 else percent(share)
+    written = f"{100 * share:.0f} %" if share >= 0.01 else format_percent(share)
     verdict = memory.verdict(peak_bytes)
     return Cell(verdict.value, written, tone=TONES[verdict])
 
@@ -119,7 +119,7 @@ def _trials(case: str, cells: Sequence[FitCell]) -> Table:
     for device, limit, model in devices:
         mine = [cell for cell in cells if (cell.device, cell.model) == (device, model)]
         largest = (_largest([c for c in mine if c.method == method]) for method in methods)
-        rows.append((Cell(device, size(limit)), Cell(label(model)), *largest))
+        rows.append((Cell(device, format_bytes(limit)), Cell(label(model)), *largest))
     tried = "tried under that limit" if all(cell.trial for cell in cells) else "predicted"
     batches = sorted({cell.batch for cell in cells})
     return Table(

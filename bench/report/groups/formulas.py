@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench.format import MISSING, megabytes, significant
+from bench.format import MISSING, format_megabytes, format_number
 from bench.labels import label
 from bench.paper import BATCH, MB
 from bench.records.case_name import CaseName
@@ -81,10 +81,10 @@ def _residual(method: str, found: Residual) -> Table:
     """Tabulate the steps from a formula to the measurement, one difference per row."""
 
     def row(name: str, size_bytes: float, how: str) -> tuple[Cell, ...]:
-        return Cell(name), Cell(megabytes(size_bytes / 1e6)), Cell(how)
+        return Cell(name), Cell(format_megabytes(size_bytes / 1e6)), Cell(how)
 
     share = f"{100 * found.unexplained_share:.2f} % of the measurement"
-    default = " to ".join(megabytes(f(found.default_bytes) / 1e6) for f in (min, max))
+    default = " to ".join(format_megabytes(f(found.default_bytes) / 1e6) for f in (min, max))
     rows = [
         row("formula", found.formula_bytes, "eq. 4" if method == "fedavg" else "eq. 5"),
         *(row(term.term, term.bytes, term.how) for term in found.terms),
@@ -105,7 +105,7 @@ def _amount(value: float | str | None) -> str:
     """Write the paper's MB; what would round to 0 in bytes."""
     if isinstance(value, float) and 0 < abs(value) < _LEAST_MB:
         return f"{value * MB:,.0f} B".replace("-", "−")
-    return megabytes(value)
+    return format_megabytes(value)
 
 
 def _signed(residual: float) -> str:
@@ -157,7 +157,7 @@ def _listings(listings: Sequence[Listing]) -> Table:
 
 
 def _number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else significant(value, 4)
+    return f"{value:,}" if isinstance(value, int) else format_number(value, 4)
 
 
 def _deviation(expected: float, found: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from bench.format import MISSING, duration, percent, significant, size
+from bench.format import MISSING, format_bytes, format_number, format_percent, format_seconds
 from bench.labels import STEP_VARIANTS, label
 from bench.records.frontier import (
     FAMILIES,
@@ -83,7 +83,7 @@ def _best_by_memory(points: Sequence[Point]) -> list[str]:
         if not rises or best.last.accuracy > rises[-1][1].last.accuracy:
             rises.append((budget, best))
     return [
-        f"{percent(best.last.accuracy)}{f' from {size(budget)}' if budget else ''}"
+        f"{format_percent(best.last.accuracy)}{f' from {format_bytes(budget)}' if budget else ''}"
         f" {_BY[best.family]} ({name_of(best)}, {sample_of(best)})"
         for budget, best in rises
     ]
@@ -154,13 +154,16 @@ def _point_row(
     return (
         Cell(point.number),
         Cell(name_of(point), sample_of(point)),
-        Cell(size(point.low_bytes) if point.low_bytes else "takes no part"),
-        *_whole(base, Cell(size((base or 0.0) + point.low_bytes) if point.low_bytes else MISSING)),
-        Cell(size(point.high_bytes) if point.high_bytes else MISSING),
-        Cell(duration(last.seconds)),
-        Cell(size(last.bytes_a_client)),
-        *_energy(points, Cell(MISSING if last.joules is None else significant(last.joules))),
-        Cell(percent(last.accuracy)),
+        Cell(format_bytes(point.low_bytes) if point.low_bytes else "takes no part"),
+        *_whole(
+            base,
+            Cell(format_bytes((base or 0.0) + point.low_bytes) if point.low_bytes else MISSING),
+        ),
+        Cell(format_bytes(point.high_bytes) if point.high_bytes else MISSING),
+        Cell(format_seconds(last.seconds)),
+        Cell(format_bytes(last.bytes_a_client)),
+        *_energy(points, Cell(MISSING if last.joules is None else format_number(last.joules))),
+        Cell(format_percent(last.accuracy)),
         Cell(", ".join(on) or MISSING),
     )
 
@@ -178,11 +181,15 @@ def _target_row(points: Sequence[Point], target: float) -> tuple[Cell, ...]:
     reached = [(p, moment) for p in points if (moment := p.reaches(target)) is not None]
     with_joules = [(p, m) for p, m in reached if m.joules is not None]
     return (
-        Cell(percent(target)),
-        _least(reached, lambda p, _: p.low_bytes, lambda value: size(value) if value else "none"),
-        _least(reached, lambda _, moment: moment.seconds, duration),
-        _least(reached, lambda _, moment: moment.bytes_a_client, size),
-        *_energy(points, _least(with_joules, lambda _, m: m.joules or 0.0, significant)),
+        Cell(format_percent(target)),
+        _least(
+            reached,
+            lambda p, _: p.low_bytes,
+            lambda value: format_bytes(value) if value else "none",
+        ),
+        _least(reached, lambda _, moment: moment.seconds, format_seconds),
+        _least(reached, lambda _, moment: moment.bytes_a_client, format_bytes),
+        *_energy(points, _least(with_joules, lambda _, m: m.joules or 0.0, format_number)),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from bench.format import MISSING, mib, quantity
+from bench.format import MISSING, format_mib, format_quantity
 from bench.labels import INSTRUCT_VARIANTS as VARIANTS
 from bench.records.details.machine import StepDetails
 from bench.records.record import Record
@@ -41,12 +41,12 @@ def _words(name: str) -> str:
 
 
 def _writer(unit: str) -> Callable[[float], str]:
-    return partial(quantity, unit=unit)
+    return partial(format_quantity, unit=unit)
 
 
 def _failed(record: Record) -> tuple[Cell, ...]:
     limit = record.config.get("limit_bytes")
-    under = "" if limit is None else f"under {mib(limit)} MiB"
+    under = "" if limit is None else f"under {format_mib(limit)} MiB"
     details = record.details_as(StepDetails)
     phase = (details and details.phase) or "no phase"
     return (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bench.format import MISSING, mib, significant
+from bench.format import MISSING, format_mib, format_number
 from bench.labels import LOW_MEMORY_METHODS, METHODS, label, method_label
 from bench.paper import BATCH
 from bench.records.details.machine import MemoryDetails
@@ -38,7 +38,7 @@ def memory_tables(results: Results) -> list[Table]:
     tables = [
         step_table(
             *(results, _of(figure, metric), caption),
-            write=mib,
+            write=format_mib,
             folded=metric in folded,
         )
         for metric, caption in (captions | folded).items()
@@ -61,8 +61,8 @@ def _whole_set_table(results: Results) -> list[Table]:
             Cell(label(record.config["model"])),
             Cell(method_label(record.config["method"])),
             Cell(f"{record.config['images']} by {record.config['batch']}"),
-            metric_cell(results, record.case, memory.above, mib, memory.resolution_bytes),
-            metric_cell(results, record.case, memory.whole, mib),
+            metric_cell(results, record.case, memory.above, format_mib, memory.resolution_bytes),
+            metric_cell(results, record.case, memory.whole, format_mib),
         )
         for record in records
     ]
@@ -103,10 +103,12 @@ def _low_memory_table(results: Results, model: str, records: dict[str, Record]) 
         rows=tuple(
             (
                 Cell(method_label(method)),
-                metric_cell(results, record.case, "tensor_peak_above_baseline", mib),
+                metric_cell(results, record.case, "tensor_peak_above_baseline", format_mib),
                 *_shares(record),
-                metric_cell(results, record.case, memory.above, mib, memory.resolution_bytes),
-                metric_cell(results, record.case, memory.whole, mib),
+                metric_cell(
+                    results, record.case, memory.above, format_mib, memory.resolution_bytes
+                ),
+                metric_cell(results, record.case, memory.whole, format_mib),
                 _time(results, model, method),
             )
             for method, record in records.items()
@@ -123,7 +125,7 @@ def _shares(record: Record) -> Sequence[Cell]:
         return [Cell(MISSING)] * (len(_CATEGORIES) + 1)
     parts = [by_category.get(category, 0) for category in _CATEGORIES]
     parts.append(total - sum(parts))
-    return [Cell(mib(part) if part else "0", _share(part / total)) for part in parts]
+    return [Cell(format_mib(part) if part else "0", _share(part / total)) for part in parts]
 
 
 def _share(share: float) -> str:
@@ -132,7 +134,7 @@ def _share(share: float) -> str:
 
 def _time(results: Results, model: str, method: str) -> Cell:
     value = ROUND.value(results, model, method, BATCH)
-    return Cell(MISSING if value is None else significant(value))
+    return Cell(MISSING if value is None else format_number(value))
 
 
 SECTION = Section(

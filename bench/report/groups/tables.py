@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.format import MISSING, duration, percent, points, size
+from bench.format import MISSING, format_bytes, format_percent, format_points, format_seconds
 from bench.records.details.tables import PlaceDetails, SearchDetails
 from bench.records.record_index import Results
 from bench.report.replicated_table import ReplicatedTable
@@ -79,7 +79,7 @@ def search_table(search: SearchDetails) -> Table:
                     Cell(method),
                     Cell(stage.stage.algorithm),
                     Cell(", ".join(f"{k} = {v:g}" for k, v in stage.chosen.items())),
-                    Cell(MISSING if stage.best.score is None else percent(stage.best.score)),
+                    Cell(MISSING if stage.best.score is None else format_percent(stage.best.score)),
                     Cell(str(len(stage.trials))),
                     Cell(str(stage.stage.seeds)),
                     Cell(f"{search.budget_rounds[method]:,}"),
@@ -107,7 +107,7 @@ def _accuracy_row(table: ReplicatedTable, place: PlaceDetails) -> tuple[Cell, ..
         _mean_cell(table, place, quantity),
         Cell(f"{len(place.seeds)} of {place.asked}"),
         Cell(_printed(place)),
-        Cell(MISSING if found is None else points(found.mean)),
+        Cell(MISSING if found is None else format_points(found.mean)),
         Cell(MISSING if found is None else interval_text(found)),
         Cell(MISSING if is_baseline else _printed_difference(place, baseline)),
     )
@@ -123,11 +123,11 @@ def _cost_row(table: ReplicatedTable, place: PlaceDetails) -> tuple[Cell, ...]:
         Cell(place.split),
         Cell(place.label),
         Cell(MISSING if rounds is None else f"{rounds:,.0f}"),
-        write("link_bytes_per_client", size),
+        write("link_bytes_per_client", format_bytes),
         write("item_passes_per_client", lambda count: f"{count:,.0f}"),
-        write("elapsed_s", duration),
-        write("low_peak_bytes", size),
-        write("high_peak_bytes", size),
+        write("elapsed_s", format_seconds),
+        write("low_peak_bytes", format_bytes),
+        write("high_peak_bytes", format_bytes),
     )
 
 
@@ -135,7 +135,7 @@ def _mean_cell(table: ReplicatedTable, place: PlaceDetails, name: str) -> Cell:
     metric = table.metric(place, name)
     if metric is None or metric.value is None:
         return Cell(MISSING)
-    text = points(metric.value) if name == "gain" else percent(metric.value)
+    text = format_points(metric.value) if name == "gain" else format_percent(metric.value)
     return Cell(text, "" if metric.std is None else f"± {100 * metric.std:.1f}")
 
 
@@ -149,7 +149,7 @@ def _printed(place: PlaceDetails) -> str:
 def _printed_difference(place: PlaceDetails, baseline: PlaceDetails | None) -> str:
     if baseline is None or place.printed is None or baseline.printed is None:
         return MISSING
-    return points((place.printed.mean - baseline.printed.mean) / 100)
+    return format_points((place.printed.mean - baseline.printed.mean) / 100)
 
 
 SECTION = Section(

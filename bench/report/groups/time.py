@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.format import MISSING, milliseconds, percent, significant
+from bench.format import MISSING, format_milliseconds, format_number, format_percent
 from bench.labels import LOW_MEMORY_METHODS, METHODS, label, method_label
 from bench.paper import BATCH, CLIENT_IMAGES, DIRECTIONS, LOCAL_EPOCHS
 from bench.records.frontier import TARGETS, panels_of, points_of, title_of
@@ -53,9 +53,9 @@ def _time_row(results: Results, model: str, method: str, batch: int) -> tuple[Ce
     return (
         Cell(method_label(method)),
         Cell(str(batch)),
-        _cell(results, DIRECTION, milliseconds, (model, method, batch)),
-        _cell(results, STEP, milliseconds, (model, method, batch)),
-        _cell(results, ROUND, significant, (model, method, batch)) if rounds else Cell(MISSING),
+        _cell(results, DIRECTION, format_milliseconds, (model, method, batch)),
+        _cell(results, STEP, format_milliseconds, (model, method, batch)),
+        _cell(results, ROUND, format_number, (model, method, batch)) if rounds else Cell(MISSING),
         Cell(str(found.n) if found else MISSING),
     )
 
@@ -85,7 +85,7 @@ def _energy_row(record: Record, metric: Metric) -> tuple[Cell, ...]:
     times = (STEP.times(method, batch), ROUND.times(method, batch) if batch == BATCH else None)
     return (
         *(Cell(label(model)), Cell(method_label(method)), Cell(str(batch))),
-        *(Cell(MISSING) if n is None else cell_of(scaled(metric, n), significant) for n in times),
+        *(Cell(MISSING) if n is None else cell_of(scaled(metric, n), format_number) for n in times),
     )
 
 
@@ -99,7 +99,7 @@ def _target_tables(results: Results) -> list[Table]:
             (
                 Cell(label(point.variant), f"{point.rounds} rounds"),
                 *(
-                    Cell(significant(moment.seconds) if moment else MISSING)
+                    Cell(format_number(moment.seconds) if moment else MISSING)
                     for moment in map(point.reaches, TARGETS)
                 ),
             )
@@ -111,7 +111,7 @@ def _target_tables(results: Results) -> list[Table]:
                     f"Training at {title_of(panel)}: seconds until a test accuracy is reached;"
                     f" plain steps, rounds in sequence, without network time; {rounds} rounds"
                 ),
-                columns=("Method", *map(percent, TARGETS)),
+                columns=("Method", *map(format_percent, TARGETS)),
                 rows=rows,
                 labels=1,
                 folded=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.format import MISSING, duration, percent, size, split_of
+from bench.format import MISSING, format_bytes, format_percent, format_seconds, format_split
 from bench.labels import label
 from bench.records.details.training import TrainDetails
 from bench.records.record import Record
@@ -17,7 +17,7 @@ _SHARES = ("test_accuracy", "high_accuracy", "low_accuracy", "worst_decile_accur
 def train_sentences(results: Results) -> list[str]:
     """Summarize each training: accuracy, rounds and bytes."""
     return [
-        f"{_name(record)}: {percent(accuracy)} test accuracy after"
+        f"{_name(record)}: {format_percent(accuracy)} test accuracy after"
         f" {_details(record).rounds_done} rounds and {_link_bytes(results, record)} per client"
         f" ({_details(record).verdict})."
         for record in results.group("train")
@@ -43,7 +43,7 @@ def _ends(results: Results, records: list[Record]) -> Table:
                 Cell(str(_details(record).rounds_done)),
                 *(_share(results.value(record.case, name)) for name in _SHARES),
                 Cell(_link_bytes(results, record)),
-                Cell(duration(results.value(record.case, "elapsed_s") or 0.0)),
+                Cell(format_seconds(results.value(record.case, "elapsed_s") or 0.0)),
                 Cell(_details(record).verdict),
             )
             for record in records
@@ -72,14 +72,14 @@ def _name(record: Record) -> str:
     config = record.config
     algorithm = _details(record).label or label(config["algorithm"])
     return (
-        f"{algorithm}, {config['dataset']}, {split_of(config['high_share'])},"
+        f"{algorithm}, {config['dataset']}, {format_split(config['high_share'])},"
         f" seed {config['run_seed']}"
     )
 
 
 def _link_bytes(results: Results, record: Record) -> str:
     sizes = [results.value(record.case, f"{link}_payload_bytes") for link in ("up", "down")]
-    return size(sum(spent or 0.0 for spent in sizes) / record.config["clients"])
+    return format_bytes(sum(spent or 0.0 for spent in sizes) / record.config["clients"])
 
 
 def _details(record: Record) -> TrainDetails:
@@ -87,7 +87,7 @@ def _details(record: Record) -> TrainDetails:
 
 
 def _share(value: float | None) -> Cell:
-    return Cell(MISSING if value is None else percent(value))
+    return Cell(MISSING if value is None else format_percent(value))
 
 
 SECTION = Section(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.format import MIB, MISSING, milliseconds
+from bench.format import MIB, MISSING, format_milliseconds
 from bench.labels import method_label
 from bench.records.record import Record
 from bench.records.record_index import Results
@@ -59,7 +59,7 @@ def _fleet_row(record: Record) -> tuple[Cell, ...]:
     return (
         Cell(str(record.config["clients"])),
         Cell(f"{value['rounds_per_s']:.1f}"),
-        *(Cell(milliseconds(value[name])) for name in ("round", "server_cpu")),
+        *(Cell(format_milliseconds(value[name])) for name in ("round", "server_cpu")),
         *(Cell(f"{value[f'{part}_peak'] / MIB:.1f}") for part in ("server", "broker")),
     )
 

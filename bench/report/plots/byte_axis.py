@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from bench.format import size
+from bench.format import format_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,11 +28,7 @@ def byte_ticks(low: float, high: float) -> list[float]:
 
 def set_byte_axis(axes: Axes, *, fontsize: float | None = None) -> None:
     """Make the drawn x axis, in bytes, logarithmic; call it after drawing and setting limits."""
-    low, high = axes.get_xlim()
-    if low <= 0:  # a linear axis leaves a margin below the first point
-        low = min(float(np.min(line.get_xdata())) for line in axes.get_lines()) / 1.2
-    axes.set_xscale("log", base=2)
-    axes.set_xlim(low, high)
-    ticks = byte_ticks(low, high)
-    axes.set_xticks(ticks, [size(tick) for tick in ticks], fontsize=fontsize)
+    axes.set_xscale("log", base=2)  # first, so that limits nobody set have a logarithmic margin
+    ticks = byte_ticks(*axes.get_xlim())
+    axes.set_xticks(ticks, [format_bytes(tick) for tick in ticks], fontsize=fontsize)
     axes.minorticks_off()

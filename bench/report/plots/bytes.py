@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.format import size
+from bench.format import format_bytes
 from bench.labels import label, method_label
 from bench.records.case_name import CaseName
 from bench.records.record_index import Results
@@ -32,7 +32,9 @@ def _chart(results: Results, model: str) -> BarChart | None:
         model=label(model),
         caption=f"{label(model)}: payload bytes per client per round (logarithmic axis)",
         bars=tuple(_dot(axis, *each) for each in found),
-        lines=tuple(Line(at=axis.share(t), words=size(t)) for t in _TICKS if t <= axis.high),
+        lines=tuple(
+            Line(at=axis.share(t), words=format_bytes(t)) for t in _TICKS if t <= axis.high
+        ),
         dots=True,
     )
 
@@ -41,4 +43,4 @@ def _dot(axis: LogAxis, method: str, direction: str, value: float) -> Bar:
     name = f"{method_label(method)}, {direction}"
     hover = f"{name}: {value:,.0f} bytes, exact (n = 1), length of the encoded payload"
     mark = Mark(kind=kind_of(method), start=axis.share(value), width=0.0, hover=hover)
-    return Bar(name=name, kind=kind_of(method), marks=(mark,), text=size(value))
+    return Bar(name=name, kind=kind_of(method), marks=(mark,), text=format_bytes(value))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.format import size
+from bench.format import MIB, format_bytes
 from bench.labels import METHODS, SAME_STEP_METHODS, label, method_label
 from bench.records.details.machine import MemoryDetails
 from bench.records.record_index import Results
@@ -35,12 +35,12 @@ def _chart(results: Results, model: str) -> BarChart | None:
         return None
     batch = max(by_batch)
     stacks = {method: by_batch[batch][method] for method in _METHODS if method in by_batch[batch]}
-    end = end_of_axis(max(sum(stack.values()) for stack in stacks.values()) / (1 << 20))
+    end = end_of_axis(max(sum(stack.values()) for stack in stacks.values()) / MIB)
     used = {name for stack in stacks.values() for name, size_bytes in stack.items() if size_bytes}
     return BarChart(
         model=label(model),
         caption=f"{label(model)}, batch {batch}: tensors that are alive at the peak of a step",
-        bars=tuple(_bar(method, stack, end * (1 << 20)) for method, stack in stacks.items()),
+        bars=tuple(_bar(method, stack, end * MIB) for method, stack in stacks.items()),
         legend=tuple(words for name, words in _CATEGORIES.items() if name in used),
         note="Counted at torch’s dispatcher, exact (n = 1); libraries and kernels’ buffers are not"
         " tensors.",
@@ -51,14 +51,14 @@ def _bar(method: str, stack: Mapping[str, int], end_bytes: float) -> Bar:
     marks, start = [], 0.0
     for category, (kind, words) in _CATEGORIES.items():
         if width := stack.get(category, 0) / end_bytes:
-            hover = f"{method_label(method)}, {words}: {size(stack[category])}"
+            hover = f"{method_label(method)}, {words}: {format_bytes(stack[category])}"
             marks.append(Mark(kind=kind, start=start, width=width, hover=hover))
             start += width
     return Bar(
         name=method_label(method),
         kind=kind_of(method),
         marks=tuple(marks),
-        text=size(sum(stack.values())),
+        text=format_bytes(sum(stack.values())),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.format import size
+from bench.format import MIB, format_bytes
 from bench.labels import EDGE_CLIENTS, MODELS, label
 from bench.records.record import Metric, Record
 from bench.records.record_index import Results
@@ -37,7 +37,7 @@ def _chart(results: Results, model: str) -> BarChart:
     mine = [record for record in _rounds(results) if record.config["model"] == model]
     images = max(record.config["images"] for record in mine)
     shown = {r.config["client"]: r.metrics[_PEAK] for r in mine if r.config["images"] == images}
-    end = end_of_axis(max(metric.value or 0.0 for metric in shown.values()) / (1 << 20)) * (1 << 20)
+    end = end_of_axis(max(metric.value or 0.0 for metric in shown.values()) / MIB) * MIB
     return BarChart(
         caption=f"{label(model)}, {images} images: peak of the whole process in a client’s round",
         model=label(model),
@@ -48,5 +48,7 @@ def _chart(results: Results, model: str) -> BarChart:
 def _bar(client: str, metric: Metric, end: float) -> Bar:
     name, value = EDGE_CLIENTS[client], metric.value or 0.0
     kind = kind_of("fedavg" if client == "fedavg" else "zo")
-    mark = Mark(kind=kind, start=0.0, width=value / end, hover=hover_text(name, metric, size))
-    return Bar(name=name, kind=kind, marks=(mark,), text=size(value))
+    mark = Mark(
+        kind=kind, start=0.0, width=value / end, hover=hover_text(name, metric, format_bytes)
+    )
+    return Bar(name=name, kind=kind, marks=(mark,), text=format_bytes(value))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.boards import Memory
-from bench.format import size
+from bench.format import format_bytes
 from bench.labels import METHODS, SAME_STEP_METHODS, label, method_label
 from bench.paper import BATCH
 from bench.records.record_index import Results
@@ -76,7 +76,7 @@ def _bar(
     metric = figure.found(results, model, method, batch)
     peak = (metric.value if metric else None) or 0.0
     kind, start = kind_of(method), memory.reserve_bytes / end
-    words = hover_text(method_label(method), metric, size) if metric else ""
+    words = hover_text(method_label(method), metric, format_bytes) if metric else ""
     verdict = memory.verdict(peak)
     system = Mark(kind="system", start=0.0, width=start, hover="operating system")
     return Bar(
@@ -86,7 +86,7 @@ def _bar(
             *((system,) if start else ()),
             Mark(kind=kind, start=start, width=peak / end, hover=words),
         ),
-        text=size(peak),
+        text=format_bytes(peak),
         detail=verdict.value,
         tone=TONES[verdict],
         amount=round(peak),
@@ -102,4 +102,4 @@ def _legend(reserve: int) -> tuple[tuple[str, str], ...]:
     tight = ("tight-bar", "tight: less than 10 % to spare")
     if not reserve:
         return (tight,)
-    return (("system", f"operating system, {size(reserve)}"), tight)
+    return (("system", f"operating system, {format_bytes(reserve)}"), tight)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from bench.format import percent, size
+from bench.format import format_bytes, format_percent
 from bench.labels import label
 from bench.records.frontier import (
     FAMILIES,
@@ -75,7 +75,7 @@ def _memory_plot(results: Results, name: str, points: Sequence[Point]) -> Plot:
         axes.set_xscale("log", base=2)
         axes.set_xlim(none / 1.5, end)
         ticks = [none, *byte_ticks(0.8 * low, end)]
-        axes.set_xticks(ticks, ["none", *map(size, ticks[1:])], fontsize=_TICK_FONT)
+        axes.set_xticks(ticks, ["none", *map(format_bytes, ticks[1:])], fontsize=_TICK_FONT)
         axes.minorticks_off()
         _finish(figure, axes)
     return Plot(
@@ -86,7 +86,8 @@ def _memory_plot(results: Results, name: str, points: Sequence[Point]) -> Plot:
             f" the tensors of a round, weights and data included.{_libraries(results)}"
         ),
         alt="; ".join(
-            f"from {size(cap)} {percent(p.last.accuracy)} by {name_of(p)}" for cap, p in steps
+            f"from {format_bytes(cap)} {format_percent(p.last.accuracy)} by {name_of(p)}"
+            for cap, p in steps
         ),
         figure=figure,
     )
@@ -95,7 +96,11 @@ def _memory_plot(results: Results, name: str, points: Sequence[Point]) -> Plot:
 def _libraries(results: Results) -> str:
     """Say what a board needs next to the tensors; nothing where no process was measured."""
     found = process_bytes(results)
-    return f" The process itself needs about {size(found)} more, mostly libraries." if found else ""
+    return (
+        f" The process itself needs about {format_bytes(found)} more, mostly libraries."
+        if found
+        else ""
+    )
 
 
 def _bytes_plot(name: str, points: Sequence[Point]) -> Plot:
@@ -116,7 +121,9 @@ def _bytes_plot(name: str, points: Sequence[Point]) -> Plot:
             "Thick line: the best accuracy at any evaluation within each byte budget, hand-over"
             " and catch-up included. Marks are the ends of the runs."
         ),
-        alt="; ".join(f"from {size(b)} {percent(a)} by {name_of(p)}" for b, a, p in steps),
+        alt="; ".join(
+            f"from {format_bytes(b)} {format_percent(a)} by {name_of(p)}" for b, a, p in steps
+        ),
         figure=figure,
     )
 
@@ -154,10 +161,10 @@ def _draw(axes: Axes, points: Sequence[Point], x: Sequence[float]) -> None:
 
 
 def _words(point: Point) -> str:
-    memory = size(point.low_bytes) if point.low_bytes else "no memory"
+    memory = format_bytes(point.low_bytes) if point.low_bytes else "no memory"
     return (
-        f"{name_of(point)}: {percent(point.last.accuracy)}, {memory} of tensors,"
-        f" {size(point.last.bytes_a_client)} per client, {sample_of(point)}"
+        f"{name_of(point)}: {format_percent(point.last.accuracy)}, {memory} of tensors,"
+        f" {format_bytes(point.last.bytes_a_client)} per client, {sample_of(point)}"
     )
 
 

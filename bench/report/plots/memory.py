@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.format import MIB, size
+from bench.format import MIB, format_bytes
 from bench.labels import METHODS, label, method_label
 from bench.paper import BATCH
 from bench.records.case_name import CaseName
@@ -77,7 +77,7 @@ def _memory_caption(model: str, n: str, has_formulas: bool) -> str:
     caption = f"{label(model)}: {'one fresh process (n = 1)' if n == '1' else sample}."
     if not has_formulas:
         return caption
-    weights = size(FLOAT_BYTES * resnet18_parameters())
+    weights = format_bytes(FLOAT_BYTES * resnet18_parameters())
     return (
         f"{caption} Thin lines: the paper’s formulas, less one copy of the weights ({weights}),"
         " which was loaded before the region and is part of the measured baseline."
@@ -116,7 +116,10 @@ def _draw_measured(axes: Axes, method: str, series: dict[int, Metric]) -> None:
     )
     for (batch, metric), value in zip(series.items(), values, strict=True):
         hover(
-            axes, batch, value, hover_text(f"{method_label(method)}, batch {batch}", metric, size)
+            axes,
+            batch,
+            value,
+            hover_text(f"{method_label(method)}, batch {batch}", metric, format_bytes),
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from bench.format import percent
+from bench.format import format_percent
 from bench.records.details.tables import MeanPoint, PlaceDetails
 from bench.records.record_index import Results
 from bench.report.plots.byte_axis import set_byte_axis
@@ -111,7 +111,7 @@ def _line(
 
 
 def _words(name: str, point: MeanPoint) -> str:
-    low, mean, high = map(percent, (point.low, point.mean, point.high))
+    low, mean, high = map(format_percent, (point.low, point.mean, point.high))
     return f"{name}, round {point.rounds:,.0f}: {mean} ({low}–{high})"
 
 

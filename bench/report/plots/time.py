@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.format import duration
+from bench.format import format_seconds
 from bench.labels import LOW_MEMORY_METHODS, METHODS, label, method_label
 from bench.paper import BATCH, CLIENT_IMAGES
 from bench.records.record import Metric
@@ -35,7 +35,7 @@ def _chart(results: Results, model: str) -> BarChart | None:
         model=label(model),
         caption=f"{label(model)}: {words}",
         bars=tuple(
-            metric_bar(method_label(method), method, metric, duration, end)
+            metric_bar(method_label(method), method, metric, format_seconds, end)
             for method, metric in found
         ),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from bench.format import size, unit_of
+from bench.format import format_bytes, unit_of
 from bench.labels import METHODS, label, method_label
 from bench.paper import is_zo
 from bench.records.case_name import CaseName
@@ -47,7 +47,7 @@ def _plot(results: Results, model: str) -> Plot | None:
             " weights in place before, between and after its two forwards, which makes no tensor."
         ),
         alt="; ".join(
-            f"{method_label(method)}: at most {size(max(d.timeline_bytes))}"
+            f"{method_label(method)}: at most {format_bytes(max(d.timeline_bytes))}"
             for method, d in found.items()
         ),
         figure=fig,
@@ -78,4 +78,4 @@ def _draw(axes: Axes, method: str, details: MemoryDetails, unit_bytes: int) -> N
             start = details.timeline_phases.index(phase)
             axes.plot(x[start], y[start], marker, color=style.color, markersize=6)
     for at, live, phase in zip(x, y, details.timeline_phases, strict=True):
-        hover(axes, at, live, f"{method_label(method)}, {phase}: {size(live * unit_bytes)}")
+        hover(axes, at, live, f"{method_label(method)}, {phase}: {format_bytes(live * unit_bytes)}")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from network import Network, ParabolaTrainer, plan_of
 
+from bench.cli import join
 from zo_core.federation.protocol.client import Client
 from zo_core.federation.protocol.messages import Hello, Reason, Refusal
 from zo_core.payloads.core import Payload
@@ -77,3 +78,16 @@ def test_a_client_that_comes_after_the_end_is_told(tmp_path: Path) -> None:
     behind.over = None
     other_run = replace(Payload.decode(network.server.farewell().body), run_id=1)
     assert behind.receive(other_run.encode(), network.now_s) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"uninitialized\n", b"0000000000000000\0"])
+def test_a_board_whose_id_is_a_fill_in_is_named_by_something_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    fill_in, system = tmp_path / "serial-number", tmp_path / "machine-id"
+    fill_in.write_bytes(content)
+    monkeypatch.setattr(join, "_MACHINE_IDS", (fill_in, system))
+    monkeypatch.setattr(join.uuid, "getnode", lambda: 42)
+    assert join._machine_id() == "42"
+    system.write_text("4f8a\n")
+    assert join._machine_id() == "4f8a"

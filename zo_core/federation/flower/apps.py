@@ -32,6 +32,7 @@ from zo_core.federation.protocol.trainers import (
     choose_backend,
 )
 from zo_core.federation.store import FileStore
+from zo_core.whole_file import whole_file
 
 
 def server_app() -> ServerApp:
@@ -46,16 +47,14 @@ def server_app() -> ServerApp:
         with closing(FileStore(log)) as store:
             server = _server(config_of(given), store, log.parent / "spool")
             stop = serve(server, grid)
-        outcome.write_text(
-            json.dumps(
-                {
-                    "rounds": server.next_round,
-                    "digest": server.replica.digest().hex(),
-                    "refused": {reason.name: n for reason, n in server.refused.items()},
-                    "reason": stop.reason,
-                }
-            )
-        )
+        results = {
+            "rounds": server.next_round,
+            "digest": server.replica.digest().hex(),
+            "refused": {reason.name: n for reason, n in server.refused.items()},
+            "reason": stop.reason,
+        }
+        with whole_file(outcome) as part:
+            part.write_text(json.dumps(results))
 
     return app
 

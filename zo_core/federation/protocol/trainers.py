@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from zo_core.data.arrays import arrays_of, require_x_and_y
 from zo_core.federation.protocol.plan import Plan
-from zo_core.loss.byte_items import ByteItems
+from zo_core.loss.byte_items import ByteItems, Items
 from zo_core.loss.items import as_items, as_labels, require_items
 from zo_core.method import ClientData, RoundContext
 from zo_core.payloads.core import Payload
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from zo_core.edge.arithmetic import ForwardArithmetic
 
 Backend = Literal["torch", "onnx"]
-Shard = tuple[npt.NDArray[Any] | ByteItems, npt.NDArray[np.int64]]  # items and labels
+Shard = tuple[Items, npt.NDArray[np.int64]]  # items and labels
 _OF_GRAPHS = {"balanced": False, "criterion": "cross-entropy"}
 _TRIAL_S = 0.1  # of forwards on each number of threads
 HIGH_MEMORY_MIB = 2048  # from here on a device is trusted with backprop, unless told otherwise
@@ -227,8 +227,10 @@ def shard_arrays(plan: Plan, slot: int) -> Shard:
         run_seed=config.run_seed,
     )
     mine = partition.train[slot]
-    x = arrays.x[mine]
-    return x if arrays.scaling is None else arrays.scaling.as_bytes(x), arrays.y[mine]
+    x: Items = arrays.x[mine]
+    if arrays.scaling is not None:
+        x = arrays.scaling.as_bytes(arrays.x[mine])
+    return x, arrays.y[mine]
 
 
 def load_shard(path: Path) -> Shard:
@@ -242,7 +244,8 @@ def load_shard(path: Path) -> Shard:
     arrays = arrays_of(path)
     require_x_and_y(arrays, str(path))
     x, labels = arrays["x"], as_labels(arrays["y"], str(path))
-    items = ByteItems(x) if x.dtype == np.uint8 and x.ndim else as_items(x, str(path))
+    is_bytes = x.dtype == np.uint8 and x.ndim > 0
+    items: Items = ByteItems(x) if is_bytes else as_items(x, str(path))
     any_class = int(labels.max(initial=0)) + 1
     require_items(items, labels, num_classes=any_class, where=str(path))
     return items, labels
