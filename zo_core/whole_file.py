@@ -12,7 +12,7 @@ from safetensors import SafetensorError  # what that library raises on a full di
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give a path beside a file to write to, and put it in the file's place at the end.
+    """Give a path next to a file to write to, and put it in the file's place at the end.
 
     Args:
         path: the file; its folder is made.
