@@ -74,6 +74,7 @@ def test_a_step_without_fault_fails_no_check(name: str) -> None:
     assert audit_here(name).failed == ()
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # of torch's own tangents
 @pytest.mark.parametrize("name", UNUSUAL)
 def test_a_step_that_is_right_in_an_unusual_way_fails_no_check(name: str) -> None:
     report = audit(partial(getattr(unusual_steps, name)))

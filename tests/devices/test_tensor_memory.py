@@ -386,6 +386,7 @@ def test_another_tensor_over_counted_memory_is_not_counted_again() -> None:
     assert result.by_category["parameter"] == 4 * 1000
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # of torch's own tangents
 def test_a_tangent_that_is_zero_takes_no_memory() -> None:
     weight, x = torch.ones(10, 1000), torch.ones(4, 1000)
     with track_tensors(parameters=[weight]) as tracker, forward_ad.dual_level():
