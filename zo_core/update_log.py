@@ -32,7 +32,7 @@ from zo_core.digest import DIGEST_BYTES, digest
 from zo_core.directions import STREAM_VERSION
 from zo_core.parameters import Parameters
 from zo_core.weight_grid import GRID_VERSION, Grid, snap_
-from zo_core.whole_file import whole_file
+from zo_core.whole_files import whole_file
 
 FORMAT = "zo-log/1"
 Updates = list[tuple[int, float]]  # (seed, dL) pairs

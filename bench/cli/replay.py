@@ -67,7 +67,7 @@ def _write(tensors: Any, path: Path, about: dict[str, str]) -> None:
     """Write the file whole or not at all."""
     from safetensors.numpy import save_file
 
-    from zo_core.whole_file import whole_file
+    from zo_core.whole_files import whole_file
 
     with whole_file(path) as part:
         save_file(tensors, part, metadata=about or None)

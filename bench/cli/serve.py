@@ -32,7 +32,7 @@ from bench.cli.serve_options import DEFAULT_LISTEN, add_serve_options
 from bench.cli.threads import add_threads_option, chosen_threads, describe_threads
 from zo_core.federation.mqtt.security import is_loopback
 from zo_core.import_by_name import is_own, top_module
-from zo_core.whole_file import whole_file
+from zo_core.whole_files import whole_file
 
 if TYPE_CHECKING:
     from bench.cli.round_table import RoundTable

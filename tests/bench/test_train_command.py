@@ -109,14 +109,14 @@ def test_ctrl_c_saves_says_how_to_go_on_and_the_rest_has_the_same_bits(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # GIVEN a user who presses Ctrl-C in the middle of the third round
-    step = Training.step
+    prepare = Training.prepare
 
-    def pressed(training: Training, round_index: int) -> object:
+    def pressed(training: Training, round_index: int) -> None:
         if round_index == 2:
             os.kill(os.getpid(), signal.SIGINT)
-        return step(training, round_index)
+        prepare(training, round_index)
 
-    monkeypatch.setattr(Training, "step", pressed)
+    monkeypatch.setattr(Training, "prepare", pressed)
     words = ["train", *QUICK, "--checkpoints", str(tmp_path / "saved")]
     assert main([*words, "--out", str(tmp_path / "first")]) == 130
     told = capsys.readouterr().out
@@ -125,7 +125,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_the_rest_has_the_same_bits(
     assert "--resume" in told
     assert not list((tmp_path / "first").rglob("*.json"))
     # WHEN the run goes on, THEN it ends as one that was left alone
-    monkeypatch.setattr(Training, "step", step)
+    monkeypatch.setattr(Training, "prepare", prepare)
     assert main([*words, "--resume", "--out", str(tmp_path / "rest")]) == 0
     assert main(["train", *QUICK, "--out", str(tmp_path / "whole")]) == 0
     rest, whole = (read_records(tmp_path / name)[0] for name in ("rest", "whole"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,9 +19,8 @@ from bench.cli import replay as replay_command
 from bench.cli import serve
 from zo_core.models.initial_weights import save_weights
 from zo_core.torch import ZOSGD
-from zo_core.whole_file import whole_file
+from zo_core.whole_files import whole_file
 
-resource: Any = pytest.importorskip("resource", reason="needs limits on the size of a file")
 ROOM = 512  # bytes of a file, from which on the disk is full
 
 

@@ -39,12 +39,12 @@ from zo_core.edge.manifest import (
     TensorSpec,
     file_digest,
 )
-from zo_core.edge.whole_files import replacing_files
 from zo_core.loss.module_loss import evaluating, mean_loss
 from zo_core.loss.outputs import scores_of
 from zo_core.parameters import parameters as numbered_parameters
 from zo_core.shared_memory import first_names
 from zo_core.weight_grid import Grid
+from zo_core.whole_files import replacing_files
 
 # From 21 on, ONNX Runtime computes GroupNormalization's variance as E[x^2] - E[x]^2 in float32: an
 # error of 0.03 at mean 100 and spread 1. In opset 18 it is InstanceNormalization, which is exact.

@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from zo_core.whole_file import whole_file
+from zo_core.whole_files import whole_file
 
 _SHOWN = 4  # names in a message
 _WRAPPERS = ("state_dict", "model", "model_state_dict")  # keys under which programs nest weights

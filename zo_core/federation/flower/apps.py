@@ -32,7 +32,7 @@ from zo_core.federation.protocol.trainers import (
     choose_backend,
 )
 from zo_core.federation.store import FileStore
-from zo_core.whole_file import whole_file
+from zo_core.whole_files import whole_file
 
 
 def server_app() -> ServerApp:
