@@ -20,7 +20,7 @@ from bench.report.results_page import amount
 from bench.report.table import interval_text
 
 STEPS = (Path("xeon-2core/default"), Path("xeon-2core/laptop"))  # a later folder's record counts
-CLIENT = Path("epyc-2core/edge")
+CLIENT = Path("xeon-2core/edge")
 TRAININGS = Path("epyc-2core/laptop")
 CIFAR10 = Path("epyc-2core/tables-cifar10")
 _ROWS = {  # method of the groups memory and time -> its row's name
