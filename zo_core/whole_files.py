@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, whatever ends the writing: one, or a set of them."""
+"""Write files whole or not at all: a single one, or several that belong together."""
 
 from __future__ import annotations
 
