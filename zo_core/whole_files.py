@@ -42,7 +42,7 @@ def replacing_files(folder: Path, *, last: str) -> Iterator[Path]:
 
     Args:
         folder: where they belong; made where it is missing.
-        last: the file that vouches for the others, put in place after them.
+        last: the file that says that the others are complete, put in place after them.
 
     Raises:
         OSError: a file could not be written; what the folder had before is unchanged.
