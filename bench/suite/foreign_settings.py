@@ -15,7 +15,10 @@ _FOREIGN = (
     *("COVERAGE_PROCESS_START", "COV_CORE_SOURCE", "COV_CORE_CONFIG", "COV_CORE_DATAFILE"),  # slow
     *("MPLBACKEND", "MATPLOTLIBRC"),  # a notebook's, which this process cannot load
 )
-_OWN_PYTEST = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+_OWN_PYTEST = (
+    *("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD"),
+    *("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"),  # which switch pytest-benchmark off
+)
 
 
 def drop_foreign_settings() -> None:

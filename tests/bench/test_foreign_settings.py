@@ -99,6 +99,7 @@ def nothing(folder: Path) -> None:
         (settings_that_need_a_plugin, {}),
         (nothing, {"PYTEST_ADDOPTS": "-k absent"}),
         (nothing, {"PYTEST_PLUGINS": "absent_plugin"}),
+        (nothing, {"PYTEST_XDIST_WORKER": "gw0"}),
         (nothing, {"MPLBACKEND": "module://absent.backend"}),
         (nothing, {"PYTHONOPTIMIZE": "2"}),
     ],

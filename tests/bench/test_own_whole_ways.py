@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from test_own_by_the_docs import SPARE, started, zobench
 
+from bench.records.details.training import TrainDetails
 from bench.records.store import read_records
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
@@ -74,11 +75,13 @@ def test_a_plan_takes_its_rounds_from_a_training(folder: Path) -> None:
     train = ["train", "--model", "my_net:net", *OWN, "--rounds", "20", "--pivot", "10", *SHORT]
     zobench(folder, [*train, "--eval-every", "5", *SPARE, "--out", "trained"])
     (record,) = read_records(folder / "trained")
-    point = next(p for p in record.details["curve"] if p["test_accuracy"] >= 0.5)
+    details = record.details_as(TrainDetails)
+    assert details is not None
+    point = next(p for p in details.curve if p.accuracy >= 0.5)
     plan = ["plan", "--model", "my_net:net", "--input-shape", "6", "--items", "60", *SHORT]
     said = zobench(folder, [*plan, "--to", "0.5", "--trained", "trained", "--json", "-q"])
     zo, fedavg, _ = json.loads(said)["variants"]
-    assert (zo["rounds"], fedavg["rounds"]) == (point["rounds_done"], None)
+    assert (zo["rounds"], fedavg["rounds"]) == (point.rounds_done, None)
     assert zo["run_h"]["value"] > 0
     assert fedavg["run_h"]["value"] is None
 
