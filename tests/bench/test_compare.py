@@ -227,6 +227,7 @@ def with_accuracies_moved(old: list[Record], by: float) -> list[Record]:
     return [replace(r, metrics={n: moved(n, m) for n, m in r.metrics.items()}) for r in old]
 
 
+@pytest.mark.slow
 @needs_results
 @pytest.mark.parametrize(
     "folder",
