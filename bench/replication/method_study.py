@@ -17,7 +17,7 @@ from typing import Any, Final
 from bench.replication.definitions import TABLES
 from bench.replication.rates import read_rates
 from bench.replication.scales import TABLE_SCALES
-from bench.replication.search import FIRST_SEED, holdout_accuracy
+from bench.replication.search import FIRST_SEED, mean_holdout
 from bench.replication.spec import cells_of
 from bench.sweeps.cell import Cell, CellResult, CellStore
 from bench.sweeps.task import result_of
@@ -75,11 +75,7 @@ def choose(method: str, store: CellStore) -> Fields | None:
 
 def score(method: str, fields: Fields, store: CellStore) -> float | None:
     """Return a candidate's accuracy on all hold-outs; None where it is missing or diverged."""
-    cell = search_cell(method, fields)
-    found = store.done(cell)
-    if found is None or found.training is None:
-        return None
-    return holdout_accuracy(found.training, cell.config.high_share)
+    return mean_holdout([search_cell(method, fields)], store)
 
 
 def search_cell(method: str, fields: Fields) -> Cell:

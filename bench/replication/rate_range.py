@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from bench.replication.search import FIRST_SEED, holdout_accuracy
+from bench.replication.search import FIRST_SEED, mean_holdout
 from bench.replication.split_runs import Runner
 from bench.replication.split_study import OUT
 from bench.sweeps.cell import Cell, CellStore
@@ -46,15 +46,10 @@ def cells(variant: str, rate: float) -> list[Cell]:
 
 def accuracies(variant: str, store: CellStore) -> list[float] | None:
     """Average the hold-outs of every rate, 0 where a run diverged; None while runs are missing."""
-    means = []
-    for rate in RATES:
-        found = [store.done(cell) for cell in cells(variant, rate)]
-        trained = [each.training for each in found if each is not None and each.training]
-        if len(trained) < len(SEEDS):
-            return None
-        known = [holdout_accuracy(each, BASE["high_share"]) for each in trained]
-        means.append(0.0 if None in known else sum(each or 0.0 for each in known) / len(known))
-    return means
+    runs = [cells(variant, rate) for rate in RATES]
+    if store.missing(cell for each in runs for cell in each):
+        return None
+    return [mean_holdout(each, store) or 0.0 for each in runs]
 
 
 def good_rates(means: Sequence[float], best: float) -> tuple[float, float] | None:

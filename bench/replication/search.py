@@ -151,10 +151,11 @@ def _scores(
             " --minutes, and a part of them decides nothing; run the same command with the same"
             " --out to continue"
         )
-    return [_score(row, workplace.store) for row in cells]
+    return [mean_holdout(row, workplace.store) for row in cells]
 
 
-def _score(cells: Sequence[Cell], store: CellStore) -> float | None:
+def mean_holdout(cells: Sequence[Cell], store: CellStore) -> float | None:
+    """Average the hold-out accuracy of runs; None where one is missing or diverged."""
     scores = []
     for cell in cells:
         found = store.done(cell)

@@ -16,7 +16,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
-from bench.replication.search import FIRST_SEED, holdout_accuracy
+from bench.replication.search import FIRST_SEED, mean_holdout
 from bench.replication.split_runs import Runner
 from bench.sweeps.cell import Cell, CellResult, CellStore
 from zo_core.algorithms import train_config
@@ -95,14 +95,7 @@ def compared_cells(budget: Budget, chosen: Fields, split: str) -> list[Cell]:
 
 def score(budget: Budget, candidate: Fields, split: str, store: CellStore) -> float | None:
     """Average a candidate's hold-out accuracy; None where a run is missing or diverged."""
-    scores = []
-    for cell in search_cells(budget, candidate, split):
-        found = store.done(cell)
-        if found is None or found.training is None:
-            return None
-        scores.append(holdout_accuracy(found.training, cell.config.high_share))
-    known = [each for each in scores if each is not None]
-    return sum(known) / len(known) if len(known) == len(scores) else None
+    return mean_holdout(search_cells(budget, candidate, split), store)
 
 
 def choose(budget: Budget, method: str, split: str, store: CellStore) -> Fields | None:
