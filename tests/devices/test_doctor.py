@@ -36,6 +36,15 @@ PLANTED: dict[str, tuple[dict[str, str], str, str, str, str]] = {
         {"proc/cmdline": "cgroup_enable=memory cgroup_disable=memory"},
         *("memory control group", "advice", "off", "cgroup_enable=memory"),
     ),
+    "switched off, with a word after it that the kernel does not know": (
+        {"proc/cmdline": "cgroup_disable=memory cgroup_memory=1"},
+        *("memory control group", "advice", "off", "append cgroup_enable=memory"),
+    ),
+    # pull 6439, the comment of 2024-12-09: "Unknown kernel command line parameters"; and pull 7442
+    "an option that the kernel ignores": (
+        {"proc/cmdline": f"{PI_CMDLINE} cgroup_enable=memory", CGROUP: "cpuset cpu io pids"},
+        *("memory control group", "advice", "off", "this kernel ignores it"),
+    ),
     # github.com/openhab/openhabian issue 2091: Raspberry Pi OS has swap in zram
     "swap in compressed memory": (
         {"proc/swaps": "Filename Type Size Used Priority\n/dev/zram0 partition 4089428 0 100\n"},
