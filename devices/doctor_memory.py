@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from devices.allocator import preloads_for_all, split_preloads
+from devices.allocator import PRELOADS_FOR_ALL, preloads_for_all, split_preloads
 from devices.cgroup import V2, own_group
+from devices.commands import HERE
 from devices.files import exists, parse_sizes, read_text
 from devices.finding import Finding
 from devices.group_limits import lowest_group_limit
@@ -120,6 +121,8 @@ def compressed_swap(root: Path) -> Finding | None:
 
 def preloaded(root: Path) -> Finding | None:
     """Look for an allocator that every process loads."""
+    if root != HERE and not exists(root / PRELOADS_FOR_ALL):
+        return None
     _, allocators = split_preloads(preloads_for_all(root))
     return Finding.of(
         "preloaded allocator",

@@ -292,7 +292,7 @@ def test_the_command_shows_findings_and_fails_on_a_problem(
     findings = json.loads(capsys.readouterr().out)["findings"]
     assert any(finding["state"] == "problem" for finding in findings)
 
-    assert main(["devices", "--check", "--root", str(tmp_path / "etc")]) == 0
+    assert main(["devices", "--check", "--root", str(tmp_path)]) == 1
     assert "what to do" in capsys.readouterr().out
 
 
