@@ -88,7 +88,24 @@ PLANTED: dict[str, tuple[dict[str, str], str, str, str, str]] = {
             "etc/nv_tegra_release": "# R36 (release), REVISION: 4.3",
             "commands/nvpmodel-q.txt": "NV Power Mode: 15W\n0\n",
         },
-        *("power mode", "advice", "15W (0)", "sudo nvpmodel -m 0"),
+        *("power mode", "advice", "15W (0)", "grep POWER_MODEL"),
+    ),
+    # the numbers: github.com/ARK-Electronics/ark_jetson_kernel pull 20
+    "an Orin Nano whose fastest mode has the number 2": (
+        {
+            "etc/nvpmodel.conf": "< POWER_MODEL ID=0 NAME=15W >\n< POWER_MODEL ID=1 NAME=25W >\n"
+            "< POWER_MODEL ID=2 NAME=MAXN_SUPER >\n< PM_CONFIG DEFAULT=1 >\n",
+            "commands/nvpmodel-q.txt": "NV Power Mode: 15W\n0\n",
+        },
+        *("power mode", "advice", "15W (0)", "sudo nvpmodel -m 2 (MAXN_SUPER)"),
+    ),
+    "a Jetson Nano in its small mode, by the file of its service": (
+        {
+            "etc/nv_tegra_release": "# R32 (release), REVISION: 7.1",
+            "etc/nvpmodel.conf": "< POWER_MODEL ID=0 NAME=MAXN >\n< POWER_MODEL ID=1 NAME=5W >\n",
+            "var/lib/nvpmodel/status": "pmode:0001",
+        },
+        *("power mode", "advice", "pmode:0001", "sudo nvpmodel -m 0 (MAXN)"),
     ),
     "a laptop that saves power": (
         {"sys/firmware/acpi/platform_profile": "low-power\n"},
@@ -203,6 +220,14 @@ def test_a_machine_that_is_set_up_has_nothing_to_do(tmp_path: Path) -> None:
 
     assert len(findings) >= 12
     assert [finding for finding in findings if finding.state != "ok" or finding.remedy] == []
+
+
+def test_the_fastest_mode_of_a_board_without_maxn_needs_nothing(tmp_path: Path) -> None:
+    files = {
+        "etc/nvpmodel.conf": "< POWER_MODEL ID=0 NAME=15W >\n< POWER_MODEL ID=1 NAME=7W >\n",
+        "commands/nvpmodel-q.txt": "NV Power Mode: 15W\n0\n",
+    }
+    assert by_check(write(tmp_path, files))["power mode"].state == "ok"
 
 
 # github.com/raspberrypi/linux issue 6980: from 6.12 on /proc/cgroups lacks a group that is on
