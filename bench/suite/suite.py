@@ -18,7 +18,7 @@ from bench.replication.frontier_runs import check_frontier
 from bench.replication.run_options import Options
 from bench.replication.table_checks import check, check_data, check_own, names_at
 from bench.replication.table_run import NAMES
-from bench.suite.emulation import mask_emulated, once
+from bench.suite.emulation import emulator_warning, mask_emulated, once
 from bench.suite.folder import new_folder
 from bench.suite.preflight import check_model, choose_device, missing_kernels
 from bench.suite.progress import Progress
@@ -109,9 +109,10 @@ class Suite:
         )
 
     def start(self, cases: int, stream: TextIO) -> None:
-        """Begin to show progress on a stream, after a warning if fast kernels are missing."""
+        """Begin to show progress on a stream, after warnings: slow kernels, an emulator."""
         self.progress.start(cases, stream)
-        if warning := missing_kernels(self.device_type):
+        warnings = missing_kernels(self.device_type), emulator_warning(self.device["emulator"])
+        for warning in filter(None, warnings):
             self.progress.console.print(warning, soft_wrap=True)
 
     def record(
