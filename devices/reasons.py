@@ -34,6 +34,7 @@ REASONS: Mapping[str, str] = {
 _FILES = {
     "soc": "proc/cpuinfo, proc/device-tree/compatible",
     "accelerator": "proc/device-tree/compatible, proc/driver/nvidia",
+    "logical_cores": "proc/cpuinfo",
     "arch": "commands/uname-a.txt",
     "kernel": "commands/uname-a.txt",
     "os": "etc/os-release",
@@ -51,7 +52,7 @@ _FILES = {
     "clocks_hz": "sys/class/devfreq",
     "clocks_locked": "sys/class/devfreq",
 }
-_OF_A_RUNNING_SYSTEM = ("physical_cores", "logical_cores", "threads", "libc", "python", "allocator")
+_OF_A_RUNNING_SYSTEM = ("physical_cores", "threads", "libc", "python", "allocator")
 TREE_REASONS: Mapping[str, str] = {
     **REASONS,
     **{name: f"not in the copied files ({file})" for name, file in _FILES.items()},
