@@ -53,7 +53,7 @@ def run_cells(
     chosen = [train_config(**config) for config in configs]
     folder = None if data_dir is None else Path(data_dir)
     dataset = load_dataset(chosen[0].dataset, data_dir=folder, verify=verify)
-    found = []
+    found: list[CellTraining] = []
     for index, config in enumerate(chosen):
         if found and _is_past(deadline):
             break
