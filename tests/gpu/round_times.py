@@ -147,8 +147,8 @@ def main() -> None:
         report(zo_round_s=take(a_round, repeats=min(repeats, 3), unmeasured=1))
         report(six_forwards_s=take(lambda: all_items.forwards(6)))
         one_item = Client(module, x[:1], y[:1])
-        step_s = take(lambda: one_item.scalars(SEEDS[:1]), repeats=50)
-        forwards_s = take(lambda: one_item.forwards(2), repeats=50)
+        step_s = take(lambda: one_item.scalars(SEEDS[:1]), repeats=10 * repeats)
+        forwards_s = take(lambda: one_item.forwards(2), repeats=10 * repeats)
         report(zo_step_batch_1_s=step_s, zo_step_over_two_forwards=step_s / forwards_s)
     if forwards_by:  # for all items, and for one
         report(compilations=forwards_by.compilations)

@@ -32,9 +32,12 @@ paths="tests/zo_core/kernels tests/zo_core/test_precision.py tests/zo_core/test_
 if [ -n "${DRY_RUN:-}" ]; then
     export TRITON_INTERPRET=1
     device=cpu scale=smoke tiny=--tiny backend=eager groups="--only bytes,memory --model cnn"
-    rounds="--model cnn --items 8 --clients 2 --repeats 1"
+    rounds="--model cnn --items 4 --clients 2 --repeats 1"
     paths=tests/zo_core/test_graphed_steps.py users_paths=$paths
 fi
+
+imports="import jinja2, jsonschema, matplotlib, psutil, pytest, pytest_benchmark, rich, safetensors,\
+ scipy, sklearn, torch, torchinfo, torchvision"
 
 say() { echo "$*" | tee -a "$out/status"; }
 
@@ -59,13 +62,15 @@ step() { # NAME LIMIT COMMAND...: at most LIMIT seconds; output goes to OUT/NAME
 
 install() { # the checkout first on the path, its C kernels built, missing packages beside them
     if [ -n "${WHEELS:-}" ]; then
-        python3 -m pip install -q --no-index --no-deps --no-compile --target "$out/../site" \
+        python3 -m pip install -q --no-index --no-deps --no-compile --upgrade --target "$out/../site" \
             "$WHEELS"/*.whl > "$out/install.txt" 2>&1 || say "wheels $?"
     fi
-    export PYTHONPATH="$repository:$out/../site"
+    others="$out/../site${PYTHONPATH:+:$PYTHONPATH}"
+    export PYTHONPATH="$repository:$others"
     python3 -c "import zo_core.kernels._cpu" 2> /dev/null ||
         python3 setup.py -q build_ext --inplace > "$out/build.txt" 2>&1
     python3 -c "import zo_core.kernels._cpu" 2>> "$out/build.txt" || say "C kernels 1"
+    python3 -c "$imports" 2> "$out/imports.txt" || say "imports $?: the suite needs more wheels"
     registered="import importlib.metadata as m; m.version('zobench')"
     plugin=''
     python3 -c "$registered" 2> /dev/null || plugin='-p bench.plugin'
@@ -79,7 +84,7 @@ tests_of_user() {
     chmod -R a+rX "$copy"
     chown "$user" "$copy/home"
     as_user="setpriv --reuid $user --regid $user --clear-groups env HOME=$copy/home
-        TMPDIR=$copy/home PYTHONPATH=$copy:$out/../site"
+        TMPDIR=$copy/home PYTHONPATH=$copy:$others"
     if (cd "$copy" && $as_user python3 -c "import torch") 2> "$out/tests-user.err"; then
         step tests-user 90 sh -c "cd $copy && exec $(echo $as_user) $pytest -q $users_paths"
     else

@@ -7,13 +7,30 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tiny_cells import result, training
 
-from bench.records.details.tables import TableDetails, UnfinishedRun
+import devices
+from bench.records.details.tables import (
+    SearchDetails,
+    StageTrace,
+    TableDetails,
+    Trial,
+    UnfinishedRun,
+)
+from bench.records.record import Record, provenance
+from bench.records.record_index import Results
+from bench.records.store import open_store, write_record
+from bench.records.typed_json import to_json
 from bench.replication import table_run
 from bench.replication.chosen import check_chosen, chosen_cells, chosen_searches
+from bench.replication.rates import traces_in
 from bench.replication.run_options import Options
 from bench.replication.scales import TABLE_SCALES
+from bench.replication.search import SEARCHES
 from bench.replication.table_run import TableRun
+from bench.report.groups.tables import SECTION, cost_table, unfinished_table
+from bench.report.measured_on import heading_remark
+from bench.report.replicated_table import ReplicatedTable
 from bench.sweeps.cell import UNFINISHED
 
 ONE_RUN = {"seeds": 1, "rows": "zowarmup", "splits": "50/50"}
@@ -104,3 +121,63 @@ def test_rows_and_splits_run_in_the_order_in_which_they_are_named() -> None:
 def test_a_row_that_no_table_has_is_refused(options: dict[str, str], expected: str) -> None:
     with pytest.raises(ValueError, match=expected):
         check_chosen(["table2", "search"], Options(**options))  # type: ignore[arg-type]
+
+
+def test_a_page_of_a_gpu_names_device_precision_and_the_runs_that_are_left(tmp_path: Path) -> None:
+    running = TableRun(Options(device="cuda", precision="fp16", seeds=1), tmp_path, "paper")
+    cells = chosen_cells(running._cells("table2"), replace(running.options, rows="zowarmup"))
+    left = replace(training(0.5), outcome=UNFINISHED, rounds_done=310, projected_s=1500.0)
+    stored = replace(result(cells[0], 0.5), status=UNFINISHED, training=left)
+    running.store.write(stored)
+    outcome = running.outcome("table2")
+    accelerator = {"name": "Sample GPU 80", "memory_bytes": 80 << 30, "is_integrated": False}
+    record = Record(
+        case="tables/table2",
+        group="tables",
+        case_version=1,
+        status="ok",
+        config=outcome.config,
+        metrics=outcome.metrics,
+        details=to_json(outcome.details),
+        provenance=provenance("paper", {"accelerator": accelerator}),
+    )
+    remark = heading_remark(Results.of([record]), SECTION)
+    assert "Sample GPU 80" in remark
+    assert "fp16" in remark
+    table = ReplicatedTable.of(Record.from_json(record.to_json()))
+    assert table is not None
+    ((*_, rounds, accuracy, _, projected, digest),) = unfinished_table(table).rows
+    assert (rounds.text, accuracy.text, digest.text) == ("310 of 500", "50.0 %", "00")
+    assert projected.text == "25 min"
+    assert "Time" in cost_table(table).columns
+
+
+def test_tables_take_the_rates_that_a_search_in_their_folder_chose(tmp_path: Path) -> None:
+    running = TableRun(Options(), tmp_path, "paper")
+    before = running.rates
+    stage = SEARCHES["high-res-only"].stages[0]
+    chosen = {"server_lr": 0.5, "client_lr": 0.05}
+    trace = StageTrace(
+        stage=stage, trials=(Trial(rounds=20, fields=chosen, score=0.4),), chosen=chosen
+    )
+    details = SearchDetails(title="", budget_rounds={}, methods={"high-res-only": (trace,)})
+    config = {"rates": "cifar10-resnet18"}
+    open_store(tmp_path)
+    write_record(
+        tmp_path,
+        Record(
+            case="tables/search",
+            group="tables",
+            case_version=1,
+            status="ok",
+            config=config,
+            metrics={},
+            details=to_json(details),
+            provenance=provenance("paper", devices.detect().to_json()),
+        ),
+    )
+    after = running.rates
+    assert after.rates == {**before.rates, "high-res-only": chosen}
+    assert "high-res-only: search at scale paper" in after.origin
+    assert traces_in(tmp_path, config) == {"high-res-only": (trace,)}
+    assert traces_in(tmp_path, {**config, "splits": ["10/90"]}) == {}
