@@ -14,6 +14,7 @@ from bench.records.details.arithmetic import ScalarNoise
 from bench.records.record import Metric, Record, provenance
 from bench.records.store import open_store, write_record
 from bench.records.typed_json import to_json
+from bench.replication.chosen import check_chosen
 from bench.replication.frontier_runs import check_frontier
 from bench.replication.run_options import Options
 from bench.replication.table_checks import check, check_data, check_own, names_at
@@ -40,7 +41,7 @@ class Suite:
     folder: Path
     device: Mapping[str, Any]  # devices.DeviceSpec as JSON
     device_type: str = "cpu"  # or "cuda": where the steps run
-    precision: str = "fp32"  # of steps and of the digits' trainings
+    precision: str = "fp32"  # of steps and of trainings
     division: str = "closed"  # "open" with a model or a precision that is not the scale's own
     campaign: Options = field(default_factory=Options)  # how the paper's tables are run
     progress: Progress = field(default_factory=Progress)
@@ -86,8 +87,10 @@ class Suite:
         measured = None if groups == (TABLES,) else model  # tables train it, and try it there
         chosen = _scale(scale, measured, input_shape)
         trained = {"model": model} if tables and model is not None else {}
-        options = Options(**{**(campaign or {}), **trained, "device": device_type})
+        of_run = {"device": device_type, "precision": precision}
+        options = Options(**{**(campaign or {}), **trained, **of_run})
         check_own(tables, options)
+        check_chosen(tables, options)
         check_data(tables, scale, options)
         if "frontier" in groups and chosen.frontier_trains and options.data_dir is not None:
             check_frontier(options)

@@ -92,7 +92,7 @@ def perturb(
                 triton_kernels.perturb[(table.row_of.numel(),)](
                     table.row_of, table.rows, table.finished, number, *arguments, table.tiles,
                     TERMS=len(pair), BLOCKS=PERTURB_BLOCKS, SPAN=SPAN, ALIGNED=table.aligned,
-                    num_warps=4,
+                    num_warps=4, enable_fp_fusion=False,
                 )  # fmt: skip
 
 
@@ -118,7 +118,7 @@ def replay(
                 torch.from_numpy(np.array(update.a, dtype=np.int32)).to(device), len(update.a),
                 _scales(table, update.f, exponents), found, table.tiles,
                 GRID=exponents is not None, WRITE=write, SPAN=SPAN, ALIGNED=table.aligned,
-                num_warps=4,
+                num_warps=4, enable_fp_fusion=False,
             )  # fmt: skip
         rows = [ReplayStats(*row) for row in found.tolist()]
         stats.update(zip(table.members, rows, strict=True))
