@@ -48,10 +48,12 @@ pack() {
 
 left() { echo $((end - $(date +%s))); }
 
+asked() { case " ${ONLY:-$1} " in *" $1 "*) ;; *) return 1 ;; esac; }
+
 step() { # NAME LIMIT COMMAND...: at most LIMIT seconds; output goes to OUT/NAME.txt and .err
     name=$1 limit=$2
     shift 2
-    case " ${ONLY:-$name} " in *" $name "*) ;; *) return ;; esac
+    asked "$name" || return
     [ "$(left)" -gt 10 ] || { say "$name skipped: no time left"; return; }
     [ "$limit" -lt "$(left)" ] || limit=$(left)
     timeout -k 10 "$limit" "$@" > "$out/$name.txt" 2> "$out/$name.err"
@@ -107,7 +109,7 @@ measure() {
         --out "$out/suite"
     step page 30 python3 -m bench report "$out/suite"
     step tests 100 $pytest -q $paths
-    if [ "$(id -u)" = 0 ] && command -v setpriv > /dev/null; then
+    if asked tests-user && [ "$(id -u)" = 0 ] && command -v setpriv > /dev/null; then
         tests_of_user
     fi
     step rounds-fp32 60 $times --precision fp32
@@ -122,7 +124,8 @@ train() {
         recipe="--scale smoke --rows zowarmup,high-res-only --out $out/paper"
     fi
     searching=$(($(left) * ${SEARCH_PERCENT:-50} / 100))
-    step search $((searching + 45)) python3 -m bench run --only search --splits 10/90 $recipe \
+    [ "$searching" -le 0 ] ||
+        step search $((searching + 60)) python3 -m bench run --only search --splits 10/90 $recipe \
         --minutes "$(minutes "$searching")"
     training=$(($(left) - 40)) # the round that runs is finished, saved and written down
     if [ "$training" -gt 20 ]; then
