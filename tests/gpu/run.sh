@@ -5,7 +5,7 @@
 #   tests/gpu/run.sh train OUT DATA        as long as SECONDS_IN_ALL; the same OUT continues
 #
 # See README.md in this folder. Each step has its own time limit; a step that fails or runs out of
-# time is written to OUT/status and does not stop the next one.
+# time is written to OUT/status-PART and does not stop the next one.
 #
 #   SECONDS_IN_ALL=540     limit of the whole call
 #   ONLY="kernels suite"   run these steps only
@@ -14,15 +14,17 @@
 #   USER_ID=65534          the user that runs the tests a second time, if root starts this
 #   DRY_RUN=1              each step at its smallest on a CPU, to try this script
 set -u
-usage() { sed -n '2,17s/^# \{0,1\}//p' "$0"; exit 2; }
+usage() { sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 2; }
 [ $# -ge 2 ] || usage
 part=$1 out=$2 third=${3:-}
+case $part$third in measure* | train?*) ;; *) usage ;; esac
 mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 2
 [ -z "$third" ] || third=$(cd "$third" && pwd) || exit 2
 cd "$(dirname "$0")/../.." || exit 2
 repository=$(pwd)
 end=$(($(date +%s) + ${SECONDS_IN_ALL:-540}))
-: > "$out/status"
+status=$out/status-$part
+: > "$status"
 export PYTHONUNBUFFERED=1
 
 device=cuda scale=default tiny='' rounds='' backend=inductor groups='' users_paths=tests/devices
@@ -39,7 +41,7 @@ fi
 imports="import jinja2, jsonschema, matplotlib, psutil, pytest, pytest_benchmark, rich, safetensors,\
  scipy, sklearn, torch, torchinfo, torchvision"
 
-say() { echo "$*" | tee -a "$out/status"; }
+say() { echo "$*" | tee -a "$status"; }
 
 pack() {
     [ -n "${PACK:-}" ] || return 0
@@ -143,11 +145,7 @@ minutes() { python3 -c "print($1 / 60)"; }
 {
     install
     nvidia-smi > "$out/nvidia-smi.txt" 2>&1
-    case $part in
-        measure) measure ;;
-        train) [ -n "$third" ] && train || usage ;;
-        *) usage ;;
-    esac
+    "$part"
 }
 [ -z "${DRY_RUN:-}" ] || echo "dry run: the limits of times below mean nothing"
 python3 tests/gpu/summary.py "$out" | tee "$out/summary.txt"

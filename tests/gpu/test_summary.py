@@ -17,7 +17,7 @@ NEW = {"checkout": "/new", "zo_round_s": 1.7, "warm_up_s": 0.2, "zo_step_over_tw
 
 def leave(folder: Path, step: str, *lines: object) -> None:
     (folder / f"{step}.txt").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    with (folder / "status").open("a") as status:
+    with (folder / "status-measure").open("a") as status:
         status.write(f"{step} 0\n")
 
 
