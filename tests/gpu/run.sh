@@ -115,6 +115,7 @@ measure() {
         tests_of_user
     fi
     step rounds-fp32 60 $times --precision fp32
+    step kernel-variants 90 python3 tests/gpu/kernels.py --device "$device" --variants $tiny
     step all-tests 300 $pytest -v -n 12 -m "not nightly" tests
 }
 
