@@ -52,8 +52,8 @@ _FILES = {
     "clocks_locked": "sys/class/devfreq",
 }
 _OF_A_RUNNING_SYSTEM = ("physical_cores", "logical_cores", "threads", "libc", "python", "allocator")
-TREE_REASONS: Mapping[str, str] = (
-    REASONS
-    | {name: f"not in the copied files ({file})" for name, file in _FILES.items()}
-    | dict.fromkeys(_OF_A_RUNNING_SYSTEM, "not a property of copied files")
-)
+TREE_REASONS: Mapping[str, str] = {
+    **REASONS,
+    **{name: f"not in the copied files ({file})" for name, file in _FILES.items()},
+    **dict.fromkeys(_OF_A_RUNNING_SYSTEM, "not a property of copied files"),
+}
