@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from bench.cli import unused_options
+from zo_core.algorithms.methods.fedadam import FedAdamOptions
 from zo_core.algorithms.methods.fedavg import FedAvgOptions
 from zo_core.config import TrainConfig
 from zo_core.federation.round_schedule import Schedule
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from zo_core.method import Phase
 
 _FORWARDS_ONLY = ("fp16", "bf16")
-_OF_WARM_UP = (FedAvgOptions,)
+_OF_WARM_UP = (FedAvgOptions, FedAdamOptions)
+_OF_BOTH_PHASES = {"adam_eps"}  # though declared for the warm-up
 _NO_WARM_UP = "without a warm-up (--pivot 0)"
 Reasons = Iterator[tuple[str, str]]  # option, end of the sentence "--option has no effect ..."
 
@@ -122,7 +124,8 @@ def _of_an_absent_phase(config: TrainConfig, own: set[str], phases: list[Phase])
     if config.pivot == 0:
         yield "warmup_cohort", _NO_WARM_UP
         if not any(phase.method.trains_locally for phase in phases):
-            yield from ((option, _NO_WARM_UP) for option in sorted(of_warm_up & own))
+            unused = sorted((of_warm_up & own) - _OF_BOTH_PHASES)
+            yield from ((option, _NO_WARM_UP) for option in unused)
     if config.pivot == config.rounds:
         unused = ["zo_cohort", "micro_batch", *sorted(own - of_warm_up)]
         yield from (
