@@ -10,7 +10,16 @@ from rich.console import Console
 from rich.table import Table
 
 import devices
-from bench.cli import EXIT_DONE, EXIT_GATE, Group, UsageError, add_command, print_json
+from bench.cli import (
+    EXIT_DONE,
+    EXIT_GATE,
+    Group,
+    UsageError,
+    add_command,
+    print_json,
+    refuse_unused,
+    user_errors,
+)
 from devices.commands import COMMANDS, HERE, command_file
 from devices.doctor import Diagnosis, diagnose
 from devices.finding import Finding
@@ -51,6 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not root.is_dir():
         raise UsageError(f"--root must be a folder with a board's files, got {arguments.root!r}")
     if arguments.check:
+        with user_errors():
+            refuse_unused(arguments, ["catalogue"], "with --check")
         return _check(root, as_json=arguments.json)
     profile = devices.detect(root).to_json()
     if arguments.json:

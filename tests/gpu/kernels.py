@@ -1,6 +1,7 @@
 """On a CUDA device: the kernels' bits against the reference, and their time in in-place adds.
 
     python tests/gpu/kernels.py [--elements 1000000000]
+    python tests/gpu/kernels.py --variants      # the times of other tiles and numbers of warps
     TRITON_INTERPRET=1 python tests/gpu/kernels.py --device cpu --tiny    # to try this script
 
 Prints a line of JSON for each part as soon as it is known; exits with 1 where a bit differs.
@@ -22,11 +23,13 @@ import torch
 
 from zo_core import kernels, parameters
 from zo_core.fixed_point import FixedPointUpdate
+from zo_core.kernels import triton_ops
 from zo_core.models import build_model
 
 SIZES = [1, 33, 129, 4_096, 70_001]
 REPLAYED = [30, 150]  # directions
 REPEATS = 15
+VARIANTS = [(32, 4), (16, 4), (16, 2), (32, 2), (32, 8), (64, 4), (64, 8)]  # SPAN, WARPS
 
 
 def updates(n: int, f: int) -> FixedPointUpdate:
@@ -128,6 +131,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--elements", type=int, default=1_000_000_000)
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--variants", action="store_true", help="compare sizes of programs")
     parser.add_argument("--tiny", action="store_true", help="the smallest of everything")
     arguments = parser.parse_args()
     where, elements = arguments.device, 300 if arguments.tiny else arguments.elements
@@ -138,6 +142,8 @@ def main() -> int:
         torch=torch.__version__,
         elements=elements,
     )
+    if arguments.variants:
+        return variants(where, elements // 4)
     wrong = differing(where)
     report(modes=len(laws()), differing=wrong)
     name = "cnn" if arguments.tiny else "resnet18"
@@ -146,6 +152,18 @@ def main() -> int:
     report(one_tensor_as_large=in_adds([torch.zeros(_size(module), device=where)]))
     report(whole=in_adds([torch.zeros(elements, device=where)]))
     return 1 if wrong else 0
+
+
+def variants(where: str, elements: int) -> int:
+    """Time the passes with other sizes of programs, and check their bits."""
+    all_wrong: list[str] = []
+    for span, warps in VARIANTS:
+        triton_ops.SPAN, triton_ops.WARPS = span, warps
+        wrong = differing(where)
+        found = in_adds([torch.zeros(elements, device=where)])
+        report(span=span, warps=warps, differing=wrong, **found)
+        all_wrong += wrong
+    return 1 if all_wrong else 0
 
 
 def report(**found: object) -> None:

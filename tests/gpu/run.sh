@@ -5,7 +5,7 @@
 #   tests/gpu/run.sh train OUT DATA        as long as SECONDS_IN_ALL; the same OUT continues
 #
 # See README.md in this folder. Each step has its own time limit; a step that fails or runs out of
-# time is written to OUT/status and does not stop the next one.
+# time is written to OUT/status-PART and does not stop the next one.
 #
 #   SECONDS_IN_ALL=540     limit of the whole call
 #   ONLY="kernels suite"   run these steps only
@@ -14,15 +14,17 @@
 #   USER_ID=65534          the user that runs the tests a second time, if root starts this
 #   DRY_RUN=1              each step at its smallest on a CPU, to try this script
 set -u
-usage() { sed -n '2,17s/^# \{0,1\}//p' "$0"; exit 2; }
+usage() { sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 2; }
 [ $# -ge 2 ] || usage
 part=$1 out=$2 third=${3:-}
+case $part$third in measure* | train?*) ;; *) usage ;; esac
 mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 2
 [ -z "$third" ] || third=$(cd "$third" && pwd) || exit 2
 cd "$(dirname "$0")/../.." || exit 2
 repository=$(pwd)
 end=$(($(date +%s) + ${SECONDS_IN_ALL:-540}))
-: > "$out/status"
+status=$out/status-$part
+: > "$status"
 export PYTHONUNBUFFERED=1
 
 device=cuda scale=default tiny='' rounds='' backend=inductor groups='' users_paths=tests/devices
@@ -39,7 +41,7 @@ fi
 imports="import jinja2, jsonschema, matplotlib, psutil, pytest, pytest_benchmark, rich, safetensors,\
  scipy, sklearn, torch, torchinfo, torchvision"
 
-say() { echo "$*" | tee -a "$out/status"; }
+say() { echo "$*" | tee -a "$status"; }
 
 pack() {
     [ -n "${PACK:-}" ] || return 0
@@ -48,10 +50,12 @@ pack() {
 
 left() { echo $((end - $(date +%s))); }
 
+asked() { case " ${ONLY:-$1} " in *" $1 "*) ;; *) return 1 ;; esac; }
+
 step() { # NAME LIMIT COMMAND...: at most LIMIT seconds; output goes to OUT/NAME.txt and .err
     name=$1 limit=$2
     shift 2
-    case " ${ONLY:-$name} " in *" $name "*) ;; *) return ;; esac
+    asked "$name" || return
     [ "$(left)" -gt 10 ] || { say "$name skipped: no time left"; return; }
     [ "$limit" -lt "$(left)" ] || limit=$(left)
     timeout -k 10 "$limit" "$@" > "$out/$name.txt" 2> "$out/$name.err"
@@ -107,10 +111,11 @@ measure() {
         --out "$out/suite"
     step page 30 python3 -m bench report "$out/suite"
     step tests 100 $pytest -q $paths
-    if [ "$(id -u)" = 0 ] && command -v setpriv > /dev/null; then
+    if asked tests-user && [ "$(id -u)" = 0 ] && command -v setpriv > /dev/null; then
         tests_of_user
     fi
     step rounds-fp32 60 $times --precision fp32
+    step kernel-variants 90 python3 tests/gpu/kernels.py --device "$device" --variants $tiny
     step all-tests 300 $pytest -v -n 12 -m "not nightly" tests
 }
 
@@ -122,7 +127,8 @@ train() {
         recipe="--scale smoke --rows zowarmup,high-res-only --out $out/paper"
     fi
     searching=$(($(left) * ${SEARCH_PERCENT:-50} / 100))
-    step search $((searching + 45)) python3 -m bench run --only search --splits 10/90 $recipe \
+    [ "$searching" -le 0 ] ||
+        step search $((searching + 60)) python3 -m bench run --only search --splits 10/90 $recipe \
         --minutes "$(minutes "$searching")"
     training=$(($(left) - 40)) # the round that runs is finished, saved and written down
     if [ "$training" -gt 20 ]; then
@@ -140,11 +146,7 @@ minutes() { python3 -c "print($1 / 60)"; }
 {
     install
     nvidia-smi > "$out/nvidia-smi.txt" 2>&1
-    case $part in
-        measure) measure ;;
-        train) [ -n "$third" ] && train || usage ;;
-        *) usage ;;
-    esac
+    "$part"
 }
 [ -z "${DRY_RUN:-}" ] || echo "dry run: the limits of times below mean nothing"
 python3 tests/gpu/summary.py "$out" | tee "$out/summary.txt"

@@ -28,11 +28,14 @@ _MINUTES = {"tf32": 18.0, "fp16": 15.0}  # of 500 rounds at 10/90: 200 of 5 clie
 def read(folder: Path, name: str) -> dict[str, Any]:
     """Join the lines of JSON that a step left; empty where it left none."""
     found: dict[str, Any] = {}
-    path = folder / f"{name}.txt"
-    for line in path.read_text().splitlines() if path.exists() else ():
+    for line in _lines(folder / f"{name}.txt"):
         if line.startswith("{"):
             found |= json.loads(line)
     return found
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
 
 
 def bars(folder: Path) -> Iterator[tuple[str, float, bool]]:
@@ -80,8 +83,7 @@ def main() -> int:
     found = list(bars(folder))
     for rule, value, is_met in found:
         print(f"{'meets' if is_met else 'FAILS'}  {value:9.3f}  {rule}")
-    status = folder / "status"
-    lines = status.read_text().splitlines() if status.exists() else []
+    lines = [line for path in sorted(folder.glob("status-*")) for line in _lines(path)]
     skipped = [line for line in lines if " skipped: " in line]
     failed = [line for line in lines if not line.endswith(" 0") and line not in skipped]
     print(f"{len(lines)} steps, failed: {', '.join(failed) or 'none'}", *skipped, sep="\n")

@@ -60,9 +60,10 @@ class OpenRound:
 
         Asked at every message, it looks for who is missing only when that client has answered.
         """
-        if now_s >= self.deadline_s or len(self.inbox.arrived) == len(self.cohort):
+        arrived = len(self.inbox.arrived)
+        if now_s >= self.deadline_s or arrived == len(self.cohort):
             return True
-        return self.has_quorum and not self._awaits_one(online, roster)
+        return arrived >= self.quorum and not self._awaits_one(online, roster)
 
     def _awaits_one(self, online: Set[str], roster: Mapping[str, int]) -> bool:
         """Whether a client that is online has not answered."""
