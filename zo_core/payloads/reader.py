@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -75,6 +74,5 @@ def array_bytes(values: npt.NDArray[Any], dtype: npt.DTypeLike) -> memoryview:
     return np.ascontiguousarray(values, _little_endian(dtype)).data
 
 
-@cache
 def _little_endian(dtype: npt.DTypeLike) -> np.dtype[Any]:
     return np.dtype(dtype).newbyteorder("<")
