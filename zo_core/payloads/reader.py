@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -45,7 +44,7 @@ class Reader:
 
     def array(self, count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """Return the next elements, as :func:`array_bytes` writes them; floats must be finite."""
-        little = _little_endian(np.dtype(dtype))
+        little = _little_endian(dtype)
         if little.kind == "b":
             return self._bits(count)
         values = np.frombuffer(self.take(count * little.itemsize), little)
@@ -72,9 +71,8 @@ def array_bytes(values: npt.NDArray[Any], dtype: npt.DTypeLike) -> memoryview:
     """
     if np.dtype(dtype) == np.bool_:
         return np.packbits(values, bitorder="little").data
-    return np.ascontiguousarray(values, _little_endian(np.dtype(dtype))).data
+    return np.ascontiguousarray(values, _little_endian(dtype)).data
 
 
-@cache
-def _little_endian(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    return dtype.newbyteorder("<")
+def _little_endian(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    return np.dtype(dtype).newbyteorder("<")
