@@ -57,12 +57,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if not config.option.benchmark or config.option.help:
         return
     from bench.suite.suite import Suite, cases_files
-    from devices.energy import use_log
 
     require_undisturbed(config)
     drop_foreign_settings()
     try:
-        use_log(config.option.energy_csv)
         suite = Suite.from_options(
             scale=config.option.scale,
             only=config.option.only,
@@ -71,6 +69,7 @@ def pytest_configure(config: pytest.Config) -> None:
             input_shape=config.option.input_shape,
             device=config.option.device,
             precision=config.option.precision,
+            energy_csv=config.option.energy_csv,
             campaign=table_options(config),
         )
     except (ValueError, OSError) as error:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from bench.cli.parser import EXIT_USAGE as EXIT_USAGE
@@ -43,22 +44,40 @@ def user_errors() -> Iterator[None]:
         raise UsageError(str(error)) from error
 
 
-def refuse_unused(arguments: argparse.Namespace, names: Sequence[str], because: str) -> None:
+def refuse_unused(
+    arguments: argparse.Namespace,
+    names: Iterable[str],
+    because: str,
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
     """Refuse options that were given and would change nothing.
 
     Args:
-        arguments: parsed; an option that was not given is None or False.
+        arguments: parsed.
         names: of the options, as attributes.
         because: ends the sentence "--x has no effect ...".
+        defaults: values by which an option was not given, besides None and False.
 
     Raises:
         ValueError: one was given.
     """
+    if unused := unused_options(arguments, names, because, defaults):
+        raise ValueError(f"{unused[0]}; leave it out")
+
+
+def unused_options(
+    arguments: argparse.Namespace,
+    names: Iterable[str],
+    because: str,
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+) -> list[str]:
+    """List options that were given and change nothing, as :func:`refuse_unused` refuses them."""
     values = {name: getattr(arguments, name) for name in names}
-    given = [name for name, value in values.items() if value is not None and value is not False]
-    if given:
-        option = given[0].replace("_", "-")
-        raise ValueError(f"--{option} has no effect {because}; leave it out")
+    return [
+        f"--{name.replace('_', '-')} has no effect {because}"
+        for name, value in values.items()
+        if value is not None and value is not False and value != defaults.get(name)
+    ]
 
 
 def add_command(
@@ -85,8 +104,9 @@ def add_command(
     talk.add_argument(
         "--json", action="store_true", help="print the result as JSON, everything else to stderr"
     )
-    talk.add_argument("-q", "--quiet", action="store_true", help="print the result only")
-    talk.add_argument(
+    amount = talk.add_mutually_exclusive_group()
+    amount.add_argument("-q", "--quiet", action="store_true", help="print the result only")
+    amount.add_argument(
         "-v", "--verbose", action="store_true", help="print more; errors with traceback"
     )
     return parser

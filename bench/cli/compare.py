@@ -8,7 +8,15 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.cli import EXIT_DONE, EXIT_GATE, Group, add_command, print_json, user_errors
+from bench.cli import (
+    EXIT_DONE,
+    EXIT_GATE,
+    Group,
+    add_command,
+    print_json,
+    refuse_unused,
+    user_errors,
+)
 
 EXAMPLES = """\
   zobench compare results/xeon-2core/default zobench-results/2026-01-01T120000Z
@@ -33,6 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
     from bench.records.store import read_records
 
     with user_errors():
+        if arguments.json:
+            refuse_unused(arguments, ["markdown"], "with --json")
         _check_folder("OLD", arguments.old)
         _check_folder("NEW", arguments.new)
         found = compare(read_records(arguments.old), read_records(arguments.new))

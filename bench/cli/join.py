@@ -24,10 +24,17 @@ from bench.cli import (
     print_json,
     refuse_unused,
     status_console,
+    unused_options,
     user_errors,
 )
 from bench.cli.client_lines import ClientLines
-from bench.cli.link_options import add_link_options, port_of, security_of, topics_of
+from bench.cli.link_options import (
+    add_link_options,
+    port_of,
+    security_of,
+    topics_of,
+    unused_on_link,
+)
 from bench.cli.threads import add_threads_option, chosen_threads
 from bench.format import MIB
 from bench.suite.preflight import DEVICE_TYPES, choose_device
@@ -142,7 +149,9 @@ def run(arguments: argparse.Namespace) -> int:
         stack.enter_context(allowing_modules(arguments.imports or ()))
         with user_errors():
             topics, security, name = topics_of(arguments), security_of(arguments), _name(arguments)
-            trainer, high = _trainer(arguments)
+            trainer, high, unused = _trainer(arguments)
+            for line in (*unused, *unused_on_link(arguments, arguments.broker)):
+                console.print(f"warning: {line}", soft_wrap=True)
             console.print(_waiting_words(arguments))
             spool = stack.enter_context(devices.temporary_folder())
             slot = ANY_SLOT if arguments.slot is None else arguments.slot
@@ -157,7 +166,9 @@ def run(arguments: argparse.Namespace) -> int:
             f"connected as {name} ({library}, {'high' if high else 'low'}-resource); waiting for "
             f"the server of topics {topics.prefix}/#, without a time limit (Ctrl-C stops)"
         )
-        stop = join(client, link, topics, refresh=ClientLines(console, client, trainer).refresh)
+        data_dir = arguments.data_dir if library == "torch" else None
+        lines = ClientLines(console, client, trainer, data_dir=data_dir)
+        stop = join(client, link, topics, refresh=lines.refresh)
     outcome = {
         "name": name,
         "slot": client.slot,
@@ -220,8 +231,10 @@ def _machine_id() -> str:
     return str(uuid.getnode())
 
 
-def _trainer(arguments: argparse.Namespace) -> tuple[TorchTrainer | OnnxTrainer, bool]:
-    """Choose the back end of this client, and whether it is high-resource."""
+def _trainer(
+    arguments: argparse.Namespace,
+) -> tuple[TorchTrainer | OnnxTrainer, bool, list[str]]:
+    """Choose the back end of this client, whether it is high-resource, and what has no effect."""
     import psutil
 
     from zo_core.federation.protocol.trainers import (
@@ -242,18 +255,18 @@ def _trainer(arguments: argparse.Namespace) -> tuple[TorchTrainer | OnnxTrainer,
         backend, high = choose_backend(
             model=arguments.model, memory_mib=memory_mib, high_mib=high_mib
         )
+        others = [name for name in _OF_THE_OTHER[backend] if name != "high_mib"]
+        unused = unused_options(arguments, others, f"on {backend}, which --backend auto chose")
     else:
+        unused = []
         refuse_unused(arguments, _OF_THE_OTHER[backend], f"on --backend {backend}")
         high = backend == "torch" and memory_mib >= high_mib
     own = None if arguments.data is None else load_shard(arguments.data)
     if backend == "torch":
         device = choose_device(arguments.device or "cpu")
-        return TorchTrainer(
-            data_dir=arguments.data_dir, device=device, threads=threads, own=own
-        ), high
+        trainer = TorchTrainer(data_dir=arguments.data_dir, device=device, threads=threads, own=own)
+        return trainer, high, unused
     if arguments.model is None:
         raise ValueError("--backend onnx needs --model DIR, which zobench export writes")
-    trainer = OnnxTrainer(
-        arguments.model, mode=arguments.session or "memory", threads=threads, own=own
-    )
-    return trainer, high
+    mode = arguments.session or "memory"
+    return OnnxTrainer(arguments.model, mode=mode, threads=threads, own=own), high, unused

@@ -6,10 +6,22 @@ import argparse
 import os
 from pathlib import Path
 
+from bench.cli import refuse_unused, unused_options
 from zo_core.federation.mqtt.link import Topics
-from zo_core.federation.mqtt.security import PASSWORD_VARIABLE, Security, password_from
+from zo_core.federation.mqtt.security import (
+    PASSWORD_VARIABLE,
+    Security,
+    is_loopback,
+    password_from,
+)
 
 PLAIN_PORT, TLS_PORT = 1883, 8883
+_NEEDED = {  # options -> the one without which they change nothing
+    ("certificate", "key"): "ca",
+    ("key",): "certificate",
+    ("password_file",): "username",
+}
+_WHY = {"ca": ", which turns TLS on"}
 
 
 def add_link_options(parser: argparse.ArgumentParser) -> None:
@@ -56,8 +68,12 @@ def security_of(arguments: argparse.Namespace) -> Security:
 
     Raises:
         OSError: the password file cannot be read.
-        ValueError: it contains no password.
+        ValueError: it contains no password, or an option lacks the one that it belongs to.
     """
+    for names, needed in _NEEDED.items():
+        if getattr(arguments, needed) is None:
+            because = f"without --{needed}{_WHY.get(needed, '')}"
+            refuse_unused(arguments, names, because)
     return Security(
         ca=arguments.ca,
         certificate=arguments.certificate,
@@ -66,6 +82,15 @@ def security_of(arguments: argparse.Namespace) -> Security:
         password=password_from(os.environ, arguments.password_file),
         insecure=arguments.insecure,
     )
+
+
+def unused_on_link(arguments: argparse.Namespace, host: str) -> list[str]:
+    """List what was given and changes nothing on the connection to a host, a line each."""
+    if arguments.ca is not None:
+        return unused_options(arguments, ["insecure"], "with --ca, which turns TLS on")
+    if is_loopback(host):
+        return unused_options(arguments, ["insecure"], f"on {host}, which is this machine")
+    return []
 
 
 def topics_of(arguments: argparse.Namespace) -> Topics:

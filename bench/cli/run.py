@@ -20,6 +20,8 @@ from bench.cli import (
     Group,
     add_command,
     print_json,
+    refuse_unused,
+    user_errors,
 )
 from bench.cli.open_page import add_open_option, open_page
 from bench.cli.run_plan import run_pytest, show_choices, show_plan
@@ -38,6 +40,8 @@ EXAMPLES = """\
   zobench run --only table2 --out tables   a table of the paper; run again to continue
   zobench run --model my.models:tiny --input-shape 3,32,32    your own model
 """
+SCALE_DEFAULT = "default"
+_OF_LIST = {"command", "run", "list", "json", "quiet", "verbose"}
 # pytest's exit codes; all others are internal errors of pytest
 _EXITS = {0: EXIT_DONE, 1: EXIT_GATE, 2: EXIT_INTERRUPTED, 4: EXIT_USAGE, 5: EXIT_USAGE}
 
@@ -48,7 +52,7 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--scale",
         choices=SCALE_NAMES,
-        default="default",
+        default=SCALE_DEFAULT,
         help="number of cases and repeats; default: default",
     )
     parser.add_argument(
@@ -99,6 +103,8 @@ def register(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the suite by pytest, whose own output goes to stderr if the result is JSON."""
+    with user_errors():
+        _refuse_unused(arguments)
     if arguments.list:
         return show_choices(arguments)
     if arguments.dry_run:
@@ -110,6 +116,15 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json and (folder / RECORDS).exists():
         print_json(_result(folder))
     return _EXITS.get(code, EXIT_ENVIRONMENT)
+
+
+def _refuse_unused(arguments: argparse.Namespace) -> None:
+    if arguments.list:
+        others = vars(arguments).keys() - _OF_LIST
+        defaults = {"scale": SCALE_DEFAULT}
+        refuse_unused(arguments, sorted(others), "with --list, which runs nothing", defaults)
+    if arguments.dry_run:
+        refuse_unused(arguments, ["open", "out"], "with --dry-run, which runs nothing")
 
 
 def _words(arguments: argparse.Namespace, folder: Path) -> list[str]:

@@ -26,8 +26,8 @@ from bench.cli import (
 )
 from bench.cli.config_options import ComputedDefault, add_config_options, chosen_config
 from bench.cli.embedded import check_embedded, outer_address, own_address, start_embedded
-from bench.cli.link_options import port_of, security_of, topics_of
-from bench.cli.no_effect import without_effect
+from bench.cli.link_options import port_of, security_of, topics_of, unused_on_link
+from bench.cli.no_effect import rules_without_effect, without_effect
 from bench.cli.serve_options import DEFAULT_LISTEN, add_serve_options
 from bench.cli.threads import add_threads_option, chosen_threads, describe_threads
 from zo_core.federation.mqtt.security import is_loopback
@@ -103,6 +103,9 @@ def run(arguments: argparse.Namespace) -> int:
             link = server_link(topics, identity)
             stack.callback(link.close)
             link.open(host, port_of(arguments), security)
+        host_words = arguments.broker or arguments.listen
+        for line in unused_on_link(arguments, host_words):
+            console.print(f"warning: {line}")
         console.print(threads)
         console.print(
             f"run {server.plan.run_id:016x}, round {server.next_round} of {server.plan.rounds}, "
@@ -160,6 +163,10 @@ def _import_words(config: TrainConfig) -> str:
 def _rules(arguments: argparse.Namespace) -> Rules:
     from zo_core.federation.protocol.plan import Rules
 
+    if arguments.wait_for is not None and arguments.wait_for > arguments.clients:
+        raise ValueError(
+            f"--wait-for must be at most --clients, {arguments.clients}, got {arguments.wait_for}"
+        )
     return Rules(
         deadline_s=arguments.deadline,
         warmup_deadline_s=arguments.warmup_deadline,
@@ -205,6 +212,7 @@ def _server(
         wanted = threads_of(store)
     threads, trial_s = choose_threads(wanted, replica.module, dataset.train.x)
     unused = without_effect(arguments, plan.config, dataset)
+    unused += rules_without_effect(arguments, rules, plan.schedule.algorithm.phases)
     remarks = [f"warning: {remark}" for remark in (*unused, *built.remarks)]
     words = "\n".join([describe_threads(threads, trial_s), *remarks])
     if earlier is not None:

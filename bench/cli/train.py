@@ -51,6 +51,11 @@ EXAMPLES = """\
                                                  FedAvg, about an hour on one core
 """
 _SAVE_EVERY = 20
+_WITHOUT_TASK = "without --task: one training run has one --run-seed"
+_OF_THE_RUN = (  # options besides the config's that --dry-run writes if they are given
+    *("data_dir", "download", "no_verify"),
+    *("checkpoints", "checkpoint_every", "resume", "out"),
+)
 
 
 def register(commands: Any) -> None:
@@ -120,7 +125,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return _print_options(arguments)
     with user_errors():
-        refuse_unused(arguments, ["seeds"], "without --task: one training run has one --run-seed")
+        refuse_unused(arguments, ["seeds"], _WITHOUT_TASK)
         training, unused = _training(arguments)
         _prepare_checkpoints(training, arguments)
         folder = _folder(arguments.out, _case(training.config.to_json()))
@@ -194,12 +199,17 @@ def _training(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
 def _print_options(arguments: argparse.Namespace) -> int:
     """Print the options of a run as a file for --config, or as JSON."""
     with user_errors():
+        refuse_unused(arguments, ["seeds"], _WITHOUT_TASK)
         config = chosen_config(arguments)
         threads = chosen_threads(arguments)
     values = config.to_json() | {"device": arguments.device}
     values |= {"threads": None if threads == "auto" else threads}
-    if arguments.data_dir is not None:
-        values["data_dir"] = str(arguments.data_dir)
+    given = {name: getattr(arguments, name) for name in _OF_THE_RUN}
+    values |= {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in given.items()
+        if value is not None and value is not False
+    }
     absent = {"threads": "chosen by a short trial", **words_for_none(config)}
     print_json(values) if arguments.json else print(to_toml(values, absent), end="")
     return EXIT_DONE

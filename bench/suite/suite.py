@@ -14,18 +14,21 @@ from bench.records.details.arithmetic import ScalarNoise
 from bench.records.record import Metric, Record, provenance
 from bench.records.store import open_store, write_record
 from bench.records.typed_json import to_json
+from bench.replication.chosen import check_chosen
 from bench.replication.frontier_runs import check_frontier
 from bench.replication.run_options import Options
 from bench.replication.table_checks import check, check_data, check_own, names_at
 from bench.replication.table_run import NAMES
-from bench.suite.emulation import mask_emulated, once
+from bench.suite.emulation import emulator_warning, mask_emulated, once
 from bench.suite.folder import new_folder
 from bench.suite.preflight import check_model, choose_device, missing_kernels
 from bench.suite.progress import Progress
 from bench.suite.scales import Scale, scale_named
+from bench.suite.unused_options import refuse_table_options, refuse_unused
 from bench.workloads.low_memory_steps import LOW_MEMORY_STEPS
 from bench.workloads.scalar_noise import scalar_noise_of
 from bench.workloads.steps import STEP_METHODS
+from devices.energy import use_log
 from zo_core.config import PRECISIONS
 from zo_core.kernels import default_kernel
 from zo_core.model_names import with_input_shape
@@ -40,7 +43,7 @@ class Suite:
     folder: Path
     device: Mapping[str, Any]  # devices.DeviceSpec as JSON
     device_type: str = "cpu"  # or "cuda": where the steps run
-    precision: str = "fp32"  # of steps and of the digits' trainings
+    precision: str = "fp32"  # of steps and of trainings
     division: str = "closed"  # "open" with a model or a precision that is not the scale's own
     campaign: Options = field(default_factory=Options)  # how the paper's tables are run
     progress: Progress = field(default_factory=Progress)
@@ -58,6 +61,7 @@ class Suite:
         input_shape: str | None = None,
         device: str = "cpu",
         precision: str = "fp32",
+        energy_csv: str | None = None,
         campaign: Mapping[str, Any] | None = None,
     ) -> Suite:
         """Build a run from the command line's words.
@@ -70,10 +74,12 @@ class Suite:
             input_shape: of the model's input.
             device: "auto", "cpu" or "cuda".
             precision: a name in PRECISIONS of zo_core.config.
+            energy_csv: log of a power meter, in place of this machine's sensors.
             campaign: options of the paper's tables, see bench.replication.table_run.Options.
 
         Raises:
-            ValueError: an unknown scale, group, table, model or device, or a damaged data file.
+            ValueError: an unknown scale, group, table, model or device, a damaged data file, or an
+                option that would change nothing.
             FileNotFoundError: a data file is missing.
             StoreError: the output folder cannot be written.
             ImportError: the library that reads the data files is not installed.
@@ -83,16 +89,35 @@ class Suite:
             known = ", ".join(PRECISIONS)
             raise ValueError(f"--precision must be one of {known}, got {precision!r}")
         groups, tables = (GROUPS, ()) if only is None else parse_groups(only, scale)
+        refuse_unused(
+            {
+                "model": model is not None,
+                "device": device_type != "cpu",
+                "precision": precision != "fp32",
+                "energy-csv": energy_csv is not None,
+            },
+            groups,
+        )
+        if input_shape is not None and groups == (TABLES,):
+            raise ValueError(
+                "--input-shape has no effect on tables, whose models take the shape of their data "
+                "set; leave it out"
+            )
         measured = None if groups == (TABLES,) else model  # tables train it, and try it there
         chosen = _scale(scale, measured, input_shape)
         trained = {"model": model} if tables and model is not None else {}
-        options = Options(**{**(campaign or {}), **trained, "device": device_type})
+        of_run = {"device": device_type, "precision": precision}
+        options = Options(**{**(campaign or {}), **trained, **of_run})
         check_own(tables, options)
+        check_chosen(tables, options)
         check_data(tables, scale, options)
-        if "frontier" in groups and chosen.frontier_trains and options.data_dir is not None:
+        trains_files = (
+            "frontier" in groups and chosen.frontier_trains and options.data_dir is not None
+        )
+        if trains_files:
             check_frontier(options)
-        elif not tables:
-            _refuse_table_options(campaign or {})
+        refuse_table_options(campaign or {}, tables, trains_files=trains_files)
+        use_log(energy_csv)
         folder = open_store(Path(out) if out else new_folder())
         profile = devices.detect().to_json()
         if profile["emulator"]:
@@ -109,9 +134,10 @@ class Suite:
         )
 
     def start(self, cases: int, stream: TextIO) -> None:
-        """Begin to show progress on a stream, after a warning if fast kernels are missing."""
+        """Begin to show progress on a stream, after warnings: slow kernels, an emulator."""
         self.progress.start(cases, stream)
-        if warning := missing_kernels(self.device_type):
+        warnings = missing_kernels(self.device_type), emulator_warning(self.device["emulator"])
+        for warning in filter(None, warnings):
             self.progress.console.print(warning, soft_wrap=True)
 
     def record(
@@ -181,21 +207,6 @@ def _scale(name: str, model: str | None, input_shape: str | None) -> Scale:
         edge_training_seeds=(),
         low_memory_models=(chosen,) if scale.low_memory_models else (),
     )
-
-
-def _refuse_table_options(given: Mapping[str, Any]) -> None:
-    """Refuse options of trainings where nothing is trained by them."""
-    default = Options()
-    unused = [name for name, value in given.items() if value != getattr(default, name)]
-    if unused:
-        raise ValueError(
-            f"--{_option(unused[0])} has no effect without a table of the paper (--only table2) or "
-            "the frontier of a data set of files (laptop scale with --data-dir); leave it out"
-        )
-
-
-def _option(name: str) -> str:
-    return "no-verify" if name == "verify" else name.replace("_", "-")
 
 
 def parse_groups(only: str, scale: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

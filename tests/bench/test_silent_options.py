@@ -10,51 +10,12 @@ import torch
 from test_fit import cell
 
 from bench.__main__ import build_parser, main
-from bench.cli import EXIT_DONE, EXIT_GATE, EXIT_USAGE
+from bench.cli import EXIT_DONE, EXIT_GATE
 from bench.cli.config_options import chosen_config
 from bench.cli.no_effect import without_effect
 from bench.suite.preflight import check_model
 from bench.suite.suite import Suite
 from zo_core.data import load_dataset
-
-PLAN = ("plan", "--model", "cnn", "--items", "20")
-
-
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        (["train", "--data-dir", "."], "--data-dir has no effect on digits"),
-        (["train", "--dataset", "synthetic", "--download"], "--download has no effect on synth"),
-        (["train", "--no-verify"], "--no-verify has no effect on digits"),
-        (["train", "--checkpoint-every", "5"], "--checkpoint-every has no effect without"),
-        (["train", "--seeds", "5"], "--seeds has no effect without --task"),
-        (["train", "--split", "10/90", "--high-share", "0.3"], "--split sets --high-share"),
-        (["fit", "--grid", "--batches", "1"], "--batches has no effect with --grid"),
-        (["fit", "--grid", "--images", "9"], "--images has no effect with --grid"),
-        (["fit", "--grid", "--measure"], "--measure has no effect with --grid"),
-        ([*PLAN, "--rounds", "9", "--records", "."], "--records has no effect without --device"),
-        ([*PLAN, "--rounds", "9", "--trained", "."], "--trained has no effect without --to"),
-        ([*PLAN, "--to", "0.9", "--pivot", "2"], "--pivot has no effect with --to"),
-        (["serve", "--data-dir", "."], "--data-dir has no effect on digits"),
-        (["serve", "--broker", "127.0.0.1", "--listen", "0.0.0.0"], "--listen has no effect on"),
-        (["join", "--backend", "torch", "--session", "speed"], "--session has no effect on"),
-        (["join", "--backend", "torch", "--model", "here"], "--model has no effect on"),
-        (["join", "--backend", "onnx", "--device", "cpu"], "--device has no effect on"),
-        (["join", "--backend", "onnx", "--high-mib", "0"], "--high-mib has no effect on"),
-    ],
-)
-def test_an_option_without_effect_is_a_usage_error(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    words: list[str],
-    expected: str,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main(words) == EXIT_USAGE
-    error = capsys.readouterr().err
-    assert expected in error
-    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(
