@@ -95,8 +95,16 @@ class ZOSGD:
             updates.extend(self._add(seeds, differences))
             return self._prepared(back)
 
-        radius = {"epsilon": self.epsilon, "tau": self.tau}
-        self._note(step_along(loss_fn, self.params, seeds, prepare, grid=self.grid, **radius))
+        report = step_along(
+            loss_fn,
+            self.params,
+            seeds,
+            prepare,
+            epsilon=self.epsilon,
+            tau=self.tau,
+            grid=self.grid,
+        )
+        self._note(report)
         return updates
 
     def estimate(self, loss_fn: LossFn) -> Updates:
