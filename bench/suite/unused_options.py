@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from bench.groups import TABLES
+from bench.replication.chosen import SEARCH
 from bench.replication.run_options import Options
-from bench.replication.table_run import SEARCH
 
 USED_BY: Final = {  # option -> the groups that it changes
     "model": ("memory", "bytes", "time", "edge", TABLES),
