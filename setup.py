@@ -2,6 +2,7 @@
 
 import sys
 import sysconfig
+from pathlib import Path
 
 from setuptools import Extension, setup
 
@@ -18,7 +19,7 @@ setup(
         Extension(
             "zo_core.kernels._cpu",
             sources=["zo_core/kernels/_cpu.c"],
-            depends=[f"zo_core/kernels/_{name}.h" for name in ("passes", "sums_x86", "tiles")],
+            depends=[str(header) for header in Path("zo_core/kernels").glob("_*.h")],
             extra_compile_args=[] if sys.platform == "win32" else FLAGS,
             extra_link_args=[] if sys.platform == "win32" else ["-pthread"],
             define_macros=[("Py_LIMITED_API", "0x030B0000")] if LIMITED else [],

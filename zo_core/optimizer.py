@@ -20,7 +20,7 @@ from zo_core.off_grid_checks import check_step
 from zo_core.parameters import Parameters, Params, parameters
 from zo_core.perturbation import perturb_pass
 from zo_core.seeds import check_seed
-from zo_core.spsa import check_distribution, radius
+from zo_core.spsa import Terms, check_distribution, radius
 from zo_core.weight_grid import MAX_K, MAX_K_IN_ROUND, Grid, GridError, check_grid, widen_from_
 
 _BEYOND_FLOAT32 = 512  # an exponent f of which no step fits
@@ -98,8 +98,11 @@ def update_pass(
     omegas: Sequence[float] | None = None,
     grid: Grid | None = None,
     distribution: str = "rademacher",
+    back: Terms = (),
 ) -> Pass[ReplayReport]:
     """Prepare :func:`apply_updates_`; calling the result again finishes an interrupted step.
+
+    With `back`, Rademacher only, the pass first leads from a perturbed point to the weights.
 
     Raises:
         ValueError: as in :func:`apply_updates_`.
@@ -119,7 +122,7 @@ def update_pass(
     )
     seeds = [seed for seed, _ in updates]
     if distribution == "rademacher":
-        return list_pass(params, fixed_point(seeds, c), grid)
+        return list_pass(params, fixed_point(seeds, c), grid, back=back)
     check_step(params, math.fsum(map(abs, c)))
     signed = list(zip(map(check_seed, seeds), c, strict=True))
     run = perturb_pass(params, signed, distribution=distribution)
@@ -140,7 +143,12 @@ def replay_(params: Params, update: FixedPointUpdate, grid: Grid | None) -> Repl
 
 
 def list_pass(
-    params: Parameters, update: FixedPointUpdate, grid: Grid | None, *, widen: bool = True
+    params: Parameters,
+    update: FixedPointUpdate,
+    grid: Grid | None,
+    *,
+    widen: bool = True,
+    back: Terms = (),
 ) -> Pass[ReplayReport]:
     """Prepare the step of one list of integer updates (zo-grid/1, rules 8 and 9).
 
@@ -149,6 +157,7 @@ def list_pass(
         update: the list; ``update.negated()`` undoes it where nothing was widened.
         grid: the weights' exponents; None for plain mode.
         widen: False where another step follows before the round ends.
+        back: added first in the same pass: the way back from a perturbed point.
 
     Returns:
         The step; calling it again finishes it where an interrupt cut it.
@@ -158,12 +167,12 @@ def list_pass(
     """
     if grid is None:
         check_step(params, _reach(update))
-        plain = kernels.replay_pass(params, update, None)
+        plain = kernels.replay_pass(params, update, None, back=back)
         return lambda: ReplayReport(zero_share=_zero_share(plain(), params), widened=())
     check_grid(params, grid)
-    check_room(params, update, grid, MAX_K if widen else MAX_K_IN_ROUND)
+    check_room(params, update, grid, MAX_K if widen else MAX_K_IN_ROUND, back=back)
     before = grid.exponents.copy()
-    run = kernels.replay_pass(params, update, before)
+    run = kernels.replay_pass(params, update, before, back=back)
 
     def step() -> ReplayReport:
         """Both halves: an interrupt between them would leave the weights beyond their grid."""
@@ -176,7 +185,9 @@ def list_pass(
     return step
 
 
-def check_room(params: Parameters, update: FixedPointUpdate, grid: Grid, start: int) -> None:
+def check_room(
+    params: Parameters, update: FixedPointUpdate, grid: Grid, start: int, *, back: Terms = ()
+) -> None:
     """Look before a replay whether a weight would leave the grid; cheap where none can.
 
     Args:
@@ -184,13 +195,14 @@ def check_room(params: Parameters, update: FixedPointUpdate, grid: Grid, start: 
         update: the list.
         grid: their exponents.
         start: largest |k| that a weight may have now.
+        back: added first, as in :func:`list_pass`.
 
     Raises:
         GridError: one would, or is not on the grid.
     """
     exponents = grid.exponents.tolist()
     if _may_overflow(update, exponents, start):
-        check_range(params, kernels.replay(params, update, exponents, write=False))
+        check_range(params, kernels.replay(params, update, exponents, write=False, back=back))
 
 
 def _may_overflow(update: FixedPointUpdate, exponents: Sequence[int], start: int) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,9 @@ from zo_core.seeds import check_seed
 from zo_core.weight_grid import Grid, as_positive, check_grid
 
 PhaseObserver = Callable[[str], None]  # called with the name of each phase when it ends
+Terms: TypeAlias = Sequence[tuple[int, float]]  # (seed, scale) pairs
+Differences: TypeAlias = npt.NDArray[np.float32]
+T = TypeVar("T")
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -103,28 +107,50 @@ def loss_differences(
         NonFiniteLossError: a loss was not finite.
         NonFiniteWeightsError: without a grid, a weight was not finite at the first call.
     """
-    numbered = parameters(params)
-    check_grid(numbered, grid)
-    check_distribution(distribution, grid)
-    if not isinstance(seeds, Iterable):
-        raise ValueError(f"seeds must be a list of seeds, got {seeds!r}; put it in a list")
-    seeds = [check_seed(seed) for seed in seeds]
-    rho = radius(epsilon, tau, grid)
-    if grid is None:
-        check_perturbation(numbered, rho)
-    estimate = estimator_named(estimator, directions=len(seeds))
-    walk = _Walk(numbered, distribution, observe or _ignore)
-    differences = np.empty(len(seeds), dtype=np.float32)
-    try:
-        for index, difference in enumerate(estimate(walk, loss_fn, seeds, rho)):
-            with np.errstate(over="ignore"):
-                differences[index] = np.float32(difference)
-            walk.require_finite("difference of losses", float(differences[index]))
+    walk = _Walk(parameters(params), distribution, observe or _ignore)
+
+    def restored(differences: Differences) -> Differences:
         walk.restore()
-    except BaseException:
-        finish(walk.restore)
-        raise
-    return differences
+        return differences
+
+    along = _Along(seeds, epsilon, tau, grid, estimator)
+    return _estimate(walk, loss_fn, along, restored)
+
+
+def step_along(
+    loss_fn: LossFn,
+    params: Params,
+    seeds: Sequence[int],
+    step: Callable[[Differences, Terms], Pass[T]],
+    *,
+    epsilon: float,
+    tau: float = 1.0,
+    grid: Grid | None = None,
+) -> T:
+    """Compute dL of S Rademacher directions and take a step: one pass less than one by one.
+
+    The bits are those of :func:`loss_differences` and then the step.
+
+    Args:
+        loss_fn: as in :func:`loss_differences`.
+        params: likewise.
+        seeds: likewise.
+        step: given the scalars and the way back from the perturbed point, prepares a pass that
+            takes both; where it raises, the weights are restored.
+        epsilon: finite-difference step, > 0.
+        tau: scale of z, > 0.
+        grid: the weights' exponents; None for plain mode.
+
+    Returns:
+        What the step returns.
+
+    Raises:
+        ValueError: as :func:`loss_differences`.
+        NonFiniteLossError: likewise.
+    """
+    walk = _Walk(parameters(params), "rademacher", _ignore)
+    along = _Along(seeds, epsilon, tau, grid, "central")
+    return _estimate(walk, loss_fn, along, lambda found: walk.leave(step(found, walk.way_back())))
 
 
 def radius(epsilon: float, tau: float, grid: Grid | None) -> float:
@@ -144,12 +170,52 @@ def check_distribution(distribution: str, grid: Grid | None) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class _Along:
+    """Along what, how far and how losses are compared."""
+
+    seeds: Sequence[int]
+    epsilon: float
+    tau: float
+    grid: Grid | None
+    estimator: str
+
+
+def _estimate(walk: _Walk, loss_fn: LossFn, along: _Along, end: Callable[[Differences], T]) -> T:
+    """Walk along the directions and come to an end that leaves the perturbed point."""
+    seeds, rho = _checked(walk, along)
+    estimate = estimator_named(along.estimator, directions=len(seeds))
+    differences = np.empty(len(seeds), dtype=np.float32)
+    try:
+        for index, difference in enumerate(estimate(walk, loss_fn, seeds, rho)):
+            with np.errstate(over="ignore"):
+                differences[index] = np.float32(difference)
+            walk.require_finite("difference of losses", float(differences[index]))
+        return end(differences)
+    except BaseException:
+        finish(walk.restore)
+        raise
+
+
+def _checked(walk: _Walk, along: _Along) -> tuple[list[int], float]:
+    """Check what a walk is given; return its seeds and its radius."""
+    check_grid(walk.params, along.grid)
+    check_distribution(walk.distribution, along.grid)
+    if not isinstance(along.seeds, Iterable):
+        raise ValueError(f"seeds must be a list of seeds, got {along.seeds!r}; put it in a list")
+    seeds = [check_seed(seed) for seed in along.seeds]
+    rho = radius(along.epsilon, along.tau, along.grid)
+    if along.grid is None:
+        check_perturbation(walk.params, rho)
+    return seeds, rho
+
+
+@dataclass(frozen=True, slots=True)
 class _Move:
     """A pass that takes the weights to offset * z(seed) from where they were."""
 
     seed: int
     offset: float
-    run: Pass[None]
+    run: Pass[object]
 
 
 class _Walk:
@@ -160,8 +226,8 @@ class _Walk:
     """
 
     def __init__(self, params: Parameters, distribution: str, observe: PhaseObserver) -> None:
-        self._params = params
-        self._distribution = distribution
+        self.params = params
+        self.distribution = distribution
         self._observe = observe
         self._last = _Move(0, 0.0, _nothing)
 
@@ -194,14 +260,23 @@ class _Walk:
 
     def restore(self) -> None:
         """Finish a move that was interrupted and go back to the start; once there, do nothing."""
-        at = self._last
-        at.run()
-        if at.offset != 0.0:
-            self._go([(at.seed, -at.offset)], at.seed, 0.0)
+        self._last.run()
+        if back := self.way_back():
+            self._go(back, self._last.seed, 0.0)
             self._observe("restore")
 
+    def way_back(self) -> list[tuple[int, float]]:
+        """Return the terms that lead from here to the start; none at the start."""
+        at = self._last
+        return [(at.seed, -at.offset)] if at.offset != 0.0 else []
+
+    def leave(self, run: Pass[T]) -> T:
+        """Go the way back in a pass that goes further; the start is then where it ends."""
+        self._last = _Move(self._last.seed, 0.0, run)
+        return run()
+
     def _go(self, terms: list[tuple[int, float]], seed: int, offset: float) -> None:
-        run = perturb_pass(self._params, terms, distribution=self._distribution)
+        run = perturb_pass(self.params, terms, distribution=self.distribution)
         self._last = _Move(seed, offset, run)
         run()
 

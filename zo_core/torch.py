@@ -5,7 +5,7 @@ Imports torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from statistics import fmean
 from typing import Any
@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 
 from zo_core.closure import Closure, loss_of
 from zo_core.digest import digest
+from zo_core.estimators import LossFn
 from zo_core.numbers import as_count
 from zo_core.owners import Owners
 from zo_core.parameters import Parameters, parameters
@@ -115,12 +116,8 @@ class ZOSGD(Optimizer):
         if closure is None:
             self._started().apply()
             return None
-        self._started().clear()
-        loss = self.estimate(closure)
-        self._started().apply()
-        return loss
+        return self._mean_loss(closure, self._started().step)
 
-    @torch.no_grad()
     def estimate(self, closure: Closure) -> float:
         """Compute what the next ``step()`` will apply; call it instead of ``loss.backward()``.
 
@@ -132,16 +129,7 @@ class ZOSGD(Optimizer):
         Returns:
             The mean of all losses.
         """
-        losses: list[float] = []
-        engine = self._started()
-        loss_fn = loss_of(closure, devices={array.device for array in engine.params.arrays})
-
-        def loss() -> float:
-            losses.append(loss_fn())
-            return losses[-1]
-
-        engine.estimate(loss)
-        return fmean(losses)
+        return self._mean_loss(closure, self._started().estimate)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop the estimates since the last step, and gradients from elsewhere."""
@@ -191,6 +179,20 @@ class ZOSGD(Optimizer):
             body = np.frombuffer(self.log().encode(), np.uint8)
             progress["log"] = torch.from_numpy(body.copy())
         return progress
+
+    @torch.no_grad()
+    def _mean_loss(self, closure: Closure, evaluate: Callable[[LossFn], object]) -> float:
+        """Have the engine evaluate a closure; return the mean of its losses."""
+        losses: list[float] = []
+        devices = {array.device for array in self._started().params.arrays}
+        loss_fn = loss_of(closure, devices=devices)
+
+        def loss() -> float:
+            losses.append(loss_fn())
+            return losses[-1]
+
+        evaluate(loss)
+        return fmean(losses)
 
     def _started(self) -> Engine:
         """Number the weights and put them on the grid if that is still to be done."""

@@ -19,7 +19,7 @@ from zo_core.numbers import as_count, as_number
 from zo_core.optimizer import ReplayReport, update_pass
 from zo_core.parameters import Parameters, Params, parameters
 from zo_core.seeds import derive_seeds
-from zo_core.spsa import loss_differences
+from zo_core.spsa import Differences, Terms, loss_differences, step_along
 from zo_core.update_log import UpdateLog, Updates
 from zo_core.weight_grid import Grid
 
@@ -83,10 +83,28 @@ class ZOSGD:
         self._is_moving = True  # whether some loss has differed, until it is reported
 
     def step(self, loss_fn: LossFn) -> Updates:
-        """Take one step of 2 * directions forwards; return its (seed, dL) pairs."""
+        """Take one step of 2 * directions forwards; return its (seed, dL) pairs.
+
+        The bits are those of :meth:`estimate` and :meth:`apply`, in one pass over the weights less.
+        """
         self.clear()
-        updates = self.estimate(loss_fn)
-        self.apply()
+        seeds = self._next_seeds()
+        updates: Updates = []
+
+        def prepare(differences: Differences, back: Terms) -> Pass[ReplayReport]:
+            updates.extend(self._add(seeds, differences))
+            return self._prepared(back)
+
+        report = step_along(
+            loss_fn,
+            self.params,
+            seeds,
+            prepare,
+            epsilon=self.epsilon,
+            tau=self.tau,
+            grid=self.grid,
+        )
+        self._note(report)
         return updates
 
     def estimate(self, loss_fn: LossFn) -> Updates:
@@ -100,20 +118,11 @@ class ZOSGD:
         Returns:
             The new (seed, dL) pairs.
         """
-        seeds = derive_seeds(
-            self.run_seed,
-            round_index=self.steps_taken,
-            client_id=0,
-            directions=self.directions,
-            step=len(self._pending) // self.directions,
-        )
+        seeds = self._next_seeds()
         differences = loss_differences(
             loss_fn, self.params, seeds, epsilon=self.epsilon, tau=self.tau, grid=self.grid
         )
-        updates = list(zip(seeds, map(float, differences), strict=True))
-        self._report_constant(updates)
-        self._pending = [*self._pending, *updates]
-        return updates
+        return self._add(seeds, differences)
 
     def apply(self) -> ReplayReport:
         """Take the step of all estimates since the last one.
@@ -122,6 +131,30 @@ class ZOSGD:
             ValueError: there is no estimate.
             GridError: a weight would leave the grid; no weight has changed.
         """
+        return self._note(uninterrupted(self._prepared(())))
+
+    def clear(self) -> None:
+        """Drop the estimates since the last step."""
+        self._pending = []
+
+    def _next_seeds(self) -> list[int]:
+        return derive_seeds(
+            self.run_seed,
+            round_index=self.steps_taken,
+            client_id=0,
+            directions=self.directions,
+            step=len(self._pending) // self.directions,
+        )
+
+    def _add(self, seeds: Sequence[int], differences: Differences) -> Updates:
+        """Add an estimate to those of the next step; return its (seed, dL) pairs."""
+        updates = list(zip(seeds, map(float, differences), strict=True))
+        self._report_constant(updates)
+        self._pending = [*self._pending, *updates]
+        return updates
+
+    def _prepared(self, back: Terms) -> Pass[ReplayReport]:
+        """Prepare the step of all estimates, from the perturbed point that `back` leads from."""
         take = grouped_pass(
             self._parts,
             self._pending,
@@ -129,15 +162,14 @@ class ZOSGD:
             epsilon=self.epsilon,
             tau=self.tau,
             grid=self.grid,
+            back=back,
         )
-        report = uninterrupted(partial(self._advance, take, self.steps_taken + 1))
+        return partial(self._advance, take, self.steps_taken + 1)
+
+    def _note(self, report: ReplayReport) -> ReplayReport:
         if self.grid is not None:
             self._zeros.add(report.zero_share)
         return report
-
-    def clear(self) -> None:
-        """Drop the estimates since the last step."""
-        self._pending = []
 
     def _report_constant(self, updates: Updates) -> None:
         """Warn, once, where no direction changes the loss at all."""
@@ -215,6 +247,7 @@ def grouped_pass(
     epsilon: float,
     tau: float,
     grid: Grid | None,
+    back: Terms = (),
 ) -> Pass[ReplayReport]:
     """Prepare one step in which each group of tensors has its own rate.
 
@@ -225,6 +258,7 @@ def grouped_pass(
         epsilon: finite-difference step of the scalars.
         tau: scale of z that they were computed with.
         grid: the weights' exponents, widened in place where needed; None for plain mode.
+        back: added first in the same pass: the way back from a perturbed point.
 
     Returns:
         The step; calling it again finishes it where an interrupt cut it.
@@ -236,7 +270,7 @@ def grouped_pass(
     if len(rates) != len(parts):
         raise ValueError(f"lr must have one value for each of {len(parts)} groups, got {rates}")
     passes = [
-        update_pass(part, updates, lr, epsilon=epsilon, tau=tau, grid=grid)
+        update_pass(part, updates, lr, epsilon=epsilon, tau=tau, grid=grid, back=back)
         for part, lr in zip(parts, rates, strict=True)
     ]
 

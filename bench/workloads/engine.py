@@ -105,12 +105,13 @@ def time_model_passes(repeats: int) -> dict[str, list[float]]:
 def time_step_share(batch: int, repeats: int, device: str = "cpu") -> dict[str, list[float]]:
     """Time ZO steps of ResNet18, one direction's two bare forwards, and each phase of a step.
 
-    "step" takes one direction, "step_3" takes three; "add" is one scalar add over all weights.
+    "step" is :class:`zo_core.ZOSGD`'s with one direction, "step_3" with three; "add" is one scalar
+    add over all weights.  The phases are those of a client's estimate and a replay, pass by pass.
     """
     import torch
 
     from bench.workloads.steps import build, images
-    from zo_core import apply_updates_, loss_differences, snap_
+    from zo_core import ZOSGD, snap_
     from zo_core import parameters as number
     from zo_core.loss.module_loss import mean_loss
     from zo_core.loss.precision import computing_in
@@ -121,38 +122,46 @@ def time_step_share(batch: int, repeats: int, device: str = "cpu") -> dict[str, 
     flat = torch.zeros(numbered.num_elements, device=device)
     phases: dict[str, list[float]] = {}
 
-    def step(directions: int, found: dict[str, list[float]]) -> None:
-        started = time.perf_counter()
+    def loss() -> float:
+        return mean_loss(module, x, y)
 
-        def observe(phase: str) -> None:
-            nonlocal started
-            devices.synchronise()
-            now = time.perf_counter()
-            found.setdefault(phase, []).append(now - started)
-            started = now
-
-        seeds = [_SEED + j for j in range(directions)]
-        differences = loss_differences(
-            lambda: mean_loss(module, x, y),
-            numbered,
-            seeds,
-            epsilon=1e-4,
-            grid=grid,
-            observe=observe,
-        )
-        updates = list(zip(seeds, map(float, differences), strict=True))
-        apply_updates_(numbered, updates, 1e-6, epsilon=1e-4, grid=grid)
-        observe("replay")
+    def stepper(directions: int) -> Callable[[], object]:
+        optimizer = ZOSGD(numbered, lr=1e-6, epsilon=1e-4, directions=directions, grid=grid)
+        return lambda: optimizer.step(loss)
 
     operations: dict[str, Callable[[], object]] = {
         "add": lambda: flat.add_(1e-9),
-        "forwards": lambda: [mean_loss(module, x, y) for _ in range(2)],
-        "step": lambda: step(1, phases),
-        "step_3": lambda: step(3, {}),
+        "forwards": lambda: [loss() for _ in range(2)],
+        "step": stepper(1),
+        "step_3": stepper(3),
+        "phases": lambda: _step_by_phase(loss, numbered, grid, phases),
     }
     with computing_in("fp32", device, forwards_only=True):
         timed = take_turns(operations, repeats, calls={"add": 5})
+    del timed["phases"]
     return timed | {f"phase_{name}": seconds for name, seconds in phases.items()}
+
+
+def _step_by_phase(
+    loss: Callable[[], float], numbered: Any, grid: Any, found: dict[str, list[float]]
+) -> None:
+    """Take a step of one direction pass by pass; note the seconds of each phase."""
+    from zo_core import apply_updates_, loss_differences
+
+    started = time.perf_counter()
+
+    def observe(phase: str) -> None:
+        nonlocal started
+        devices.synchronise()
+        now = time.perf_counter()
+        found.setdefault(phase, []).append(now - started)
+        started = now
+
+    differences = loss_differences(
+        loss, numbered, [_SEED], epsilon=1e-4, grid=grid, observe=observe
+    )
+    apply_updates_(numbered, [(_SEED, float(differences[0]))], 1e-6, epsilon=1e-4, grid=grid)
+    observe("replay")
 
 
 def measure_extra_memory(parameters: int) -> dict[str, devices.Measurement]:

@@ -40,7 +40,7 @@ static int perturb_is_golden(const char *line, int64_t threads) {
     float *w = weights_of(count, -26);
     Span span = {.data = (char *)w, .count = count, .start = start, .tensor = (uint32_t)tensor};
     Pass pass = {.spans = &span, .num_spans = 1, .on_tile = perturb_on_tile, .write = 1,
-                 .directions = n, .terms = terms};
+                 .num_terms = n, .terms = terms};
     run_pass(&pass, number_blocks(&span, 1), threads);
     const int same = checksum(w, count) == expected;
     free(w);

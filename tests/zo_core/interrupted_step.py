@@ -15,7 +15,7 @@ import random_signals
 import torch
 
 import zo_core
-from zo_core import Grid, apply_updates_, kernels, loss_differences, snap_
+from zo_core import ZOSGD, Grid, apply_updates_, kernels, loss_differences, snap_
 from zo_core.perturbation import perturb_many_
 
 SEEDS = (11, 12)
@@ -33,6 +33,7 @@ class Kind:
     size: int = 300  # of the larger tensor; a chunk has 16,384 elements
     plain: bool = False
     lr: float = 1e-3  # at 0.2 tensors are widened
+    fused: bool = False  # the last way back and the update in one pass, as ZOSGD takes them
 
     def start(self) -> tuple[list[Any], Grid | None]:
         """Make the weights, the same for each call, and their grid."""
@@ -48,6 +49,10 @@ class Kind:
     def step(self, weights: list[Any], grid: Grid | None) -> None:
         """Take a step: 4 forwards, 5 passes, and the update's."""
         with kernels.force_kernel(self.kernel):
+            if self.fused:
+                optimizer = ZOSGD(weights, lr=self.lr, epsilon=EPSILON, directions=2, grid=grid)
+                optimizer.step(lambda: _loss(weights))
+                return
             differences = loss_differences(
                 lambda: _loss(weights), weights, SEEDS, epsilon=EPSILON, grid=grid
             )
@@ -82,6 +87,8 @@ class Kind:
 KINDS = {
     "c": Kind(kernel="c"),
     "c, widened": Kind(kernel="c", lr=0.2),
+    "c, fused": Kind(kernel="c", fused=True, lr=0.2),
+    "numpy, fused": Kind(kernel="numpy", fused=True),
     "c, plain": Kind(kernel="c", plain=True),
     "numpy": Kind(kernel="numpy"),
     "numpy, widened": Kind(kernel="numpy", lr=0.2),

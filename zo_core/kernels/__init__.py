@@ -101,6 +101,7 @@ def replay(
     *,
     write: bool = True,
     threads: int | None = None,
+    back: Sequence[tuple[int, float]] = (),
 ) -> list[ReplayStats]:
     """Apply a list of updates in one pass; one ReplayStats for each tensor, in stream order.
 
@@ -110,11 +111,15 @@ def replay(
         exponents: e of each tensor on the grid; None for plain mode.
         write: False changes nothing and returns what would come of it.
         threads: CPU threads at most; None for :func:`default_threads`.
+        back: (seed, scale) terms of Rademacher directions, added first in the same pass: the way
+            back from a perturbed point to the weights that the list is for.
 
     Returns:
         Statistics that tell whether a weight left the grid.
     """
-    return uninterrupted(replay_pass(params, update, exponents, write=write, threads=threads))
+    return uninterrupted(
+        replay_pass(params, update, exponents, write=write, threads=threads, back=back)
+    )
 
 
 def replay_pass(
@@ -124,6 +129,7 @@ def replay_pass(
     *,
     write: bool = True,
     threads: int | None = None,
+    back: Sequence[tuple[int, float]] = (),
 ) -> Pass[list[ReplayStats]]:
     """Prepare :func:`replay`; calling the result again finishes a pass that was interrupted."""
     work = [(group, Journal()) for group in groups_of(params, signs=True)]
@@ -135,7 +141,13 @@ def replay_pass(
         stats = [NO_STATS] * len(params.arrays)
         for group, journal in work:
             found = group.kernel.replay(
-                group.table, update, exponents, write, threads or default_threads(), journal=journal
+                group.table,
+                update,
+                exponents,
+                write,
+                threads or default_threads(),
+                back=back,
+                journal=journal,
             )
             for index, new in zip(group.tensor_indices, found, strict=True):
                 stats[index] = stats[index].merge(new)

@@ -83,30 +83,38 @@ static int read_term(PyObject *item, Term *term) {
     return -1;
 }
 
+/* Read a sequence of (seed, scale) pairs; NULL and an error where it is not one. */
+static Term *read_terms(PyObject *items, Py_ssize_t *n) {
+    *n = PySequence_Size(items);
+    if (*n < 0) return NULL;
+    Term *terms = PyMem_Calloc((size_t)*n + 1, sizeof *terms);
+    if (!terms) PyErr_NoMemory();
+    for (Py_ssize_t j = 0; terms && j < *n; j++) {
+        PyObject *item = PySequence_GetItem(items, j);
+        if (!item || read_term(item, &terms[j])) {
+            PyMem_Free(terms);
+            terms = NULL;
+        }
+        Py_XDECREF(item);
+    }
+    return terms;
+}
+
 static PyObject *perturb(PyObject *self, PyObject *args) {
     PyObject *capsule, *items;
     long long threads;
+    Py_ssize_t n;
     if (!PyArg_ParseTuple(args, "OOL", &capsule, &items, &threads)) return NULL;
     Table *table = PyCapsule_GetPointer(capsule, CAPSULE);
-    const Py_ssize_t n = PySequence_Size(items);
-    if (!table || n < 0) return NULL;
-    Term *terms = PyMem_Calloc((size_t)n + 1, sizeof *terms);
-    if (!terms) return PyErr_NoMemory();
-    int failed = 0;
-    for (Py_ssize_t j = 0; j < n && !failed; j++) {
-        PyObject *item = PySequence_GetItem(items, j);
-        failed = !item || read_term(item, &terms[j]);
-        Py_XDECREF(item);
-    }
-    if (!failed) {
-        Pass pass = {.spans = table->spans, .num_spans = table->num_spans,
-                     .on_tile = perturb_on_tile, .write = 1, .directions = n, .terms = terms};
-        Py_BEGIN_ALLOW_THREADS
-        run_pass(&pass, table->blocks, threads);
-        Py_END_ALLOW_THREADS
-    }
+    Term *terms = table ? read_terms(items, &n) : NULL;
+    if (!terms) return NULL;
+    Pass pass = {.spans = table->spans, .num_spans = table->num_spans,
+                 .on_tile = perturb_on_tile, .write = 1, .num_terms = n, .terms = terms};
+    Py_BEGIN_ALLOW_THREADS
+    run_pass(&pass, table->blocks, threads);
+    Py_END_ALLOW_THREADS
     PyMem_Free(terms);
-    return failed ? NULL : Py_NewRef(Py_None);
+    return Py_NewRef(Py_None);
 }
 
 /* A list of (max_abs_k, zero_increments), one a span. */
@@ -129,21 +137,23 @@ static int bad_lengths(const Table *table, Py_ssize_t seeds, Py_ssize_t a, const
 }
 
 static PyObject *replay(PyObject *self, PyObject *args) {
-    PyObject *capsule, *result = NULL;
+    PyObject *capsule, *items, *result = NULL;
     Py_buffer seeds, a, exponents; /* uint64, int32, int32 or None */
     long long f, threads;
     float factor;
     int write;
-    if (!PyArg_ParseTuple(args, "Oy*y*Lfz*pL", &capsule, &seeds, &a, &f, &factor, &exponents,
-                          &write, &threads))
+    Py_ssize_t n;
+    if (!PyArg_ParseTuple(args, "OOy*y*Lfz*pL", &capsule, &items, &seeds, &a, &f, &factor,
+                          &exponents, &write, &threads))
         return NULL;
     Table *table = PyCapsule_GetPointer(capsule, CAPSULE);
-    if (table && !bad_lengths(table, seeds.len, a.len, &exponents)) {
+    Term *terms = table ? read_terms(items, &n) : NULL;
+    if (terms && !bad_lengths(table, seeds.len, a.len, &exponents)) {
         Stats *stats = PyMem_Calloc((size_t)table->num_spans + 1, sizeof *stats);
         Pass pass = {.spans = table->spans, .num_spans = table->num_spans,
-                     .on_tile = replay_on_tile, .write = write, .directions = a.len / 4,
-                     .seeds = seeds.buf, .a = a.buf, .exponents = exponents.buf,
-                     .f = f, .factor = factor, .stats = stats};
+                     .on_tile = replay_on_tile, .write = write, .num_terms = n, .terms = terms,
+                     .directions = a.len / 4, .seeds = seeds.buf, .a = a.buf,
+                     .exponents = exponents.buf, .f = f, .factor = factor, .stats = stats};
         if (stats) {
             Py_BEGIN_ALLOW_THREADS
             run_pass(&pass, table->blocks, threads);
@@ -152,6 +162,7 @@ static PyObject *replay(PyObject *self, PyObject *args) {
         result = stats ? list_of(stats, table->num_spans) : PyErr_NoMemory();
         PyMem_Free(stats);
     }
+    PyMem_Free(terms);
     PyBuffer_Release(&seeds);
     PyBuffer_Release(&a);
     if (exponents.obj) PyBuffer_Release(&exponents);
@@ -166,10 +177,10 @@ static PyObject *use_team(PyObject *self, PyObject *address) {
     return Py_NewRef(Py_None);
 }
 
-/* The names of the summations that this processor can run, the fastest first. */
-static PyObject *summations(PyObject *self, PyObject *nothing) {
-    Summation found[3];
-    const int n = find_summations(found);
+/* The names of the arithmetics that this processor can run, the fastest first. */
+static PyObject *arithmetics(PyObject *self, PyObject *nothing) {
+    Arithmetic found[3];
+    const int n = find_arithmetics(found);
     PyObject *names = PyList_New(n);
     for (int i = 0; names && i < n; i++) {
         PyObject *name = PyUnicode_FromString(found[i].name);
@@ -179,15 +190,15 @@ static PyObject *summations(PyObject *self, PyObject *nothing) {
 }
 
 /* Take one of them by its index; tests compare them. */
-static PyObject *use_summation(PyObject *self, PyObject *index) {
-    Summation found[3];
+static PyObject *use_arithmetic(PyObject *self, PyObject *index) {
+    Arithmetic found[3];
     const long at = PyLong_AsLong(index);
     if (PyErr_Occurred()) return NULL;
-    if (at < 0 || at >= find_summations(found)) {
-        PyErr_SetString(PyExc_IndexError, "this processor has no summation of that index");
+    if (at < 0 || at >= find_arithmetics(found)) {
+        PyErr_SetString(PyExc_IndexError, "this processor has no arithmetic of that index");
         return NULL;
     }
-    summation = found[at];
+    arithmetic = found[at];
     return Py_NewRef(Py_None);
 }
 
@@ -196,8 +207,8 @@ static PyMethodDef METHODS[] = {
     {"perturb", perturb, METH_VARARGS, NULL},
     {"replay", replay, METH_VARARGS, NULL},
     {"use_team", use_team, METH_O, NULL},
-    {"summations", summations, METH_NOARGS, NULL},
-    {"use_summation", use_summation, METH_O, NULL},
+    {"arithmetics", arithmetics, METH_NOARGS, NULL},
+    {"use_arithmetic", use_arithmetic, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -208,8 +219,8 @@ static struct PyModuleDef MODULE = {
 };
 
 PyMODINIT_FUNC PyInit__cpu(void) {
-    Summation found[3];
-    find_summations(found);
-    summation = found[0];
+    Arithmetic found[3];
+    find_arithmetics(found);
+    arithmetic = found[0];
     return PyModuleDef_Init(&MODULE);
 }

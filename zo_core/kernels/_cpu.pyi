@@ -11,11 +11,11 @@ class Table:
 def use_team(address: int, /) -> None:
     """Let the OpenMP runtime whose GOMP_parallel is at an address do the work; 0 for none."""
 
-def summations() -> list[str]:
-    """Name the replay's summations that this processor can run, the fastest first."""
+def arithmetics() -> list[str]:
+    """Name the arithmetics that this processor can run, the fastest first."""
 
-def use_summation(index: int, /) -> None:
-    """Take the summation of an index from now on; all give the same bits."""
+def use_arithmetic(index: int, /) -> None:
+    """Take the arithmetic of an index from now on; all give the same bits."""
 
 def prepare(spans: list[tuple[npt.NDArray[np.float32], int, int]], /) -> Table:
     """Describe (array, tensor_index, start) spans."""
@@ -25,6 +25,7 @@ def perturb(table: Table, terms: Sequence[tuple[int, float]], threads: int, /) -
 
 def replay(
     table: Table,
+    back: Sequence[tuple[int, float]],
     seeds: npt.NDArray[np.uint64],
     a: npt.NDArray[np.int32],
     f: int,
@@ -34,4 +35,4 @@ def replay(
     threads: int,
     /,
 ) -> list[tuple[int, int]]:
-    """Apply a list of updates; (largest |k'|, zero increments) of each span."""
+    """Add terms, then apply a list of updates; (largest |k'|, zero increments) of each span."""

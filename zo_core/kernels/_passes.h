@@ -6,10 +6,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "_sums_x86.h"
+#include "_arithmetic.h"
 
-/* How a replay takes its sums: the fastest for this processor, once the module is loaded. */
-static Summation summation = {"portable", zo_sum_tile};
+/* The fastest for this processor, once the module is loaded. */
+static Arithmetic arithmetic = PORTABLE;
 
 enum { MAX_DIMS = 64, MAX_THREADS = 256 };
 
@@ -39,9 +39,10 @@ struct Pass {
     void (*on_tile)(const Pass *, const Span *, float *w, int from, int to, int64_t block,
                     Stats *);
     int write;             /* 0: work on copies, for the statistics alone */
-    int64_t directions;    /* terms or updates: the work a tile takes */
-    const Term *terms;     /* perturb */
-    const uint64_t *seeds; /* replay */
+    int64_t num_terms;     /* perturb, or back to where a replay starts */
+    const Term *terms;
+    int64_t directions;    /* replay */
+    const uint64_t *seeds;
     const uint32_t *a;
     const int32_t *exponents; /* by tensor; NULL for plain mode */
     int64_t f;
@@ -163,7 +164,7 @@ static void as_team_member(void *pass) { take_helpings(pass); }
  * take blocks as they come, since they do not run alike.
  */
 static void run_pass(Pass *pass, int64_t blocks, int64_t threads) {
-    const int64_t work = blocks / LANES * max64(pass->directions, 1);
+    const int64_t work = blocks / LANES * max64(pass->num_terms + pass->directions, 1);
     const int64_t n = max64(1, min64(min64(threads, MAX_THREADS), work / WORK_PER_THREAD));
     const int64_t tiles = max64(1, min64(MAX_HELPING, blocks / LANES / (HELPINGS * n)));
     pthread_t ids[MAX_THREADS];
@@ -183,12 +184,33 @@ static void run_pass(Pass *pass, int64_t blocks, int64_t threads) {
     pthread_mutex_destroy(&pass->lock);
 }
 
+static void add_terms(const Pass *pass, const Span *span, float *w, int from, int to,
+                      int64_t block, int fetch) {
+    for (int64_t j = 0; j < pass->num_terms; j++)
+        arithmetic.perturb_tile(w, from, to, pass->terms[j].seed, span->tensor, (uint64_t)block,
+                                pass->terms[j].scale, fetch && j == 0);
+}
+
 static void perturb_on_tile(const Pass *pass, const Span *span, float *w, int from, int to,
                             int64_t block, Stats *stats) {
     (void)stats;
-    for (int64_t j = 0; j < pass->directions; j++)
-        zo_perturb_tile(w, from, to, pass->terms[j].seed, span->tensor, (uint64_t)block,
-                        pass->terms[j].scale);
+    add_terms(pass, span, w, from, to, block, 1);
+}
+
+/* Describe a replay on the grid as a step along few directions, unless it is none. */
+static int is_step(const Pass *pass, uint32_t tensor, Step *step) {
+    if (pass->directions > FEW || !pass->exponents || pass->num_terms > 1) return 0;
+    const int e = pass->exponents[tensor];
+    const int64_t h = e - pass->f;
+    const int nothing = h >= 32; /* every increment is below half a quantum */
+    if (h < 1 || h == 31 || e < -126 || e > 126) return 0;
+    *step = (Step){.n = nothing ? 0 : (int)pass->directions, .seeds = pass->seeds, .a = pass->a,
+                   .e = e, .h = nothing ? 1 : (int)h};
+    if (pass->num_terms) {
+        step->back_seed = pass->terms[0].seed;
+        step->back = pass->terms[0].scale;
+    }
+    return 1;
 }
 
 static void replay_on_tile(const Pass *pass, const Span *span, float *w, int from, int to,
@@ -197,9 +219,15 @@ static void replay_on_tile(const Pass *pass, const Span *span, float *w, int fro
     const uint32_t *t = sums + from;
     uint32_t total = 0;
     const int n = to - from;
+    Step step;
+    if (is_step(pass, span->tensor, &step)) {
+        arithmetic.step_tile(w, from, to, &step, span->tensor, (uint64_t)block, stats);
+        return;
+    }
+    add_terms(pass, span, w, from, to, block, 0);
     for (int64_t j = 0; j < pass->directions; j++) total += pass->a[j];
-    summation.sum_tile(sums, from / 32, (to + 31) / 32, pass->seeds, pass->a, pass->directions,
-                       span->tensor, (uint64_t)block);
+    arithmetic.sum_tile(sums, from / 32, (to + 31) / 32, pass->seeds, pass->a, pass->directions,
+                        span->tensor, (uint64_t)block);
     if (!pass->exponents) {
         zo_apply_plain(w, t, total, n, pass->factor, stats);
         return;

@@ -240,25 +240,4 @@ static FOR_AVX512 void sum_tile_avx512(uint32_t *t, int from, int to, const uint
 }
 #endif
 
-/* A way to take the sums, and whether this processor has its instructions. */
-typedef struct {
-    const char *name;
-    void (*sum_tile)(uint32_t *, int, int, const uint64_t *, const uint32_t *, int64_t, uint32_t,
-                     uint64_t);
-} Summation;
-
-/* Fill `found` with what this processor can run, the fastest first; return their number. */
-static int find_summations(Summation found[3]) {
-    int n = 0;
-#ifdef ZO_SUMS_X86
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("gfni") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        found[n++] = (Summation){"avx512-gfni", sum_tile_avx512};
-    if (__builtin_cpu_supports("avx2")) found[n++] = (Summation){"avx2", sum_tile_avx2};
-#endif
-    found[n++] = (Summation){"portable", zo_sum_tile};
-    return n;
-}
-
 #endif

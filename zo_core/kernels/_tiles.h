@@ -15,7 +15,8 @@ enum {
     BLOCK = 128,           /* elements had from one Philox call */
     LANES = 16,            /* Philox calls made side by side */
     TILE = LANES * BLOCK,  /* elements; 8 KiB of weights stay in the first cache */
-    GROUP = 8              /* directions added to a sum while it stays in registers */
+    GROUP = 8,             /* directions added to a sum while it stays in registers */
+    FEW = 4                /* directions of a step whose sums are never stored */
 };
 
 /* One binary for all x86-64: the C library picks the best copy of a function when it is loaded. */
@@ -33,6 +34,12 @@ enum {
 #define INLINE static inline __attribute__((always_inline))
 
 typedef uint32_t Signs[4][LANES]; /* [word of the block][block of the tile] */
+
+/* Ask for what a pass will need soon: drawing signs is long enough that the memory would idle. */
+INLINE void fetch_ahead(const float *w) {
+    __builtin_prefetch(w + TILE, 1);
+    __builtin_prefetch(w + TILE + 16, 1);
+}
 
 /* What a replay did; the same meaning as numpy_ref.ReplayStats. */
 typedef struct {
@@ -82,7 +89,7 @@ INLINE void add_signed(float *w, uint32_t word, int i, uint32_t scale_bits) {
 
 /* w += scale * z on elements [from, to) of the tile; w points to element `from`. */
 CLONES void zo_perturb_tile(float *w, int from, int to, uint64_t seed, uint32_t tensor,
-                            uint64_t block, float scale) {
+                            uint64_t block, float scale, int fetch) {
     Signs signs;
     uint32_t scale_bits;
     draw_signs(seed, tensor, block, signs);
@@ -92,6 +99,7 @@ CLONES void zo_perturb_tile(float *w, int from, int to, uint64_t seed, uint32_t 
         const int first = 32 * v - from; /* below 0 where the tile starts within a word */
         if (first >= 0 && 32 * v + 32 <= to) {
             float *p = w + first;
+            if (fetch) fetch_ahead(p);
             for (int i = 0; i < 32; i++) add_signed(p + i, word, i, scale_bits);
         } else {
             const int head = first < 0 ? -first : 0, tail = to - from - first;
@@ -135,28 +143,110 @@ CLONES void zo_sum_tile(uint32_t *t, int from, int to, const uint64_t *seeds, co
 /* s of one element from its t. */
 INLINE int32_t signed_sum(uint32_t total, uint32_t t) { return (int32_t)(total - 2 * t); }
 
+/* rne(s * 2^-h) for 1 <= h <= 30; s + below_half + 1 still fits int32. */
+INLINE int32_t shift_round(int32_t s, int h) {
+    const int32_t below_half = ((int32_t)1 << (h - 1)) - 1;
+    return (s + below_half + ((s >> h) & 1)) >> h; /* arithmetic shifts */
+}
+
+/* A tensor's quantum, and what is noted of the weights on the way. */
+typedef struct {
+    float per_quantum, quantum;
+    uint32_t largest, off_grid;
+} Grid;
+
+/* The grid of an exponent whose powers fp32 holds. */
+INLINE Grid grid_of(int e) { return (Grid){ldexpf(1.0f, -e), ldexpf(1.0f, e), 0, 0}; }
+
+INLINE void move_on_grid(float *w, int32_t d, Grid *grid) {
+    const float steps = rintf(*w * grid->per_quantum);
+    const int on_grid = fabsf(steps) < 0x1p30f; /* false for a NaN as well */
+    const int32_t moved = (int32_t)(on_grid ? steps : 0.0f) + d;
+    const uint32_t size = (uint32_t)(moved < 0 ? -moved : moved);
+    grid->largest = size > grid->largest ? size : grid->largest;
+    grid->off_grid |= !on_grid;
+    *w = (float)moved * grid->quantum;
+}
+
+INLINE void note(const Grid *grid, int64_t zero_increments, Stats *stats) {
+    if (grid->largest > stats->max_abs_k) stats->max_abs_k = grid->largest;
+    if (grid->off_grid) stats->max_abs_k = OFF_GRID;
+    stats->zero_increments += zero_increments;
+}
+
+INLINE uint32_t apply_some(float *w, const uint32_t *t, uint32_t total, int n, int h,
+                           Grid *grid) {
+    uint32_t zeros = 0;
+    for (int i = 0; i < n; i++) {
+        const int32_t d = shift_round(signed_sum(total, t[i]), h);
+        zeros += d == 0;
+        move_on_grid(w + i, d, grid);
+    }
+    return zeros;
+}
+
 /* k' = k + rne(s * 2^-h) for 1 <= h <= 30 and an exponent whose powers fp32 holds. */
 CLONES void zo_apply_grid(float *w, const uint32_t *t, uint32_t total, int n, int e, int h,
                           Stats *stats) {
-    const float per_quantum = ldexpf(1.0f, -e), quantum = ldexpf(1.0f, e);
-    const int32_t below_half = ((int32_t)1 << (h - 1)) - 1; /* s + this + 1 still fits int32 */
-    uint32_t largest = 0, zeros = 0, off_grid = 0;
-    for (int i = 0; i < n; i++) {
-        const float steps = rintf(w[i] * per_quantum);
-        const int on_grid = fabsf(steps) < 0x1p30f; /* false for a NaN as well */
-        const int32_t k = (int32_t)(on_grid ? steps : 0.0f);
-        const int32_t s = signed_sum(total, t[i]);
-        const int32_t d = (s + below_half + ((s >> h) & 1)) >> h; /* arithmetic shifts */
-        const int32_t moved = k + d;
-        const uint32_t size = (uint32_t)(moved < 0 ? -moved : moved);
-        largest = size > largest ? size : largest;
-        zeros += d == 0;
-        off_grid |= !on_grid;
-        w[i] = (float)moved * quantum;
+    Grid grid = grid_of(e);
+    uint32_t zeros = 0;
+    int i = 0;
+    for (; i + 32 <= n; i += 32) {
+        fetch_ahead(w + i);
+        zeros += apply_some(w + i, t + i, total, 32, h, &grid);
     }
-    if (largest > stats->max_abs_k) stats->max_abs_k = largest;
-    if (off_grid) stats->max_abs_k = OFF_GRID;
-    stats->zero_increments += zeros;
+    zeros += apply_some(w + i, t + i, total, n - i, h, &grid);
+    note(&grid, zeros, stats);
+}
+
+/* A step on the grid along few directions: w += back * z(back_seed), then k' = k + rne(s * 2^-h). */
+typedef struct {
+    uint64_t back_seed;
+    float back;
+    int n; /* 0 to FEW */
+    const uint64_t *seeds;
+    const uint32_t *a;
+    int e, h; /* as zo_apply_grid takes them */
+} Step;
+
+/* Elements [from, to) of a word; words[n] has the signs of the way back. */
+INLINE uint32_t step_some(float *p, int from, int to, const Step *step, const uint32_t *words,
+                          Grid *grid) {
+    uint32_t t[32] = {0}, total = 0, zeros = 0, back_bits;
+    memcpy(&back_bits, &step->back, sizeof back_bits);
+    for (int j = 0; j < step->n; j++) {
+        total += step->a[j];
+        for (int i = 0; i < 32; i++) t[i] += mask_of(words[j], i) & step->a[j];
+    }
+    for (int i = from; i < to; i++) {
+        const int32_t d = shift_round(signed_sum(total, t[i]), step->h);
+        zeros += d == 0;
+        add_signed(p + i, words[step->n], i, back_bits);
+        move_on_grid(p + i, d, grid);
+    }
+    return zeros;
+}
+
+CLONES void zo_step_tile(float *w, int from, int to, const Step *step, uint32_t tensor,
+                         uint64_t block, Stats *stats) {
+    Signs signs[FEW + 1];
+    Grid grid = grid_of(step->e);
+    int64_t zeros = 0;
+    for (int j = 0; j < step->n; j++) draw_signs(step->seeds[j], tensor, block, signs[j]);
+    draw_signs(step->back_seed, tensor, block, signs[step->n]);
+    for (int v = from / 32; 32 * v < to; v++) {
+        float *p = w + (32 * v - from);
+        uint32_t words[FEW + 1];
+        for (int j = 0; j <= step->n; j++) words[j] = signs[j][v & 3][v >> 2];
+        const int first = 32 * v < from ? from - 32 * v : 0, last = to - 32 * v;
+        if (first == 0 && last >= 32) {
+            fetch_ahead(p);
+            zeros += step_some(p, 0, 32, step, words, &grid);
+        } else {
+            zeros += step_some(p, first, last < 32 ? last : 32, step, words, &grid);
+        }
+    }
+    note(&grid, zeros, stats);
 }
 
 /* The same for h <= 0 or an outlandish exponent: a step that big has left the grid, or nearly. */

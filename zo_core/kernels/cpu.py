@@ -54,12 +54,14 @@ def replay(
     write: bool,
     threads: int,
     *,
+    back: Sequence[tuple[int, float]] = (),
     journal: Journal,
 ) -> list[ReplayStats]:
     """Apply a list of updates in one pass; see :func:`zo_core.kernels.numpy_ref.replay`."""
     found = journal.once(
         _cpu.replay,
         table,
+        back,
         np.ascontiguousarray(update.seeds, dtype=np.uint64),
         np.ascontiguousarray(update.a, dtype=np.int32),
         update.f,

@@ -35,11 +35,7 @@ def perturb(
     """Add scale * z(seed) for each (seed, scale) of terms, one after the other, in place."""
 
     def moved(chunk: Chunk) -> tuple[npt.NDArray[Any], ReplayStats]:
-        values = chunk.part.copy()
-        for seed, scale in terms:
-            z = direction(seed, chunk.tensor_index, values.size, chunk.start)
-            values += z.reshape(values.shape).astype(values.dtype) * values.dtype.type(scale)
-        return values, NO_STATS
+        return _perturbed(chunk, terms, direction), NO_STATS
 
     journal.rewrite(spans, moved)
 
@@ -51,6 +47,7 @@ def replay(
     write: bool,
     threads: int,
     *,
+    back: Sequence[tuple[int, float]] = (),
     journal: Journal,
 ) -> list[ReplayStats]:
     """Apply a round's list in one pass (zo-grid/1, rules 7 and 8), or only look what it would do.
@@ -62,6 +59,8 @@ def replay(
             list is added with one rounding, w + fl(s) * 2^f.
         write: False leaves the weights alone.
         threads: not used here.
+        back: (seed, scale) terms of Rademacher directions, added first: the way back to the weights
+            that the list is for.  The bits are those of :func:`perturb` and then a replay.
         journal: of this pass.
 
     Returns:
@@ -70,11 +69,12 @@ def replay(
 
     def moved(chunk: Chunk) -> tuple[npt.NDArray[Any] | None, ReplayStats]:
         s = _sums(chunk, update)
+        values = _perturbed(chunk, back, rademacher)
         if exponents is None:
-            values = chunk.part + _scaled(s, update.f, chunk.part.dtype)
+            values += _scaled(s, update.f, values.dtype)
             stats = ReplayStats(0, int(np.count_nonzero(s == 0)))
         else:
-            values, stats = _on_grid(chunk.part, s, update.f, exponents[chunk.tensor_index])
+            values, stats = _on_grid(values, s, update.f, exponents[chunk.tensor_index])
         return values if write else None, stats
 
     return journal.rewrite(spans, moved)
@@ -97,6 +97,17 @@ def round_to_quantum(span: Span, quantum: float) -> None:
         values *= part.dtype.type(quantum)
         values += part.dtype.type(0.0)
         part[...] = values
+
+
+def _perturbed(
+    chunk: Chunk, terms: Sequence[tuple[int, float]], direction: Direction
+) -> npt.NDArray[Any]:
+    """Return a copy of a chunk, moved along each term."""
+    values: npt.NDArray[Any] = chunk.part.copy()
+    for seed, scale in terms:
+        z = direction(seed, chunk.tensor_index, values.size, chunk.start)
+        values += z.reshape(values.shape).astype(values.dtype) * values.dtype.type(scale)
+    return values
 
 
 def _sums(chunk: Chunk, update: FixedPointUpdate) -> npt.NDArray[np.int64]:

@@ -47,9 +47,10 @@ class Kernel(Protocol):
         write: bool,
         threads: int,
         *,
+        back: Sequence[tuple[int, float]] = (),
         journal: Journal,
     ) -> list[ReplayStats]:
-        """Apply a list of updates in one pass; one ReplayStats a span."""
+        """Add the terms of back, then apply a list of updates; one ReplayStats a span."""
 
 
 @dataclass(frozen=True, slots=True)

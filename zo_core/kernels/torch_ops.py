@@ -44,10 +44,7 @@ def perturb(
     """Add scale * z(seed) for each (seed, scale) of terms, one after the other, in place."""
 
     def moved(chunk: Chunk) -> tuple[torch.Tensor, ReplayStats]:
-        values = chunk.part.clone()
-        for seed, scale in terms:
-            values += _draw(direction, seed, chunk).mul_(_rounded(scale, values.dtype))
-        return values, NO_STATS
+        return _perturbed(chunk, terms, direction), NO_STATS
 
     journal.rewrite(spans, moved)
 
@@ -59,17 +56,19 @@ def replay(
     write: bool,
     threads: int,
     *,
+    back: Sequence[tuple[int, float]] = (),
     journal: Journal,
 ) -> list[ReplayStats]:
     """Apply a list of updates in one pass; see :func:`zo_core.kernels.numpy_ref.replay`."""
 
     def moved(chunk: Chunk) -> tuple[torch.Tensor | None, ReplayStats]:
         s = _sums(chunk, update)
+        values = _perturbed(chunk, back, rademacher)
         if exponents is None:
-            values = _added(chunk.part, s, update.f)
+            values = _added(values, s, update.f)
             stats = ReplayStats(0, int((s == 0).sum()))
         else:
-            values, stats = _on_grid(chunk.part, s, update.f, int(exponents[chunk.tensor_index]))
+            values, stats = _on_grid(values, s, update.f, int(exponents[chunk.tensor_index]))
         return values if write else None, stats
 
     return journal.rewrite(spans, moved)
@@ -136,6 +135,16 @@ def _draw(direction: Direction, seed: int, chunk: Chunk) -> torch.Tensor:
         drawn = torch.from_numpy(direction(seed, tensor_index, part.numel(), start))
         z = drawn.to(part.dtype).to(part.device)
     return z.reshape(part.shape)
+
+
+def _perturbed(
+    chunk: Chunk, terms: Sequence[tuple[int, float]], direction: Direction
+) -> torch.Tensor:
+    """Return a copy of a chunk, moved along each term."""
+    values: torch.Tensor = chunk.part.clone()
+    for seed, scale in terms:
+        values += _draw(direction, seed, chunk).mul_(_rounded(scale, values.dtype))
+    return values
 
 
 def _sums(chunk: Chunk, update: FixedPointUpdate) -> torch.Tensor:

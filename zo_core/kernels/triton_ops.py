@@ -83,18 +83,7 @@ def perturb(
     journal: Journal,
 ) -> None:
     """Add scale * z(seed) for each (seed, scale) of terms; Rademacher, whatever the direction."""
-    pairs = [terms[first : first + 2] for first in range(0, len(terms), 2)]
-    numbers = journal.once(_take_numbers, len(pairs))
-    for table in tables:
-        for number, pair in zip(numbers, pairs, strict=True):
-            arguments = [word for term in pair for word in _term(*term)]
-            arguments += [0, 0, 0.0] * (2 - len(pair))
-            with _on(table):
-                triton_kernels.perturb[(table.row_of.numel(),)](
-                    table.row_of, table.rows, table.finished, number, *arguments, table.tiles,
-                    TERMS=len(pair), BLOCKS=PERTURB_BLOCKS, SPAN=SPAN, ALIGNED=table.aligned,
-                    num_warps=WARPS, enable_fp_fusion=False,
-                )  # fmt: skip
+    _add_terms(tables, terms, journal.once(_take_numbers, len(terms)))
 
 
 def replay(
@@ -104,11 +93,18 @@ def replay(
     write: bool,
     threads: int,
     *,
+    back: Sequence[tuple[int, float]] = (),
     journal: Journal,
 ) -> list[ReplayStats]:
-    """Apply a list of updates in one pass; see :func:`zo_core.kernels.numpy_ref.replay`."""
+    """Apply a list of updates; see :func:`zo_core.kernels.numpy_ref.replay`.
+
+    The terms of `back` are launches of their own.  Where nothing is to be written they are undone
+    after the look, which is exact on the grid.
+    """
     stats: dict[int, ReplayStats] = {}
-    number, all_found = journal.once(_begin_replay, tables)
+    undone = [] if write else [(seed, -scale) for seed, scale in back]
+    there, number, home, all_found = journal.once(_begin_replay, tables, len(back), len(undone))
+    _add_terms(tables, back, there)
     for table, found in zip(tables, all_found, strict=True):
         device = table.rows.device
         keys = np.ascontiguousarray(update.seeds).astype("<u8").view(np.int32)
@@ -123,19 +119,40 @@ def replay(
             )  # fmt: skip
         rows = [ReplayStats(*row) for row in found.tolist()]
         stats.update(zip(table.members, rows, strict=True))
+    _add_terms(tables, undone, home)
     return [stats[member] for member in sorted(stats)]
+
+
+def _add_terms(
+    tables: Sequence[Table], terms: Sequence[tuple[int, float]], numbers: Sequence[int]
+) -> None:
+    """Launch the terms by twos under the first numbers of a list, on each table."""
+    pairs = [terms[first : first + 2] for first in range(0, len(terms), 2)]
+    for table in tables:
+        for number, pair in zip(numbers, pairs, strict=False):
+            arguments = [word for term in pair for word in _term(*term)]
+            arguments += [0, 0, 0.0] * (2 - len(pair))
+            with _on(table):
+                triton_kernels.perturb[(table.row_of.numel(),)](
+                    table.row_of, table.rows, table.finished, number, *arguments, table.tiles,
+                    TERMS=len(pair), BLOCKS=PERTURB_BLOCKS, SPAN=SPAN, ALIGNED=table.aligned,
+                    num_warps=WARPS, enable_fp_fusion=False,
+                )  # fmt: skip
 
 
 def _take_numbers(launches: int) -> list[int]:
     return list(itertools.islice(_NUMBERS, launches))
 
 
-def _begin_replay(tables: Sequence[Table]) -> tuple[int, list[torch.Tensor]]:
-    """Return the number of a replay's launches, and room for each table's statistics."""
-    return next(_NUMBERS), [
+def _begin_replay(
+    tables: Sequence[Table], there: int, home: int
+) -> tuple[list[int], int, list[int], list[torch.Tensor]]:
+    """Return numbers for the launches before, of and after a replay, and room for statistics."""
+    stats = [
         torch.zeros((len(table.members), 2), dtype=torch.int64, device=table.rows.device)
         for table in tables
     ]
+    return _take_numbers(there), next(_NUMBERS), _take_numbers(home), stats
 
 
 def _table(device: torch.device, group: Sequence[tuple[int, Span, torch.Tensor]]) -> Table:

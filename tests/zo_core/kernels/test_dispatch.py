@@ -111,9 +111,9 @@ def test_replay_refuses_lists_of_unequal_length_and_missing_exponents(update):
     seeds, a = update(3, -40).seeds, update(3, -40).a
     one = np.zeros(1, np.int32)
     with pytest.raises(ValueError, match="one a for each seed"):
-        _cpu.replay(table, seeds, a[:2].copy(), -40, 1.0, None, True, 1)
+        _cpu.replay(table, (), seeds, a[:2].copy(), -40, 1.0, None, True, 1)
     with pytest.raises(ValueError, match="one exponent a tensor"):
-        _cpu.replay(table, seeds, a, -40, 1.0, one, True, 1)
+        _cpu.replay(table, (), seeds, a, -40, 1.0, one, True, 1)
 
 
 def test_without_the_extension_numpy_takes_over_and_it_is_said_once(monkeypatch, caplog):

@@ -1,4 +1,4 @@
-"""Each of the C kernels' summations gives the reference's bits on this processor."""
+"""Each of the C kernels' arithmetics gives the reference's bits on this processor."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if unavailable_reason("c"):
 
 from zo_core.kernels import _cpu, cpu, numpy_ref
 
-NAMES = _cpu.summations()
+NAMES = _cpu.arithmetics()
 
 
 @pytest.fixture(params=range(len(NAMES)), ids=NAMES)
 def chosen(request: pytest.FixtureRequest) -> Iterator[int]:
-    _cpu.use_summation(request.param)
+    _cpu.use_arithmetic(request.param)
     yield request.param
-    _cpu.use_summation(0)
+    _cpu.use_arithmetic(0)
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 7, 8, 9, 15, 16, 17, 30])
@@ -53,7 +53,7 @@ def test_a_piece_that_starts_within_a_tensor(chosen, start, update) -> None:
     assert found[0] == found[1]
 
 
-def test_a_summation_that_is_not_there_is_refused() -> None:
+def test_an_arithmetic_that_is_not_there_is_refused() -> None:
     for index in (-1, len(NAMES)):
-        with pytest.raises(IndexError, match="no summation"):
-            _cpu.use_summation(index)
+        with pytest.raises(IndexError, match="no arithmetic"):
+            _cpu.use_arithmetic(index)
