@@ -13,7 +13,7 @@ test: $(VENV)/.installed
 	$(BIN)/pytest -n 2 -m "not slow and not nightly" $(TEST_OPTIONS)
 
 test-fast: $(VENV)/.installed
-	$(BIN)/pytest -n 2 -m "not process and not network and not browser and not slow" $(TEST_OPTIONS)
+	$(BIN)/pytest -n 2 -m "not process and not network and not browser and not slow and not long" $(TEST_OPTIONS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

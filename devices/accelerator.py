@@ -9,7 +9,8 @@ from devices.files import find, read_text
 from devices.nvml import GpuFacts, NotReportedError, open_gpu
 from devices.spec import Accelerator
 
-# Chips whose CPU and GPU share one memory; NVML knows no memory there (nvitop, pull 208).
+# Chips whose CPU and GPU share one memory; NVML knows no memory there (GB10: nvitop, pull 208;
+# Thor: jetson_stats, pull 849; Orin: glances, pull 3580).
 _UNIFIED = ("GB10", "Thor", "nvgpu")
 
 

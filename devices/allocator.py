@@ -23,7 +23,7 @@ _REMOVED = "DEVICES_REMOVED_PRELOADS"
 _PRELOAD = "LD_PRELOAD"
 _SETTINGS = "MALLOC_"  # of mallopt(3), e.g. MALLOC_TOP_PAD_
 _TUNABLES, _OF_MALLOC = "GLIBC_TUNABLES", "glibc.malloc."
-_FOR_ALL = "etc/ld.so.preload"
+PRELOADS_FOR_ALL = "etc/ld.so.preload"
 _TRIES = 3  # other threads take and free memory meanwhile
 _BLOCK_BYTES = 16 << 10  # below any threshold from which malloc maps blocks apart
 _ALLOCATOR = re.compile(r"alloc|hoard|scudo", re.IGNORECASE)  # in the name of a library's file
@@ -74,7 +74,7 @@ def preloads_for_all(root: Path = Path("/")) -> tuple[str, ...]:
     Args:
         root: The folder that stands for the root of the file system.
     """
-    return tuple(Path(entry).name for entry in _entries(read_text(root / _FOR_ALL) or ""))
+    return tuple(Path(entry).name for entry in _entries(read_text(root / PRELOADS_FOR_ALL) or ""))
 
 
 def without_allocators(env: Mapping[str, str]) -> dict[str, str]:

@@ -20,42 +20,9 @@ from devices.jetson import are_clocks_locked, clocks_hz, jetpack_of, l4t_version
 from devices.kernel import clock_source, memory_options, page_size_bytes
 from devices.memory import huge_page_mode
 from devices.power import power_mode
+from devices.reasons import REASONS, TREE_REASONS
 from devices.spec import DeviceSpec
 from devices.thermal import temperature_c, throttling
-
-# Why a figure may be missing, by field; a record shows the reason for each None.
-_REASONS = {
-    "soc": "no model name in device-tree or cpuinfo",
-    "physical_cores": "the operating system does not report physical cores",
-    "memory_bandwidth_bytes_per_s": "not reported by the system; it needs a benchmark",
-    "accelerator": "no NVIDIA driver and no Tegra device tree found",
-    "torch_wheel": "a catalogue field; versions lists what is installed here",
-    "libc": "the C library does not report a version (not glibc)",
-    "governor": "no cpufreq in sysfs (a virtual machine, or not Linux)",
-    "power_mode": "no platform profile and no nvpmodel status",
-    "temperature_c": "no thermal zone in sysfs with a plausible reading",
-    "huge_page_mode": "no transparent huge pages in sysfs",
-    "memory_bytes": "the operating system does not report its memory",
-    "swap_bytes": "no SwapTotal in /proc/meminfo (not Linux)",
-    "page_size_bytes": "the operating system does not report it",
-    "kernel_memory_options": "the kernel's command line cannot be read",
-    "throttling": "no sensor of under-voltage or throttling in sysfs",
-    "allocator": "the system does not report which library serves malloc",
-    "logical_cores": "the operating system does not report cores",
-    "threads": "the operating system does not report cores",
-    "emulator": "no emulator seen",
-    "clock_source": "no clock source in sysfs",
-    "l4t": "no /etc/nv_tegra_release (not a Jetson)",
-    "jetpack": "no /etc/nv_tegra_release, or a release that is not in the table",
-    "clocks_hz": "no clock of a Jetson's GPU or memory is readable",
-    "clocks_locked": "no least and largest clock of a Jetson's GPU in sysfs",
-    "arch": "not in the copied files (commands/uname-a.txt)",
-    "kernel": "not in the copied files (commands/uname-a.txt)",
-    "os": "no PRETTY_NAME in /etc/os-release",
-    "python": "not a property of copied files",
-}
-_OF_A_TREE = "not in the copied files"
-_NEEDS_THE_SYSTEM = ("physical_cores", "libc", "threads", "allocator", "logical_cores")
 
 
 def detect(root: Path = HERE) -> DeviceSpec:
@@ -123,7 +90,7 @@ def links(root: Path = HERE) -> dict[str, float | None]:
 
 
 def _notes(spec: DeviceSpec, *, is_here: bool) -> dict[str, str]:
-    reasons = _REASONS if is_here else _REASONS | dict.fromkeys(_NEEDS_THE_SYSTEM, _OF_A_TREE)
+    reasons = REASONS if is_here else TREE_REASONS
     notes = {name: reason for name, reason in reasons.items() if getattr(spec, name) is None}
     untold = [name for name, rate in spec.links_bits_per_s.items() if rate is None]
     if untold:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from devices.allocator import preloads_for_all, split_preloads
+from devices.allocator import PRELOADS_FOR_ALL, preloads_for_all, split_preloads
 from devices.cgroup import V2, own_group
+from devices.commands import HERE
 from devices.files import exists, parse_sizes, read_text
 from devices.finding import Finding
 from devices.group_limits import lowest_group_limit
@@ -13,6 +14,15 @@ from devices.kernel import memory_options, page_size_bytes
 from devices.memory import huge_page_mode
 
 _LOW_MEMORY_BYTES = 192 << 20  # what a client without torch takes, and some for the system
+_MISSING_OPTION = (
+    "append cgroup_enable=memory to the line in /boot/firmware/cmdline.txt and reboot (on"
+    " Raspberry Pi OS it is off by default)"
+)
+# raspberrypi/linux, pulls 6524 and 7442: other kernels do not know it, nor did some of 2024.
+_IGNORED_OPTION = (
+    "cgroup_enable=memory is given, but this kernel ignores it: only Raspberry Pi OS's own kernel"
+    " knows it, so update that (sudo apt full-upgrade) or use that system"
+)
 
 
 def free_memory(root: Path) -> Finding | None:
@@ -37,19 +47,28 @@ def memory_cgroup(root: Path) -> Finding | None:
     issue 6980), so version 2's list of controllers is what counts.
     """
     controllers = read_text(root / "sys/fs/cgroup/cgroup.controllers")
-    switches = [word for word in memory_options(root) or () if word.startswith("cgroup_")]
-    is_off = bool(switches) and switches[-1] == "cgroup_disable=memory"
+    switch = _last_memory_switch(root)
     has_v1 = exists(root / "sys/fs/cgroup/memory/memory.usage_in_bytes")
-    if controllers is None and not has_v1 and not is_off:
+    if controllers is None and not has_v1 and switch != "cgroup_disable":
         return None
     is_on = has_v1 or "memory" in (controllers or "").split()
     return Finding.of(
         "memory control group",
         "on" if is_on else "off: limits use RLIMIT_DATA, which counts less exactly",
         None if is_on else "advice",
-        "append cgroup_enable=memory to the line in /boot/firmware/cmdline.txt and reboot (on"
-        " Raspberry Pi OS it is off by default)",
+        _IGNORED_OPTION if switch == "cgroup_enable" else _MISSING_OPTION,
     )
+
+
+def _last_memory_switch(root: Path) -> str | None:
+    """Return the last option that switches the memory group, since the last one counts."""
+    options = (word.partition("=") for word in memory_options(root) or ())
+    switches = [
+        key
+        for key, _, groups in options
+        if key in ("cgroup_enable", "cgroup_disable") and "memory" in groups.split(",")
+    ]
+    return switches[-1] if switches else None
 
 
 def session_limit(root: Path) -> Finding | None:
@@ -102,6 +121,8 @@ def compressed_swap(root: Path) -> Finding | None:
 
 def preloaded(root: Path) -> Finding | None:
     """Look for an allocator that every process loads."""
+    if root != HERE and not exists(root / PRELOADS_FOR_ALL):
+        return None
     _, allocators = split_preloads(preloads_for_all(root))
     return Finding.of(
         "preloaded allocator",

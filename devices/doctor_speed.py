@@ -9,7 +9,7 @@ from devices.files import find, read_number, read_text
 from devices.finding import Finding
 from devices.jetson import are_clocks_locked, gpu_load, l4t_version
 from devices.kernel import clock_source
-from devices.power import battery_state, power_mode
+from devices.power import JetsonMode, battery_state, fastest_jetson_mode, power_mode
 from devices.thermal import temperature_c, throttling
 
 _HOT_C = 75.0
@@ -67,16 +67,28 @@ def mode(root: Path) -> Finding | None:
     name = power_mode(root)
     if name is None:
         return None
-    is_jetson = l4t_version(root) is not None or "pmode" in name
+    is_jetson = l4t_version(root) is not None or "pmode" in name or "W" in name
+    fastest = fastest_jetson_mode(root)
     is_full = "MAXN" in name or name in ("performance", "balanced") or "pmode:0000" in name
+    if is_jetson and fastest is not None:
+        is_full = fastest.name == name.partition(" ")[0] or f"pmode:{fastest.number:04}" in name
     return Finding.of(
         "power mode",
         name,
         None if is_full else "advice",
-        "sudo nvpmodel -m 0, and a reboot if it asks for one"
-        if is_jetson or "W" in name
+        _jetson_remedy(fastest)
+        if is_jetson
         else "echo performance | sudo tee /sys/firmware/acpi/platform_profile",
     )
+
+
+def _jetson_remedy(fastest: JetsonMode | None) -> str:
+    if fastest is None:
+        return (
+            "sudo nvpmodel -m with the number of MAXN (`grep POWER_MODEL /etc/nvpmodel.conf` lists"
+            " the modes), and a reboot if it asks for one"
+        )
+    return f"sudo nvpmodel -m {fastest.number} ({fastest.name}), and a reboot if it asks for one"
 
 
 def jetson_clocks(root: Path) -> Finding | None:

@@ -1,8 +1,9 @@
 """Power of a Raspberry Pi 5's rails, as its power chip (PMIC) measures them.
 
 `vcgencmd pmic_read_adc` prints current and voltage of 12 rails, and the voltage alone of EXT5V (the
-input) and BATT: the input's power is not measured, and what USB devices and the converters take is
-missing (github.com/ml-energy/zeus, issue 273 and pull 274). Earlier models have no such chip.
+input) and BATT: the input's power is not measured (github.com/ml-energy/zeus, issue 273 and pull
+274, which takes the sum for the whole board). USB's 5 V is none of the rails, and the converters'
+losses are missing. Earlier models have no such chip.
 """
 
 from __future__ import annotations

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from devices.commands import HERE, command_output
 from devices.files import find, read_text
 
 _MODE = "NV Power Mode: "
+# In /etc/nvpmodel.conf, e.g. "< POWER_MODEL ID=1 NAME=5W >" (NVIDIA's guide to power management).
+_DEFINED = re.compile(r"<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)\s*>")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JetsonMode:
+    """Hold a power mode that a Jetson offers."""
+
+    number: int
+    name: str
+
+    @property
+    def rank(self) -> tuple[bool, float]:
+        """Order modes by speed: without a cap first, then by watts."""
+        watts = re.match(r"\d+(?=W)", self.name)
+        return "MAXN" in self.name, float(watts[0]) if watts else 0.0
 
 
 def power_mode(root: Path = HERE) -> str | None:
@@ -22,6 +40,20 @@ def power_mode(root: Path = HERE) -> str | None:
     numbers = [f" ({row.strip()})" for row in rows if row.strip().isdigit()]
     jetson = names[0] + "".join(numbers[:1]) if names else None
     return profile or jetson or read_text(root / "var/lib/nvpmodel/status")
+
+
+def fastest_jetson_mode(root: Path = HERE) -> JetsonMode | None:
+    """Return the fastest mode that a Jetson's settings define, None where they are not found.
+
+    Its number differs by board: 2 on an Orin Nano with MAXN_SUPER, 0 on an Orin NX
+    (github.com/ARK-Electronics/ark_jetson_kernel, pull 20).
+
+    Args:
+        root: The folder that stands for the root of the file system.
+    """
+    defined = _DEFINED.findall(read_text(root / "etc/nvpmodel.conf") or "")
+    modes = [JetsonMode(number=int(number), name=name) for number, name in defined]
+    return max(modes, key=lambda mode: mode.rank, default=None)
 
 
 def battery_state(root: Path = HERE) -> str | None:

@@ -33,7 +33,9 @@ JETSON_WHEELS = (
     JetsonWheel(
         l4t="39",
         python=(3, 12),
-        index="https://github.com/Shattered217/Jetson-Orin-Wheels (Orin, JetPack 7.2)",
+        index="https://github.com/Shattered217/Jetson-Orin-Wheels (Orin), or on Thor, as with"
+        " JetPack 7.0, torch nvpl-blas nvpl-lapack nvidia-cudss-cu13 from"
+        " https://pypi.jetson-ai-lab.io/sbsa/cu130",
         source="https://github.com/Shattered217/Jetson-Orin-Wheels",
     ),
     JetsonWheel(

@@ -41,7 +41,10 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"--expected-skips: {error}") from error
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m looks at the markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    from long_tests import mark_long
     from optional import skip_what_is_missing
 
+    mark_long(items)
     skip_what_is_missing(items)

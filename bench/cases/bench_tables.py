@@ -10,7 +10,8 @@ import pytest
 
 from bench.groups import TABLES
 from bench.records.case_name import CaseName
-from bench.replication.table_run import SEARCH, Outcome, TableRun
+from bench.replication.chosen import SEARCH
+from bench.replication.table_run import Outcome, TableRun
 from bench.suite.parametrize import with_parameters
 from bench.suite.scales import Scale
 from bench.suite.suite import Suite

@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(profile | ({"catalogue": known} if arguments.catalogue else {}))
         return EXIT_DONE
     console = Console(highlight=False, markup=False, emoji=False)
-    console.print(_profile_table(profile))
+    console.print(_profile_table(profile, "this device" if root == HERE else f"device of {root}"))
     if root == HERE:
         console.print(_meter_table())
         console.print(_kernel_table())
@@ -84,8 +84,10 @@ def _check(root: Path, *, as_json: bool) -> int:
         diagnosis = Diagnosis(findings=(*diagnosis.findings, _kernel_finding()))
     if as_json:
         print_json(diagnosis.to_json())
-    else:
+    elif diagnosis.findings:
         Console(highlight=False, markup=False, emoji=False).print(_finding_table(diagnosis))
+    else:
+        print(f"nothing to check: {root} contains none of the files that the checks read")
     return EXIT_GATE if diagnosis.has_problems else EXIT_DONE
 
 
@@ -110,13 +112,13 @@ def _finding_table(diagnosis: Diagnosis) -> Table:
     return table
 
 
-def _profile_table(profile: dict[str, Any]) -> Table:
-    table = Table("property", "value", title="this device", title_justify="left")
+def _profile_table(profile: dict[str, Any], title: str) -> Table:
+    table = Table("property", "value", title=title, title_justify="left")
     for name, value in profile.items():
         if name in ("notes", "sources"):
             continue
         if isinstance(value, dict):
-            value = ", ".join(f"{k} {v}" for k, v in value.items()) or None
+            value = ", ".join(f"{k} {v}" for k, v in value.items() if v is not None) or None
         table.add_row(name, profile["notes"].get(name, "unknown") if value is None else str(value))
     return table
 

@@ -214,14 +214,14 @@ def source_commit() -> tuple[str | None, bool | None]:
     """Say the commit of the checkout that this file lies in, and whether it has changes.
 
     Returns:
-        Hash and dirty flag; None for both outside of a checkout.
+        Hash and dirty flag; outside of a checkout the hash in ZOBENCH_COMMIT, else None for both.
     """
     folder = Path(__file__).parent
     try:
         commit = _git(folder, "rev-parse", "HEAD")
         return commit, bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.CalledProcessError):
-        return None, None
+        return os.environ.get("ZOBENCH_COMMIT"), None
 
 
 def why_no_commit(folder: Path = Path(__file__).parent) -> str | None:

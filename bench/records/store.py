@@ -72,7 +72,7 @@ def read_records(folder: Path) -> list[Record]:
     paths = sorted((folder / RECORDS).glob("*.json"))
     if not paths:
         raise StoreError(f"{folder} contains no records; run `zobench run --out {folder}` first")
-    return [_read(path) for path in paths]
+    return [read_record(path) for path in paths]
 
 
 def check_records(path: Path) -> list[Checked]:
@@ -131,7 +131,12 @@ def _remove_left_overs(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> Record:
+def read_record(path: Path) -> Record:
+    """Read one record.
+
+    Raises:
+        StoreError: the file is not valid as `zobench check` has it; the message names it.
+    """
     if problems := check_file(path).problems:
         raise StoreError(f"{path} is not a valid record: {problems[0]}; see `zobench check {path}`")
     try:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.records.case_name import CaseName
 from bench.records.details.tables import SearchDetails, StageTrace
 from bench.records.record import Record
-from bench.records.store import StoreError, read_records, replacing
+from bench.records.store import StoreError, read_record, read_records, record_path, replacing
 from bench.records.typed_json import from_json
 from bench.replication.spec import Rates
 
@@ -28,9 +30,46 @@ def read_rates(name: str) -> Rates:
     return rates
 
 
-def rates_origin(name: str) -> str:
-    """Say where a file's rates come from."""
-    return str(json.loads((_FOLDER / f"{name}.json").read_text())["origin"])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RatesInUse:
+    """Learning rates by method, and where they come from."""
+
+    rates: Rates
+    origin: str
+
+
+def rates_in_use(name: str, folder: Path) -> RatesInUse:
+    """Take the rates that a search in a run's folder chose, and a file's for the other methods.
+
+    Args:
+        name: of the file.
+        folder: output folder of the run.
+    """
+    committed = str(json.loads((_FOLDER / f"{name}.json").read_text())["origin"])
+    search = search_in(folder)
+    found = {} if search is None or search.config["rates"] != name else rates_of(search)
+    if search is None or not found:
+        return RatesInUse(rates=read_rates(name), origin=committed)
+    origin = f"{', '.join(found)}: {_origin(search)}; others: {committed}"
+    return RatesInUse(rates={**read_rates(name), **found}, origin=origin)
+
+
+def search_in(folder: Path) -> Record | None:
+    """Read the search's record of a run's folder; None where there is none."""
+    path = record_path(folder, CaseName.of("tables", "search"))
+    return read_record(path) if path.exists() else None
+
+
+def traces_in(folder: Path, config: Mapping[str, Any]) -> dict[str, tuple[StageTrace, ...]]:
+    """Read what an earlier search in a folder chose by the same config, by method."""
+    search = search_in(folder)
+    if search is None or search.config != config:
+        return {}
+    return dict(from_json(SearchDetails, search.details).methods)
+
+
+def _origin(search: Record) -> str:
+    return f"search at scale {search.provenance.scale}, {search.provenance.created}"
 
 
 def rates_of(search: Record) -> dict[str, dict[str, float]]:
@@ -49,8 +88,7 @@ def write_rates(search: Record) -> Path:
     name = search.config["rates"]
     path = _FOLDER / f"{name}.json"
     known: Mapping[str, Any] = json.loads(path.read_text())["rates"] if path.exists() else {}
-    origin = f"search at scale {search.provenance.scale}, {search.provenance.created}"
-    data = {"origin": origin, "rates": {**known, **rates_of(search)}}
+    data = {"origin": _origin(search), "rates": {**known, **rates_of(search)}}
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n")
     return path

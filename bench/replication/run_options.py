@@ -22,10 +22,13 @@ class Options:
     criterion: str | None = None  # likewise
     init: str | None = None  # file of the weights that every cell starts from
     device: str = "cpu"
+    precision: str = "fp32"  # of every cell
+    rows: str | None = None  # names of the rows to run, comma-separated; None: all
+    splits: str | None = None  # likewise
     seeds: int | None = None  # runs of a cell; None: the scale's
     per_process: int = 1  # cells that a process trains one after the other
-    minutes: float | None = None  # after which no further cell is begun
-    began: float = field(default_factory=time.monotonic)
+    minutes: float | None = None  # after which no cell is started, and a long one is saved
+    began: float = field(default_factory=time.time)  # seconds since the epoch
 
     def __post_init__(self) -> None:
         for name in ("workers", "seeds", "per_process", "minutes"):
@@ -40,7 +43,16 @@ class Options:
         chosen = {name: getattr(self, name) for name in ("model", "dataset", "criterion", "init")}
         return {name: value for name, value in chosen.items() if value is not None}
 
+    @property
+    def fields(self) -> dict[str, str]:
+        """All fields of every cell's config that differ from the scale's."""
+        return self.own | ({} if self.precision == "fp32" else {"precision": self.precision})
+
+    @property
+    def deadline(self) -> float | None:
+        """When no further cell is started, in seconds since the epoch; None: never."""
+        return None if self.minutes is None else self.began + 60 * self.minutes
+
     def out_of_time(self) -> bool:
-        """Tell whether no further cell is to be begun."""
-        minutes = self.minutes
-        return minutes is not None and time.monotonic() - self.began > 60 * minutes
+        """Tell whether no further cell is to be started."""
+        return self.deadline is not None and time.time() > self.deadline

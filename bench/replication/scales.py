@@ -46,10 +46,7 @@ TABLE_SCALES: Final[dict[str, TableScale]] = {
             name="paper",
             base={
                 **{"dataset": "cifar10", "model": "resnet18", "norm": "batch", "rounds": 500},
-                **{
-                    "eval_every": 25,
-                    "micro_batch": 225,
-                },
+                **{"eval_every": 25, "forward": "auto"},
             },
             pivot_share=_PIVOT,
             rates="cifar10-resnet18",
@@ -67,9 +64,6 @@ RUNGS: Final = {  # of the learning-rate search
         Rung(candidates=2, rounds=45),
     ),
     "laptop": (Rung(candidates=8, rounds=10), Rung(candidates=2, rounds=50)),
-    "paper": (
-        Rung(candidates=24, rounds=20),
-        Rung(candidates=8, rounds=60),
-        Rung(candidates=3, rounds=200),
-    ),
+    # short runs: minutes for a stage and a split on a GPU that takes 1 to 2 s per round
+    "paper": (Rung(candidates=12, rounds=5), Rung(candidates=3, rounds=20)),
 }

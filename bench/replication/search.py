@@ -80,9 +80,20 @@ class UnfinishedError(Exception):
 
 
 def run_search(
-    search: Search, scale: TableScale, rungs: Sequence[Rung], workplace: SweepRunner
+    search: Search,
+    scale: TableScale,
+    rungs: Sequence[Rung],
+    workplace: SweepRunner,
+    splits: Sequence[str] = SPLITS,
 ) -> tuple[StageTrace, ...]:
     """Search a method's rates; cells that the store holds are not run again.
+
+    Args:
+        search: what to search.
+        scale: what the cells train on.
+        rungs: of the successive halving.
+        workplace: runs the cells.
+        splits: which the seeds take in turn.
 
     Raises:
         ValueError: every candidate of a last rung diverged or failed.
@@ -92,27 +103,40 @@ def run_search(
     traces = []
     for stage in search.stages:
         candidates = sample_grid(stage.axes, rungs[0].candidates, seed=_SAMPLE_SEED)
-        known = replace(stage, fields={**stage.fields, **chosen})
-        score = partial(_scores, workplace, known, scale)
+        known = replace(stage, fields={**stage.fields, **chosen}, seeds=_seeds(stage, splits))
+        score = partial(_scores, workplace, known, scale, splits=splits)
         trials = halve(candidates, rungs, score)
         best = best_of(trials)
         chosen |= best
-        traces.append(StageTrace(stage=stage, trials=tuple(trials), chosen=best))
+        tried = replace(stage, seeds=known.seeds)
+        traces.append(StageTrace(stage=tried, trials=tuple(trials), chosen=best))
     return tuple(traces)
 
 
-def budget_rounds(search: Search, rungs: Sequence[Rung]) -> int:
+def budget_rounds(search: Search, rungs: Sequence[Rung], splits: Sequence[str] = SPLITS) -> int:
     """Count the rounds that a search may train, grids smaller than the first rung aside."""
-    return sum(s.seeds for s in search.stages) * sum(r.candidates * r.rounds for r in rungs)
+    seeds = sum(_seeds(stage, splits) for stage in search.stages)
+    return seeds * sum(r.candidates * r.rounds for r in rungs)
+
+
+def _seeds(stage: Stage, splits: Sequence[str]) -> int:
+    """Count a stage's seeds: as many for each split, whatever splits there are."""
+    return stage.seeds * len(splits) // len(SPLITS)
 
 
 def search_cell(
-    stage: Stage, fields: Mapping[str, float], scale: TableScale, *, rounds: int, seed_index: int
+    stage: Stage,
+    fields: Mapping[str, float],
+    scale: TableScale,
+    *,
+    rounds: int,
+    seed_index: int,
+    splits: Sequence[str] = SPLITS,
 ) -> Cell:
     """Make the cell of one candidate, rung and seed."""
     chosen = {**scale.base, **stage.fields, **fields, "algorithm": stage.algorithm}
     chosen |= {"rounds": rounds, "pivot": round(scale.pivot_share * rounds), "eval_every": rounds}
-    chosen["high_share"] = parse_split(SPLITS[seed_index % len(SPLITS)])
+    chosen["high_share"] = parse_split(splits[seed_index % len(splits)])
     return Cell(
         config=train_config(**taken_by(stage.algorithm, chosen), run_seed=FIRST_SEED + seed_index)
     )
@@ -132,11 +156,13 @@ def _scores(
     scale: TableScale,
     candidates: Sequence[Candidate],
     rounds: int,
+    *,
+    splits: Sequence[str],
 ) -> list[float | None]:
     """Run a rung, a process for each seed and share of the candidates."""
     cells = [
         [
-            search_cell(stage, c, scale, rounds=rounds, seed_index=index)
+            search_cell(stage, c, scale, rounds=rounds, seed_index=index, splits=splits)
             for index in range(stage.seeds)
         ]
         for c in candidates
@@ -144,7 +170,7 @@ def _scores(
     missing = workplace.store.missing(cell for row in cells for cell in row)
     share = -(-len(missing) // (2 * workplace.engine.slots)) or 1  # a process starts in seconds
     shares = [missing[start : start + share] for start in range(0, len(missing), share)]
-    ended = {result.key for result in workplace.run(shares)}
+    ended = {result.key for result in workplace.run(shares)}  # none has a checkpoint to stop at
     if len(ended) < len(missing):
         raise UnfinishedError(
             f"{len(missing) - len(ended)} runs of a rung of {rounds} rounds were not started within"

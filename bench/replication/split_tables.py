@@ -18,7 +18,6 @@ from bench.replication.split_study import (
     CANDIDATES,
     OUT,
     PAPER,
-    SEARCH_SEEDS,
     Budget,
     choose,
     compared_cells,
@@ -56,8 +55,8 @@ def _search(budget: Budget, store: CellStore) -> str:
         for each in CANDIDATES[method]
         if (found := score(budget, each, split, store)) is not None
     ]
-    seeds = len(SEARCH_SEEDS)
-    head = f"**{budget.name}: the search**, accuracy over all hold-outs, {seeds} search seeds\n\n"
+    seeds = budget.search_seeds
+    head = f"**{budget.name}: the search**, accuracy over all hold-outs, search seeds: {seeds}\n\n"
     head += "| split | method | k | rate | hold-outs | |\n|---|---|---|---|---|---|\n"
     return head + "\n".join(rows) if rows else ""
 

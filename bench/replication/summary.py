@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.records.case_name import place_key
-from bench.records.details.tables import MeanPoint, PlaceDetails
+from bench.records.details.tables import MeanPoint, PlaceDetails, UnfinishedRun
 from bench.records.details.training import CurvePoint
 from bench.records.record import Metric
 from bench.replication.spec import PaperTable, Row, TableScale, splits_of
-from bench.sweeps.cell import Cell, CellResult, CellStore, CellTraining
+from bench.sweeps.cell import UNFINISHED, Cell, CellResult, CellStore, CellTraining
 
 MAX_POINTS = 21  # of a curve in a record
 
@@ -92,6 +92,7 @@ class Place:
     runs: tuple[tuple[int, CellResult], ...]  # by seed
     failures: tuple[CellResult, ...]
     asked: int  # seeds
+    unfinished: tuple[tuple[int, CellResult], ...] = ()  # by seed
 
     @property
     def key(self) -> str:
@@ -124,7 +125,10 @@ def places_of(
             row=row,
             split=split,
             runs=tuple((s, r) for s, r in runs if r is not None and r.status == "ok"),
-            failures=tuple(r for _, r in runs if r is not None and r.status != "ok"),
+            unfinished=tuple((s, r) for s, r in runs if r is not None and r.status == UNFINISHED),
+            failures=tuple(
+                r for _, r in runs if r is not None and r.status not in {"ok", UNFINISHED}
+            ),
             asked=len(runs),
         )
         for split in splits_of(table, scale)
@@ -167,6 +171,22 @@ def details_of(place: Place) -> PlaceDetails:
         failed=tuple(sorted({f"{run.status}: {run.error}" for run in place.failures})),
         printed=place.row.printed.get(place.split),
         curve=curve_of(place.done),
+        unfinished=tuple(_unfinished(seed, result) for seed, result in place.unfinished),
+    )
+
+
+def _unfinished(seed: int, result: CellResult) -> UnfinishedRun:
+    run = result.training
+    assert run is not None
+    return UnfinishedRun(
+        seed=seed,
+        key=result.key,
+        rounds_done=run.rounds_done,
+        rounds=result.config["rounds"],
+        digest=run.digest,
+        seconds_by_method=run.seconds_by_method,
+        projected_s=run.projected_s,
+        curve=run.curve,
     )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from bench.replication.chosen import SEARCH
 from bench.replication.definitions import TABLES
 from bench.replication.rates import read_rates
 from bench.replication.run_options import Options
 from bench.replication.spec import TableScale, cells_of
-from bench.replication.table_run import SEARCH, own_scale, table_scale
+from bench.replication.table_run import own_scale, table_scale
 from zo_core.data import needs_files, require_dataset
 
 

@@ -8,19 +8,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench.records.details.tables import SearchDetails, StageTrace, TableDetails
+from bench.records.details.tables import SearchDetails, TableDetails
 from bench.records.record import Metric
 from bench.records.store import open_store
+from bench.replication.chosen import SEARCH, chosen_cells, chosen_searches, chosen_splits
 from bench.replication.definitions import TABLES
-from bench.replication.rates import chosen_rates, rates_origin, read_rates
+from bench.replication.rates import RatesInUse, chosen_rates, rates_in_use, traces_in
 from bench.replication.run_options import Options
 from bench.replication.scales import RUNGS, TABLE_SCALES
-from bench.replication.search import (
-    SEARCHES,
-    UnfinishedError,
-    budget_rounds,
-    run_search,
-)
+from bench.replication.search import SEARCHES, UnfinishedError, budget_rounds, run_search
 from bench.replication.spec import PaperTable, Row, TableScale, cells_of, splits_of
 from bench.replication.summary import Place, details_of, metrics_of, places_of
 from bench.sweeps.cell import Cell, CellResult, CellStore
@@ -28,7 +24,6 @@ from bench.sweeps.engines import SweepRunner, open_engine
 from bench.sweeps.task import TaskContext
 
 Log = Callable[[str], None]
-SEARCH = "search"
 NAMES = (SEARCH, *TABLES)  # what --only takes, in the order in which they run
 
 
@@ -52,6 +47,11 @@ class TableRun:
         self.store = CellStore.below(open_store(folder))
         self._folder = folder
 
+    @property
+    def rates(self) -> RatesInUse:
+        """The learning rates: those that a search in this folder chose, and the committed ones."""
+        return rates_in_use(self.scale.rates, self._folder)
+
     def fill(self, name: str, log: Log) -> None:
         """Run a table's missing cells; one that fails is stored as such and the rest go on.
 
@@ -59,24 +59,25 @@ class TableRun:
             name: a name in TABLES.
             log: called with a line for each cell that has ended.
         """
-        cells = [cell for _, _, cell in self._cells(name)]
+        cells = chosen_cells(self._cells(name), self.options)
         saved = self._checkpoints()
         fill_cells(cells, self.store, self.options, lambda text: log(f"{name}: {text}"), saved)
 
     def outcome(self, name: str) -> Outcome:
         """Make a table's record from the cells that are there."""
-        table, scale, rates = TABLES[name], self.scale, read_rates(self.scale.rates)
+        table, scale, rates = TABLES[name], self.scale, self.rates
         places = places_of(table, scale, self._cells(name), self.store)
-        used = {row.rates: dict(rates[row.rates]) for row in table.rows}
+        used = {row.rates: dict(rates.rates[row.rates]) for row in table.rows}
         done, asked = sum(len(p.runs) for p in places), sum(p.asked for p in places)
         failures = sorted({_words(result) for place in places for result in place.failures})
         remarks = _remarks(places)
         return Outcome(
             config={
                 "table": table.name,
+                **self._arithmetic,
                 "base": dict(scale.base) | {"pivot_share": scale.pivot_share},
                 "rates": used,
-                "rates_origin": rates_origin(scale.rates),
+                "rates_origin": rates.origin,
                 "rows": {row.name: dict(row.fields) for row in table.rows},
                 "splits": list(splits_of(table, scale)),
                 "runs": self._runs(table),
@@ -91,36 +92,44 @@ class TableRun:
                 places=tuple(map(details_of, places)),
             ),
             headline="\n  ".join(
-                [f"{done} of {asked} runs done, {len(failures)} failed", *remarks]
+                [
+                    f"{done} of {asked} runs done, {len(failures)} failed",
+                    *(_words(result) for place in places for _, result in place.unfinished),
+                    *remarks,
+                ]
             ),
             failures=tuple(failures),
         )
 
     def search(self, log: Log) -> Outcome:
-        """Search the rates of every method that a table of this scale uses."""
+        """Search the rates of the chosen methods; what the folder has of the others stays."""
         scale, rungs = self.scale, RUNGS[self.scale.name]
-        traces: dict[str, tuple[StageTrace, ...]] = {}
+        splits = chosen_splits(self.options)
+        config = {
+            "rates": scale.rates,
+            **self._arithmetic,
+            "splits": list(splits),
+            "base": dict(scale.base) | {"pivot_share": scale.pivot_share},
+            "rungs": [asdict(rung) for rung in rungs],
+        }
+        traces = traces_in(self._folder, config)
         failures: list[str] = []
-        with open_workplace(self.store, self.options, self._checkpoints()) as workplace:
-            for method, search in SEARCHES.items():
-                log(f"search: {method}")
+        with open_workplace(self.store, self.options) as workplace:
+            for search in chosen_searches(self.options):
+                log(f"search: {search.method}")
                 try:
-                    traces[method] = run_search(search, scale, rungs, workplace)
+                    traces[search.method] = run_search(search, scale, rungs, workplace, splits)
                 except ValueError as error:  # the other methods go on
-                    failures.append(f"{method}: {error}")
+                    failures.append(f"{search.method}: {error}")
                 except UnfinishedError as error:
-                    failures.append(f"{method}: {error}")
+                    failures.append(f"{search.method}: {error}")
                     break
         return Outcome(
-            config={
-                "rates": scale.rates,
-                "base": dict(scale.base) | {"pivot_share": scale.pivot_share},
-                "rungs": [asdict(rung) for rung in rungs],
-            },
+            config=config,
             metrics={},
             details=SearchDetails(
                 title="Learning-rate search",
-                budget_rounds={m: budget_rounds(SEARCHES[m], rungs) for m in traces},
+                budget_rounds={m: budget_rounds(SEARCHES[m], rungs, splits) for m in traces},
                 methods=traces,
             ),
             headline="; ".join(f"{m}: {_rates(chosen_rates(ts))}" for m, ts in traces.items()),
@@ -132,8 +141,11 @@ class TableRun:
 
     def _cells(self, name: str) -> list[tuple[Row, str, Cell]]:
         table = TABLES[name]
-        rates = read_rates(self.scale.rates)
-        return list(cells_of(table, self.scale, rates, runs=self._runs(table)))
+        return list(cells_of(table, self.scale, self.rates.rates, runs=self._runs(table)))
+
+    @property
+    def _arithmetic(self) -> dict[str, str]:
+        return {"device": self.options.device, "precision": self.options.precision}
 
     def _checkpoints(self) -> Path | None:
         return self._folder / "checkpoints" if self.scale.checkpointed else None
@@ -168,9 +180,9 @@ def fill_cells(
 
 @contextmanager
 def open_workplace(
-    store: CellStore, options: Options, checkpoints: Path | None
+    store: CellStore, options: Options, checkpoints: Path | None = None
 ) -> Iterator[SweepRunner]:
-    """Open the engine for some cells."""
+    """Open the engine for some cells; those with checkpoints are saved at the deadline."""
     engine = open_engine(
         options.engine,
         workers=options.workers,
@@ -182,6 +194,7 @@ def open_workplace(
         verify=options.verify,
         device=options.device,
         checkpoints=None if checkpoints is None else str(checkpoints.absolute()),
+        deadline=options.deadline,
     )
     try:
         yield SweepRunner(engine=engine, store=store, around=around, stop=options.out_of_time)
@@ -207,7 +220,7 @@ def own_scale(name: str, options: Options) -> TableScale:
         ValueError: the scale is unknown.
     """
     scale = table_scale(name)
-    return replace(scale, base={**scale.base, **options.own})
+    return replace(scale, base={**scale.base, **options.fields})
 
 
 def _remarks(places: Sequence[Place]) -> list[str]:
@@ -218,7 +231,7 @@ def _remarks(places: Sequence[Place]) -> list[str]:
 
 def _words(result: CellResult) -> str:
     what = f"{result.config['algorithm']}, seed {result.config['run_seed']}"
-    if result.training is None:
+    if result.training is None or result.status != "ok":
         return f"{what}: {result.status}: {result.error}"
     return f"{what}: {100 * result.training.last.accuracy:.1f} %"
 

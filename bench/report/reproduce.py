@@ -11,6 +11,7 @@ from bench.report.section import Section
 
 _STUDY = "zobench train --task instruct --out DIR"  # its record belongs to a group of the suite
 _AT_EVERY_SCALE = frozenset(GROUPS) - {"edge"}  # smoke scale has no case of that
+_COMPUTED = ("memory", "time", "accuracy", "frontier", "engine", "tables")  # on --device
 _OF_THE_MODEL = ("memory", "bytes", "time", "edge")  # groups that measure --model
 
 
@@ -22,12 +23,16 @@ def command_lines(records: Sequence[Record], sections: Sequence[Section]) -> lis
         sections: in the page's order; a section without records has no line.
     """
     lines = [
-        (f"pytest --benchmark --scale {scale}", "the whole suite, this report")
+        (
+            f"pytest --benchmark --scale {scale}{_device_options(records)}",
+            "the whole suite, this report",
+        )
         for scale in _whole_suites(records)
     ]
     for section in sections:
         own = [record for record in records if record.group == section.group]
-        commands = dict.fromkeys(_command(section, record) for record in own)
+        where = _device_options(own)
+        commands = dict.fromkeys(_command(section, record, where) for record in own)
         lines += [(command, section.title) for command in commands]
     return [*lines, ("zobench report DIR", "this page, from the records in DIR")]
 
@@ -61,14 +66,22 @@ def _whole_suites(records: Sequence[Record]) -> list[str]:
     return [scale for scale in SCALE_NAMES if groups.get(scale, set()) >= _AT_EVERY_SCALE]
 
 
-def _command(section: Section, record: Record) -> str:
+def _command(section: Section, record: Record, where: str) -> str:
     scale = record.provenance.scale
     if scale == "study":
         return _STUDY
     of_suite = section.made_by.startswith("zobench run") and scale in SCALE_NAMES
     if not of_suite:
         return section.made_by
-    return f"{section.made_by} --scale {scale}{_model_options(record)}"
+    return f"{section.made_by} --scale {scale}{_model_options(record)}{where}"
+
+
+def _device_options(records: Sequence[Record]) -> str:
+    """Write the options for what the steps and trainings of some records were computed on."""
+    configs = [r.config for r in records if r.group in _COMPUTED]
+    precisions = {str(config.get("precision", "fp32")) for config in configs} - {"fp32"}
+    on_cuda = " --device cuda" if any(c.get("device") == "cuda" for c in configs) else ""
+    return on_cuda + (f" --precision {precisions.pop()}" if len(precisions) == 1 else "")
 
 
 def _model_options(record: Record) -> str:

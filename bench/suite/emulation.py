@@ -31,6 +31,20 @@ def mask_emulated(
     return {name: _judged(group, name, metric, emulator) for name, metric in metrics.items()}
 
 
+def emulator_warning(emulator: str | None) -> str | None:
+    """Return what to know before an emulated run, None where a processor runs.
+
+    Args:
+        emulator: the device profile's.
+    """
+    if emulator is None:
+        return None
+    return (
+        f"warning: {emulator} emulates this processor: times and process memory on this console"
+        " are the emulator's, and the records leave them out"
+    )
+
+
 def once(scale: Scale) -> Scale:
     """Cut repeats, of which nothing is kept there, to one, and batches to the smallest.
 

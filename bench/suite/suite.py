@@ -14,11 +14,12 @@ from bench.records.details.arithmetic import ScalarNoise
 from bench.records.record import Metric, Record, provenance
 from bench.records.store import open_store, write_record
 from bench.records.typed_json import to_json
+from bench.replication.chosen import check_chosen
 from bench.replication.frontier_runs import check_frontier
 from bench.replication.run_options import Options
 from bench.replication.table_checks import check, check_data, check_own, names_at
 from bench.replication.table_run import NAMES
-from bench.suite.emulation import mask_emulated, once
+from bench.suite.emulation import emulator_warning, mask_emulated, once
 from bench.suite.folder import new_folder
 from bench.suite.preflight import check_model, choose_device, missing_kernels
 from bench.suite.progress import Progress
@@ -42,7 +43,7 @@ class Suite:
     folder: Path
     device: Mapping[str, Any]  # devices.DeviceSpec as JSON
     device_type: str = "cpu"  # or "cuda": where the steps run
-    precision: str = "fp32"  # of steps and of the digits' trainings
+    precision: str = "fp32"  # of steps and of trainings
     division: str = "closed"  # "open" with a model or a precision that is not the scale's own
     campaign: Options = field(default_factory=Options)  # how the paper's tables are run
     progress: Progress = field(default_factory=Progress)
@@ -105,8 +106,10 @@ class Suite:
         measured = None if groups == (TABLES,) else model  # tables train it, and try it there
         chosen = _scale(scale, measured, input_shape)
         trained = {"model": model} if tables and model is not None else {}
-        options = Options(**{**(campaign or {}), **trained, "device": device_type})
+        of_run = {"device": device_type, "precision": precision}
+        options = Options(**{**(campaign or {}), **trained, **of_run})
         check_own(tables, options)
+        check_chosen(tables, options)
         check_data(tables, scale, options)
         trains_files = (
             "frontier" in groups and chosen.frontier_trains and options.data_dir is not None
@@ -131,9 +134,10 @@ class Suite:
         )
 
     def start(self, cases: int, stream: TextIO) -> None:
-        """Begin to show progress on a stream, after a warning if fast kernels are missing."""
+        """Begin to show progress on a stream, after warnings: slow kernels, an emulator."""
         self.progress.start(cases, stream)
-        if warning := missing_kernels(self.device_type):
+        warnings = missing_kernels(self.device_type), emulator_warning(self.device["emulator"])
+        for warning in filter(None, warnings):
             self.progress.console.print(warning, soft_wrap=True)
 
     def record(

@@ -32,11 +32,18 @@ TABLE_OPTIONS: dict[str, tuple[type, str]] = {
         " fresh ones",
     ),
     "no-verify": (bool, "accept data files with different checksums"),
+    "rows": (
+        str,
+        "rows of the tables to run, or methods to search, comma-separated and in this order;"
+        " default: all",
+    ),
+    "splits": (str, "splits to run, comma-separated and in this order, e.g. 10/90; default: all"),
     "seeds": (int, "number of runs per cell; default: that of the scale"),
     "per-process": (int, "number of cells that a process trains one after another; default: 1"),
     "minutes": (
         float,
-        "minutes after which no cell is started; the same --out continues; default: no limit",
+        "minutes after which no cell is started, and a long one is saved; the same --out"
+        " continues; default: no limit",
     ),
 }
 

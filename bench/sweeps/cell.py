@@ -17,6 +17,7 @@ from zo_core.config import TrainConfig
 
 CELLS = "cells"  # folder below a run's output folder
 SCHEMA = "zobench-cell/2"
+UNFINISHED = "unfinished"  # status and outcome of a run that was saved at the deadline
 _FIRST_SCHEMA = "zobench-cell/1"  # curves by rows; chance_level was called guessing
 _DEFAULT_ALGORITHM = "zowarmup"
 
@@ -50,6 +51,7 @@ class CellTraining(TrainingResult):
     handover_blake2b: str | None  # of the warm-up's model
     client_peak_bytes: Mapping[str, int | None] | None  # by group; None: it diverged
     parameters: int
+    projected_s: float | None = None  # of all rounds, where some are left and both phases began
     rouge_by_task: Mapping[str, tuple[float, ...]] | None = None  # of a language model's answers
 
 
@@ -59,7 +61,7 @@ class CellResult:
 
     key: str
     config: Mapping[str, Any]  # all fields of the TrainConfig that ran
-    status: str  # "ok" (a run that diverged too), or a status of devices.IsolatedResult
+    status: str  # "ok" (a run that diverged too), UNFINISHED, or that of a devices.IsolatedResult
     error: str | None = None  # why status is not "ok"
     training: CellTraining | None = None
     seconds: float | None = None  # wall time of the process, or its share of it

@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
+from pathlib import Path
+from shutil import rmtree
 from typing import Protocol
 
 import devices
@@ -96,7 +98,7 @@ def run_tasks(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepRunner:
-    """Where cells are run and their results kept."""
+    """Where cells are run and their results kept; a finished cell's checkpoint is deleted."""
 
     engine: Engine
     store: CellStore
@@ -108,6 +110,8 @@ class SweepRunner:
         tasks = [Task(cells=tuple(share), surroundings=self.around) for share in shares]
         for result in run_tasks(self.engine, tasks, self.stop):
             self.store.write(result)
+            if result.status == "ok" and self.around.checkpoints is not None:
+                rmtree(Path(self.around.checkpoints) / result.key, ignore_errors=True)
             yield result
 
 

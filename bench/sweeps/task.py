@@ -10,7 +10,7 @@ from typing import Any
 import devices
 from bench.records.record import source_commit
 from bench.records.typed_json import from_json
-from bench.sweeps.cell import Cell, CellResult, CellTraining
+from bench.sweeps.cell import UNFINISHED, Cell, CellResult, CellTraining
 from bench.workloads.steps import ONE_THREAD
 
 
@@ -23,6 +23,7 @@ class TaskContext:
     verify: bool = True  # compare their checksums
     device: str = "cpu"  # or "cuda"
     checkpoints: str | None = None  # folder in which long runs are saved
+    deadline: float | None = None  # seconds since the epoch: no cell starts, a long one is saved
     timeout_s: float | None = None  # for a task
 
 
@@ -45,28 +46,36 @@ def execute(task: Task) -> list[CellResult]:
         verify=around.verify,
         device=around.device,
         checkpoints=around.checkpoints,
+        deadline=around.deadline,
         keys=[cell.key for cell in task.cells],
         timeout_s=around.timeout_s,
         env=ONE_THREAD,
     )
     if run.status != "ok":
         return failed(task, run.status, run.error or "no reason was given")
+    trainings = from_json(tuple[CellTraining, ...], run.value)
+    seconds = run.seconds / len(trainings)
+    pairs = zip(task.cells, trainings, strict=False)  # the deadline may come before the last cells
     return [
-        result_of(cell, around.device, status="ok", training=training, seconds=_share(run, task))
-        for cell, training in zip(
-            task.cells, from_json(tuple[CellTraining, ...], run.value), strict=True
-        )
+        result_of(cell, around.device, training=found, seconds=seconds, **_status(cell, found))
+        for cell, found in pairs
     ]
+
+
+def _status(cell: Cell, training: CellTraining) -> dict[str, str]:
+    if training.outcome != UNFINISHED:
+        return {"status": "ok"}
+    done = f"{training.rounds_done} of {cell.config.rounds} rounds are done"
+    return {
+        "status": UNFINISHED,
+        "error": f"{done}; the same command with the same --out continues",
+    }
 
 
 def failed(task: Task, status: str, error: str) -> list[CellResult]:
     """Make the results of a task that gave none."""
     device = task.surroundings.device
     return [result_of(cell, device, status=status, error=error) for cell in task.cells]
-
-
-def _share(run: devices.IsolatedResult, task: Task) -> float:
-    return run.seconds / len(task.cells)
 
 
 def result_of(cell: Cell, device: str, **fields: Any) -> CellResult:

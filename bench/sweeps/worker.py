@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from bench.records.typed_json import from_json
-from bench.sweeps.cell import CellTraining
+from bench.sweeps.cell import UNFINISHED, CellTraining
 
 if TYPE_CHECKING:
     from zo_core.data import Dataset
@@ -25,6 +27,7 @@ def run_cells(
     verify: bool = True,
     device: str = "cpu",
     checkpoints: str | None = None,
+    deadline: float | None = None,
     keys: Sequence[str] = (),
 ) -> list[CellTraining]:
     """Train one config after the other, all of one data set.
@@ -36,10 +39,12 @@ def run_cells(
         verify: compare its checksums.
         device: a torch device.
         checkpoints: folder in which long runs are saved, each under its key, and resumed.
-        keys: names of the configs, for that.
+        deadline: seconds since the epoch, after which no further config is started; a run with a
+            checkpoint is saved and left unfinished.
+        keys: names of the configs, for the checkpoints.
 
     Returns:
-        What came of each config.
+        What came of each config, as far as there was time: the first one is always started.
     """
     from zo_core.algorithms import train_config
     from zo_core.data import load_dataset
@@ -48,19 +53,25 @@ def run_cells(
     chosen = [train_config(**config) for config in configs]
     folder = None if data_dir is None else Path(data_dir)
     dataset = load_dataset(chosen[0].dataset, data_dir=folder, verify=verify)
-    found = []
+    found: list[CellTraining] = []
     for index, config in enumerate(chosen):
+        if found and _is_past(deadline):
+            break
         training = Training(config, dataset, device=device, base=_snapshot(base))
-        _train(training, None if checkpoints is None else Path(checkpoints) / keys[index])
+        saved = None if checkpoints is None else Path(checkpoints) / keys[index]
+        _train(training, saved, stop=partial(_is_past, deadline))
         found.append(summary(training, dataset))
     return found
 
 
 def summary(training: Training, dataset: Dataset) -> CellTraining:
-    """Return a finished run's record, small, with the hand-over's hash and a client's peaks."""
+    """Return a run's record, small, with the hand-over's hash and a client's peaks."""
     from zo_core.models.answer_scoring import score_answers
 
     data = training.record.to_json()
+    if training.record.outcome == "finished" and not training.is_done:
+        data |= {"outcome": UNFINISHED, "digest": training.replica.digest().hex()}
+        data["projected_s"] = _projected_s(training)
     shares = data.pop("zero_shares")
     data.pop("config")
     data["zero_share"] = sum(shares) / len(shares) if shares else None
@@ -71,6 +82,16 @@ def summary(training: Training, dataset: Dataset) -> CellTraining:
     if finished and dataset.texts is not None:
         data["rouge_by_task"] = score_answers(training.replica.module, dataset.texts)
     return from_json(CellTraining, data)
+
+
+def _projected_s(training: Training) -> float | None:
+    """Project the time of all rounds; None while a phase has not begun."""
+    spent = training.record.seconds_by_method
+    names = [training.schedule.method_at(r).name for r in range(training.schedule.rounds)]
+    done = Counter(names[: training.record.rounds_done])
+    if not set(names) <= spent.keys():
+        return None
+    return sum(spent[name] / done[name] * count for name, count in Counter(names).items())
 
 
 def _snapshot(path: str | None) -> Snapshot | None:
@@ -107,14 +128,18 @@ def client_peaks(training: Training) -> dict[str, int | None]:
     return peaks
 
 
-def _train(training: Training, checkpoints: Path | None) -> None:
+def _train(training: Training, checkpoints: Path | None, stop: Callable[[], bool]) -> None:
     if checkpoints is None:
         training.run()
         return
     from zo_core.federation.simulation.run_checkpoint import resume_, save
 
     resume_(training, checkpoints)
-    training.run(save=partial(save, training, checkpoints))
+    training.run(save=partial(save, training, checkpoints), stop=stop)
+
+
+def _is_past(deadline: float | None) -> bool:
+    return deadline is not None and time.time() > deadline
 
 
 def _handover_hash(training: Training) -> str | None:

@@ -28,6 +28,7 @@ from bench.report.measured_on import heading_remark
 from bench.report.page import write_report
 from bench.report.plots.fit import fit_charts
 from bench.report.plots.memory import memory_plots
+from bench.report.reproduce import command_lines
 from bench.report.results_page import results_page
 from bench.report.sections import SECTIONS
 from bench.report.step_terms import device_tables
@@ -288,3 +289,12 @@ def test_totals_stand_next_to_differences() -> None:
     note = answer_tiles(RESULTS)[0].note
     assert "llocated device memory above the baseline: 15x lower (30.0 MiB vs 458 MiB)" in note
     assert "Allocated device memory, weights included: 15x lower (45.1 MiB vs 686 MiB)" in note
+
+
+def test_the_commands_of_a_gpus_page_name_device_and_precision() -> None:
+    (first, _), *_ = command_lines(on_a_gpu(), SECTIONS)
+    assert "--only memory" in first
+    assert first.endswith("--device cuda")
+    coarse = [replace(r, config={**r.config, "precision": "fp16"}) for r in on_a_gpu()]
+    assert command_lines(coarse, SECTIONS)[0][0].endswith("--device cuda --precision fp16")
+    assert not any("--device" in c for c, _ in command_lines(sample.memory_records(), SECTIONS))

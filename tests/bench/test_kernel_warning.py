@@ -1,4 +1,4 @@
-"""A run without the C kernels says so before its first case."""
+"""A run without the C kernels, or under an emulator, says so before its first case."""
 
 from __future__ import annotations
 
@@ -30,6 +30,17 @@ def test_a_run_on_numpys_kernels_warns_with_the_reason(
     text = start(tmp_path)
     assert "warning: the C kernels are missing" in text
     assert "not [built]" in text
+
+
+def test_an_emulated_run_warns_that_its_times_are_not_the_processors(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    suite = Suite.from_options(scale="smoke", only="bytes", out=str(tmp_path))
+    suite.device = {**suite.device, "emulator": "qemu-aarch64"}
+    suite.start(1, stream)
+    suite.progress.stop()
+
+    assert "warning: qemu-aarch64 emulates" in stream.getvalue()
+    assert "emulates" not in start(tmp_path / "other")
 
 
 def test_a_run_on_a_gpu_without_triton_warns_of_that_in_one_line(

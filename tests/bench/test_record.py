@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sample_records import DEVICE
 
-from bench.records.record import Metric, Provenance, Record
+from bench.records.record import Metric, Provenance, Record, source_commit
 from bench.records.store import StoreError, open_store, read_records, replacing, write_record
 
 
@@ -121,3 +121,15 @@ def test_an_empty_folder_has_no_report(tmp_path: Path) -> None:
 
 def _fields(record: Record) -> dict[str, object]:
     return {name: getattr(record, name) for name in Record.__dataclass_fields__}
+
+
+def test_outside_of_a_checkout_the_environment_names_the_commit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_git(*_: object) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr("bench.records.record._git", no_git)
+    assert source_commit.__wrapped__() == (None, None)
+    monkeypatch.setenv("ZOBENCH_COMMIT", "a" * 40)
+    assert source_commit.__wrapped__() == ("a" * 40, None)

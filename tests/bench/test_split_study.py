@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from bench.replication import rate_range
+from bench.replication import rate_range, split_runs
 from bench.replication.split_runs import Runner
 from bench.replication.split_study import (
     BUDGETS,
@@ -32,7 +32,12 @@ from zo_core.payloads.core import ScalarUpdate
 SMALL: dict[str, Any] = {"dataset": "digits", "clients": 10, "rounds": 4, "pivot": 1}
 SMALL |= {"eval_every": 1, "local_epochs": 1}
 TINY = Budget(
-    name="digits-80", base=SMALL, splits=("10/90",), seeds=3, methods=("zowarmup", "split")
+    name="digits-80",
+    base=SMALL,
+    splits=("10/90",),
+    search_seeds=2,
+    seeds=3,
+    methods=("zowarmup", "split"),
 )
 
 
@@ -69,6 +74,16 @@ def test_a_shared_warm_up_changes_nothing() -> None:
     assert together[1] is not None
     for name in ("digest", "up_payload_bytes", "passes_by_method", "rounds_done"):
         assert getattr(together[1], name) == getattr(alone, name)
+
+
+def test_runs_of_larger_items_are_the_products_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(split_runs, "_SMALL_ITEM", 63)  # an image of the digits has 64 values
+    cell = compared_cells(TINY, {"splits": 2}, "10/90")[0]
+    alone = Training(cell.config, load_dataset("digits"))
+    alone.run()
+    found = Runner().run(cell).training
+    assert found is not None
+    assert found.digest == alone.record.digest
 
 
 def test_every_method_has_as_many_candidates() -> None:

@@ -57,6 +57,7 @@ def edge_round(folder: str, images: int) -> dict[str, Any]:
         "digest": replica.digest().hex(),
         "torch": "torch" in sys.modules,
         "arithmetic": arithmetic.summary,
+        "resident_bytes": devices.read_host_memory().peak_rss_bytes,
     }
 
 
@@ -79,13 +80,14 @@ def _edge(folder: str, images: int) -> bool:
     limited = _run_edge(folder, images, EDGE_LIMIT_BYTES)
     print(
         f"without torch, {images} images under {EDGE_LIMIT_BYTES / MIB:.0f} MiB: {limited.status}, "
-        f"{_mib(limited.limit_peak_bytes.value)} counted by {limited.limit_method}, "
-        f"{limited.seconds:.0f} s"
+        f"{_counted(limited)}, {limited.seconds:.0f} s"
     )
     if limited.status != "ok" or free.status != "ok":
         print(limited.error or free.error)
         return False
+    resident = limited.value.pop("resident_bytes"), free.value.pop("resident_bytes")
     same = limited.value == free.value
+    print(f"  {_mib(resident[0])} resident, without the limit {_mib(resident[1])}")
     print(f"  {limited.value['payload_bytes']} bytes up, digest {limited.value['digest'][:16]}...")
     print(f"  {limited.value['arithmetic']}")
     print(f"  the same without the limit: {'yes' if same else free.value}")
@@ -112,8 +114,13 @@ def _torch(target: Target, method: str, batch: int, images: int) -> bool:
     return trial.status == "ok" and abs(error) <= ALLOWED_ERROR
 
 
+def _counted(run: devices.IsolatedResult) -> str:
+    peak = run.limit_peak_bytes.value
+    return str(run.limit_method) if peak is None else f"{_mib(peak)} counted by {run.limit_method}"
+
+
 def _mib(size_bytes: float | None) -> str:
-    return "nothing" if size_bytes is None else f"{size_bytes / MIB:.1f} MiB"
+    return "an unknown amount" if size_bytes is None else f"{size_bytes / MIB:.1f} MiB"
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from bench.__main__ import main
+from devices.detect import detect
 from devices.energy import NoEnergy, energy_meter
 from devices.jetson import gpu_load
 from devices.power import battery_state
@@ -71,6 +72,27 @@ def test_each_file_of_a_board_has_its_link(board: Path) -> None:
     for file in load(board)["files"]:
         assert file["source"].startswith("https://github.com/")
         assert not file["path"].startswith("/")
+
+
+def test_a_property_without_a_file_names_the_file_to_copy(tmp_path: Path) -> None:
+    notes = detect(tmp_path).notes
+
+    files = {"memory_bytes": "proc/meminfo", "os": "etc/os-release", "l4t": "etc/nv_tegra_release"}
+    assert {name: file for name, file in files.items() if file not in notes[name]} == {}
+
+
+def test_the_checks_of_an_empty_tree_say_that_it_is_empty(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["devices", "--root", str(tmp_path), "--check"]) == 0
+    assert "nothing to check" in capsys.readouterr().out
+
+
+def test_a_tree_is_not_shown_as_this_device(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["devices", "--root", str(tmp_path)]) == 0
+    assert "this device" not in capsys.readouterr().out
 
 
 def test_a_tree_that_is_not_a_folder_is_an_error(

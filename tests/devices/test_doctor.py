@@ -36,6 +36,15 @@ PLANTED: dict[str, tuple[dict[str, str], str, str, str, str]] = {
         {"proc/cmdline": "cgroup_enable=memory cgroup_disable=memory"},
         *("memory control group", "advice", "off", "cgroup_enable=memory"),
     ),
+    "switched off, with a word after it that the kernel does not know": (
+        {"proc/cmdline": "cgroup_disable=memory cgroup_memory=1"},
+        *("memory control group", "advice", "off", "append cgroup_enable=memory"),
+    ),
+    # pull 6439, the comment of 2024-12-09: "Unknown kernel command line parameters"; and pull 7442
+    "an option that the kernel ignores": (
+        {"proc/cmdline": f"{PI_CMDLINE} cgroup_enable=memory", CGROUP: "cpuset cpu io pids"},
+        *("memory control group", "advice", "off", "this kernel ignores it"),
+    ),
     # github.com/openhab/openhabian issue 2091: Raspberry Pi OS has swap in zram
     "swap in compressed memory": (
         {"proc/swaps": "Filename Type Size Used Priority\n/dev/zram0 partition 4089428 0 100\n"},
@@ -79,7 +88,24 @@ PLANTED: dict[str, tuple[dict[str, str], str, str, str, str]] = {
             "etc/nv_tegra_release": "# R36 (release), REVISION: 4.3",
             "commands/nvpmodel-q.txt": "NV Power Mode: 15W\n0\n",
         },
-        *("power mode", "advice", "15W (0)", "sudo nvpmodel -m 0"),
+        *("power mode", "advice", "15W (0)", "grep POWER_MODEL"),
+    ),
+    # the numbers: github.com/ARK-Electronics/ark_jetson_kernel pull 20
+    "an Orin Nano whose fastest mode has the number 2": (
+        {
+            "etc/nvpmodel.conf": "< POWER_MODEL ID=0 NAME=15W >\n< POWER_MODEL ID=1 NAME=25W >\n"
+            "< POWER_MODEL ID=2 NAME=MAXN_SUPER >\n< PM_CONFIG DEFAULT=1 >\n",
+            "commands/nvpmodel-q.txt": "NV Power Mode: 15W\n0\n",
+        },
+        *("power mode", "advice", "15W (0)", "sudo nvpmodel -m 2 (MAXN_SUPER)"),
+    ),
+    "a Jetson Nano in its small mode, by the file of its service": (
+        {
+            "etc/nv_tegra_release": "# R32 (release), REVISION: 7.1",
+            "etc/nvpmodel.conf": "< POWER_MODEL ID=0 NAME=MAXN >\n< POWER_MODEL ID=1 NAME=5W >\n",
+            "var/lib/nvpmodel/status": "pmode:0001",
+        },
+        *("power mode", "advice", "pmode:0001", "sudo nvpmodel -m 0 (MAXN)"),
     ),
     "a laptop that saves power": (
         {"sys/firmware/acpi/platform_profile": "low-power\n"},
@@ -196,6 +222,14 @@ def test_a_machine_that_is_set_up_has_nothing_to_do(tmp_path: Path) -> None:
     assert [finding for finding in findings if finding.state != "ok" or finding.remedy] == []
 
 
+def test_the_fastest_mode_of_a_board_without_maxn_needs_nothing(tmp_path: Path) -> None:
+    files = {
+        "etc/nvpmodel.conf": "< POWER_MODEL ID=0 NAME=15W >\n< POWER_MODEL ID=1 NAME=7W >\n",
+        "commands/nvpmodel-q.txt": "NV Power Mode: 15W\n0\n",
+    }
+    assert by_check(write(tmp_path, files))["power mode"].state == "ok"
+
+
 # github.com/raspberrypi/linux issue 6980: from 6.12 on /proc/cgroups lacks a group that is on
 def test_the_memory_group_counts_by_its_controllers_and_not_by_proc_cgroups(
     tmp_path: Path,
@@ -283,7 +317,7 @@ def test_the_command_shows_findings_and_fails_on_a_problem(
     findings = json.loads(capsys.readouterr().out)["findings"]
     assert any(finding["state"] == "problem" for finding in findings)
 
-    assert main(["devices", "--check", "--root", str(tmp_path / "etc")]) == 0
+    assert main(["devices", "--check", "--root", str(tmp_path)]) == 1
     assert "what to do" in capsys.readouterr().out
 
 

@@ -1,9 +1,10 @@
 """On a CUDA device: the kernels' bits against the reference, and their time in in-place adds.
 
     python tests/gpu/kernels.py [--elements 1000000000]
+    python tests/gpu/kernels.py --variants      # the times of other tiles and numbers of warps
     TRITON_INTERPRET=1 python tests/gpu/kernels.py --device cpu --tiny    # to try this script
 
-Prints one JSON object; exits with 1 where a bit differs.
+Prints a line of JSON for each part as soon as it is known; exits with 1 where a bit differs.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ import torch
 
 from zo_core import kernels, parameters
 from zo_core.fixed_point import FixedPointUpdate
+from zo_core.kernels import triton_ops
 from zo_core.models import build_model
 
 SIZES = [1, 33, 129, 4_096, 70_001]
 REPLAYED = [30, 150]  # directions
 REPEATS = 15
+VARIANTS = [(32, 4), (16, 4), (16, 2), (32, 2), (32, 8), (64, 4), (64, 8)]  # SPAN, WARPS
 
 
 def updates(n: int, f: int) -> FixedPointUpdate:
@@ -74,66 +77,101 @@ def differing(where: str) -> list[str]:
     return wrong
 
 
-def milliseconds(act: Callable[[], object], where: str) -> float:
-    """Time an action by CUDA events: the median after three unmeasured repeats."""
-    if where == "cpu":  # no time that anyone reads
+def milliseconds(act: Callable[[], object], where: str) -> tuple[float, float]:
+    """Time an action on the device and on the host: medians after three unmeasured repeats.
+
+    Some work is queued before it, so that the device does not wait for the host's launches.
+    """
+    if where == "cpu":  # to try this script
         started = time.perf_counter()
         act()
-        return 1e3 * (time.perf_counter() - started)
-    times = []
+        return (1e3 * (time.perf_counter() - started),) * 2
+    before = torch.zeros(250_000_000, device=where)
+    on_device, on_host = [], []
     for repeat in range(REPEATS + 3):
         start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        for _ in range(4):
+            before.add_(1.0)
         start.record()
+        started = time.perf_counter()
         act()
+        taken_s = time.perf_counter() - started
         end.record()
         torch.cuda.synchronize()
         if repeat >= 3:
-            times.append(start.elapsed_time(end))
-    return statistics.median(times)
+            on_device.append(start.elapsed_time(end))
+            on_host.append(1e3 * taken_s)
+    return statistics.median(on_device), statistics.median(on_host)
 
 
 def in_adds(tensors: list[torch.Tensor]) -> dict[str, float]:
     """Time each pass over tensors in in-place scalar adds over as many elements in one tensor."""
     numbered, where = parameters(tensors), tensors[0].device.type
     whole = torch.zeros(numbered.num_elements, device=where)
-    add = milliseconds(partial(whole.add_, 1.0), where)
+    add_ms, _ = milliseconds(partial(whole.add_, 1.0), where)
     del whole
     exponents = [-26] * len(tensors)
+    few, many = (updates(n, -80) for n in REPLAYED)
     acts = {
         "perturb": lambda: kernels.perturb(numbered, [(1, 1e-3)]),
         "re-perturb": lambda: kernels.perturb(numbered, [(1, 1e-3), (2, -1e-3)]),
-        "replay 30": lambda: kernels.replay(numbered, updates(REPLAYED[0], -80), exponents),
-        "replay 150": lambda: kernels.replay(numbered, updates(REPLAYED[1], -80), exponents),
+        "replay 30": lambda: kernels.replay(numbered, few, exponents),
+        "replay 150": lambda: kernels.replay(numbered, many, exponents),
     }
+    found = {"add_ms": add_ms}
     with kernels.force_kernel("triton"):
-        times = {name: milliseconds(act, where) for name, act in acts.items()}
-    return {"add_ms": add} | {name: time_ms / add for name, time_ms in times.items()}
+        for name, act in acts.items():
+            device_ms, host_ms = milliseconds(act, where)
+            found |= {name: device_ms / add_ms, f"{name}, host ms": host_ms}
+    return found
 
 
 def main() -> int:
-    """Run all and print what was found."""
+    """Run all parts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--elements", type=int, default=1_000_000_000)
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--variants", action="store_true", help="compare sizes of programs")
     parser.add_argument("--tiny", action="store_true", help="the smallest of everything")
     arguments = parser.parse_args()
     where, elements = arguments.device, 300 if arguments.tiny else arguments.elements
     if arguments.tiny:
         SIZES[3:], REPLAYED[:] = [260, 130], [2, 3]
+    report(
+        device=torch.cuda.get_device_name() if where == "cuda" else where,
+        torch=torch.__version__,
+        elements=elements,
+    )
+    if arguments.variants:
+        return variants(where, elements // 4)
     wrong = differing(where)
+    report(modes=len(laws()), differing=wrong)
     name = "cnn" if arguments.tiny else "resnet18"
     module = build_model(name, num_classes=10, in_channels=3, image_size=32, run_seed=0)
-    found = {
-        "device": torch.cuda.get_device_name() if where == "cuda" else where,
-        "torch": torch.__version__,
-        "modes": len(laws()),
-        "differing": wrong,
-        "elements": elements,
-        "resnet18": in_adds([p.detach().to(where) for p in module.parameters()]),
-        "whole": in_adds([torch.zeros(elements, device=where)]),
-    }
-    print(json.dumps(found, indent=1))
+    report(resnet18=in_adds([p.detach().to(where) for p in module.parameters()]))
+    report(one_tensor_as_large=in_adds([torch.zeros(_size(module), device=where)]))
+    report(whole=in_adds([torch.zeros(elements, device=where)]))
     return 1 if wrong else 0
+
+
+def variants(where: str, elements: int) -> int:
+    """Time the passes with other sizes of programs, and check their bits."""
+    all_wrong: list[str] = []
+    for span, warps in VARIANTS:
+        triton_ops.SPAN, triton_ops.WARPS = span, warps
+        wrong = differing(where)
+        found = in_adds([torch.zeros(elements, device=where)])
+        report(span=span, warps=warps, differing=wrong, **found)
+        all_wrong += wrong
+    return 1 if all_wrong else 0
+
+
+def report(**found: object) -> None:
+    print(json.dumps(found), flush=True)
+
+
+def _size(module: torch.nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
 
 
 if __name__ == "__main__":

@@ -3,10 +3,15 @@
     python tests/gpu/round_times.py --device cuda --precision tf32
     PYTHONPATH=OLD python tests/gpu/round_times.py --device cuda --precision inherited
 
-ResNet18 with group norm on 900 images of 32 x 32: one ZO round of three directions with the update
-and the digest, the six forwards of it alone, a step at batch 1, a warm-up round of three epochs.
+ResNet18 with group norm on 900 images of 32 x 32:
+
+- zo_round_s: a round of 50 clients, three directions each, with the update and the digest
+- client_s, six_forwards_s: one client's part of it, and its six forwards alone
+- zo_step_over_two_forwards: at batch 1
+- warm_up_s: one client's warm-up round, three epochs of batch 64
+
 Forwards run compiled with --compiled inductor, warm-up steps by CUDA graphs where the checkout has
-them.  Prints one JSON object.
+them.  Prints a line of JSON for each part as soon as it is known.
 """
 
 from __future__ import annotations
@@ -23,11 +28,11 @@ from typing import Any
 import torch
 
 import zo_core
-from zo_core import apply_updates_, digest, loss_differences, snap_
+from zo_core import apply_updates_, digest, loss_differences, parameters, snap_
 from zo_core.loss.module_loss import mean_loss
 from zo_core.models import build_model
 
-SEEDS = [11, 12, 13]
+SEEDS = [11, 12, 13]  # of one client's directions
 RADIUS = {"epsilon": 1e-4, "tau": 0.75}
 
 
@@ -40,29 +45,46 @@ def computing(precision: str, device: str, *, forwards_only: bool) -> AbstractCo
     return computing_in(precision, device, forwards_only=forwards_only)
 
 
-def seconds(act: Callable[[], object], device: str, repeats: int) -> float:
-    """Time an action: the median after two unmeasured repeats."""
+def seconds(act: Callable[[], object], device: str, repeats: int, unmeasured: int = 2) -> float:
+    """Time an action: the median after some unmeasured repeats."""
     times = []
-    for repeat in range(repeats + 2):
+    for repeat in range(repeats + unmeasured):
         started = time.perf_counter()
         act()
         if device == "cuda":
             torch.cuda.synchronize()
-        if repeat >= 2:
+        if repeat >= unmeasured:
             times.append(time.perf_counter() - started)
     return statistics.median(times)
 
 
-def zo_round(module: Any, x: torch.Tensor, y: torch.Tensor, grid: Any) -> None:
-    loss = partial(mean_loss, module, x, y)
-    found = loss_differences(loss, module, SEEDS, grid=grid, **RADIUS)
-    updates = list(zip(SEEDS, map(float, found), strict=True))
-    apply_updates_(module, updates, 1e-4, grid=grid, **RADIUS)
-    digest(module, grid)
+class Client:
+    """What all clients of a round share: one resident model, here with the same data."""
+
+    def __init__(self, module: Any, x: torch.Tensor, y: torch.Tensor) -> None:
+        self.module, self.x, self.y = module, x, y
+        self.grid, self.params = snap_(module), parameters(module)
+
+    def forwards(self, count: int) -> None:
+        for _ in range(count):
+            mean_loss(self.module, self.x, self.y)
+
+    def scalars(self, seeds: list[int]) -> list[float]:
+        loss = partial(mean_loss, self.module, self.x, self.y)
+        found = loss_differences(loss, self.params, seeds, grid=self.grid, **RADIUS)
+        return list(map(float, found))
+
+    def round(self, clients: int) -> None:
+        updates = []
+        for client in range(clients):
+            seeds = [100 * client + seed for seed in SEEDS]
+            updates += list(zip(seeds, self.scalars(seeds), strict=True))
+        apply_updates_(self.params, updates, 1e-4, grid=self.grid, **RADIUS)
+        digest(self.module, self.grid)
 
 
-def zo_step(module: Any, x: torch.Tensor, y: torch.Tensor, grid: Any) -> None:
-    loss_differences(partial(mean_loss, module, x, y), module, SEEDS[:1], grid=grid, **RADIUS)
+def report(**found: object) -> None:
+    print(json.dumps(found), flush=True)
 
 
 def graphed(module: Any, device: str) -> Any:
@@ -101,6 +123,7 @@ def main() -> None:
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--model", default="resnet18")
     parser.add_argument("--items", type=int, default=900)
+    parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--compiled", metavar="BACKEND", help="of torch.compile")
     arguments = parser.parse_args()
@@ -111,29 +134,30 @@ def main() -> None:
     x = torch.randn(arguments.items, 3, 32, 32, device=device)
     y = torch.arange(arguments.items, device=device) % 10
     take = partial(seconds, device=device, repeats=repeats)
-    found: dict[str, Any] = {"precision": arguments.precision, "checkout": zo_core.__file__}
-    with computing(arguments.precision, device, forwards_only=False):
-        steps = graphed(module, device)
-        with steps.active() if steps else nullcontext():
-            found["warm_up_s"] = take(lambda: warm_up(module, x, y))
-        if steps:
-            found |= {"graphs": steps.captures, "graph_failure": steps.failure}
-            steps.release()
+    report(precision=arguments.precision, checkout=zo_core.__file__)
     module.eval()
-    grid = snap_(module)
+    all_items = Client(module, x, y)
     forwards_by = compiled(module, arguments.compiled)
     with (
         computing(arguments.precision, device, forwards_only=True),
         forwards_by.active() if forwards_by else nullcontext(),
     ):
-        found["zo_round_s"] = take(lambda: zo_round(module, x, y, grid))
-        found["six_forwards_s"] = take(lambda: [mean_loss(module, x, y) for _ in range(6)])
-        found["zo_step_batch_1_s"] = take(lambda: zo_step(module, x[:1], y[:1], grid))
-        forwards = take(lambda: [mean_loss(module, x[:1], y[:1]) for _ in range(2)])
-        found["zo_step_over_two_forwards"] = found["zo_step_batch_1_s"] / forwards
-    if forwards_by:  # 900 items, and 1
-        found["compilations"] = forwards_by.compilations
-    print(json.dumps(found))
+        report(client_s=take(lambda: all_items.scalars(SEEDS)))
+        a_round = partial(all_items.round, arguments.clients)
+        report(zo_round_s=take(a_round, repeats=min(repeats, 3), unmeasured=1))
+        report(six_forwards_s=take(lambda: all_items.forwards(6)))
+        one_item = Client(module, x[:1], y[:1])
+        step_s = take(lambda: one_item.scalars(SEEDS[:1]), repeats=10 * repeats)
+        forwards_s = take(lambda: one_item.forwards(2), repeats=10 * repeats)
+        report(zo_step_batch_1_s=step_s, zo_step_over_two_forwards=step_s / forwards_s)
+    if forwards_by:  # for all items, and for one
+        report(compilations=forwards_by.compilations)
+    with computing(arguments.precision, device, forwards_only=False):
+        steps = graphed(module, device)
+        with steps.active() if steps else nullcontext():
+            report(warm_up_s=take(lambda: warm_up(module, x, y)))
+        if steps:
+            report(graphs=steps.captures, graph_failure=steps.failure)
 
 
 if __name__ == "__main__":

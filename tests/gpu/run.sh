@@ -1,80 +1,153 @@
 #!/bin/sh
-# One run on a CUDA machine in 14 minutes: kernels, rounds against f4032c4, suite, tests, training.
+# Check a CUDA machine: kernels, rounds against an older checkout, suite, tests, and training.
 #
-#   tests/gpu/run.sh OUT [OLD [DATA]]
-#   DRY_RUN=1 tests/gpu/run.sh OUT [OLD]      each step at its smallest on a CPU, to try this script
+#   tests/gpu/run.sh measure OUT [OLD]     about 8 minutes
+#   tests/gpu/run.sh train OUT DATA        as long as SECONDS_IN_ALL; the same OUT continues
 #
-# OUT: folder for what is found; with the same OUT the training continues.
-# OLD: an unpacked archive of f4032c4, made on a machine with git:
-#   mkdir OLD && git archive f4032c4 | tar x -C OLD
-# DATA: folder with cifar-10-batches-py; without it nothing is trained.
-# SECONDS_IN_ALL (840) bounds the whole; USER_ID (65534) runs the tests again where root starts this.
-# ONLY="kernels suite" runs these steps alone.
-# Needs an environment with zobench[bench] installed from this checkout.  Each step's failure is
-# written to OUT/status and does not stop the next one.
+# See README.md in this folder. Each step has its own time limit; a step that fails or runs out of
+# time is written to OUT/status-PART and does not stop the next one.
+#
+#   SECONDS_IN_ALL=540     limit of the whole call
+#   ONLY="kernels suite"   run these steps only
+#   WHEELS=DIR             wheels of packages that the machine does not have
+#   PACK=FILE.tar.gz       pack OUT, without checkpoints, after each step
+#   USER_ID=65534          the user that runs the tests a second time, if root starts this
+#   DRY_RUN=1              each step at its smallest on a CPU, to try this script
 set -u
-[ $# -ge 1 ] || { sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 2; }
-out=$1 old=${2:-} data=${3:-}
-mkdir -p "$out"
-out=$(cd "$out" && pwd)
-[ -z "$old" ] || old=$(cd "$old" && pwd) || exit 2
-[ -z "$data" ] || data=$(cd "$data" && pwd) || exit 2
+usage() { sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -ge 2 ] || usage
+part=$1 out=$2 third=${3:-}
+case $part$third in measure* | train?*) ;; *) usage ;; esac
+mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 2
+[ -z "$third" ] || third=$(cd "$third" && pwd) || exit 2
 cd "$(dirname "$0")/../.." || exit 2
-: > "$out/status"
-end=$(($(date +%s) + ${SECONDS_IN_ALL:-840}))
-device=cuda scale=default tiny= rounds= backend=inductor paths="tests/zo_core/kernels tests/devices"
-paths="$paths tests/zo_core/test_precision.py tests/zo_core/test_graphed_steps.py"
-paths="$paths tests/zo_core/test_forward_mode.py tests/bench/test_precision_records.py"
+repository=$(pwd)
+end=$(($(date +%s) + ${SECONDS_IN_ALL:-540}))
+status=$out/status-$part
+: > "$status"
+export PYTHONUNBUFFERED=1
+
+device=cuda scale=default tiny='' rounds='' backend=inductor groups='' users_paths=tests/devices
+paths="tests/zo_core/kernels tests/zo_core/test_precision.py tests/zo_core/test_graphed_steps.py
+    tests/zo_core/test_forward_mode.py tests/devices tests/bench/test_precision_records.py
+    tests/bench/test_cuda_records.py"
 if [ -n "${DRY_RUN:-}" ]; then
     export TRITON_INTERPRET=1
-    device=cpu scale=smoke tiny=--tiny backend=eager rounds="--model cnn --items 8 --repeats 1"
-    paths=tests/zo_core/test_graphed_steps.py
+    device=cpu scale=smoke tiny=--tiny backend=eager groups="--only bytes,memory --model cnn"
+    rounds="--model cnn --items 4 --clients 2 --repeats 1"
+    paths=tests/zo_core/test_graphed_steps.py users_paths=$paths
 fi
 
-step() { # name, limit in seconds, command: its output goes to OUT/name.txt
-    name=$1 limit=$2
-    shift 2
-    case " ${ONLY:-$name} " in *" $name "*) ;; *) return ;; esac
-    left=$((end - $(date +%s)))
-    [ "$left" -gt 10 ] || { echo "$name skipped: no time left" | tee -a "$out/status"; return; }
-    [ "$limit" -lt "$left" ] || limit=$left
-    timeout "$limit" "$@" > "$out/$name.txt" 2> "$out/$name.err"
-    echo "$name $?" | tee -a "$out/status"
+imports="import jinja2, jsonschema, matplotlib, psutil, pytest, pytest_benchmark, rich, safetensors,\
+ scipy, sklearn, torch, torchinfo, torchvision"
+
+say() { echo "$*" | tee -a "$status"; }
+
+pack() {
+    [ -n "${PACK:-}" ] || return 0
+    tar czf "$PACK.part" -C "$out" --exclude=checkpoints . && mv "$PACK.part" "$PACK"
 }
 
-nvidia-smi > "$out/nvidia-smi.txt" 2>&1
-# word splitting of $tiny, $rounds and $paths is meant
-# shellcheck disable=SC2086
-step kernels 90 python tests/gpu/kernels.py --device "$device" $tiny
-times="python tests/gpu/round_times.py --device $device $rounds"
-if [ -n "$old" ]; then
-    step rounds-f4032c4 90 env PYTHONPATH="$old" $times --precision inherited
-fi
-for precision in tf32 fp16; do
-    step "rounds-$precision" 90 $times --precision "$precision" --compiled "$backend"
-done
-step rounds-fp32 60 $times --precision fp32
-groups=
-[ -z "${DRY_RUN:-}" ] || groups="--only bytes,memory --model cnn"
-step suite 240 python -m bench run --device "$device" --scale "$scale" $groups --out "$out/suite"
-step tests 150 python -m pytest -q -p no:cacheprovider $paths
-if [ "$(id -u)" = 0 ] && command -v setpriv > /dev/null; then
-    user=${USER_ID:-65534} home=$(mktemp -d)
-    chown "$user" "$home"
-    as_user="setpriv --reuid $user --regid $user --clear-groups env HOME=$home TMPDIR=$home"
-    if $as_user python -c "import torch" 2> "$out/tests-user.err"; then
-        step tests-user 100 $as_user python -m pytest -q -p no:cacheprovider $paths
-    else
-        echo "tests-user skipped: user $user cannot run this python" | tee -a "$out/status"
+left() { echo $((end - $(date +%s))); }
+
+asked() { case " ${ONLY:-$1} " in *" $1 "*) ;; *) return 1 ;; esac; }
+
+step() { # NAME LIMIT COMMAND...: at most LIMIT seconds; output goes to OUT/NAME.txt and .err
+    name=$1 limit=$2
+    shift 2
+    asked "$name" || return
+    [ "$(left)" -gt 10 ] || { say "$name skipped: no time left"; return; }
+    [ "$limit" -lt "$(left)" ] || limit=$(left)
+    timeout -k 10 "$limit" "$@" > "$out/$name.txt" 2> "$out/$name.err"
+    say "$name $?"
+    grep '^{' "$out/$name.txt"
+    pack
+}
+
+install() { # the checkout first on the path, its C kernels built, missing packages beside them
+    if [ -n "${WHEELS:-}" ]; then
+        python3 -m pip install -q --no-index --no-deps --no-compile --upgrade --target "$out/../site" \
+            "$WHEELS"/*.whl > "$out/install.txt" 2>&1 || say "wheels $?"
     fi
-    rm -rf "$home"
-fi
-left=$((end - $(date +%s) - 20)) # it stops after a round, and saves
-if [ -n "${DRY_RUN:-}" ]; then
-    step training 60 python tests/gpu/training.py "$out" --device cpu --tiny --precision fp32
-elif [ -n "$data" ] && [ "$left" -gt 60 ]; then
-    step training "$((left + 20))" python tests/gpu/training.py "$out" --device "$device" \
-        --data-dir "$data" --precision tf32 --seconds "$((left - 20))"
-fi
-[ -z "${DRY_RUN:-}" ] || echo "dry run: the bars of times below mean nothing"
-python tests/gpu/summary.py "$out" | tee "$out/summary.txt"
+    others="$out/../site${PYTHONPATH:+:$PYTHONPATH}"
+    export PYTHONPATH="$repository:$others"
+    python3 -c "import zo_core.kernels._cpu" 2> /dev/null ||
+        python3 setup.py -q build_ext --inplace > "$out/build.txt" 2>&1
+    python3 -c "import zo_core.kernels._cpu" 2>> "$out/build.txt" || say "C kernels 1"
+    python3 -c "$imports" 2> "$out/imports.txt" || say "imports $?: the suite needs more wheels"
+    registered="import importlib.metadata as m; m.version('zobench')"
+    plugin=''
+    python3 -c "$registered" 2> /dev/null || plugin='-p bench.plugin'
+    pytest="python3 -m pytest -p no:cacheprovider $plugin"
+}
+
+tests_of_user() {
+    user=${USER_ID:-65534} copy=$(mktemp -d)
+    cp -r bench devices docs examples results tests zo_core ./*.md ./*.toml ./*.py "$copy"
+    mkdir "$copy/home"
+    chmod -R a+rX "$copy"
+    chown "$user" "$copy/home"
+    as_user="setpriv --reuid $user --regid $user --clear-groups env HOME=$copy/home
+        TMPDIR=$copy/home PYTHONPATH=$copy:$others"
+    if (cd "$copy" && $as_user python3 -c "import torch") 2> "$out/tests-user.err"; then
+        step tests-user 90 sh -c "cd $copy && exec $(echo $as_user) $pytest -q $users_paths"
+    else
+        say "tests-user skipped: user $user cannot run this Python, see tests-user.err"
+    fi
+    rm -rf "$copy"
+}
+
+measure() {
+    old=$third
+    step kernels 90 python3 tests/gpu/kernels.py --device "$device" $tiny
+    times="python3 tests/gpu/round_times.py --device $device $rounds"
+    if [ -n "$old" ]; then
+        step rounds-f4032c4 80 env PYTHONPATH="$old" $times --precision inherited
+    fi
+    for precision in fp16 tf32; do
+        step "rounds-$precision" 80 $times --precision "$precision" --compiled "$backend"
+    done
+    step suite 270 python3 -m bench run --device "$device" --scale "$scale" $groups \
+        --out "$out/suite"
+    step page 30 python3 -m bench report "$out/suite"
+    step tests 100 $pytest -q $paths
+    if asked tests-user && [ "$(id -u)" = 0 ] && command -v setpriv > /dev/null; then
+        tests_of_user
+    fi
+    step rounds-fp32 60 $times --precision fp32
+    step kernel-variants 90 python3 tests/gpu/kernels.py --device "$device" --variants $tiny
+    step all-tests 300 $pytest -v -n 12 -m "not nightly" tests
+}
+
+train() {
+    data=$third
+    recipe="--scale paper --device $device --precision ${PRECISION:-fp16} --data-dir $data"
+    recipe="$recipe --no-verify --rows zowarmup,high-res-only --out $out/paper"
+    if [ -n "${DRY_RUN:-}" ]; then
+        recipe="--scale smoke --rows zowarmup,high-res-only --out $out/paper"
+    fi
+    searching=$(($(left) * ${SEARCH_PERCENT:-50} / 100))
+    [ "$searching" -le 0 ] ||
+        step search $((searching + 60)) python3 -m bench run --only search --splits 10/90 $recipe \
+        --minutes "$(minutes "$searching")"
+    training=$(($(left) - 40)) # the round that runs is finished, saved and written down
+    if [ "$training" -gt 20 ]; then
+        step table2 "$(left)" python3 -m bench run --only table2 --splits 10/90,50/50,30/70 \
+            --seeds 1 $recipe --minutes "$(minutes "$training")"
+    else
+        say "table2 skipped: no time left"
+    fi
+}
+
+minutes() { python3 -c "print($1 / 60)"; }
+
+# word splitting of the variables with several words is meant
+# shellcheck disable=SC2086,SC2116
+{
+    install
+    nvidia-smi > "$out/nvidia-smi.txt" 2>&1
+    "$part"
+}
+[ -z "${DRY_RUN:-}" ] || echo "dry run: the limits of times below mean nothing"
+python3 tests/gpu/summary.py "$out" | tee "$out/summary.txt"
+pack

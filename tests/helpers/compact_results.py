@@ -1,26 +1,58 @@
 """Write records and cells in this version's form and layout; what they say stays the same.
 
+Times of cells end at a tenth of a millisecond, and fields with their default are left out.
+
 ``python tests/helpers/compact_results.py [FOLDER]`` rewrites those below results/, or a folder.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from bench.records.details.by_group import DETAILS
 from bench.records.store import RECORDS, layout, replacing
 from bench.records.typed_json import from_json, to_json
-from bench.sweeps.cell import CELLS, SCHEMA, CellResult
+from bench.sweeps.cell import CELLS, SCHEMA, CellResult, CellTraining
+
+TIMES: Final = re.compile("_s$|^seconds")  # names of fields
 
 
 def compact_cell(data: dict[str, Any]) -> str:
-    """Write a cell's result; only one of an earlier schema changes its form."""
-    if data["schema"] == SCHEMA:
-        return layout(data, levels=1)
-    return layout(CellResult.from_json(data).to_json(), levels=1)
+    """Write a cell's result; of what it says only times lose digits."""
+    if data["schema"] != SCHEMA:
+        data = CellResult.from_json(data).to_json()
+    if data["training"] is not None:
+        data = data | {"training": without_defaults(data["training"])}
+    return layout(with_short_times(data), levels=1)
+
+
+def without_defaults(training: dict[str, Any]) -> dict[str, Any]:
+    """Return a cell's training without fields that have their default: reading adds them."""
+    unset = {f.name: to_json(default) for f in fields(CellTraining) for default in [_default(f)]}
+    return {name: part for name, part in training.items() if part != unset[name]}
+
+
+def _default(field: Field[Any]) -> Any:
+    if field.default_factory is not MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def with_short_times(part: Any, *, is_time: bool = False) -> Any:
+    """Return a JSON value whose times, in seconds, end at 0.1 ms."""
+    if isinstance(part, dict):
+        return {
+            name: with_short_times(each, is_time=is_time or bool(TIMES.search(name)))
+            for name, each in part.items()
+        }
+    if isinstance(part, list):
+        return [with_short_times(each, is_time=is_time) for each in part]
+    return round(part, 4) if is_time and isinstance(part, float) else part
 
 
 def compact_record(data: dict[str, Any]) -> str:

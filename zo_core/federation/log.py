@@ -19,6 +19,7 @@ from zo_core.replica import Replica
 
 _SLOT = struct.Struct("<I")
 _KEPT_RESULTS = 2  # results whose digests tell what a client holds
+SMALL_BYTES = 1 << 16  # of results: compacting fewer frees less than it wears the disk
 
 
 class Entry(IntEnum):
@@ -79,8 +80,11 @@ class RoundLog:
 
     @property
     def outweighs_snapshots(self) -> bool:
-        """Whether the results are more bytes than two snapshots: compacting frees half of them."""
-        return self._sums[-1] > 2 * self.snapshot_bytes
+        """Whether the results are more bytes than two snapshots: compacting frees half of them.
+
+        Few bytes stay as they are: compacting syncs the disk three times, a round once.
+        """
+        return self._sums[-1] > max(2 * self.snapshot_bytes, SMALL_BYTES)
 
     @property
     def bodies(self) -> tuple[bytes, ...]:

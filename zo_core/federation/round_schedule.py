@@ -65,7 +65,10 @@ class Schedule:
             samples: training items of each client: one number where shards are equal.
         """
         cohort = self.cohort_of(round_index)
-        sizes = [samples if isinstance(samples, int) else samples[slot] for slot in cohort]
+        if isinstance(samples, int):
+            sizes = [samples] * len(cohort)
+        else:
+            sizes = [samples[slot] for slot in cohort]
         return RoundContext(
             run_seed=self.config.run_seed,
             run_id=run_id,

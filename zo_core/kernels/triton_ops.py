@@ -34,6 +34,7 @@ from zo_core.philox import split_seed
 
 SPAN = 32  # stream blocks of a tile of a replay: 4,096 elements
 PERTURB_BLOCKS = 8  # of a tile of a perturbation, which keeps fewer numbers per element
+WARPS = 4  # of a program
 MAX_PROGRAMS = 1 << 16  # a program takes more tiles where a model has more; bounds the table
 _NUMBERS = itertools.count(1)  # of launches
 
@@ -92,7 +93,7 @@ def perturb(
                 triton_kernels.perturb[(table.row_of.numel(),)](
                     table.row_of, table.rows, table.finished, number, *arguments, table.tiles,
                     TERMS=len(pair), BLOCKS=PERTURB_BLOCKS, SPAN=SPAN, ALIGNED=table.aligned,
-                    num_warps=4,
+                    num_warps=WARPS, enable_fp_fusion=False,
                 )  # fmt: skip
 
 
@@ -118,7 +119,7 @@ def replay(
                 torch.from_numpy(np.array(update.a, dtype=np.int32)).to(device), len(update.a),
                 _scales(table, update.f, exponents), found, table.tiles,
                 GRID=exponents is not None, WRITE=write, SPAN=SPAN, ALIGNED=table.aligned,
-                num_warps=4,
+                num_warps=WARPS, enable_fp_fusion=False,
             )  # fmt: skip
         rows = [ReplayStats(*row) for row in found.tolist()]
         stats.update(zip(table.members, rows, strict=True))

@@ -18,8 +18,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
-from types import SimpleNamespace
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, TypeVar, get_type_hints
 
 import numpy as np
@@ -109,6 +108,7 @@ class _Layout:
         hints = get_type_hints(cls, include_extras=True)
         names = [f.name for f in fields(cls) if f.name != without]
         self.cls = cls
+        self._lacking = [f for f in fields(cls) if f.name == without]
         self.fields = {name: _description(cls, name, hints[name]) for name in names}
         self._header = struct.Struct("<" + "".join(f.letters for f in self.fields.values()))
 
@@ -119,14 +119,16 @@ class _Layout:
             yield from parts
 
     def read(self, reader: Reader) -> Payload:
-        numbers, known = iter(reader.unpack(self._header)), SimpleNamespace()
-        values = vars(known)
+        """Decode the fields into a new payload, which knows at each what it has so far."""
+        numbers, decoded = iter(reader.unpack(self._header)), self.cls.__new__(self.cls)
+        for f in self._lacking:
+            default = f.default if f.default_factory is MISSING else f.default_factory()
+            object.__setattr__(decoded, f.name, default)
         try:
             for name, field in self.fields.items():
-                values[name] = field.decode(numbers, reader, known)
+                object.__setattr__(decoded, name, field.decode(numbers, reader, decoded))
         except PayloadError as error:
             raise type(error)(f"{self.cls.__name__}.{name}: {error}") from None
-        decoded = self.cls(**values)
         decoded.require_consistent()
         return decoded
 

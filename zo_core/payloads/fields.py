@@ -89,14 +89,14 @@ class Choice(Field):
 
     def __init__(self, choices: type[IntEnum]) -> None:
         super().__init__("B")
-        self._choices = choices
+        self._choices = {int(choice): choice for choice in choices}
 
     def decode(self, numbers: Iterator[int], reader: Reader, known: Any) -> IntEnum:
         """Return the member."""
         number = next(numbers)
-        if number not in self._choices.__members__.values():
-            raise PayloadError(f"must be one of {[int(c) for c in self._choices]}, got {number}")
-        return self._choices(number)
+        if number not in self._choices:
+            raise PayloadError(f"must be one of {list(self._choices)}, got {number}")
+        return self._choices[number]
 
 
 class Array(Field):

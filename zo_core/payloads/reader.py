@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -44,13 +45,13 @@ class Reader:
 
     def array(self, count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """Return the next elements, as :func:`array_bytes` writes them; floats must be finite."""
-        dtype = np.dtype(dtype)
-        if dtype.kind == "b":
+        little = _little_endian(np.dtype(dtype))
+        if little.kind == "b":
             return self._bits(count)
-        little = np.frombuffer(self.take(count * dtype.itemsize), dtype.newbyteorder("<"))
-        if dtype.kind == "f" and not np.isfinite(little).all():
+        values = np.frombuffer(self.take(count * little.itemsize), little)
+        if little.kind == "f" and np.count_nonzero(np.isfinite(values)) < count:
             raise NotFiniteError("the payload has a value that is not finite")
-        return little.astype(dtype, copy=False)
+        return values if little.isnative else values.astype(dtype)
 
     def _bits(self, count: int) -> npt.NDArray[np.bool_]:
         bits = np.unpackbits(self.array((count + 7) // 8, np.uint8), bitorder="little")
@@ -71,4 +72,9 @@ def array_bytes(values: npt.NDArray[Any], dtype: npt.DTypeLike) -> memoryview:
     """
     if np.dtype(dtype) == np.bool_:
         return np.packbits(values, bitorder="little").data
-    return np.ascontiguousarray(values, np.dtype(dtype).newbyteorder("<")).data
+    return np.ascontiguousarray(values, _little_endian(np.dtype(dtype))).data
+
+
+@cache
+def _little_endian(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return dtype.newbyteorder("<")

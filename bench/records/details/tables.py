@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bench.records.details.training import CurvePoint
 from bench.records.typed_json import columns
 
 
@@ -32,6 +33,20 @@ class MeanPoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnfinishedRun:
+    """A run that was saved before its last round; the same command continues it."""
+
+    seed: int
+    key: str  # of the run's cell
+    rounds_done: int
+    rounds: int
+    digest: str | None  # hex, of the state after the last round done
+    seconds_by_method: Mapping[str, float]
+    projected_s: float | None  # of all rounds; None before each phase began
+    curve: tuple[CurvePoint, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceDetails:
     """The runs of one row at one split."""
 
@@ -50,6 +65,7 @@ class PlaceDetails:
     failed: tuple[str, ...]  # status and error
     printed: Printed | None
     curve: tuple[MeanPoint, ...]
+    unfinished: tuple[UnfinishedRun, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

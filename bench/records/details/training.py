@@ -81,7 +81,7 @@ class TrainingResult:
     """What a training came to: the figures of zo_core's TrainingRecord."""
 
     high: tuple[int, ...]  # slots of the high-resource clients
-    outcome: str  # "finished" or "diverged"
+    outcome: str  # "finished", "diverged" or, in a table's cell, "unfinished"
     reason: str | None  # why it diverged
     forward: str  # the forward mode in use
     forward_trial_s: Mapping[str, float]

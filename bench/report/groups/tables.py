@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.format import MISSING, format_bytes, format_percent, format_points, format_seconds
+from bench.format import (
+    MISSING,
+    format_bytes,
+    format_hours,
+    format_percent,
+    format_points,
+    format_seconds,
+)
 from bench.records.details.tables import PlaceDetails, SearchDetails
 from bench.records.record_index import Results
 from bench.report.replicated_table import ReplicatedTable
@@ -18,6 +25,7 @@ def replication_tables(results: Results) -> list[Table]:
     for record in results.group("tables"):
         if table := ReplicatedTable.of(record):
             tables += [accuracy_table(table), group_table(table), cost_table(table)]
+            tables += [unfinished_table(table)] if any(p.unfinished for p in table.places) else []
         elif search := record.details_as(SearchDetails):
             tables.append(search_table(search))
     return tables
@@ -61,11 +69,36 @@ def cost_table(table: ReplicatedTable) -> Table:
         caption=f"{table.details.title}: cost, means over the seeds",
         columns=(
             *("High/low", "Row", "Rounds", "Bytes per client", "Item passes per client"),
-            "Time, one thread",
+            "Time" if table.record.config.get("device") == "cuda" else "Time, one thread",
             *("Peak, low-resource client", "Peak, high-resource client"),
         ),
         rows=tuple(_cost_row(table, place) for place in table.places),
         folded=True,
+    )
+
+
+def unfinished_table(table: ReplicatedTable) -> Table:
+    """Tabulate the runs that were saved before their last round."""
+    rows = [
+        (
+            *(Cell(place.split), Cell(place.label), Cell(str(run.seed))),
+            Cell(f"{run.rounds_done:,} of {run.rounds:,}"),
+            Cell(format_percent(run.curve[-1].accuracy) if run.curve else MISSING),
+            Cell(format_hours(sum(run.seconds_by_method.values()) / 3600)),
+            Cell(MISSING if run.projected_s is None else format_hours(run.projected_s / 3600)),
+            Cell(MISSING if run.digest is None else run.digest[:16]),
+        )
+        for place in table.places
+        for run in place.unfinished
+    ]
+    return Table(
+        caption=f"{table.details.title}: unfinished runs; the same command with the same --out"
+        " continues them",
+        columns=(
+            *("High/low", "Row", "Seed", "Rounds done", "Last accuracy", "Time so far"),
+            *("Time of all rounds, projected", "Digest of the weights"),
+        ),
+        rows=tuple(rows),
     )
 
 

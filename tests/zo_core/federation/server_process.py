@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from zo_core.federation import log
 from zo_core.federation.mqtt.link import SERVER, Topics
 from zo_core.federation.mqtt.loops import serve, server_link
 from zo_core.federation.mqtt.security import Security
@@ -29,6 +30,7 @@ def write_plan(plan: Plan, folder: Path) -> None:
 
 
 def main(port: int, folder: Path) -> None:
+    log.SMALL_BYTES = 0  # the log is compacted in few rounds too
     given = json.loads((folder / "plan.json").read_text())
     plan = Plan.from_json(given.pop("plan"), **given)
     store = FileStore(folder / "round.log")

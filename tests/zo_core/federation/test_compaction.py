@@ -10,6 +10,7 @@ import pytest
 from network import Network, Packet, Rules, plan_of, reference
 from parabola import Parabola
 
+from zo_core.federation import log as log_module
 from zo_core.federation import store as store_module
 from zo_core.federation.log import RoundLog
 from zo_core.federation.protocol import catch_up
@@ -47,6 +48,15 @@ def test_a_long_run_leaves_a_short_log_and_the_same_digest(
 
 def test_a_log_that_is_to_keep_its_rounds_does(tmp_path: Path) -> None:
     network = started(tmp_path, rules=Rules(wait_for=6, keep_rounds=True))
+    network.run()
+    assert (network.server.log.first_round, network.server.log.snapshot_round) == (2, 2)
+
+
+def test_a_log_of_few_bytes_is_not_compacted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_module, "SMALL_BYTES", 1 << 16)
+    network = started(tmp_path)
     network.run()
     assert (network.server.log.first_round, network.server.log.snapshot_round) == (2, 2)
 

@@ -9,8 +9,10 @@ import pytest
 
 from zo_core.federation.protocol.inbox import Inbox
 from zo_core.federation.protocol.open_round import OpenRound
+from zo_core.method import RoundContext
 
-COHORT = range(1, 9)
+COHORT = tuple(range(1, 9))
+CONTEXT = RoundContext(run_seed=0, run_id=0, round_index=0, cohort=COHORT, samples=(1,) * 8)
 ROSTER = {f"c{slot}": slot for slot in range(10)}
 
 
@@ -25,8 +27,8 @@ class Arrivals:
 def test_a_round_is_due_when_nobody_online_could_still_answer(seed: int) -> None:
     draw, inbox, online = random.Random(seed), Arrivals(), set(ROSTER)
     flight = OpenRound(
+        context=CONTEXT,
         inbox=cast(Inbox, inbox),
-        cohort=frozenset(COHORT),
         quorum=draw.randint(1, 8),
         opened_s=0.0,
         deadline_s=1e9,

@@ -71,8 +71,7 @@ class ZerothOrderStep(ZerothOrderClient):
             ForkError: on a grid, an update was computed on other weights than the server's.
             ValueError: an update is of another round or cohort, or is not complete.
         """
-        checked = (self.checked(update, replica, context) for update in updates)
-        scalars = {update.slot: update.differences for update in checked}
+        scalars = self._scalars_of(updates, replica, context)
         participates = np.array([slot in scalars for slot in context.cohort], dtype=np.bool_)
         rows = [scalars[slot] for slot in sorted(scalars)]
         none = np.empty(0, np.float32)
@@ -113,6 +112,19 @@ class ZerothOrderStep(ZerothOrderClient):
             client_ids=list(slots),
             directions=self.scalars,
         )
+
+    def _scalars_of(
+        self, updates: Iterable[Payload], replica: Replica, context: RoundContext
+    ) -> dict[int, npt.NDArray[np.float32]]:
+        """Check the updates all at once, or one by one to name what is wrong; scalars by slot."""
+        come = cast("list[ScalarUpdate]", list(updates))
+        usual = (context.run_id, context.round_index, self.encoding, self.scalars)
+        expected = {(*usual, replica.digest_prefix())} if come else set()
+        found = {(u.run_id, u.round_index, u.encoding, u.differences.size, u.digest) for u in come}
+        if found != expected or not set(context.cohort).issuperset(u.slot for u in come):
+            for update in come:
+                self.checked(update, replica, context)
+        return {update.slot: update.differences for update in come}
 
     def checked(self, payload: Payload, replica: Replica, context: RoundContext) -> ScalarUpdate:
         """Return a client's update, or refuse it; see :meth:`server_result`."""

@@ -251,7 +251,10 @@ def read_id(data: bytes, at: int = 0) -> int:
     Raises:
         PacketError: it is cut short.
     """
-    return int(_SHORT.unpack(_take(data, at, 2)[0])[0])
+    try:
+        return int(_SHORT.unpack_from(data, at)[0])
+    except struct.error as error:
+        raise PacketError("a packet is cut short") from error
 
 
 def _text(text: str) -> bytes:

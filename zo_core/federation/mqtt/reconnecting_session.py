@@ -21,7 +21,7 @@ from zo_core.federation.mqtt.security import Security, is_tls, tls_waits
 KEEP_ALIVE_S = 30
 _RECONNECT_S = (1.0, 30.0)  # first wait, doubled up to the second
 _HANDSHAKE_S = 10.0
-_READ_BYTES = 1 << 18
+_READ_BYTES = 1 << 16  # at once; a longer buffer would be a mapping of its own each time
 _MOST_UNTAKEN_BYTES = 8 << 20  # delivered and not taken, from which on nothing is read
 _CODES: dict[int, str] = {
     packets.ConnectCode.WRONG_VERSION: "it does not speak MQTT 3.1.1",
@@ -97,9 +97,9 @@ class Session:
 
     def taken(self, num_bytes: int) -> None:
         """Note that so many bytes of messages are handled."""
-        full = self._is_full
+        untaken = self._delivered - self._taken
         self._taken += num_bytes
-        if full and not self._is_full:
+        if untaken - num_bytes <= _MOST_UNTAKEN_BYTES < untaken:
             self._wake()
 
     def close(self) -> None:

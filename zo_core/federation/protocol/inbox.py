@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from zo_core.federation.protocol.expected_update import ExpectedUpdate
 from zo_core.federation.protocol.messages import Reason
 from zo_core.federation.protocol.pull import Pull
 from zo_core.federation.protocol.transfer import Chunk, Purpose, Request
@@ -55,6 +56,9 @@ class Inbox(Protocol):
     def arrived(self) -> Set[int]:
         """Slots whose update is complete, a view."""
 
+    def take(self, slot: int, body: bytes) -> bool:
+        """Take a body of a slot if it is just what is expected; all others are to be decoded."""
+
     def add(self, slot: int, message: Payload, now_s: float) -> Request | None:
         """Take a message of a slot that is in the cohort, or refuse it.
 
@@ -79,13 +83,14 @@ class ScalarInbox:
     """S scalars from each client.
 
     Args:
-        directions: S.
+        blank: what slot 0 would send, with any scalars.
         clip: largest |dL| that is believed.
-        encoding: of the scalars.
     """
 
-    def __init__(self, *, directions: int, clip: float, encoding: ScalarEncoding) -> None:
-        self._directions, self._clip, self._encoding = directions, clip, encoding
+    def __init__(self, blank: ScalarUpdate, *, clip: float) -> None:
+        self._blank, self._clip = blank, clip
+        plain = blank.encoding == ScalarEncoding.FLOAT32
+        self._expected = ExpectedUpdate(blank, clip) if plain else None
         self._updates: dict[int, ScalarUpdate] = {}
 
     @property
@@ -93,13 +98,23 @@ class ScalarInbox:
         """Slots whose update is complete, a view."""
         return self._updates.keys()
 
+    def take(self, slot: int, body: bytes) -> bool:
+        """Take a body of a slot if it is just what is expected."""
+        if self._expected is None or slot in self._updates:
+            return False
+        update = self._expected.read(body, slot)
+        if update is None:
+            return False
+        self._updates[slot] = update
+        return True
+
     def add(self, slot: int, message: Payload, now_s: float) -> None:
         """Take a client's scalars, or refuse them."""
-        if not isinstance(message, ScalarUpdate) or message.encoding != self._encoding:
+        if not isinstance(message, ScalarUpdate) or message.encoding != self._blank.encoding:
             raise Refused(Reason.MALFORMED)
         if slot in self._updates:
             raise Refused(Reason.DUPLICATE)
-        if message.differences.size != self._directions:
+        if message.differences.size != self._blank.differences.size:
             raise Refused(Reason.WRONG_COUNT)
         if np.abs(message.differences).max() > self._clip:
             raise Refused(Reason.OVER_CLIP)
@@ -145,6 +160,10 @@ class DenseInbox:
     def arrived(self) -> Set[int]:
         """Slots whose update is complete, a view."""
         return self._complete
+
+    def take(self, slot: int, body: bytes) -> bool:
+        """Take nothing: pieces are to be decoded."""
+        return False
 
     def add(self, slot: int, message: Payload, now_s: float) -> Request | None:
         """Take a piece of a client's model, or refuse it; ask for more."""

@@ -6,8 +6,12 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from zo_core.federation.protocol.inbox import DenseInbox, Inbox, ScalarInbox
 from zo_core.federation.protocol.plan import Plan, Rules
+from zo_core.method import RoundContext
+from zo_core.payloads.core import ScalarUpdate
 from zo_core.replica import Replica
 
 
@@ -26,17 +30,25 @@ class RoundSummary:
 class OpenRound:
     """A round that waits for updates."""
 
+    context: RoundContext
     inbox: Inbox
-    cohort: frozenset[int]  # slots
     quorum: int  # clients without which it commits empty
     opened_s: float  # on the server's stopwatch
     deadline_s: float
     served: set[str] = field(default_factory=set)  # identities that its model was sent to
+    cohort: frozenset[int] = field(init=False)  # slots
     _awaited: str | None = field(default=None, init=False)  # who lacked when last looked
+
+    def __post_init__(self) -> None:
+        self.cohort = frozenset(self.context.cohort)
 
     def lacks(self, slot: int) -> bool:
         """Whether a slot is of the cohort and has not answered."""
         return slot in self.cohort and slot not in self.inbox.arrived
+
+    def takes(self, slot: int, body: bytes) -> bool:
+        """Take a body that is just what a slot should send; all others are to be decoded."""
+        return slot in self.cohort and self.inbox.take(slot, body)
 
     @property
     def has_quorum(self) -> bool:
@@ -48,9 +60,10 @@ class OpenRound:
 
         Asked at every message, it looks for who is missing only when that client has answered.
         """
-        if now_s >= self.deadline_s or len(self.inbox.arrived) == len(self.cohort):
+        arrived = len(self.inbox.arrived)
+        if now_s >= self.deadline_s or arrived == len(self.cohort):
             return True
-        return self.has_quorum and not self._awaits_one(online, roster)
+        return arrived >= self.quorum and not self._awaits_one(online, roster)
 
     def _awaits_one(self, online: Set[str], roster: Mapping[str, int]) -> bool:
         """Whether a client that is online has not answered."""
@@ -78,11 +91,23 @@ def open_flight(
     if plan.is_dense(round_index):
         inbox = DenseInbox(context, count=replica.values().size, folder=spool)
     else:
-        inbox = ScalarInbox(directions=plan.scalars, clip=rules.clip, encoding=plan.encoding)
+        inbox = ScalarInbox(_blank(plan, replica, round_index), clip=rules.clip)
     return OpenRound(
+        context=context,
         inbox=inbox,
-        cohort=frozenset(context.cohort),
         quorum=rules.quorum_of(len(context.cohort)),
         opened_s=now_s,
         deadline_s=now_s + rules.deadline_of(method),
+    )
+
+
+def _blank(plan: Plan, replica: Replica, round_index: int) -> ScalarUpdate:
+    """Compose what slot 0 would send, with zeros."""
+    return ScalarUpdate(
+        run_id=plan.run_id,
+        round_index=round_index,
+        slot=0,
+        digest=replica.digest_prefix(),
+        encoding=plan.encoding,
+        differences=np.zeros(plan.scalars, np.float32),
     )

@@ -25,7 +25,7 @@ from zo_core.replica import Replica
 from zo_core.weight_grid import GridError
 
 _HEAD_BYTES = 128  # more than any message's head
-_Answers = ScalarUpdate | Chunk | Request  # what only a client of the run sends
+_Answers = (ScalarUpdate, Chunk, Request)  # what only a client of the run sends
 
 
 class Server:
@@ -86,6 +86,9 @@ class Server:
     def receive(self, sender: str, body: bytes, now_s: float) -> list[Action]:
         """Take a message of the client that the transport says it is from."""
         self._watch.advance(now_s)
+        slot = self.log.roster.get(sender)
+        if slot is not None and self._flight is not None and self._flight.takes(slot, body):
+            return self._counts(sender)
         try:
             if not IDENTITY.fullmatch(sender):
                 raise Refused(Reason.UNKNOWN_CLIENT)
@@ -202,8 +205,11 @@ class Server:
             resync = self._offers.refork(sender, self._watch.elapsed_s)
             return [*resync, *self._invite(sender)] if resync else []
         request = self._flight.inbox.add(slot, message, self._watch.elapsed_s)
-        if request is not None:
-            return ask(request, to=sender)
+        return self._counts(sender) if request is None else ask(request, to=sender)
+
+    def _counts(self, sender: str) -> list[Action]:
+        """Go on after a client's complete update."""
+        self.online.add(sender)
         self._offers.done(sender)
         return self._commit_if_due()
 
@@ -218,25 +224,20 @@ class Server:
     def _open_if_due(self) -> list[Action]:
         """Open the next round where none is, and somebody is there to take part."""
         self._started = self._started or len(self.online) >= self.rules.wait_for
-        if (
-            self._flight is not None
-            or self.over is not None
-            or not self._started
-            or not self.online
-        ):
+        busy = self._flight is not None or self.over is not None
+        if busy or not self._started or not self.online:
             return []
         self._open_round()
         actions: list[Action] = [self._say.announcement(self.left_s() or 0.0)]
         return actions + self._models(sorted(self.online))
 
     def _open_round(self) -> None:
-        now_s = self._watch.elapsed_s
         self._flight = open_flight(
             self.plan,
             self.rules,
             self.replica,
             round_index=self.next_round,
-            now_s=now_s,
+            now_s=self._watch.elapsed_s,
             spool=self._spool,
         )
 
@@ -253,9 +254,7 @@ class Server:
         method = self.plan.method_at(round_index)
         updates = done.inbox.updates() if done.has_quorum else iter(())
         try:
-            result, _ = method.server_result(
-                self.replica, updates, self.plan.context_of(round_index)
-            )
+            result, _ = method.server_result(self.replica, updates, done.context)
         except GridError as error:
             self.over = Stop(reason=f"diverged in round {round_index}: {error}")
             return [self.over]

@@ -33,7 +33,6 @@ from zo_core.federation.simulation.evaluation import Evaluator
 from zo_core.federation.simulation.kernel_cache import bound_kernel_cache
 from zo_core.federation.simulation.late_digests import LateDigests
 from zo_core.first_order.graphed_steps import GraphedSteps
-from zo_core.loss.compiled import CompiledForward
 from zo_core.loss.forward_mode import FORWARD_MODES
 from zo_core.loss.module_loss import micro_batches
 from zo_core.loss.noise import as_json
@@ -96,7 +95,8 @@ class Training:
         ahead = items_ahead(config, self.schedule.algorithm.phases, self.data.samples)
         chosen = choose_forward(config, module, x, items_ahead=ahead)
         record.forward_trial_s, record.forward_trial_cost_s = chosen.seconds, chosen.cost_s
-        self.set_forward(chosen.mode, chosen.compiled)
+        self._graph = chosen.compiled
+        self.set_forward(chosen.mode)
         self.record.chance_level = self._evaluator.chance_level()
         self._device_type = self.data.items.x.device.type
         self._steps = GraphedSteps(module) if self._device_type == "cuda" else None
@@ -106,16 +106,16 @@ class Training:
             noise = checked_noise(config, self.replica, self.data.client(0))
             self.record.scalar_noise = as_json(noise)
 
-    def set_forward(self, mode: str, compiled: CompiledForward | None = None) -> None:
+    def set_forward(self, mode: str) -> None:
         """Run forwards in a mode from here on; the data is laid out for it.
 
         Args:
-            mode: a name in FORWARD_MODES.
-            compiled: the model's graph, where a trial compiled one for this mode.
+            mode: a name in FORWARD_MODES; a graph that the trial compiled is used again.
         """
         self.record.forward = mode
         self._forward = FORWARD_MODES[mode]
-        self._losses = compiled or self._forward.forward_of(self.replica.module)
+        graph = self._graph if self._forward.compiled else None
+        self._losses = graph or self._forward.forward_of(self.replica.module)
         self.data = replace(
             self.data,
             items=laid_out(self.data.items, self._forward),

@@ -1,0 +1,22 @@
+"""What compacting leaves of a committed cell."""
+
+import json
+from dataclasses import replace
+
+from compact_results import compact_cell
+from tiny_cells import result, tiny_cell
+
+from bench.sweeps.cell import CellResult
+
+
+def test_compacting_a_cell_shortens_times_alone() -> None:
+    whole = replace(result(tiny_cell(), 1 / 3), seconds=1.23456789)
+    text = compact_cell(whole.to_json())
+    assert CellResult.from_json(json.loads(text)) == replace(whole, seconds=1.2346)
+    assert compact_cell(json.loads(text)) == text
+    assert '"projected_s"' not in text  # it has its default
+
+
+def test_a_cell_without_a_training_stays_as_it_is() -> None:
+    failed = result(tiny_cell(), None)
+    assert CellResult.from_json(json.loads(compact_cell(failed.to_json()))) == failed
