@@ -70,6 +70,8 @@ def observe(config: TrainConfig) -> Observed:
 def values_of(name: str, option: Option, default: Any) -> list[Any]:
     if name in VALUES:
         return [VALUES[name]]
+    if isinstance(default, str) and not option.choices:
+        return []
     if isinstance(default, bool):
         return [not default]
     if option.choices:
