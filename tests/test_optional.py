@@ -155,7 +155,8 @@ def run_with_list(folder: Path, lines: str, *words: str) -> subprocess.Completed
     """Run one skipping test with this suite's conftest.py and a list."""
     tests = folder / "tests"
     (tests / "helpers").mkdir(parents=True)
-    for name in ("conftest.py", "helpers/optional.py", "helpers/expected_skips.py"):
+    helpers = (f"helpers/{name}.py" for name in ("optional", "expected_skips", "long_tests"))
+    for name in ("conftest.py", "long_tests.txt", *helpers):
         (tests / name).write_bytes((TESTS / name).read_bytes())
     skipping = "import pytest\n\ndef test_one():\n    pytest.skip('no such luck')\n"
     (tests / "test_one.py").write_text(skipping)

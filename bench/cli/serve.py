@@ -77,11 +77,6 @@ def run(arguments: argparse.Namespace) -> int:
     console = status_console(arguments)
     with ExitStack() as stack:
         with user_errors():
-            topics, security, rules = (
-                topics_of(arguments),
-                security_of(arguments),
-                _rules(arguments),
-            )
             if arguments.broker is None:
                 check_embedded(arguments)
             else:
@@ -89,6 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
                     ["passwords"] if arguments.listen == DEFAULT_LISTEN else ["listen", "passwords"]
                 )
                 refuse_unused(arguments, own, "on the broker of --broker")
+            topics, rules = topics_of(arguments), _rules(arguments)
+            security = security_of(arguments)
             store = _store(arguments.dir)
             stack.callback(_remove_if_unused, store, arguments.dir)
             stack.callback(store.close)

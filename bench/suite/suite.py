@@ -108,15 +108,15 @@ class Suite:
         trained = {"model": model} if tables and model is not None else {}
         of_run = {"device": device_type, "precision": precision}
         options = Options(**{**(campaign or {}), **trained, **of_run})
-        check_own(tables, options)
-        check_chosen(tables, options)
-        check_data(tables, scale, options)
         trains_files = (
             "frontier" in groups and chosen.frontier_trains and options.data_dir is not None
         )
+        refuse_table_options(campaign or {}, tables, trains_files=trains_files)
+        check_own(tables, options)
+        check_chosen(tables, options)
+        check_data(tables, scale, options)
         if trains_files:
             check_frontier(options)
-        refuse_table_options(campaign or {}, tables, trains_files=trains_files)
         use_log(energy_csv)
         folder = open_store(Path(out) if out else new_folder())
         profile = devices.detect().to_json()

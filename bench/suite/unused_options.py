@@ -16,7 +16,7 @@ USED_BY: Final = {  # option -> the groups that it changes
     "energy-csv": ("time", "frontier"),
 }
 # what the frontier on a data set of files has no use for: its trainings are its own
-_OF_TABLES: Final = ("model", "dataset", "criterion", "init", "address")
+_OF_TABLES: Final = ("model", "dataset", "criterion", "init", "address", "rows", "splits")
 
 
 def refuse_unused(given: Mapping[str, bool], groups: Sequence[str]) -> None:

@@ -70,6 +70,7 @@ REFUSED: dict[str, tuple[str, ...]] = {
         *(f"{BYTES} --{option}" for option in ("seeds 2", "workers 1", "minutes 5")),
         *(f"{BYTES} --{option}" for option in ("per-process 2", "data-dir .", "no-verify")),
         *(f"{BYTES} --{option}" for option in ("dataset digits", "criterion mse", "init a")),
+        *(f"{BYTES} --rows zowarmup", f"{BYTES} --splits 10/90"),
         *(f"{BYTES} --engine ray", f"{BYTES} --address auto"),
         *("run --only search --scale smoke --seeds 2",),
     ),

@@ -151,12 +151,13 @@ def test_the_data_are_loaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("content", ["", "\nsecret\n"])
-@pytest.mark.parametrize("command", ["serve", "join"])
+@pytest.mark.parametrize("command", ["serve --broker 127.0.0.1", "join"])
 def test_a_password_file_without_a_password_is_a_mistake(
     command: str, content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "secret").write_text(content)
-    assert main([command, "--username", "me", "--password-file", str(tmp_path / "secret")]) == 2
+    words = [*command.split(), "--username", "me"]
+    assert main([*words, "--password-file", str(tmp_path / "secret")]) == 2
     error = capsys.readouterr().err
     assert "--password-file must contain the password in its first line" in error
     assert str(tmp_path / "secret") in error
