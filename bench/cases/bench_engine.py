@@ -271,7 +271,8 @@ def _rates(seconds: Mapping[str, Sequence[float]], moved_bytes: int) -> dict[str
 
 
 def _words(metrics: Mapping[str, Metric]) -> str:
-    return ", ".join(f"{name} {m.value:.2f}" for name, m in metrics.items() if "/" in name)
+    known = {name: m.value for name, m in metrics.items() if "/" in name and m.value is not None}
+    return ", ".join(f"{name} {value:.2f}" for name, value in known.items())
 
 
 def _record(

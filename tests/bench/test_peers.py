@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from optional import needs
 
+from bench.cases.bench_engine import _words
+from bench.records.record import Metric
 from bench.workloads import peers
 
 
@@ -25,3 +27,9 @@ def test_ours_and_backprop_take_their_turns(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("name", peers.PACKAGES)
 def test_each_package_takes_a_step(name: str) -> None:
     peers._step(name, "cnn", 2)()
+
+
+def test_a_package_that_is_missing_has_no_figure_in_the_terminal_line() -> None:
+    metrics = {"mezo / ours": Metric.unmeasured("ratio", "not installed")}
+    metrics["sgd / ours"] = Metric.median([1.5, 1.5, 1.5], "ratio", "by hand")
+    assert _words(metrics) == "sgd / ours 1.50"
