@@ -102,10 +102,7 @@ def test_step_share(suite: Suite, batch: int) -> None:
 
 
 def _step_shares(timed: Timings) -> dict[str, Metric]:
-    """Divide by the forwards: a step, a third of a step of S = 3, and the passes that it takes.
-
-    A step of one direction needs three passes: the last restores and updates.
-    """
+    """Divide by the forwards: a step, a third of one of S = 3, and a step's three passes."""
     seconds = {
         "forwards": timed["forwards"],
         "step": timed["step"],
@@ -271,8 +268,8 @@ def _rates(seconds: Mapping[str, Sequence[float]], moved_bytes: int) -> dict[str
 
 
 def _words(metrics: Mapping[str, Metric]) -> str:
-    known = {name: m.value for name, m in metrics.items() if "/" in name and m.value is not None}
-    return ", ".join(f"{name} {value:.2f}" for name, value in known.items())
+    ratios = ((name, m.value) for name, m in metrics.items() if "/" in name)
+    return ", ".join(f"{name} {value:.2f}" for name, value in ratios if value is not None)
 
 
 def _record(
