@@ -25,3 +25,10 @@ TESTS: Final = "tests"  # of other projects, measured by the fixture peak_memory
 TABLES: Final = "tables"  # the paper's tables: whole trainings, which --only names one by one
 
 SCALE_NAMES: Final = ("smoke", "default", "laptop", "paper")
+
+USED_BY: Final = {  # option of a run -> the groups that it changes
+    "model": ("memory", "bytes", "time", "edge", TABLES),
+    "device": ("memory", "time", "engine", "accuracy", "frontier", TABLES),
+    "precision": ("memory", "time", "accuracy", "frontier", TABLES),
+    "energy-csv": ("time", "frontier"),
+}

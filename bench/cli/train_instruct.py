@@ -13,14 +13,8 @@ from bench.records.store import open_store
 _FOLDER = Path("zobench-instruct")
 _DEFAULTS = {  # options that the study does not take, where they were not given
     **{"forward": "auto", "device": "cpu", "threads": None},
-    **{
-        "download": False,
-        "no_verify": False,
-        "checkpoints": None,
-        "checkpoint_every": None,
-        "resume": False,
-        "dry_run": False,
-    },
+    **{"download": False, "no_verify": False, "resume": False, "dry_run": False},
+    **{"checkpoints": None, "checkpoint_every": None},
 }
 
 

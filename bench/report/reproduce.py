@@ -5,13 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from bench.groups import GROUPS, SCALE_NAMES
+from bench.groups import GROUPS, SCALE_NAMES, USED_BY
 from bench.records.record import Record
 from bench.report.section import Section
 
 _STUDY = "zobench train --task instruct --out DIR"  # its record belongs to a group of the suite
 _AT_EVERY_SCALE = frozenset(GROUPS) - {"edge"}  # smoke scale has no case of that
-_COMPUTED = ("memory", "time", "accuracy", "frontier", "engine", "tables")  # on --device
 _OF_THE_MODEL = ("memory", "bytes", "time", "edge")  # groups that measure --model
 
 
@@ -78,7 +77,7 @@ def _command(section: Section, record: Record, where: str) -> str:
 
 def _device_options(records: Sequence[Record]) -> str:
     """Write the options for what the steps and trainings of some records were computed on."""
-    configs = [r.config for r in records if r.group in _COMPUTED]
+    configs = [r.config for r in records if r.group in USED_BY["device"]]
     precisions = {str(config.get("precision", "fp32")) for config in configs} - {"fp32"}
     on_cuda = " --device cuda" if any(c.get("device") == "cuda" for c in configs) else ""
     return on_cuda + (f" --precision {precisions.pop()}" if len(precisions) == 1 else "")

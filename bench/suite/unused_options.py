@@ -5,16 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from bench.groups import TABLES
+from bench.groups import USED_BY
 from bench.replication.chosen import SEARCH
 from bench.replication.run_options import Options
 
-USED_BY: Final = {  # option -> the groups that it changes
-    "model": ("memory", "bytes", "time", "edge", TABLES),
-    "device": ("memory", "time", "engine", "accuracy", "frontier", TABLES),
-    "precision": ("memory", "time", "accuracy", "frontier"),
-    "energy-csv": ("time", "frontier"),
-}
 # what the frontier on a data set of files has no use for: its trainings are its own
 _OF_TABLES: Final = ("model", "dataset", "criterion", "init", "address", "rows", "splits")
 

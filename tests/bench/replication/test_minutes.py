@@ -10,6 +10,7 @@ import pytest
 from tiny_cells import result, training
 
 import devices
+from bench.groups import TABLES, USED_BY
 from bench.records.details.tables import (
     SearchDetails,
     StageTrace,
@@ -31,6 +32,7 @@ from bench.replication.table_run import TableRun
 from bench.report.groups.tables import SECTION, cost_table, unfinished_table
 from bench.report.measured_on import heading_remark
 from bench.report.replicated_table import ReplicatedTable
+from bench.suite.unused_options import refuse_unused
 from bench.sweeps.cell import UNFINISHED
 
 ONE_RUN = {"seeds": 1, "rows": "zowarmup", "splits": "50/50"}
@@ -181,3 +183,11 @@ def test_tables_take_the_rates_that_a_search_in_their_folder_chose(tmp_path: Pat
     assert "high-res-only: search at scale paper" in after.origin
     assert traces_in(tmp_path, config) == {"high-res-only": (trace,)}
     assert traces_in(tmp_path, {**config, "splits": ["10/90"]}) == {}
+
+
+@pytest.mark.parametrize("option", ["model", "device", "precision"])
+def test_what_changes_trainings_is_taken_for_a_table(option: str) -> None:
+    given = dict.fromkeys(USED_BY, False) | {option: True}
+    refuse_unused(given, (TABLES,))
+    with pytest.raises(ValueError, match=f"--{option} has no effect"):
+        refuse_unused(given, ("formulas",))
