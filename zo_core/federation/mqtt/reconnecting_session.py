@@ -1,7 +1,7 @@
-"""One party's MQTT session: it reads, acknowledges and connects again while its owner waits.
+"""One party's MQTT session: reads, acknowledges and reconnects while its owner waits for events.
 
-Nothing is read ahead: what the owner has not asked for yet waits in the system and the broker, so
-memory stays bounded.  A thread pings the broker, so that the owner may compute for long.
+Nothing is read ahead: until the owner asks for events, messages wait in the system and the broker,
+so memory stays bounded.  A thread pings the broker, so that the owner can compute for long.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _RECONNECT_S = (1.0, 30.0)  # first wait, doubled up to the second
 _HANDSHAKE_S = 10.0
 _GOODBYE_S = 2.0  # for the broker to take what was sent and close the connection
 _READ_BYTES = 1 << 16  # at once; a longer buffer would be a mapping of its own each time
-_GATHER_S = 0.002  # from one read to the next, so that many small messages cost few reads
+_GATHER_S = 0.002  # from a short read to the next, so that many small messages cost few reads
 _CODES: dict[int, str] = {
     packets.ConnectCode.WRONG_VERSION: "it does not speak MQTT 3.1.1",
     packets.ConnectCode.IDENTITY_REFUSED: "Name refused",
@@ -84,7 +84,7 @@ class Session:
         self._send(packets.publish(topic, body, self._new_id(), retain=retain))
 
     def events(self, timeout_s: float) -> list[Event]:
-        """Wait for events, and send what waits meanwhile; none when time is up."""
+        """Wait for events, and send what waits; return none when time is up."""
         ends_s = time.monotonic() + timeout_s
         while True:
             came, self._came = self._came, []
@@ -127,7 +127,7 @@ class Session:
         self._came = [Event("connected"), *self._events(early)]
 
     def _introduce(self, connection: socket.socket) -> list[Packet]:
-        """Connect and subscribe; return what came beside the answers.
+        """Connect and subscribe; return the other packets that came.
 
         Raises:
             LinkError: the broker refuses.
@@ -205,7 +205,7 @@ class Session:
         return []
 
     def _read(self) -> bytes:
-        """Read what is there; after a short read, wait for more to come together."""
+        """Read what is there; soon after a short read, wait for more to come first."""
         gathered_s = time.monotonic() - self._heard_s
         if self._is_sparse and gathered_s < _GATHER_S:
             time.sleep(_GATHER_S - gathered_s)
