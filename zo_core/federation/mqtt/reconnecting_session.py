@@ -10,7 +10,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Literal, NamedTuple
 
@@ -210,22 +210,21 @@ class Session:
         if self._is_sparse and gathered_s < _GATHER_S:
             time.sleep(_GATHER_S - gathered_s)
         with self._lock:
-            data = b"".join(self._received())
+            data = self._received()
         self._heard_s, self._is_sparse = time.monotonic(), len(data) < _READ_BYTES
         return data
 
-    def _received(self) -> Iterator[bytes]:
-        waits: tuple[type[OSError], ...] = (BlockingIOError, *tls_waits())
-        while True:
-            try:
-                data = self._socket.recv(_READ_BYTES)
-            except waits:
-                return
-            if not data:
-                raise ConnectionError("the broker closed the connection")
-            yield data
-            if not is_tls(self._socket):  # TLS may hold back what it has read
-                return
+    def _received(self) -> bytes:
+        data = b""
+        with suppress(BlockingIOError, *tls_waits()):
+            while len(data) < _READ_BYTES:
+                part = self._socket.recv(_READ_BYTES)
+                if not part:
+                    raise ConnectionError("the broker closed the connection")
+                data += part
+                if not is_tls(self._socket):  # TLS returns 16 KiB or less
+                    break
+        return data
 
     def _events(self, came: Iterable[Packet]) -> list[Event]:
         """Turn packets into events; acknowledge messages together."""
