@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 
-from compact_results import compact_cell
+from compact_results import compact_cell, with_short_curves
 from tiny_cells import result, tiny_cell
 
 from bench.sweeps.cell import CellResult
@@ -20,3 +20,10 @@ def test_compacting_a_cell_shortens_times_alone() -> None:
 def test_a_cell_without_a_training_stays_as_it_is() -> None:
     failed = result(tiny_cell(), None)
     assert CellResult.from_json(json.loads(compact_cell(failed.to_json()))) == failed
+
+
+def test_numbers_are_short_in_curves_alone() -> None:
+    numbers = {"test_accuracy": [1 / 3], "elapsed_s": [1.23456], "up_payload_bytes": [7]}
+    short = {"test_accuracy": [0.333333], "elapsed_s": [1.2346], "up_payload_bytes": [7]}
+    found = with_short_curves({"curves": [numbers], "seconds": 1e-6})
+    assert found == {"curves": [short], "seconds": 1e-6}
