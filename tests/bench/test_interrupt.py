@@ -6,10 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from waiting import WAIT_S, wait_until
 
 from bench.records.store import check_records
 
@@ -30,11 +30,9 @@ def test_ctrl_c_leaves_valid_partial_results_and_a_report(tmp_path: Path) -> Non
         text=True,
         start_new_session=True,  # a terminal sends Ctrl-C to all processes of the command
     )
-    began = time.monotonic()
-    while not list(out.glob("records/*.json")) and time.monotonic() < began + 120:
-        time.sleep(0.1)
+    assert wait_until(lambda: any(out.glob("records/*.json")))
     os.killpg(running.pid, signal.SIGINT)
-    told, _ = running.communicate(timeout=120)
+    told, _ = running.communicate(timeout=WAIT_S)
     assert running.returncode == 130, told
     found = check_records(out)
     assert found

@@ -117,7 +117,7 @@ _HOLD = """
 import sys, time, devices
 with devices.temporary_folder() as folder:
     print(folder, flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 

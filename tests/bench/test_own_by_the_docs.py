@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from waiting import WAIT_S, free_port
 
 from bench.records.details.training import TrainDetails
 from bench.records.store import read_records
@@ -140,11 +141,7 @@ def started(folder: Path, command: list[str], port: str) -> Iterator[subprocess.
 @pytest.mark.network
 def test_two_clients_one_without_torch_train_an_own_model_by_an_own_method(folder: Path) -> None:
     """GIVEN a client whose Python has no torch, and one that allows the user's modules."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     (export,) = commands("your-model.md", with_words="zobench export")
     zobench(folder, export)
     (serve,) = commands("your-model.md", with_words="zobench serve")
@@ -155,7 +152,7 @@ def test_two_clients_one_without_torch_train_an_own_model_by_an_own_method(folde
         started(folder, [*module, *with_torch], port) as first,
         started(folder, [*bare, *without], port) as second,
     ):
-        said = [process.communicate(timeout=120)[0] for process in (server, first, second)]
+        said = [process.communicate(timeout=WAIT_S)[0] for process in (server, first, second)]
     digests = [re.findall(r"digest ([0-9a-f]{64})", text) for text in said]
     assert digests[0], said
     assert digests[0] == digests[1] == digests[2]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from test_own_by_the_docs import SPARE, started, zobench
+from waiting import WAIT_S, free_port
 
 from bench.records.details.training import TrainDetails
 from bench.records.store import read_records
@@ -105,9 +105,7 @@ def test_a_plan_scales_by_the_step_times_of_another_device(folder: Path) -> None
 @pytest.mark.network
 def test_a_server_starts_from_given_weights(folder: Path) -> None:
     """GIVEN a rate that changes nothing: the run ends with the weights that it began with."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     start = ["--model", "my_net:net", *OWN, "--init", "start.safetensors", "--algorithm", "mezo"]
     rules = [
         "--clients",
@@ -128,7 +126,7 @@ def test_a_server_starts_from_given_weights(folder: Path) -> None:
         started(folder, [*join, "first"], port) as first,
         started(folder, [*join, "second"], port) as second,
     ):
-        said = [process.communicate(timeout=120)[0] for process in (server, first, second)]
+        said = [process.communicate(timeout=WAIT_S)[0] for process in (server, first, second)]
     assert server.returncode == 0, said
     ended = load_file(folder / "served" / "weights.safetensors")
     for name, tensor in load_file(folder / "start.safetensors").items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import socket
 import subprocess
 from base64 import b64encode
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from types import ModuleType
 import pytest
 from optional import needs
 from rich.console import Console
+from waiting import WAIT_S, free_port
 
 from bench.__main__ import build_parser, main
 from bench.cli import serve, train
@@ -42,12 +42,6 @@ $NEW -subj /CN=broker -addext subjectAltName=IP:{address} \
 def parsed(*words: str) -> argparse.Namespace:
     parser = build_parser("serve")
     return parser.parse_args(["serve", *words])
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def network_address() -> str:
@@ -79,7 +73,7 @@ def test_a_server_reaches_its_own_broker_at_an_address_of_the_network(
     monkeypatch.chdir(tmp_path)
     if words is TLS:
         try:
-            subprocess.run(RECIPE.format(address=address), shell=True, check=True, timeout=60)
+            subprocess.run(RECIPE.format(address=address), shell=True, check=True, timeout=WAIT_S)
         except subprocess.CalledProcessError:
             pytest.skip("no OpenSSL 3 here")
     connect_to_itself("--listen", address, "--port", str(free_port()), *words)

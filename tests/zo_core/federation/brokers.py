@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from optional import find_tool
+from waiting import free_port, wait_until
 
 from zo_core.federation.mqtt.link import SERVER, Topics
 
 MOSQUITTO = find_tool("mosquitto")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Mosquitto:
@@ -36,12 +30,12 @@ class Mosquitto:
     def start(self) -> None:
         command = [str(MOSQUITTO), "-c", str(self._conf)]
         self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.05)
-        raise AssertionError("mosquitto does not listen")
+        assert wait_until(lambda: self._listens() or self._process.poll() is not None)
+        assert self._process.poll() is None, "mosquitto does not listen"
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def stop(self) -> None:
         self._process.kill()

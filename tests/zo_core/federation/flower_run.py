@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "tests/helpers"), str(ROOT)]
 
-from brokers import free_port  # noqa: E402
+from waiting import free_port  # noqa: E402
 
 NODES, ROUNDS = 2, 6
 LIMIT_S = 400.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import random
 from collections import deque
 from pathlib import Path
@@ -25,7 +24,6 @@ pytestmark = [
 ]
 BROKERS = ["embedded", pytest.param("mosquitto", marks=needs("mosquitto"))]
 MOST_LOST = 4  # messages of a run; each costs the seconds after which a client asks again
-NEVER_S = 600.0  # a round whose time is up commits without whom it lacks, and so to other bits
 SILENCE_S = (1.0, 4.0)  # the product's, shortened by ten: a held message costs the same wait
 
 
@@ -33,9 +31,14 @@ class Faults:
     """Repeats, loses or holds back messages of all parties, by a seed."""
 
     def __init__(self, seed: int) -> None:
-        self._draw = random.Random(seed).random
+        self._seed = seed
+        self._draws: dict[str, random.Random] = {}  # by party: threads share none
         self._held: dict[int, deque[Event]] = {}  # by link
         self.done = 0
+
+    def _draw(self, link: Link) -> float:
+        own = random.Random(f"{self._seed} {link.identity}")
+        return self._draws.setdefault(link.identity, own).random()
 
     def repeated(self, link: Link, event: Event) -> list[Event]:
         """Deliver everything twice."""
@@ -44,7 +47,7 @@ class Faults:
 
     def lost(self, link: Link, event: Event) -> list[Event]:
         """Lose a few."""
-        if self.done < MOST_LOST and self._draw() < 0.1:
+        if self.done < MOST_LOST and self._draw(link) < 0.1:
             self.done += 1
             return []
         return [event]
@@ -52,7 +55,7 @@ class Faults:
     def late(self, link: Link, event: Event) -> list[Event]:
         """Let some be overtaken by the next one of the same party."""
         held = self._held.setdefault(id(link), deque())
-        if not held and self._draw() < 0.3:
+        if not held and self._draw(link) < 0.3:
             self.done += 1
             held.append(event)
             return []
@@ -80,7 +83,6 @@ def test_a_run_with_faults_ends_at_the_digest_of_the_run_without(
     monkeypatch.setattr(Link, "next_event", next_event)
     monkeypatch.setattr(patience, "SILENCE_S", SILENCE_S)
     server = new_server(tmp_path)
-    server.rules = dataclasses.replace(server.rules, deadline_s=NEVER_S, warmup_deadline_s=NEVER_S)
     with broker(kind, tmp_path, TOPICS) as port:
         clients = run_all(server, port, tmp_path)
     expected = reference(server.plan).digest()

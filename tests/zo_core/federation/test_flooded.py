@@ -9,14 +9,15 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from brokers import free_port
 from network import reference
-from test_mqtt import TOPICS, new_server, run_all
+from test_mqtt import PLAIN, TOPICS, new_server, run_all
+from waiting import WAIT_S, free_port, wait_until
 
 from zo_core.federation.mqtt import packets
 from zo_core.federation.mqtt.broker import EmbeddedBroker
 from zo_core.federation.mqtt.limits import Limits
 from zo_core.federation.mqtt.link import SERVER
+from zo_core.federation.mqtt.security import Security
 from zo_core.federation.protocol.messages import Reason
 
 pytestmark = [
@@ -45,13 +46,18 @@ def test_rounds_go_on_while_a_stranger_floods_the_broker(tmp_path: Path, size: i
     own.start()
     server, ends = new_server(tmp_path, rounds=30), threading.Event()
     stranger = threading.Thread(target=flood, args=(port, bytes(size), ends), daemon=True)
+
+    def once_the_stranger_is_heard(name: str) -> Security:
+        assert name == SERVER or wait_until(lambda: bool(server.refused or own.turned_away))
+        return PLAIN
+
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     stranger.start()
     try:
-        run_all(server, port, tmp_path)
+        run_all(server, port, tmp_path, secured=once_the_stranger_is_heard)
     finally:
         ends.set()
-        stranger.join(5.0)
+        stranger.join(WAIT_S)
         own.stop()
     grown_mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     assert grown_mib < MOST_GROWTH_MIB

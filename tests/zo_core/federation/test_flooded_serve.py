@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from brokers import free_port
 from test_flooded import MOST_GROWTH_MIB, flood
 from test_mqtt import TOPICS
+from waiting import WAIT_S, free_port
 
 from bench.cli.serve import OUTCOME_FILE
 from zo_core.federation.mqtt.loops import client_link, join
@@ -26,7 +26,9 @@ ROOT, PROGRAM = Path(__file__).parents[3], Path(__file__).with_name("served_comm
 CLIENTS, ROUNDS, CHUNK_KIB = 2, 60, 16
 LIMITS = {"packet_bytes": 1024 * CHUNK_KIB + 512, "messages_per_s": 200.0}
 RUN = f"--clients {CLIENTS} --split 50/50 --warmup-cohort 1 --rounds {ROUNDS} --pivot 2"
-OPTIONS = f"{RUN} --run-seed 5 --threads 1 --forward contiguous --chunk-kib {CHUNK_KIB}"
+OPTIONS = (
+    f"{RUN} --deadline 600 --run-seed 5 --threads 1 --forward contiguous --chunk-kib {CHUNK_KIB}"
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def run_client(name: str, port: int, folder: Path) -> None:
     spool.mkdir(parents=True)
     client = Client(TorchTrainer(threads=1), high=True, slot=int(name[1:]), spool=spool)
     link = client_link(TOPICS, name)
-    link.open("127.0.0.1", port, Security(), patience_s=120.0)
+    link.open("127.0.0.1", port, Security(), patience_s=WAIT_S)
     join(client, link, TOPICS)
     link.close()
 
@@ -69,7 +71,7 @@ def served(folder: Path, size: int | None) -> Served:
         printed = server.communicate()[0].splitlines()
     ends.set()
     for work in works:
-        work.join(20.0)
+        work.join(WAIT_S)
     assert server.returncode == 0, printed
     outcome = json.loads((folder / OUTCOME_FILE).read_text())
     assert outcome["rounds"] == ROUNDS

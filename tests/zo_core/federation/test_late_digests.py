@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import WAIT_S
 
 from zo_core.algorithms import train_config
 from zo_core.data import synthetic_blobs
@@ -57,7 +58,7 @@ def test_a_digest_is_hashed_while_the_next_rounds_forwards_run(
 
     def digest(*arguments: Any, **named: Any) -> bytes:
         hashing.set()
-        overlapped.append(forward.wait(timeout=10))
+        overlapped.append(forward.wait(WAIT_S))
         return real_digest(*arguments, **named)
 
     def mean_loss(self: Replica, *arguments: Any, **named: Any) -> float:

@@ -16,6 +16,7 @@ from network import ParabolaTrainer, plan_of, reference
 from optional import needs
 from parabola import SAMPLES
 from server_process import write_plan
+from waiting import WAIT_S
 
 from zo_core.federation.mqtt.link import Topics
 from zo_core.federation.mqtt.loops import client_link, join
@@ -83,7 +84,7 @@ def campaign(folder: Path, *, kills: int, seed: int) -> tuple[str, list[Client]]
             assert status == -9, "it ended before it was killed"
         assert served(broker.port, folder, rounds=None, after_s=0.0) == 0
         for thread in threads:
-            thread.join(30.0)
+            thread.join(WAIT_S)
     finally:
         broker.stop()
     return (folder / "digest").read_text(), list(clients.values())

@@ -11,6 +11,7 @@ import pytest
 from brokers import broker
 from optional import needs
 from throttle import Throttle
+from waiting import NEVER_S, WAIT_S
 
 from bench.workloads.wire_stub import StubTrainer, stub_replica
 from zo_core.algorithms import train_config
@@ -83,7 +84,7 @@ def run_client(number: int, port: int, folder: Path, clients: dict[int, Counting
     spool.mkdir()
     client = clients[number] = Counting(Adding(WEIGHTS), high=True, slot=number, spool=spool)
     link = client_link(TOPICS, f"c{number}")
-    link.open("127.0.0.1", port, Security(), patience_s=5.0)
+    link.open("127.0.0.1", port, Security(), patience_s=WAIT_S)
     join(client, link, TOPICS)
     link.close()
 
@@ -99,7 +100,7 @@ def run_all(
         threading.Thread(target=run_client, args=(n, near, folder, clients), daemon=True)
         for n in numbers
     ]
-    rules = Rules(wait_for=len(numbers), warmup_deadline_s=120.0)
+    rules = Rules(wait_for=len(numbers), warmup_deadline_s=NEVER_S)
     replica = stub_replica(WEIGHTS)
     server = begin(plan, rules, replica, MemoryStore(), folder / "spool", on_round=notes.append)
     with ExitStack() as stack:
@@ -108,9 +109,9 @@ def run_all(
         stack.callback(link.close)
         for thread in threads:
             thread.start()
-        serve(server, link, TOPICS)
+        serve(server, link, TOPICS, linger_s=WAIT_S)
         for thread in threads:
-            thread.join(20.0)
+            thread.join(WAIT_S)
     assert len(set(replica.values().tolist())) == 1
     return notes, float(replica.values()[0]), clients
 
