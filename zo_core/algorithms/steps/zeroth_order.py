@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,6 @@ from zo_core.algorithms.steps.zo_client import (
     ZerothOrderClient,
     local_step_fields,
 )
-from zo_core.config import TrainConfig
 from zo_core.kernels import DISTRIBUTIONS
 from zo_core.method import ApplyReport, ClientData, RoundContext
 from zo_core.optimizer import ReplayReport, apply_updates_
@@ -36,6 +35,9 @@ from zo_core.payloads.core import Payload, RoundResult, ScalarUpdate
 from zo_core.payloads.scalars import ScalarEncoding, decoded
 from zo_core.replica import Replica
 from zo_core.seeds import derive_round_seeds
+
+if TYPE_CHECKING:
+    from zo_core.config import TrainConfig
 
 _NONE = np.empty(0, np.float32)
 

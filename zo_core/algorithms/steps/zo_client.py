@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from zo_core.algorithms.steps.local import LocalSteps, step_items
 from zo_core.algorithms.steps.step_length import noted
-from zo_core.config import TrainConfig
 from zo_core.estimators import ESTIMATORS, estimator_named
 from zo_core.fixed_point import coefficients, fixed_point
 from zo_core.method import ClientData, RoundContext
@@ -27,6 +26,7 @@ from zo_core.seeds import derive_seeds
 from zo_core.spsa import loss_differences, radius
 
 if TYPE_CHECKING:
+    from zo_core.config import TrainConfig
     from zo_core.loss.module_loss import Criterion
 
 _MAX_SCALARS = (1 << 16) - 1  # of a client and round
