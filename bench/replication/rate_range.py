@@ -52,7 +52,8 @@ def mean_test(runs: Sequence[Cell], store: CellStore) -> float | None:
     """Average the final test accuracy of runs; None where one is missing or diverged."""
     found = [each.training for run in runs if (each := store.done(run)) is not None]
     ended = [t.last.test_accuracy for t in found if t is not None and t.outcome == "finished"]
-    return statistics.fmean(ended) if len(ended) == len(runs) else None
+    known = [accuracy for accuracy in ended if accuracy is not None]
+    return statistics.fmean(known) if len(known) == len(runs) else None
 
 
 MEASURES: Final[dict[str, Callable[[Sequence[Cell], CellStore], float | None]]] = {
