@@ -152,4 +152,4 @@ def test_a_range_has_a_run_for_each_variant_rate_and_seed() -> None:
 
 
 def test_the_range_is_not_tabled_before_it_was_run(tmp_path: Path) -> None:
-    assert rate_range.table(CellStore.below(tmp_path)) == ""
+    assert rate_range.tables(CellStore.below(tmp_path)) == ""

@@ -110,9 +110,8 @@ def test_the_rate_of_a_round_is_the_constant_one_times_the_factor() -> None:
     assert not results[1].losses.size
 
 
-@pytest.mark.parametrize("rate", [1e-4, 1e-2])
-def test_a_run_from_a_rate_far_too_low_ends_far_lower_than_with_that_rate(rate: float) -> None:
-    runs = [start("zowarmup-split", zo_server_lr=rate, **(ADAPTIVE | f)) for f in ({}, CONSTANT)]
+def test_a_run_from_a_rate_far_too_low_ends_far_lower_than_with_that_rate() -> None:
+    runs = [start("zowarmup-split", zo_server_lr=1e-2, **(ADAPTIVE | f)) for f in ({}, CONSTANT)]
     for run in runs:
         list(run.rounds())
     adaptive, constant = (run.loss() for run in runs)
