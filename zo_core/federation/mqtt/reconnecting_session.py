@@ -1,7 +1,7 @@
-"""One party's MQTT session: it reads, acknowledges and connects again while its owner waits.
+"""One party's MQTT session: reads, acknowledges and reconnects while its owner waits for events.
 
-Nothing is read ahead: what the owner has not asked for yet waits in the system and the broker, so
-memory stays bounded.  A thread pings the broker, so that the owner may compute for long.
+Nothing is read ahead: until the owner asks for events, messages wait in the system and the broker,
+so memory stays bounded.  A thread pings the broker, so that the owner can compute for long.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Literal, NamedTuple
 
@@ -23,7 +23,7 @@ _RECONNECT_S = (1.0, 30.0)  # first wait, doubled up to the second
 _HANDSHAKE_S = 10.0
 _GOODBYE_S = 2.0  # for the broker to take what was sent and close the connection
 _READ_BYTES = 1 << 16  # at once; a longer buffer would be a mapping of its own each time
-_GATHER_S = 0.002  # from one read to the next, so that many small messages cost few reads
+_GATHER_S = 0.002  # from a short read to the next, so that many small messages cost few reads
 _CODES: dict[int, str] = {
     packets.ConnectCode.WRONG_VERSION: "it does not speak MQTT 3.1.1",
     packets.ConnectCode.IDENTITY_REFUSED: "Name refused",
@@ -84,7 +84,7 @@ class Session:
         self._send(packets.publish(topic, body, self._new_id(), retain=retain))
 
     def events(self, timeout_s: float) -> list[Event]:
-        """Wait for events, and send what waits meanwhile; none when time is up."""
+        """Wait for events, and send what waits; return none when time is up."""
         ends_s = time.monotonic() + timeout_s
         while True:
             came, self._came = self._came, []
@@ -127,7 +127,7 @@ class Session:
         self._came = [Event("connected"), *self._events(early)]
 
     def _introduce(self, connection: socket.socket) -> list[Packet]:
-        """Connect and subscribe; return what came beside the answers.
+        """Connect and subscribe; return the other packets that came.
 
         Raises:
             LinkError: the broker refuses.
@@ -205,27 +205,26 @@ class Session:
         return []
 
     def _read(self) -> bytes:
-        """Read what is there; after a short read, wait for more to come together."""
+        """Read what is there; soon after a short read, wait for more to come first."""
         gathered_s = time.monotonic() - self._heard_s
         if self._is_sparse and gathered_s < _GATHER_S:
             time.sleep(_GATHER_S - gathered_s)
         with self._lock:
-            data = b"".join(self._received())
+            data = self._received()
         self._heard_s, self._is_sparse = time.monotonic(), len(data) < _READ_BYTES
         return data
 
-    def _received(self) -> Iterator[bytes]:
-        waits: tuple[type[OSError], ...] = (BlockingIOError, *tls_waits())
-        while True:
-            try:
-                data = self._socket.recv(_READ_BYTES)
-            except waits:
-                return
-            if not data:
-                raise ConnectionError("the broker closed the connection")
-            yield data
-            if not is_tls(self._socket):  # TLS may hold back what it has read
-                return
+    def _received(self) -> bytes:
+        data = b""
+        with suppress(BlockingIOError, *tls_waits()):
+            while len(data) < _READ_BYTES:
+                part = self._socket.recv(_READ_BYTES)
+                if not part:
+                    raise ConnectionError("the broker closed the connection")
+                data += part
+                if not is_tls(self._socket):  # TLS returns 16 KiB or less
+                    break
+        return data
 
     def _events(self, came: Iterable[Packet]) -> list[Event]:
         """Turn packets into events; acknowledge messages together."""
