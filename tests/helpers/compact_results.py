@@ -1,8 +1,8 @@
 """Write records and cells in this version's form and layout; what they say stays the same.
 
-Times of cells and curves end at a tenth of a millisecond, and accuracies at a millionth: of a record
-those in its curves, of a cell those by which no rate was chosen.  Fields of a cell with their
-default are left out.
+Times of cells and curves end at a tenth of a millisecond, and accuracies at a millionth: of a
+record those in its curves, of a cell those by which no rate was chosen.  Fields of a cell with
+their default are left out.
 
 ``python tests/helpers/compact_results.py [FOLDER]`` rewrites those below results/, or a folder.
 """
@@ -23,6 +23,7 @@ from bench.records.typed_json import from_json, to_json
 from bench.sweeps.cell import CELLS, SCHEMA, CellResult, CellTraining
 
 Decimals = Mapping[re.Pattern[str], int]  # by the names of fields
+CURVES: Final = ("curve", "curves")
 _TIMES: Final[Decimals] = {re.compile("_s$|^seconds"): 4}
 OF_CELLS: Final[Decimals] = _TIMES | {re.compile("^(test|worst_decile)_accuracy$|^zero_share$"): 6}
 OF_CURVES: Final[Decimals] = _TIMES | {re.compile("accuracy$|^(mean|high|low)$"): 6}
@@ -67,7 +68,7 @@ def with_short_curves(part: Any) -> Any:
     """Return a JSON value in which the numbers of each curve are short."""
     if isinstance(part, dict):
         return {
-            name: shorten(each, OF_CURVES) if name in ("curve", "curves") else with_short_curves(each)
+            name: shorten(each, OF_CURVES) if name in CURVES else with_short_curves(each)
             for name, each in part.items()
         }
     return [with_short_curves(each) for each in part] if isinstance(part, list) else part

@@ -13,7 +13,8 @@ def test_compacting_a_cell_shortens_times_and_test_accuracies_alone() -> None:
     whole = replace(result(tiny_cell(), 1 / 3), seconds=1.23456789)
     text = compact_cell(whole.to_json())
     found = CellResult.from_json(json.loads(text))
-    assert whole.training and found.training
+    assert whole.training
+    assert found.training
     points = zip(whole.training.curve, (0.5, 0.333333), strict=True)
     curve = tuple(replace(point, test_accuracy=accuracy) for point, accuracy in points)
     short = replace(whole, seconds=1.2346, training=replace(whole.training, curve=curve))
