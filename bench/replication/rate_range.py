@@ -35,6 +35,7 @@ VARIANTS: Final[dict[str, Mapping[str, Any]]] = {
     "constant rate": {},
     "second moment": _MOMENT,
     "second moment, cosine schedule": {**_MOMENT, "zo_schedule": "cosine"},
+    "adaptive step length": {"zo_step_length": "adaptive"},
 }
 
 

@@ -137,7 +137,7 @@ def test_a_range_has_a_run_for_each_variant_rate_and_seed() -> None:
         for rate in rate_range.RATES
         for cell in rate_range.cells(variant, rate)
     }
-    assert len(keys) == 3 * 12 * 4
+    assert len(keys) == 4 * 12 * 4
 
 
 def test_the_range_is_not_tabled_before_it_was_run(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Write records and cells in this version's form and layout; what they say stays the same.
 
-Times of cells and curves end at a tenth of a millisecond, a curve's accuracies in a record at a
-millionth; fields of a cell with their default are left out.
+Times of cells and curves end at a tenth of a millisecond, and accuracies at a millionth: of a
+record those in its curves, of a cell those by which no rate was chosen.  Fields of a cell with
+their default are left out.
 
 ``python tests/helpers/compact_results.py [FOLDER]`` rewrites those below results/, or a folder.
 """
@@ -22,17 +23,19 @@ from bench.records.typed_json import from_json, to_json
 from bench.sweeps.cell import CELLS, SCHEMA, CellResult, CellTraining
 
 Decimals = Mapping[re.Pattern[str], int]  # by the names of fields
-TIMES: Final[Decimals] = {re.compile("_s$|^seconds"): 4}
-CURVES: Final[Decimals] = TIMES | {re.compile("accuracy$|^(mean|high|low)$"): 6}
+CURVES: Final = ("curve", "curves")
+_TIMES: Final[Decimals] = {re.compile("_s$|^seconds"): 4}
+OF_CELLS: Final[Decimals] = _TIMES | {re.compile("^(test|worst_decile)_accuracy$|^zero_share$"): 6}
+OF_CURVES: Final[Decimals] = _TIMES | {re.compile("accuracy$|^(mean|high|low)$"): 6}
 
 
 def compact_cell(data: dict[str, Any]) -> str:
-    """Write a cell's result; of what it says only times lose digits."""
+    """Write a cell's result; of what it says only times and accuracies lose digits."""
     if data["schema"] != SCHEMA:
         data = CellResult.from_json(data).to_json()
     if data["training"] is not None:
         data = data | {"training": without_defaults(data["training"])}
-    return layout(shorten(data, TIMES), levels=1)
+    return layout(shorten(data, OF_CELLS), levels=1)
 
 
 def without_defaults(training: dict[str, Any]) -> dict[str, Any]:
@@ -65,7 +68,7 @@ def with_short_curves(part: Any) -> Any:
     """Return a JSON value in which the numbers of each curve are short."""
     if isinstance(part, dict):
         return {
-            name: shorten(each, CURVES) if name in ("curve", "curves") else with_short_curves(each)
+            name: shorten(each, OF_CURVES) if name in CURVES else with_short_curves(each)
             for name, each in part.items()
         }
     return [with_short_curves(each) for each in part] if isinstance(part, list) else part

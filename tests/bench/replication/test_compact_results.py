@@ -9,10 +9,16 @@ from tiny_cells import result, tiny_cell
 from bench.sweeps.cell import CellResult
 
 
-def test_compacting_a_cell_shortens_times_alone() -> None:
+def test_compacting_a_cell_shortens_times_and_test_accuracies_alone() -> None:
     whole = replace(result(tiny_cell(), 1 / 3), seconds=1.23456789)
     text = compact_cell(whole.to_json())
-    assert CellResult.from_json(json.loads(text)) == replace(whole, seconds=1.2346)
+    found = CellResult.from_json(json.loads(text))
+    assert whole.training
+    assert found.training
+    points = zip(whole.training.curve, (0.5, 0.333333), strict=True)
+    curve = tuple(replace(point, test_accuracy=accuracy) for point, accuracy in points)
+    short = replace(whole, seconds=1.2346, training=replace(whole.training, curve=curve))
+    assert found == short
     assert compact_cell(json.loads(text)) == text
     assert '"projected_s"' not in text  # it has its default
 

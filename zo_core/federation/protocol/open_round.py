@@ -109,5 +109,6 @@ def _blank(plan: Plan, replica: Replica, round_index: int) -> ScalarUpdate:
         slot=0,
         digest=replica.digest_prefix(),
         encoding=plan.encoding,
+        loss=0.0 if plan.sends_loss else None,
         differences=np.zeros(plan.scalars, np.float32),
     )
