@@ -65,7 +65,7 @@ class SplitStep(ZerothOrderStep):
         return self.splits * self.directions
 
     def client_state_bytes(self, replica: Replica) -> int:
-        """Bytes that a client keeps beside the model: the second moment, the last rounds' lists."""
+        """Bytes that a client keeps beside the model: second moment, lists, step length."""
         return 4 * self.window.size if self._has_state else 0
 
     def client_update(self, replica: Replica, client: ClientData, context: RoundContext) -> Payload:
