@@ -91,8 +91,8 @@ class RoundLog:
         """Encoded results, from the snapshot's round on."""
         return tuple(self.tail(self.snapshot_round))
 
-    def append(self, result: Payload) -> None:
-        """Add a round's result; it is kept when this returns.
+    def append(self, result: Payload) -> bytes:
+        """Add a round's result, which is kept when this returns; return it encoded.
 
         Raises:
             ValueError: it is not the next round's.
@@ -105,6 +105,7 @@ class RoundLog:
         body = result.encode()
         self._store.append(Entry.RESULT, body)
         self._note_result(len(self._store) - 1, len(body))
+        return body
 
     def enrol(self, identity: str, slot: int) -> None:
         """Bind an identity to a slot for good."""

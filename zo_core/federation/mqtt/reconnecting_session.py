@@ -23,7 +23,7 @@ _RECONNECT_S = (1.0, 30.0)  # first wait, doubled up to the second
 _HANDSHAKE_S = 10.0
 _GOODBYE_S = 2.0  # for the broker to take what was sent and close the connection
 _READ_BYTES = 1 << 16  # at once; a longer buffer would be a mapping of its own each time
-_GATHER_S = 0.002  # from a short read to the next, so that many small messages cost few reads
+_GATHER_S = 0.001  # from a short read to the next, so that many small messages cost few reads
 _CODES: dict[int, str] = {
     packets.ConnectCode.WRONG_VERSION: "it does not speak MQTT 3.1.1",
     packets.ConnectCode.IDENTITY_REFUSED: "Name refused",

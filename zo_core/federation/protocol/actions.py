@@ -110,6 +110,6 @@ class Stopwatch:
 
     def advance(self, now_s: float) -> None:
         """Note the time."""
-        if self._last_s is not None and not self.paused:
-            self.elapsed_s += min(max(now_s - self._last_s, 0.0), MAX_STEP_S)
+        if self._last_s is not None and now_s > self._last_s and not self.paused:
+            self.elapsed_s += min(now_s - self._last_s, MAX_STEP_S)
         self._last_s = now_s

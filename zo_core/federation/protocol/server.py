@@ -281,11 +281,11 @@ class Server:
         self._say.changed()
         after = result.round_index + 1
         if not isinstance(result, DenseWeights):
-            self.log.append(result)
+            body = self.log.append(result)
             if self.log.outweighs_snapshots and not self.rules.keep_rounds:
                 self.log.compact_(self.replica.snapshot(run_id=self.plan.run_id, round_index=after))
                 self._offers.base = self.replica.digest_prefix()
-            return [Send(to=None, body=result.encode())]
+            return [Send(to=None, body=body)]
         if after == self.plan.rounds or self.plan.is_dense(after):
             self.log.rebase_(self.replica.snapshot(run_id=self.plan.run_id, round_index=after))
             return []

@@ -29,9 +29,9 @@ class LateDigests:
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="digest")
-        self._waiting: tuple[Any, Future[bytes], Callable[[Payload], None]] | None = None
+        self._waiting: tuple[Any, Future[bytes], Callable[[Payload], object]] | None = None
 
-    def add(self, result: Payload, log: Callable[[Payload], None]) -> None:
+    def add(self, result: Payload, log: Callable[[Payload], object]) -> None:
         """Log a round's result once the weights as they stand are hashed; that begins now.
 
         Args:
