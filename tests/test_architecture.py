@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from import_graph import ROOT, loaded_by, names_imported, roots_of
 
+from zo_core.algorithms import ALGORITHMS
+
 ALLOWED = {  # package -> packages of this repository that it may import
     "zo_core": {"zo_core"},
     "devices": {"devices"},
@@ -78,6 +80,19 @@ def test_the_engine_needs_numpy_alone() -> None:
     loaded = roots_of(loaded_by("zo_core", *LIGHT))
     assert loaded & HEAVY == set()
     assert "numpy" in loaded
+
+
+@pytest.mark.process
+def test_a_client_loads_no_method_before_it_knows_its_runs() -> None:
+    loaded = loaded_by("zo_core.algorithms.configs", "zo_core.federation.protocol.trainers")
+    kinds = ("zo_core.algorithms.methods.", "zo_core.algorithms.baselines.")
+    assert [name for name in loaded if name.startswith(kinds)] == []
+
+
+@pytest.mark.process
+def test_every_method_needs_numpy_alone() -> None:
+    modules = {row.build.__module__ for row in ALGORITHMS.values()}
+    assert roots_of(loaded_by(*modules)) & HEAVY == set()
 
 
 @pytest.mark.parametrize("module", ["zo_core", *LIGHT])

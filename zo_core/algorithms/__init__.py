@@ -1,8 +1,8 @@
 """Training algorithms: one method per file and one row per algorithm.
 
 ``steps`` contains what methods share, ``methods`` the paper's methods, ``baselines`` what they are
-compared with.  The registry imports all of them and nothing below imports it, so this package
-resolves its names when they are first used.
+compared with.  The registry loads an algorithm's file when it is first used.  Nothing below imports
+the registry, so this package resolves its names when they are first used.
 """
 
 from __future__ import annotations

@@ -4,42 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from functools import cache
+from importlib import import_module
+from typing import Any, TypeAlias, get_type_hints
 
-from zo_core.algorithms.baselines.dgc import DGCOptions, dgc
-from zo_core.algorithms.baselines.elastic import ElasticOptions, zowarmup_elastic
-from zo_core.algorithms.baselines.ensemble import EnsembleOptions, ensemble
-from zo_core.algorithms.baselines.feddrop import FedDropOptions, feddrop
-from zo_core.algorithms.baselines.fedkseed import (
-    FedKSeedOptions,
-    ZOWarmUpFedKSeedOptions,
-    fedkseed,
-    zowarmup_fedkseed,
-)
-from zo_core.algorithms.baselines.fedkseed_pro import fedkseed_pro
-from zo_core.algorithms.baselines.fedsep import FedSepOptions, fedsep
-from zo_core.algorithms.baselines.fedsq import FedSQOptions, fedsq
-from zo_core.algorithms.baselines.fedzo import FedZOOptions, fedzo
-from zo_core.algorithms.baselines.fjord import fjord
-from zo_core.algorithms.baselines.heterofl import NarrowOptions, heterofl
-from zo_core.algorithms.baselines.mezo import MeZOOptions, SingleMeZOOptions, mezo, mezo_single
-from zo_core.algorithms.baselines.partial import PartialOptions, warmup_partial
-from zo_core.algorithms.baselines.scaffold import scaffold
-from zo_core.algorithms.baselines.zerofl import ZeroFLOptions, zerofl
-from zo_core.algorithms.methods.fedadam import (
-    FedAdamOptions,
-    ZOWarmUpFedAdamOptions,
-    high_res_only_fedadam,
-    zowarmup_fedadam,
-)
-from zo_core.algorithms.methods.fedavg import FedAvgOptions, fedavg, high_res_only
-from zo_core.algorithms.methods.hi_lo import HiLoOptions, zowarmup_hi_lo
-from zo_core.algorithms.methods.zowarmup import ZOWarmUpOptions, zowarmup
-from zo_core.algorithms.methods.zowarmup_split import ZOWarmUpSplitOptions, zowarmup_split
 from zo_core.config import TrainConfig
 from zo_core.import_by_name import is_own, load_own
 from zo_core.method import Algorithm
 from zo_core.options import Options
+
+# of the config, the options and the slots of the high-resource clients, ascending
+Builder: TypeAlias = Callable[[TrainConfig, Any, tuple[int, ...]], Algorithm]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,48 +22,65 @@ class Row:
     """What the rest of the program knows of an algorithm."""
 
     label: str  # its written form in reports
-    options: type[Options]  # what it declares
-    # of the config, the options and the slots of the high-resource clients, ascending
-    build: Callable[[TrainConfig, Any, tuple[int, ...]], Algorithm]
+    place: str  # module:function; the module loads on first use, most runs need only one
     baseline: bool = True  # compared with the paper's own method
     network: bool = False  # the round protocol carries its messages
 
+    @property
+    def build(self) -> Builder:
+        """The function that builds it."""
+        module, name = self.place.split(":")
+        build: Builder = getattr(import_module(module, __package__), name)
+        return build
+
+    @property
+    def options(self) -> type[Options]:
+        """The class of its options, by the function's annotation."""
+        options: type[Options] = _options_of(self.build)
+        return options
+
+
+@cache
+def _options_of(build: Builder) -> Any:
+    return get_type_hints(build)["options"]
+
 
 ALGORITHMS: dict[str, Row] = {
-    "fedavg": Row("FedAvg, all clients", FedAvgOptions, fedavg, network=True),
-    "high-res-only": Row("High-Res-Only", FedAvgOptions, high_res_only, network=True),
-    "heterofl": Row("HeteroFL", NarrowOptions, heterofl),
-    "zowarmup": Row("ZOWarmUp", ZOWarmUpOptions, zowarmup, baseline=False, network=True),
+    "fedavg": Row("FedAvg, all clients", ".methods.fedavg:fedavg", network=True),
+    "high-res-only": Row("High-Res-Only", ".methods.fedavg:high_res_only", network=True),
+    "heterofl": Row("HeteroFL", ".baselines.heterofl:heterofl"),
+    "zowarmup": Row("ZOWarmUp", ".methods.zowarmup:zowarmup", baseline=False, network=True),
     "zowarmup-split": Row(
         "ZOWarmUp, split directions",
-        ZOWarmUpSplitOptions,
-        zowarmup_split,
+        ".methods.zowarmup_split:zowarmup_split",
         baseline=False,
         network=True,
     ),
-    "mezo": Row("MeZO, from scratch", MeZOOptions, mezo, network=True),
-    "mezo-single": Row("MeZO on one client, from scratch", SingleMeZOOptions, mezo_single),
-    "high-res-only-fedadam": Row("High-Res-Only, FedAdam", FedAdamOptions, high_res_only_fedadam),
+    "mezo": Row("MeZO, from scratch", ".baselines.mezo:mezo", network=True),
+    "mezo-single": Row("MeZO on one client, from scratch", ".baselines.mezo:mezo_single"),
+    "high-res-only-fedadam": Row(
+        "High-Res-Only, FedAdam", ".methods.fedadam:high_res_only_fedadam"
+    ),
     "zowarmup-fedadam": Row(
-        "ZOWarmUp, FedAdam", ZOWarmUpFedAdamOptions, zowarmup_fedadam, baseline=False
+        "ZOWarmUp, FedAdam", ".methods.fedadam:zowarmup_fedadam", baseline=False
     ),
-    "fedkseed": Row("FedKSeed, from scratch", FedKSeedOptions, fedkseed),
-    "fedkseed-pro": Row("FedKSeed-Pro, from scratch", FedKSeedOptions, fedkseed_pro),
+    "fedkseed": Row("FedKSeed, from scratch", ".baselines.fedkseed:fedkseed"),
+    "fedkseed-pro": Row("FedKSeed-Pro, from scratch", ".baselines.fedkseed_pro:fedkseed_pro"),
     "zowarmup-fedkseed": Row(
-        "ZOWarmUp + FedKSeed", ZOWarmUpFedKSeedOptions, zowarmup_fedkseed, baseline=False
+        "ZOWarmUp + FedKSeed", ".baselines.fedkseed:zowarmup_fedkseed", baseline=False
     ),
-    "fedzo": Row("FedZO, from scratch", FedZOOptions, fedzo),
-    "zowarmup-hi-lo": Row("ZOWarmUp hi + lo", HiLoOptions, zowarmup_hi_lo, baseline=False),
-    "zowarmup-elastic": Row("ZOWarmUp + ElasticZO", ElasticOptions, zowarmup_elastic),
-    "warmup-partial": Row("Warm-up, then the last layer", PartialOptions, warmup_partial),
-    "fjord": Row("FjORD", NarrowOptions, fjord),
-    "dgc": Row("DGC", DGCOptions, dgc),
-    "fedsq": Row("FedSQ", FedSQOptions, fedsq),
-    "scaffold": Row("SCAFFOLD", FedAvgOptions, scaffold),
-    "feddrop": Row("FedDrop", FedDropOptions, feddrop),
-    "ensemble": Row("Simple ensembling", EnsembleOptions, ensemble),
-    "zerofl": Row("ZeroFL", ZeroFLOptions, zerofl),
-    "fedsep": Row("FedSep", FedSepOptions, fedsep),
+    "fedzo": Row("FedZO, from scratch", ".baselines.fedzo:fedzo"),
+    "zowarmup-hi-lo": Row("ZOWarmUp hi + lo", ".methods.hi_lo:zowarmup_hi_lo", baseline=False),
+    "zowarmup-elastic": Row("ZOWarmUp + ElasticZO", ".baselines.elastic:zowarmup_elastic"),
+    "warmup-partial": Row("Warm-up, then the last layer", ".baselines.partial:warmup_partial"),
+    "fjord": Row("FjORD", ".baselines.fjord:fjord"),
+    "dgc": Row("DGC", ".baselines.dgc:dgc"),
+    "fedsq": Row("FedSQ", ".baselines.fedsq:fedsq"),
+    "scaffold": Row("SCAFFOLD", ".baselines.scaffold:scaffold"),
+    "feddrop": Row("FedDrop", ".baselines.feddrop:feddrop"),
+    "ensemble": Row("Simple ensembling", ".baselines.ensemble:ensemble"),
+    "zerofl": Row("ZeroFL", ".baselines.zerofl:zerofl"),
+    "fedsep": Row("FedSep", ".baselines.fedsep:fedsep"),
 }
 
 
@@ -130,15 +122,16 @@ def build_algorithm(config: TrainConfig, high: tuple[int, ...]) -> Algorithm:
 
 
 def _own_row(algorithm: str) -> Row:
-    """Make the row of a function (config, options, high) -> Algorithm from its annotations."""
-    build = load_own(algorithm, "algorithm")
+    """Make the row of a function (config, options, high) -> Algorithm."""
+    load_own(algorithm, "algorithm")
+    row = Row(algorithm.partition(":")[2], algorithm, network=True)
     try:
-        options = get_type_hints(build)["options"]
+        options = row.options
     except (KeyError, NameError, TypeError, AttributeError) as error:
         raise _no_builder(algorithm) from error
     if not (isinstance(options, type) and issubclass(options, Options)):
         raise _no_builder(algorithm)
-    return Row(algorithm.partition(":")[2], options, build, network=True)
+    return row
 
 
 def _no_builder(algorithm: str) -> ValueError:
