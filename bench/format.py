@@ -176,12 +176,15 @@ def format_quantity(value: float, unit: str) -> str:
 
     >>> format_quantity(4096, "byte"), format_quantity(1.25, "ratio"), format_quantity(20.7, "GB/s")
     ('4 KiB', '1.25x', '20.7 GB/s')
+    >>> format_quantity(0.999, "number")  # without a unit, a correlation for instance
+    '0.999'
     """
     writers = {
         "byte": format_bytes,
         "second": format_seconds,
         "share": format_percent,
         "count": "{:,.0f}".format,
+        "number": format_number,
     }
     if unit in writers:
         return writers[unit](value)

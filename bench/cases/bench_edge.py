@@ -272,7 +272,8 @@ def _error_metrics(found: ScalarErrors) -> dict[str, Metric]:
     for name, error in found.error_rms.items():
         metrics[f"{name}_error"] = Metric.single(error / found.rms, "share", _SCALARS)
     for name, correlation in found.correlation.items():
-        metrics[f"{name}_correlation"] = Metric.single(correlation, "ratio", "of dL with float64's")
+        metric = Metric.single(correlation, "number", "of dL with float64's")
+        metrics[f"{name}_correlation"] = metric
     ratio = found.error_rms["onnx"] / found.error_rms["torch"]
     return metrics | {"onnx_over_torch": Metric.single(ratio, "ratio", "RMS errors")}
 

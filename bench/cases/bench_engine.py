@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import devices
-from bench.extras import how_to_install
+from bench.cases.peer_metrics import missing_peers, peer_memory
 from bench.format import MIB
 from bench.records.case_name import CaseName, size_part
 from bench.records.details.machine import EngineDetails
@@ -16,8 +16,7 @@ from bench.suite.scales import Scale
 from bench.suite.suite import Suite
 from bench.workloads.child import CASE_TIMEOUT_S, reading_metric, value_of
 from bench.workloads.engine import GridRestore, PlainRestore
-from bench.workloads.peers import OURS, PACKAGES
-from bench.workloads.steps import RETURN_BLOCKS
+from bench.workloads.peers import OURS, PeerTimes
 
 Timings = dict[str, tuple[float, ...]]  # seconds of each turn, by operation
 _HOW = (
@@ -26,6 +25,7 @@ _HOW = (
 )
 _VERSION = 2  # 1: one call a turn, and a step's restore and update as two passes
 _PEER_BATCH = 8
+_PEER_LIMIT_S = 45.0  # of a model's turns: a fast model gets all repeats, a slow one fewer
 
 
 def _cores() -> int:
@@ -141,28 +141,18 @@ def test_simulation(suite: Suite, model: str) -> None:
 @with_parameters("model", lambda scale: scale.peer_models)
 def test_peers(suite: Suite, model: str) -> None:
     """Time and measure a step of other packages and of backprop next to ours."""
-    config = {"model": model, "batch": _PEER_BATCH, "repeats": suite.scale.engine_repeats}
-    run = _run("time_peers", *config.values(), module="bench.workloads.peers")
-    seconds = value_of(run, Timings) or {}
-    metrics = _ratios(seconds, OURS) | _missing_peers(seconds)
-    for name in seconds:
-        peak = devices.run_isolated(
-            "bench.workloads.peers:measure_peer",
-            *(name, model, _PEER_BATCH),
-            timeout_s=CASE_TIMEOUT_S,
-            env=RETURN_BLOCKS,
-        )
-        if region := value_of(peak, devices.Measurement):
-            metrics[f"{name} memory"] = reading_metric(region.peak_above_baseline_bytes)
-    _record(suite, CaseName.of("engine", "peers", model), config, run, metrics, limits={})
-
-
-def _missing_peers(seconds: Timings) -> dict[str, Metric]:
-    return {
-        f"{name} / {OURS}": Metric.unmeasured("ratio", how_to_install(package))
-        for name, package in PACKAGES.items()
-        if name not in seconds
+    config = {
+        "model": model,
+        "batch": _PEER_BATCH,
+        "repeats": suite.scale.engine_repeats,
+        "limit_s": _PEER_LIMIT_S,
     }
+    run = _run("time_peers", *config.values(), module="bench.workloads.peers")
+    times = value_of(run, PeerTimes) or PeerTimes(seconds={}, failed={})
+    metrics = _ratios(times.seconds, OURS) | missing_peers(times)
+    for name in times.seconds:
+        metrics[f"{name} memory"] = peer_memory(name, model, _PEER_BATCH)
+    _record(suite, CaseName.of("engine", "peers", model), config, run, metrics, limits={})
 
 
 def test_meter_overhead(suite: Suite) -> None:

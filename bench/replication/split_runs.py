@@ -32,7 +32,7 @@ _KEPT_BYTES = {-1: 1 << 30, -3: 1 << 25}
 _SMALL_ITEM = 256
 # what a warm-up does not depend on
 _AFTER = {"splits", "zo_server_lr", "scalars", "zo_schedule", "second_moment", "clip_quantile"}
-_AFTER |= {"tail", "balanced"}
+_AFTER |= {"zo_step_length", "tail", "balanced"}
 
 
 @dataclass(frozen=True, slots=True)

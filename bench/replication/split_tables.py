@@ -35,7 +35,7 @@ def tables(store: CellStore) -> str:
     parts = [
         part for budget in BUDGETS for part in (_search(budget, store), _compared(budget, store))
     ]
-    parts.append(rate_range.table(store))
+    parts.append(rate_range.tables(store))
     return "\n\n".join(part for part in parts if part) or "No run has been made yet."
 
 

@@ -32,21 +32,29 @@ class StackedSplitStep(SplitStep):
     """The step of zowarmup-split with a client's forwards in one call for all parts of a size."""
 
     def differences_of(
-        self, replica: Replica, parts: Sequence[ClientData], seeds: Sequence[Sequence[int]]
+        self,
+        replica: Replica,
+        parts: Sequence[ClientData],
+        seeds: Sequence[Sequence[int]],
+        seen: list[float],
     ) -> npt.NDArray[np.float32]:
         """Compute dL of each part along its own S seeds, (k, S); at the same weights."""
         found = np.empty((self.splits, self.directions), np.float32)
         for size in {len(part.x) for part in parts}:
             chosen = [p for p, part in enumerate(parts) if len(part.x) == size]
             own = [seed for p in chosen for seed in seeds[p]]
-            found[chosen] = self._differences(replica, [parts[p] for p in chosen], own)
+            losses = self._losses_along(replica, [parts[p] for p in chosen], own)
+            seen += losses.reshape(-1).tolist()
+            upper, lower = losses
+            found[chosen] = upper - lower
         if not np.isfinite(found).all():
             raise NonFiniteLossError("a difference of losses is not finite")
         return found
 
-    def _differences(
+    def _losses_along(
         self, replica: Replica, shards: Sequence[ClientData], seeds: Sequence[int]
-    ) -> npt.NDArray[np.float32]:
+    ) -> npt.NDArray[np.float64]:
+        """Compute the losses at both ends of each direction, (2, parts, S)."""
         rho = radius(self.epsilon, self.tau, replica.grid)
         z = torch.from_numpy(directions(replica.params.sizes, seeds)).float()
         offsets = rho * z  # (k S, P)
@@ -59,9 +67,8 @@ class StackedSplitStep(SplitStep):
         )
         losses = self._losses(replica, torch.cat([weights + offsets, weights - offsets]), x, y)
         count_passes(forward=x.shape[0] * x.shape[1])
-        upper, lower = losses.numpy().reshape(2, len(shards), self.directions)
-        differences: npt.NDArray[np.float32] = (upper - lower).astype(np.float32)
-        return differences
+        found: npt.NDArray[np.float64] = losses.numpy().reshape(2, len(shards), self.directions)
+        return found
 
     def _losses(
         self, replica: Replica, weights: torch.Tensor, x: torch.Tensor, y: torch.Tensor

@@ -15,6 +15,7 @@ from bench.report.writers import writers_table
 RESULTS = "results"
 DATA_PAGE = Path("docs") / "data.md"
 _MEASURED = {  # group -> what its records hold
+    "fit": "what fits in a device's memory",
     "memory": "memory of a step",
     "bytes": "bytes",
     "formulas": "the paper's formulas",

@@ -34,6 +34,7 @@ _ELSEWHERE = {  # groups with a page of their own
         "Memory, time, bytes and accuracy of all training methods ({panels}): in the report;"
         " [baselines](baselines.md) describes the methods."
     ),
+    "fit": "Predicted peaks and trials under a limit: [what fits](fit.md#is-the-prediction-right).",
     "wire": "Bytes of a round on a real wire, and fleets of clients: [federation](federation.md).",
 }
 _WRITERS = "The digits by known and by unseen writers: [data sets](data.md#writers)."

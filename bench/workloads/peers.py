@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
@@ -27,20 +28,39 @@ PACKAGES: Final = {"mezo": "mezo", "eggroll-es": "eggroll", "torcheggroll": "tor
 _SEED, _RANK = 5, 4
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerTimes:
+    """Times of the peers that ran, and why the others did not."""
+
+    seconds: Mapping[str, tuple[float, ...]]  # of each turn, by peer
+    failed: Mapping[str, str]  # error of a package that is installed and cannot run
+
+
 def installed_peers() -> list[str]:
     """List ours, backprop and the packages that are installed."""
     return [name for name in PEERS if name not in PACKAGES or find_spec(PACKAGES[name])]
 
 
-def time_peers(model: str, batch: int, repeats: int) -> dict[str, list[float]]:
-    """Time a step of each peer that is installed, turn by turn, in seconds.
+def time_peers(model: str, batch: int, repeats: int, limit_s: float) -> PeerTimes:
+    """Time a step of each peer that is installed, turn by turn.
 
     Args:
         model: by name.
         batch: items of a step.
-        repeats: turns; one more comes first, unmeasured.
+        repeats: most turns; one more comes first, unmeasured.
+        limit_s: seconds after which no turn starts, once there are three.
     """
-    return take_turns({name: _step(name, model, batch) for name in installed_peers()}, repeats)
+    steps: dict[str, Step] = {}
+    failed: dict[str, str] = {}
+    for name in installed_peers():
+        try:
+            steps[name] = _step(name, model, batch)
+        except Exception as error:  # of a foreign package: the others are still compared
+            if name not in PACKAGES:
+                raise
+            failed[name] = f"{type(error).__name__}: {error}"
+    turns = take_turns(steps, repeats, limit_s=limit_s)
+    return PeerTimes(seconds={name: tuple(turns[name]) for name in turns}, failed=failed)
 
 
 def measure_peer(name: str, model: str, batch: int) -> devices.Measurement:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 Operation = Callable[[], object]
+_FEWEST_TURNS = 3  # measured ones: a median needs them
 
 
 def time_once(operation: Operation) -> float:
@@ -16,7 +18,11 @@ def time_once(operation: Operation) -> float:
 
 
 def take_turns(
-    operations: Mapping[str, Operation], repeats: int, *, calls: Mapping[str, int] | None = None
+    operations: Mapping[str, Operation],
+    repeats: int,
+    *,
+    calls: Mapping[str, int] | None = None,
+    limit_s: float = math.inf,
 ) -> dict[str, list[float]]:
     """Time operations turn by turn, so that a disturbance affects all of them.
 
@@ -24,12 +30,16 @@ def take_turns(
         operations: by name, called in this order.
         repeats: turns; one more comes first, unmeasured.
         calls: calls per turn of those that are called more than once; the fastest counts.
+        limit_s: seconds after which no turn starts, once there are three.
 
     Returns:
         Seconds of each turn, by name.
     """
     seconds: dict[str, list[float]] = {name: [] for name in operations}
+    started = time.perf_counter()
     for turn in range(repeats + 1):
+        if turn > _FEWEST_TURNS and time.perf_counter() - started > limit_s:
+            break
         for name, operation in operations.items():
             fastest = min(time_once(operation) for _ in range((calls or {}).get(name, 1)))
             if turn > 0:

@@ -101,7 +101,8 @@ def test_the_clients_rounds_stand_beside_each_other() -> None:
     rounds, others = edge_tables(Results.of(records))
     cells = [[cell.text for cell in row] for row in rounds.rows]
     assert [row[2] for row in cells] == ["ZO, ONNX Runtime, least memory", "ZO, torch"]
-    assert cells[0][3:] == ["128", "32.0", "3.00 s", "1.50x"]
+    assert cells[0][3:] == ["128", "32.0", "3.00 s", "1.50x", "1"]
+    assert cells[1][-2:] == ["–", "1"]  # what the others are compared with
     assert len(others.rows) == 1
 
 

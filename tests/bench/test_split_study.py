@@ -130,6 +130,17 @@ def test_a_variant_whose_best_is_too_low_has_no_good_rate() -> None:
     assert rate_range.good_rates([0.8] * 12, best=0.9) is None
 
 
+def test_a_test_accuracy_is_the_mean_of_runs_that_all_ended(tmp_path: Path) -> None:
+    store = CellStore.below(tmp_path)
+    runs = search_cells(TINY, {"splits": 1}, "10/90")
+    results = [Runner().run(cell) for cell in runs]
+    for result in results:
+        assert rate_range.mean_test(runs, store) is None
+        store.write(result)
+    found = [r.training.last.test_accuracy for r in results if r.training is not None]
+    assert rate_range.mean_test(runs, store) == pytest.approx(sum(found) / 2)
+
+
 def test_a_range_has_a_run_for_each_variant_rate_and_seed() -> None:
     keys = {
         cell.key
@@ -137,7 +148,7 @@ def test_a_range_has_a_run_for_each_variant_rate_and_seed() -> None:
         for rate in rate_range.RATES
         for cell in rate_range.cells(variant, rate)
     }
-    assert len(keys) == 3 * 12 * 4
+    assert len(keys) == 4 * 12 * 4
 
 
 def test_the_range_is_not_tabled_before_it_was_run(tmp_path: Path) -> None:

@@ -43,6 +43,16 @@ def test_a_short_pass_is_the_fastest_of_five_and_a_long_one_is_called_once(
     assert found == {"add": [4, 2], "mezo": [50, 70]}  # the first turn is unmeasured
 
 
+def test_slow_operations_take_fewer_turns_and_never_less_than_three(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for limit_s, turns in ((0, 3), (45, 4), (1e9, 9)):
+        clock = Clock()
+        monkeypatch.setattr(timing, "time", clock)
+        found = timing.take_turns({"step": clock.operation([10] * 10)}, 9, limit_s=limit_s)
+        assert found == {"step": [10] * turns}
+
+
 def test_every_operation_has_one_time_per_turn_and_the_burn_in_has_none() -> None:
     called: list[str] = []
     operations = {name: (lambda name=name: called.append(name)) for name in ("a", "b")}

@@ -136,7 +136,7 @@ def main() -> int:
     arguments = parser.parse_args()
     where, elements = arguments.device, 300 if arguments.tiny else arguments.elements
     if arguments.tiny:
-        SIZES[3:], REPLAYED[:] = [260, 130], [2, 3]
+        SIZES[3:], REPLAYED[:], VARIANTS[2:] = [260, 130], [2, 3], []
     report(
         device=torch.cuda.get_device_name() if where == "cuda" else where,
         torch=torch.__version__,

@@ -1,13 +1,13 @@
 #!/bin/sh
 # Check a CUDA machine: kernels, rounds against an older checkout, suite, tests, and training.
 #
-#   tests/gpu/run.sh measure OUT [OLD]     about 8 minutes
-#   tests/gpu/run.sh train OUT DATA        as long as SECONDS_IN_ALL; the same OUT continues
+#   tests/gpu/run.sh measure OUT [OLD]     8 minutes at most
+#   tests/gpu/run.sh train OUT DATA        5 minutes at most; the same OUT continues
 #
 # See README.md in this folder. Each step has its own time limit; a step that fails or runs out of
 # time is written to OUT/status-PART and does not stop the next one.
 #
-#   SECONDS_IN_ALL=540     limit of the whole call
+#   SECONDS_IN_ALL=480     limit of the whole call
 #   ONLY="kernels suite"   run these steps only
 #   WHEELS=DIR             wheels of packages that the machine does not have
 #   PACK=FILE.tar.gz       pack OUT, without checkpoints, after each step
@@ -17,17 +17,19 @@ set -u
 usage() { sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 2; }
 [ $# -ge 2 ] || usage
 part=$1 out=$2 third=${3:-}
-case $part$third in measure* | train?*) ;; *) usage ;; esac
+case $part$third in measure*) seconds=480 ;; train?*) seconds=300 ;; *) usage ;; esac
 mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 2
 [ -z "$third" ] || third=$(cd "$third" && pwd) || exit 2
 cd "$(dirname "$0")/../.." || exit 2
 repository=$(pwd)
-end=$(($(date +%s) + ${SECONDS_IN_ALL:-540}))
+end=$(($(date +%s) + ${SECONDS_IN_ALL:-$seconds}))
 status=$out/status-$part
 : > "$status"
 export PYTHONUNBUFFERED=1
 
 device=cuda scale=default tiny='' rounds='' backend=inductor groups='' users_paths=tests/devices
+precision=fp16 trained="--data-dir $third --no-verify" splits=10/90,50/50,30/70
+all_paths=tests workers=12
 paths="tests/zo_core/kernels tests/zo_core/test_precision.py tests/zo_core/test_graphed_steps.py
     tests/zo_core/test_forward_mode.py tests/devices tests/bench/test_precision_records.py
     tests/bench/test_cuda_records.py"
@@ -35,11 +37,13 @@ if [ -n "${DRY_RUN:-}" ]; then
     export TRITON_INTERPRET=1
     device=cpu scale=smoke tiny=--tiny backend=eager groups="--only bytes,memory --model cnn"
     rounds="--model cnn --items 4 --clients 2 --repeats 1"
-    paths=tests/zo_core/test_graphed_steps.py users_paths=$paths
+    paths="tests/devices/test_nvml.py tests/zo_core/test_precision.py" users_paths=$paths
+    all_paths=$paths workers=2
+    precision=fp32 trained="--dataset digits --model cnn --workers 1" splits=10/90
 fi
 
-imports="import jinja2, jsonschema, matplotlib, psutil, pytest, pytest_benchmark, rich, safetensors,\
- scipy, sklearn, torch, torchinfo, torchvision"
+imports="import jinja2, jsonschema, matplotlib, psutil, pytest, pytest_benchmark, rich, safetensors, scipy,\
+ sklearn, torch, torchinfo, xdist; from zo_core.compat import torchvision; torchvision.import_torchvision()"
 
 say() { echo "$*" | tee -a "$status"; }
 
@@ -56,29 +60,30 @@ step() { # NAME LIMIT COMMAND...: at most LIMIT seconds; output goes to OUT/NAME
     name=$1 limit=$2
     shift 2
     asked "$name" || return
-    [ "$(left)" -gt 10 ] || { say "$name skipped: no time left"; return; }
+    [ "$(left)" -gt 10 ] || { say "$name: skipped, no time left"; return; }
     [ "$limit" -lt "$(left)" ] || limit=$(left)
-    timeout -k 10 "$limit" "$@" > "$out/$name.txt" 2> "$out/$name.err"
-    say "$name $?"
+    started=$(date +%s)
+    timeout -k 15 "$limit" "$@" > "$out/$name.txt" 2> "$out/$name.err"
+    say "$name: exit code $?, $(($(date +%s) - started)) of $limit s"
     grep '^{' "$out/$name.txt"
     pack
 }
 
 install() { # the checkout first on the path, its C kernels built, missing packages beside them
     if [ -n "${WHEELS:-}" ]; then
-        python3 -m pip install -q --no-index --no-deps --no-compile --upgrade --target "$out/../site" \
-            "$WHEELS"/*.whl > "$out/install.txt" 2>&1 || say "wheels $?"
+        timeout 60 python3 -m pip install -q --no-index --no-deps --no-compile --upgrade --target "$out/../site" \
+            "$WHEELS"/*.whl > "$out/install.txt" 2>&1 || say "wheels: exit code $?, see install.txt"
     fi
     others="$out/../site${PYTHONPATH:+:$PYTHONPATH}"
     export PYTHONPATH="$repository:$others"
     python3 -c "import zo_core.kernels._cpu" 2> /dev/null ||
-        python3 setup.py -q build_ext --inplace > "$out/build.txt" 2>&1
-    python3 -c "import zo_core.kernels._cpu" 2>> "$out/build.txt" || say "C kernels 1"
-    python3 -c "$imports" 2> "$out/imports.txt" || say "imports $?: the suite needs more wheels"
+        timeout 90 python3 setup.py -q build_ext --inplace > "$out/build.txt" 2>&1
+    python3 -c "import zo_core.kernels._cpu" 2>> "$out/build.txt" || say "C kernels: exit code 1, see build.txt"
+    python3 -c "$imports" 2> "$out/imports.txt" || say "imports: exit code $?, see imports.txt"
     registered="import importlib.metadata as m; m.version('zobench')"
     plugin=''
     python3 -c "$registered" 2> /dev/null || plugin='-p bench.plugin'
-    pytest="python3 -m pytest -p no:cacheprovider $plugin"
+    pytest="python3 -m pytest -p no:cacheprovider $plugin -v -n $workers"
 }
 
 tests_of_user() {
@@ -90,9 +95,9 @@ tests_of_user() {
     as_user="setpriv --reuid $user --regid $user --clear-groups env HOME=$copy/home
         TMPDIR=$copy/home PYTHONPATH=$copy:$others"
     if (cd "$copy" && $as_user python3 -c "import torch") 2> "$out/tests-user.err"; then
-        step tests-user 90 sh -c "cd $copy && exec $(echo $as_user) $pytest -q $users_paths"
+        step tests-user 90 sh -c "cd $copy && exec $(echo $as_user) $pytest $users_paths"
     else
-        say "tests-user skipped: user $user cannot run this Python, see tests-user.err"
+        say "tests-user: skipped, user $user cannot run this Python, see tests-user.err"
     fi
     rm -rf "$copy"
 }
@@ -102,40 +107,35 @@ measure() {
     step kernels 90 python3 tests/gpu/kernels.py --device "$device" $tiny
     times="python3 tests/gpu/round_times.py --device $device $rounds"
     if [ -n "$old" ]; then
-        step rounds-f4032c4 80 env PYTHONPATH="$old" $times --precision inherited
+        step rounds-f4032c4 80 env PYTHONPATH="$old:$others" $times --precision inherited
     fi
     for precision in fp16 tf32; do
         step "rounds-$precision" 80 $times --precision "$precision" --compiled "$backend"
     done
-    step suite 270 python3 -m bench run --device "$device" --scale "$scale" $groups \
+    step suite 240 python3 -m bench run --device "$device" --scale "$scale" $groups \
         --out "$out/suite"
-    step page 30 python3 -m bench report "$out/suite"
-    step tests 100 $pytest -q $paths
+    step tests 100 $pytest $paths
     if asked tests-user && [ "$(id -u)" = 0 ] && command -v setpriv > /dev/null; then
         tests_of_user
     fi
     step rounds-fp32 60 $times --precision fp32
     step kernel-variants 90 python3 tests/gpu/kernels.py --device "$device" --variants $tiny
-    step all-tests 300 $pytest -v -n 12 -m "not nightly" tests
+    step all-tests 300 $pytest -m "not nightly" $all_paths
 }
 
 train() {
-    data=$third
-    recipe="--scale paper --device $device --precision ${PRECISION:-fp16} --data-dir $data"
-    recipe="$recipe --no-verify --rows zowarmup,high-res-only --out $out/paper"
-    if [ -n "${DRY_RUN:-}" ]; then
-        recipe="--scale smoke --rows zowarmup,high-res-only --out $out/paper"
-    fi
+    recipe="--scale paper --device $device --precision ${PRECISION:-$precision} $trained"
+    recipe="$recipe --rows zowarmup,high-res-only --out $out/paper"
     searching=$(($(left) * ${SEARCH_PERCENT:-50} / 100))
     [ "$searching" -le 0 ] ||
         step search $((searching + 60)) python3 -m bench run --only search --splits 10/90 $recipe \
         --minutes "$(minutes "$searching")"
     training=$(($(left) - 40)) # the round that runs is finished, saved and written down
     if [ "$training" -gt 20 ]; then
-        step table2 "$(left)" python3 -m bench run --only table2 --splits 10/90,50/50,30/70 \
+        step table2 "$(left)" python3 -m bench run --only table2 --splits "$splits" \
             --seeds 1 $recipe --minutes "$(minutes "$training")"
     else
-        say "table2 skipped: no time left"
+        say "table2: skipped, no time left"
     fi
 }
 
@@ -145,7 +145,7 @@ minutes() { python3 -c "print($1 / 60)"; }
 # shellcheck disable=SC2086,SC2116
 {
     install
-    nvidia-smi > "$out/nvidia-smi.txt" 2>&1
+    timeout 20 nvidia-smi > "$out/nvidia-smi.txt" 2>&1
     "$part"
 }
 [ -z "${DRY_RUN:-}" ] || echo "dry run: the limits of times below mean nothing"

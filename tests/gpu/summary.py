@@ -23,6 +23,7 @@ _SPEED_UPS = {"tf32": 1.8, "fp16": 2.4}  # of a ZO round against the old checkou
 _WARM_UP_SPEED_UP = 1.9
 _STEP = 1.06  # a ZO step in two forwards, at batch 1
 _MINUTES = {"tf32": 18.0, "fp16": 15.0}  # of 500 rounds at 10/90: 200 of 5 clients, 300 of all
+_FIRST_SEARCH_SEED = 1000  # run seeds of the learning-rate search; tables use those below
 
 
 def read(folder: Path, name: str) -> dict[str, Any]:
@@ -77,17 +78,39 @@ def _projected(found: dict[str, float]) -> float:
     return (200 * 5 * found["warm_up_s"] + 300 * found["zo_round_s"]) / 60
 
 
+def trainings(folder: Path) -> Iterator[str]:
+    """Yield a line for each run of the paper's recipe, finished or cut."""
+    for path in sorted(folder.glob("paper/cells/*.json")):
+        cell = json.loads(path.read_text())
+        config, training = cell["config"], cell["training"]
+        if config["run_seed"] >= _FIRST_SEARCH_SEED:
+            continue
+        name = f"{config['algorithm']}, {config['high_share']:.0%} high, seed {config['run_seed']}"
+        yield f"{name}: {_progress(training, config['rounds']) if training else cell['error']}"
+
+
+def _progress(training: dict[str, Any], rounds: int) -> str:
+    accuracies = training["curve"]["test_accuracy"]
+    parts = [f"{training['rounds_done']} of {rounds} rounds"]
+    parts += [f"test accuracy {100 * accuracies[-1]:.1f} %"] if accuracies else []
+    if training.get("projected_s"):
+        parts.append(f"{training['projected_s'] / 60:.1f} minutes projected for all rounds")
+    return ", ".join([*parts, f"digest {training['digest']}"])
+
+
 def main() -> int:
-    """Print all figures with their limits, and the steps that failed or were skipped."""
+    """Print figures with their limits, trainings, and the steps that failed or were skipped."""
     folder = Path(sys.argv[1])
     found = list(bars(folder))
     for rule, value, is_met in found:
         print(f"{'meets' if is_met else 'FAILS'}  {value:9.3f}  {rule}")
+    for line in trainings(folder):
+        print(line)
     lines = [line for path in sorted(folder.glob("status-*")) for line in _lines(path)]
-    skipped = [line for line in lines if " skipped: " in line]
-    failed = [line for line in lines if not line.endswith(" 0") and line not in skipped]
-    print(f"{len(lines)} steps, failed: {', '.join(failed) or 'none'}", *skipped, sep="\n")
-    return 0 if found and all(is_met for *_, is_met in found) and not failed else 1
+    skipped = [line for line in lines if ": skipped, " in line]
+    failed = [line for line in lines if ": exit code 0" not in line and line not in skipped]
+    print(f"{len(lines)} steps, failed: {'; '.join(failed) or 'none'}", *skipped, sep="\n")
+    return 0 if lines and all(is_met for *_, is_met in found) and not failed else 1
 
 
 if __name__ == "__main__":

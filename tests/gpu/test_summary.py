@@ -18,7 +18,7 @@ NEW = {"checkout": "/new", "zo_round_s": 1.7, "warm_up_s": 0.2, "zo_step_over_tw
 def leave(folder: Path, step: str, *lines: object) -> None:
     (folder / f"{step}.txt").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     with (folder / "status-measure").open("a") as status:
-        status.write(f"{step} 0\n")
+        status.write(f"{step}: exit code 0, 9 of 60 s\n")
 
 
 def summary(folder: Path) -> tuple[int, str]:
@@ -73,3 +73,21 @@ def test_the_script_says_how_it_is_used() -> None:
     )
     assert done.returncode == 2
     assert "run.sh measure OUT [OLD]" in done.stdout
+
+
+@pytest.mark.process
+def test_trainings_are_listed_without_those_of_the_search(tmp_path: Path) -> None:
+    cells = tmp_path / "paper" / "cells"
+    cells.mkdir(parents=True)
+    curve = {"test_accuracy": [0.1, 0.352]}
+    left = {"curve": curve, "rounds_done": 120, "digest": "a1b2", "projected_s": 690.0}
+    for seed, rounds in ((0, 500), (1000, 20)):
+        config = {"algorithm": "zowarmup", "high_share": 0.1, "run_seed": seed, "rounds": rounds}
+        cell = {"config": config, "training": left, "error": "120 of 500"}
+        (cells / f"{seed}.json").write_text(json.dumps(cell))
+    (tmp_path / "status-train").write_text("table2: exit code 0, 90 of 300 s\n")
+    code, text = summary(tmp_path)
+    assert code == 0, text
+    (line,) = [line for line in text.splitlines() if line.startswith("zowarmup")]
+    for part in ("10% high, seed 0", "120 of 500", "35.2 %", "11.5 minutes", "digest a1b2"):
+        assert part in line

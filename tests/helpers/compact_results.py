@@ -1,6 +1,8 @@
 """Write records and cells in this version's form and layout; what they say stays the same.
 
-Times of cells end at a tenth of a millisecond, and fields with their default are left out.
+Times of cells and curves end at a tenth of a millisecond, and accuracies at a millionth: of a
+record those in its curves, of a cell those by which no rate was chosen.  Fields of a cell with
+their default are left out.
 
 ``python tests/helpers/compact_results.py [FOLDER]`` rewrites those below results/, or a folder.
 """
@@ -10,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any, Final
@@ -19,16 +22,20 @@ from bench.records.store import RECORDS, layout, replacing
 from bench.records.typed_json import from_json, to_json
 from bench.sweeps.cell import CELLS, SCHEMA, CellResult, CellTraining
 
-TIMES: Final = re.compile("_s$|^seconds")  # names of fields
+Decimals = Mapping[re.Pattern[str], int]  # by the names of fields
+CURVES: Final = ("curve", "curves")
+_TIMES: Final[Decimals] = {re.compile("_s$|^seconds"): 4}
+OF_CELLS: Final[Decimals] = _TIMES | {re.compile("^(test|worst_decile)_accuracy$|^zero_share$"): 6}
+OF_CURVES: Final[Decimals] = _TIMES | {re.compile("accuracy$|^(mean|high|low)$"): 6}
 
 
 def compact_cell(data: dict[str, Any]) -> str:
-    """Write a cell's result; of what it says only times lose digits."""
+    """Write a cell's result; of what it says only times and accuracies lose digits."""
     if data["schema"] != SCHEMA:
         data = CellResult.from_json(data).to_json()
     if data["training"] is not None:
         data = data | {"training": without_defaults(data["training"])}
-    return layout(with_short_times(data), levels=1)
+    return layout(shorten(data, OF_CELLS), levels=1)
 
 
 def without_defaults(training: dict[str, Any]) -> dict[str, Any]:
@@ -43,20 +50,32 @@ def _default(field: Field[Any]) -> Any:
     return field.default
 
 
-def with_short_times(part: Any, *, is_time: bool = False) -> Any:
-    """Return a JSON value whose times, in seconds, end at 0.1 ms."""
+def shorten(part: Any, decimals: Decimals, digits: int | None = None) -> Any:
+    """Return a JSON value whose numbers end at a digit that the names of their fields tell."""
     if isinstance(part, dict):
         return {
-            name: with_short_times(each, is_time=is_time or bool(TIMES.search(name)))
+            name: shorten(
+                each, decimals, next((decimals[p] for p in decimals if p.search(name)), digits)
+            )
             for name, each in part.items()
         }
     if isinstance(part, list):
-        return [with_short_times(each, is_time=is_time) for each in part]
-    return round(part, 4) if is_time and isinstance(part, float) else part
+        return [shorten(each, decimals, digits) for each in part]
+    return part if digits is None or not isinstance(part, float) else round(part, digits)
+
+
+def with_short_curves(part: Any) -> Any:
+    """Return a JSON value in which the numbers of each curve are short."""
+    if isinstance(part, dict):
+        return {
+            name: shorten(each, OF_CURVES) if name in CURVES else with_short_curves(each)
+            for name, each in part.items()
+        }
+    return [with_short_curves(each) for each in part] if isinstance(part, list) else part
 
 
 def compact_record(data: dict[str, Any]) -> str:
-    """Write a record with its curves as columns."""
+    """Write a record with its curves as columns of short numbers."""
     details = data["details"]
     if not details:
         return layout(data)
@@ -66,7 +85,7 @@ def compact_record(data: dict[str, Any]) -> str:
     if from_json(kind, written) != found:
         raise ValueError(f"details of {data['case']} change when they are written")
     kept = {name: part for name, part in written.items() if name in details}
-    return layout(data | {"details": kept})
+    return layout(data | {"details": with_short_curves(kept)})
 
 
 def compact(folder: Path) -> None:

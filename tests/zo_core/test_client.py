@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,10 @@ from zo_core import loss_differences, perturb_
 from zo_core.algorithms import build_algorithm, train_config
 from zo_core.algorithms.methods.zowarmup_split import SplitStep
 from zo_core.algorithms.steps.local import step_items
+from zo_core.digest import digest
 from zo_core.edge.load import load_replica
 from zo_core.edge.manifest import ExportedModelError
-from zo_core.edge.onnx_loss import MODES
+from zo_core.edge.onnx_loss import MODES, OnnxForward
 from zo_core.federation import Replica
 from zo_core.method import ClientData, RoundContext
 from zo_core.payloads.core import ScalarUpdate
@@ -95,6 +97,27 @@ def test_a_clients_process_loads_numpy_and_onnxruntime_alone(folder: Path) -> No
     # what a machine's own start-up hooks load, and not the client
     light |= {"sitecustomize", "usercustomize", "certifi"}
     assert set(run.value["packages"]) <= light
+
+
+def test_the_digest_is_taken_once_and_while_the_session_is_made(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[bytes] = []
+    is_taken = Event()
+
+    def take_digest(*state: Any, **named: Any) -> bytes:
+        taken.append(digest(*state, **named))
+        is_taken.set()
+        return taken[-1]
+
+    def make_forward(*arguments: Any) -> OnnxForward:
+        assert is_taken.wait(timeout=60)  # a digest after this call would never come
+        return OnnxForward(*arguments)
+
+    monkeypatch.setattr("zo_core.replica.digest", take_digest)
+    monkeypatch.setattr("zo_core.edge.load.OnnxForward", make_forward)
+    assert load_replica(folder).digest() == taken[0]
+    assert len(taken) == 1
 
 
 CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -194,6 +217,7 @@ def test_a_replica_of_bare_buffers_says_that_it_has_no_forward() -> None:
 def test_split_directions_are_taken_without_torch(folder: Path) -> None:
     """Each part's scalars are those of its items alone, and the weights are as before."""
     fields = {"splits": 3, "directions": 2, "scalars": "float16", "epsilon": 1e-2}
+    fields |= {"zo_step_length": "adaptive"}
     method = build_algorithm(train_config("zowarmup-split", **fields), (0,)).phases[1].method
     assert isinstance(method, SplitStep)
     replica = load_replica(folder)
@@ -212,3 +236,4 @@ def test_split_directions_are_taken_without_torch(folder: Path) -> None:
         expected += loss_differences(loss, replica.params, seeds, **kept).tolist()
     assert update.differences.tolist() == np.float16(expected).astype(np.float32).tolist()
     assert update.encoding == ScalarEncoding.FLOAT16
+    assert update.loss == pytest.approx(replica.mean_loss(x, y), rel=0.1)

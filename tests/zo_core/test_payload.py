@@ -40,11 +40,13 @@ def floats(shape: Any) -> st.SearchStrategy[Any]:
 def round_results(draw: Any) -> RoundResult:
     participates = draw(hnp.arrays(np.bool_, st.integers(0, 40)))
     shape = (int(participates.sum()), draw(st.integers(0, 4)))
+    losses = draw(floats(shape[0] if draw(st.booleans()) else 0))
     return RoundResult(
         run_id=draw(U64),
         round_index=draw(U32),
         digest=draw(st.binary(min_size=8, max_size=8)),
         participates=participates,
+        losses=losses,
         differences=draw(floats(shape)),
     )
 
@@ -104,6 +106,7 @@ PAYLOADS = st.one_of(
         round_index=U32,
         slot=U32,
         digest=st.binary(min_size=8, max_size=8),
+        loss=st.none() | FINITE,
         differences=floats(st.integers(0, 9)),
     ),
     st.builds(

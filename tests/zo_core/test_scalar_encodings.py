@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from zo_core.payloads.core import Payload, PayloadError, RoundResult, ScalarUpdate
+from zo_core.payloads.core import NotFiniteError, Payload, PayloadError, RoundResult, ScalarUpdate
 from zo_core.payloads.scalars import ENCODINGS, ScalarEncoding, decoded
 
 HEAD: dict[str, Any] = {"run_id": 7, "round_index": 9, "digest": b"12345678"}
@@ -49,6 +49,30 @@ def test_half_precision_by_hand_and_at_its_end() -> None:
 def test_float32_keeps_the_bytes_of_the_message_without_an_encoding() -> None:
     head = struct.pack("<2sBBQII8sH", b"ZO", 1, 2, 7, 9, 3, b"12345678", 4)
     assert update(ScalarEncoding.FLOAT32, FOUR).encode() == head + FOUR.tobytes()
+
+
+def test_a_loss_stands_in_the_header_and_losses_before_the_scalars() -> None:
+    message = replace(update(SIGN, FOUR), loss=0.75)
+    head = struct.pack("<2sBBQII8sBfH", b"ZO", 1, 18, 7, 9, 3, b"12345678", 2, 0.75, 4)
+    assert message.encode() == head + struct.pack("<f", 1.0) + bytes([0b1010])
+    both = replace(result(HALF, 2, 1), losses=np.array([0.75, -1.5], np.float32))
+    head = struct.pack("<2sBBQI8sIBHB", b"ZO", 1, 19, 7, 9, b"12345678", 2, 1, 1, 0b11)
+    scalars = both.differences.astype("<f2").tobytes()
+    assert both.encode() == head + struct.pack("<2f", 0.75, -1.5) + scalars
+    assert (message.scalar_bytes, both.scalar_bytes) == (4 + 5, 8 + 4)
+    for payload in (message, both):
+        assert Payload.decode(payload.encode()) == payload
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_loss_that_is_not_finite_is_refused(value: float) -> None:
+    losses = np.full(1, value, np.float32)
+    for bad in (
+        replace(update(HALF, FOUR), loss=value),
+        replace(result(HALF, 1, 1), losses=losses),
+    ):
+        with pytest.raises(NotFiniteError, match="loss"):
+            Payload.decode(bad.encode())
 
 
 @pytest.mark.parametrize(

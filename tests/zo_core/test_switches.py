@@ -41,6 +41,7 @@ SWITCHED: list[dict[str, Any]] = [
     {"scalars": "sign"},
     {"zo_schedule": "linear"},
     {"zo_schedule": "cosine"},
+    {"zo_step_length": "adaptive"},
     {"second_moment": 0.9},
     {"clip_quantile": 0.5},
     {"tail": 3},

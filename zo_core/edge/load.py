@@ -7,8 +7,10 @@ and onnxruntime alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -67,14 +69,26 @@ def load_replica(folder: Path, *, mode: str | SessionSettings = "memory") -> Rep
             arrays=tuple(tensors[spec.name] for spec in manifest.parameters),
         ),
         frozen=[tensors[spec.name] for spec in manifest.frozen],
-        forward=OnnxForward(folder, manifest, tensors, settings),
     )
     if manifest.exponents is not None:
         replica.grid = Grid(np.array(manifest.exponents, np.int32))
+    with _taking_digest(replica):
+        replica.forward = OnnxForward(folder, manifest, tensors, settings)
     if replica.digest().hex() != manifest.digest:
         found = replica.digest().hex()
         raise _mismatch(folder / WEIGHTS_FILE, "digest of the state", manifest.digest, found)
     return replica
+
+
+@contextmanager
+def _taking_digest(replica: Replica) -> Iterator[None]:
+    """Take the replica's digest in a thread: BLAKE2b runs without the interpreter's lock."""
+    thread = Thread(target=replica.digest)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 def _read_weights(path: Path, manifest: Manifest) -> Mapping[str, npt.NDArray[Any]]:

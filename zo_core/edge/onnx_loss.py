@@ -44,24 +44,11 @@ class SessionSettings:
     threads: int | None  # within an operator; None for one a core
     arena: bool  # keep freed blocks for the next operator
     spinning: bool  # idle threads wait in a loop
-    # in the whole process: glibc gives freed blocks of 64 KiB back at once, and what only loading
-    # needed is released
-    return_blocks: bool
 
 
 MODES: Final[dict[str, SessionSettings]] = {
-    "memory": SessionSettings(
-        threads=None,
-        arena=False,
-        spinning=False,
-        return_blocks=True,
-    ),
-    "speed": SessionSettings(
-        threads=None,
-        arena=True,
-        spinning=True,
-        return_blocks=False,
-    ),
+    "memory": SessionSettings(threads=None, arena=False, spinning=False),
+    "speed": SessionSettings(threads=None, arena=True, spinning=True),
 }
 
 
@@ -178,9 +165,8 @@ def _session(path: Path, settings: SessionSettings) -> Any:
         import onnxruntime as ort
     except ImportError as error:
         raise ImportError('onnxruntime is not installed: pip install "zobench[edge]"') from error
-    if settings.return_blocks:
-        _return_blocks()
-        release_loaded()  # of the import, before the session needs memory
+    _return_blocks()
+    release_loaded()  # of the import, before the session needs memory
     options = ort.SessionOptions()
     options.log_severity_level = _ONLY_ERRORS
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
@@ -196,8 +182,7 @@ def _session(path: Path, settings: SessionSettings) -> Any:
         session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its classes have no common base but this one
         raise ExportedModelError(f"{path} is not a graph for onnxruntime: {error}") from error
-    if settings.return_blocks:
-        release_loaded()  # of the session's making
+    release_loaded()  # of the session's making
     return session
 
 

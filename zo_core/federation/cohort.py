@@ -22,6 +22,8 @@ def sample_cohort(
     Returns:
         Slots, ascending.
     """
+    if cohort_size >= len(pool):
+        return tuple(sorted(pool))
     return _sampled(run_seed, round_index, tuple(pool), cohort_size)
 
 

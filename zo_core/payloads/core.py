@@ -16,6 +16,7 @@ from zo_core.payloads.fields import (
     Array,
     Choice,
     DigestPrefix,
+    Float,
     Floats,
     SizedArray,
 )
@@ -62,8 +63,9 @@ class DenseWeights(Payload):
 Encoding = Annotated[ScalarEncoding, Choice(ScalarEncoding)]
 
 
-@payload(kind=2, without="encoding")
-@payload(kind=12)
+@payload(kind=2, without=("encoding", "loss"))
+@payload(kind=12, without=("loss",))
+@payload(kind=18)
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ScalarUpdate(Payload):
     """UPDATE: a client's S scalars, bound to the weights that they were computed on."""
@@ -71,11 +73,20 @@ class ScalarUpdate(Payload):
     slot: U32  # client slot
     digest: DigestPrefix  # of the weights perturbed
     encoding: Encoding = ScalarEncoding.FLOAT32
+    # mean of the client's losses, a float32 value; None where the step does not depend on it
+    loss: Annotated[float | None, Float()] = None
     differences: Annotated[Floats, Scalars("H")]  # (S,): dL of each z
 
     @property
+    def has_loss(self) -> bool:
+        """Whether the client sends its loss."""
+        return self.loss is not None
+
+    @property
     def kind(self) -> int:
-        """2, or 12 with an encoding of fewer bytes, for which float32 has no byte."""
+        """2; 12 with an encoding of fewer bytes, for which float32 has no byte; 18 with a loss."""
+        if self.loss is not None:
+            return 18
         return 12 if self.encoding else 2
 
 
@@ -83,8 +94,9 @@ def _participants(known: Any) -> int:
     return int(known.participates.sum())
 
 
-@payload(kind=3, without="encoding")
-@payload(kind=13)
+@payload(kind=3, without=("encoding", "losses"))
+@payload(kind=13, without=("losses",))
+@payload(kind=19)
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RoundResult(Payload):
     """RESULT: which clients of the derived cohort count, and their scalars: all of the step."""
@@ -93,16 +105,22 @@ class RoundResult(Payload):
     # (cohort,), in ascending slot order
     participates: Annotated[npt.NDArray[np.bool_], Array(np.bool_, "I")]
     encoding: Encoding = ScalarEncoding.FLOAT32
+    # (participants,), in ascending slot order; empty where the step does not depend on them
+    losses: Annotated[Floats, Array(np.float32, _participants, counted=True)] = field(
+        default_factory=lambda: np.empty(0, np.float32)
+    )
     # (participants, S), in ascending slot order
     differences: Annotated[Floats, Scalars(_participants, "H")]
 
     @property
     def kind(self) -> int:
-        """3, or 13 with an encoding of fewer bytes."""
+        """3; 13 with an encoding of fewer bytes; 19 with losses."""
+        if self.losses.size:
+            return 19
         return 13 if self.encoding else 3
 
 
-@payload(kind=4, without="state")
+@payload(kind=4, without=("state",))
 @payload(kind=5)
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Snapshot(Payload):

@@ -17,7 +17,7 @@ refuses what is malformed, truncated, over-long or not finite, before it allocat
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, TypeVar, get_type_hints
 
@@ -104,11 +104,11 @@ class Payload:
 class _Layout:
     """The fields of one kind of payload, in the order of their declaration."""
 
-    def __init__(self, cls: type[Payload], without: str | None) -> None:
+    def __init__(self, cls: type[Payload], without: Sequence[str]) -> None:
         hints = get_type_hints(cls, include_extras=True)
-        names = [f.name for f in fields(cls) if f.name != without]
+        names = [f.name for f in fields(cls) if f.name not in without]
         self.cls = cls
-        self._lacking = [f for f in fields(cls) if f.name == without]
+        self._lacking = [f for f in fields(cls) if f.name in without]
         self.fields = {name: _description(cls, name, hints[name]) for name in names}
         self._header = struct.Struct("<" + "".join(f.letters for f in self.fields.values()))
 
@@ -136,12 +136,12 @@ class _Layout:
 _LAYOUTS: dict[int, _Layout] = {}  # by kind
 
 
-def payload(*, kind: int, without: str | None = None) -> Callable[[type[_P]], type[_P]]:
+def payload(*, kind: int, without: Sequence[str] = ()) -> Callable[[type[_P]], type[_P]]:
     """Declare a class of payloads.
 
     Args:
         kind: the byte that names it; a class may have several, one for each of its layouts.
-        without: a field that bodies of this kind lack.
+        without: fields that bodies of this kind lack.
 
     Raises:
         ValueError: another class has the kind.

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 
-from zo_core.payloads.reader import PayloadError, Reader, array_bytes
+from zo_core.payloads.reader import NotFiniteError, PayloadError, Reader, array_bytes
 
 DIGEST_PREFIX_BYTES = 8
 
@@ -82,6 +82,24 @@ class Digest(Field):
                 "take Replica.digest_prefix()"
             )
         return (value,), ()
+
+
+class Float(Field):
+    """A float32 number in the header that the paper counts; it must be finite."""
+
+    def __init__(self) -> None:
+        super().__init__("f")
+
+    def decode(self, numbers: Iterator[float], reader: Reader, known: Any) -> float:
+        """Return the number."""
+        number = next(numbers)
+        if not math.isfinite(number):
+            raise NotFiniteError(f"must be finite, got {number}")
+        return number
+
+    def scalar_bytes(self, value: float, known: Any) -> int:
+        """Count its four bytes."""
+        return 4
 
 
 class Choice(Field):

@@ -42,7 +42,7 @@ def _round_table(results: Results, records: list[Record]) -> Table:
         caption="One client’s round: peak memory in MiB, time as median (smallest–largest)",
         columns=(
             *("Model", "Images", "Client", "Whole process", "Above the loaded model"),
-            *("Time", "Time ÷ torch’s"),
+            *("Time", "Time ÷ ZO in torch", "n"),
         ),
         rows=tuple(_round_row(results, record) for record in records),
         labels=3,
@@ -55,10 +55,12 @@ def _round_row(results: Results, record: Record) -> tuple[Cell, ...]:
     images, remarks = f"{config['images']}", []
     if config["images"] != config["micro_batch"]:
         images += f" by {config['micro_batch']}"
-        remarks.append(f"S = {config['directions']}")
+        if config["client"] != "fedavg":
+            remarks.append(f"S = {config['directions']}")
     if config.get("items"):
         remarks.append(f"{config['items']} computed")
-    theirs = results.value(torch, "round") if config["client"] != "fedavg" else None
+    compared = config["client"] not in ("fedavg", "torch")
+    theirs = results.value(torch, "round") if compared else None
     return (
         Cell(label(config["model"])),
         Cell(images, ", ".join(remarks)),
@@ -66,6 +68,7 @@ def _round_row(results: Results, record: Record) -> tuple[Cell, ...]:
         *(_memory(record, name) for name in ("process_peak", "peak_above_baseline")),
         cell_of(seconds, format_seconds),
         Cell(ratio(seconds.value, theirs)),
+        Cell(str(seconds.n)),
     )
 
 

@@ -20,11 +20,11 @@ BLANK = ScalarUpdate(
 EXPECTED = replace(BLANK, slot=SLOT, differences=np.array([0.5, -2.0, 0.0], np.float32))
 
 
-def counts_decoded(body: bytes) -> bool:
+def counts_decoded(body: bytes, clip: float = CLIP) -> bool:
     """Whether a body counts by its fields."""
     try:
         message = decode(body, most_bytes=1 << 10)
-        ScalarInbox(BLANK, clip=CLIP).add(SLOT, message, 0.0)
+        ScalarInbox(BLANK, clip=clip).add(SLOT, message, 0.0)
     except Refused:
         return False
     assert isinstance(message, ScalarUpdate)
@@ -48,6 +48,17 @@ def test_scalars_that_must_not_count_are_not_taken(bad: float) -> None:
         scalars[index] = bad
         body = replace(EXPECTED, differences=scalars).encode()
         assert not ScalarInbox(BLANK, clip=CLIP).take(SLOT, body)
+
+
+@pytest.mark.parametrize("clip", [0.1, 0.3, 2.0])  # float32 rounds the first two up
+def test_scalars_at_the_clip_are_taken_where_they_count(clip: float) -> None:
+    at = np.float32(clip)
+    for scalar in (at, np.nextafter(at, np.float32(0)), np.nextafter(at, np.float32(9))):
+        for sign in (1, -1):
+            differences = np.full(3, sign * scalar, np.float32)
+            body = replace(EXPECTED, differences=differences).encode()
+            taken = ScalarInbox(BLANK, clip=clip).take(SLOT, body)
+            assert taken == counts_decoded(body, clip), (scalar, sign)
 
 
 def test_bodies_of_other_lengths_are_not_taken() -> None:

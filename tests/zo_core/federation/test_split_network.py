@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from network import ITEMS, Network, plan_of, reference
 
+from zo_core.federation.protocol.catch_up import apply_result_
 from zo_core.federation.protocol.messages import Reason
 from zo_core.federation.protocol.plan import PlanError
 from zo_core.federation.protocol.trainers import OnnxTrainer
-from zo_core.payloads.core import Payload, RoundResult, ScalarUpdate
+from zo_core.payloads.core import Payload, PayloadError, RoundResult, ScalarUpdate
 from zo_core.payloads.scalars import ScalarEncoding
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -25,11 +26,15 @@ ALL: dict[str, Any] = {
     "clip_quantile": 0.8,
     "tail": 4,
     "zo_server_lr": 0.02,
+    "zo_step_length": "adaptive",
 }
 VARIANTS = pytest.mark.parametrize(
     "options",
-    [{"splits": 4}, {"splits": 2, "scalars": "float16"}, {"splits": 2, "tail": 3}, ALL],
-    ids=["split", "float16", "tail", "all"],
+    [
+        *({"splits": 4}, {"splits": 2, "scalars": "float16"}, {"splits": 2, "tail": 3}),
+        *({"splits": 2, "zo_step_length": "adaptive"}, ALL),
+    ],
+    ids=["split", "float16", "tail", "adaptive", "all"],
 )
 
 
@@ -93,6 +98,44 @@ def test_scalars_in_another_encoding_are_refused(tmp_path: Path) -> None:
     plan = network.plan
     absent = reference(plan, lambda r, slot: slot == 3 and not plan.is_dense(r))
     assert network.server.replica.digest() == absent.digest()
+
+
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_an_update_with_a_loss_too_many_or_too_few_is_refused(
+    tmp_path: Path, adaptive: bool
+) -> None:
+    network = run(tmp_path, splits=2, zo_step_length="adaptive" if adaptive else "constant")
+
+    def changed(packet: Any) -> Any:
+        message = Payload.decode(packet.body)
+        if packet.sender == "c3" and isinstance(message, ScalarUpdate):
+            message = replace(message, loss=None if adaptive else 0.5)
+            return (replace(packet, body=message.encode()),)
+        return (packet,)
+
+    network.fault = changed
+    network.run()
+    assert set(network.server.refused) == {Reason.MALFORMED}
+    plan = network.plan
+    absent = reference(plan, lambda r, slot: slot == 3 and not plan.is_dense(r))
+    assert network.server.replica.digest() == absent.digest()
+
+
+def test_a_client_refuses_a_result_with_a_loss_too_few(tmp_path: Path) -> None:
+    plan = plan_of("zowarmup-split", splits=2, zo_step_length="adaptive")
+    replica = reference(plan)
+    before = replica.digest()
+    slots = len(plan.context_of(5).cohort)
+    result = RoundResult(
+        run_id=plan.run_id,
+        round_index=5,
+        digest=bytes(8),
+        participates=np.ones(slots, np.bool_),
+        differences=np.zeros((slots, plan.scalars), np.float32),
+    )
+    with pytest.raises(PayloadError, match="loss"):
+        apply_result_(replica, result, plan)
+    assert replica.digest() == before
 
 
 def test_signs_cross_in_as_many_bytes_as_counted(tmp_path: Path) -> None:

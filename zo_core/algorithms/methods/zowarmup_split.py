@@ -11,7 +11,7 @@ Importing this module needs NumPy alone, so that a client without torch runs the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +22,7 @@ from zo_core.algorithms.steps.phases import two_phases
 from zo_core.algorithms.steps.rate_schedule import SCHEDULES, RateSchedule
 from zo_core.algorithms.steps.round_list import RoundList, StepState, Window
 from zo_core.algorithms.steps.second_moment import clipped, divisor, moment_after
+from zo_core.algorithms.steps.step_length import STEP_LENGTHS, StepLength, mean_of
 from zo_core.algorithms.steps.zeroth_order import ZerothOrderStep
 from zo_core.algorithms.steps.zo_client import (
     ServerRateOptions,
@@ -35,6 +36,7 @@ from zo_core.method import Algorithm, ApplyReport, ClientData, RoundContext
 from zo_core.optimizer import replay_
 from zo_core.options import choice, count, flag, require, share
 from zo_core.payloads.core import Payload
+from zo_core.payloads.fields import Floats
 from zo_core.payloads.scalars import ENCODINGS
 from zo_core.replica import Replica
 from zo_core.seeds import derive_round_seeds
@@ -42,6 +44,7 @@ from zo_core.spsa import radius
 from zo_core.weight_grid import Grid
 
 _MAX_SLOT = 1 << 24  # slots are kept as float32
+_NONE = np.empty(0, np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,35 +65,35 @@ class SplitStep(ZerothOrderStep):
         return self.splits * self.directions
 
     def client_state_bytes(self, replica: Replica) -> int:
-        """Bytes that a client keeps beside the model: the second moment, the last rounds' lists."""
-        return 4 * (2 + self.window.size) if self._has_state else 0
+        """Bytes that a client keeps beside the model: second moment, lists, step length."""
+        return 4 * self.window.size if self._has_state else 0
 
     def client_update(self, replica: Replica, client: ClientData, context: RoundContext) -> Payload:
-        """Compute dL along S directions on each part."""
+        """Compute dL along S directions on each part, and the loss where the step follows it."""
         method = self
         if self.balanced:
             from zo_core.loss.balanced import balanced_softmax
 
             method = replace(self, criterion=balanced_softmax(client.y))
-        return ZerothOrderStep.client_update(method, replica, client, context)
-
-    def walk(
-        self,
-        replica: Replica,
-        client: ClientData,
-        context: RoundContext,
-        seeds_of: Callable[[int], Sequence[int]],
-    ) -> npt.NDArray[np.float32]:
-        """Compute the scalars of all parts at the round's weights: dL, (k, S)."""
-        parts = self.parts(client, context)
-        return self.differences_of(replica, parts, [seeds_of(p) for p in range(len(parts))])
+        parts, seen = self.parts(client, context), list[float]()
+        seeds = [self.seeds(context, client.slot, p) for p in range(len(parts))]
+        differences = method.differences_of(replica, parts, seeds, seen)
+        loss = mean_of(seen) if self.sends_loss else None
+        return self.update_of(replica, client.slot, context, differences, loss)
 
     def differences_of(
-        self, replica: Replica, parts: Sequence[ClientData], seeds: Sequence[Sequence[int]]
+        self,
+        replica: Replica,
+        parts: Sequence[ClientData],
+        seeds: Sequence[Sequence[int]],
+        seen: list[float],
     ) -> npt.NDArray[np.float32]:
-        """Compute dL of each part along its own S seeds, (k, S); at the same weights."""
+        """Compute dL of each part along its own S seeds, (k, S); at the same weights.
+
+        The loss of each forward is appended to ``seen``.
+        """
         pairs = zip(parts, seeds, strict=True)
-        return np.stack([self.differences(replica, part, own) for part, own in pairs])
+        return np.stack([self.differences(replica, part, own, seen) for part, own in pairs])
 
     def parts(self, client: ClientData, context: RoundContext) -> list[ClientData]:
         """Cut a client's items into k parts, as local steps cut them."""
@@ -102,11 +105,13 @@ class SplitStep(ZerothOrderStep):
         context: RoundContext,
         participates: npt.NDArray[np.bool_],
         differences: npt.NDArray[np.float32],
+        losses: npt.NDArray[np.float32] = _NONE,
     ) -> ApplyReport:
         state = StepState.of(replica.shared_state, self.window)
         slots = [s for s, counts in zip(context.cohort, participates, strict=True) if counts]
         report, taken = ApplyReport(), None
         if slots:
+            state = self._adapted(state, slots, losses)
             taken = self._list(state, replica.grid, context.round_index, slots, differences)
             report = self._replay_(replica, context.run_seed, taken, 1.0)
         state = state.after(context.round_index, taken, self.window)
@@ -116,6 +121,14 @@ class SplitStep(ZerothOrderStep):
             replica.shared_state = state
         replica.invalidate_digest()
         return report
+
+    def _adapted(self, state: StepState, slots: Sequence[int], losses: Floats) -> StepState:
+        """Let the step length follow a round's losses, where it does."""
+        if not self.sends_loss:
+            return state
+        by_slot = dict(zip(slots, losses.tolist(), strict=True))
+        after = StepLength.unpacked(state.length).after(by_slot)
+        return replace(state, length=after.packed(self.window.clients))
 
     def _list(
         self,
@@ -137,6 +150,7 @@ class SplitStep(ZerothOrderStep):
             rho=rho,
             moment=moment,
             steps=int(state.steps[0]) + 1,
+            length=StepLength.unpacked(state.length).factor if self.sends_loss else 1.0,
             slots=slots,
             scalars=scalars,
         )
@@ -145,7 +159,7 @@ class SplitStep(ZerothOrderStep):
         self, replica: Replica, run_seed: int, taken: RoundList, factor: float
     ) -> ApplyReport:
         """Apply a round's list with its coefficients times a factor."""
-        rate = self.lr * self.schedule.factor(taken.round_index)
+        rate = self.lr * self.schedule.factor(taken.round_index) * taken.length
         if self.beta is not None:
             rate /= divisor(taken.moment, steps=taken.steps, beta=self.beta)
         c = coefficients(
@@ -176,7 +190,7 @@ class SplitStep(ZerothOrderStep):
 
     @property
     def _has_state(self) -> bool:
-        return self.beta is not None or self.window.rounds > 0
+        return self.beta is not None or self.window.rounds > 0 or self.sends_loss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,6 +201,9 @@ class ZOWarmUpSplitOptions(FedAvgOptions, ServerRateOptions):
     scalars: str = choice("float32", ENCODINGS, "encoding of the scalars in messages")
     zo_schedule: str = choice(
         "constant", SCHEDULES, "schedule of the learning rate after the pivot"
+    )
+    zo_step_length: str = choice(
+        "constant", STEP_LENGTHS, "whether the learning rate follows the clients' loss"
     )
     second_moment: float | None = share(
         None, "decay of the second moment that scales the step", none="no second moment"
@@ -215,7 +232,7 @@ def zowarmup_split(
     own_loss = options.balanced and config.criterion != "cross-entropy"
     require(not own_loss, "balanced", "goes with criterion='cross-entropy' alone", True)
     require(config.clients <= _MAX_SLOT, "clients", f"must be <= {_MAX_SLOT}", config.clients)
-    cohort = config.zo_cohort or config.clients
+    cohort, adapts = config.zo_cohort or config.clients, options.zo_step_length == "adaptive"
     step = SplitStep(
         **zo_client_fields(config, options),
         splits=options.splits,
@@ -223,7 +240,13 @@ def zowarmup_split(
         schedule=RateSchedule(name=options.zo_schedule, first_round=config.pivot, rounds=rounds),
         beta=options.second_moment,
         clip_quantile=options.clip_quantile,
-        window=Window(rounds=tail, cohort=cohort, scalars=options.splits * options.directions),
+        window=Window(
+            rounds=tail,
+            cohort=cohort,
+            scalars=options.splits * options.directions,
+            clients=config.clients if adapts else 0,
+        ),
+        sends_loss=adapts,
         balanced=options.balanced,
     )
     algorithm = two_phases(fedavg_method(config, options), step, config, high)

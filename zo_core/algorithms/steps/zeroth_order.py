@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,6 @@ from zo_core.algorithms.steps.zo_client import (
     ZerothOrderClient,
     local_step_fields,
 )
-from zo_core.config import TrainConfig
 from zo_core.kernels import DISTRIBUTIONS
 from zo_core.method import ApplyReport, ClientData, RoundContext
 from zo_core.optimizer import ReplayReport, apply_updates_
@@ -35,6 +35,11 @@ from zo_core.payloads.core import Payload, RoundResult, ScalarUpdate
 from zo_core.payloads.scalars import ScalarEncoding, decoded
 from zo_core.replica import Replica
 from zo_core.seeds import derive_round_seeds
+
+if TYPE_CHECKING:
+    from zo_core.config import TrainConfig
+
+_NONE = np.empty(0, np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,16 +54,29 @@ class ZerothOrderStep(ZerothOrderClient):
     needs_hand_over: bool = True
     needs_grid: bool = True  # False: plain fp32, which no digest vouches for
     encoding: ScalarEncoding = ScalarEncoding.FLOAT32  # of the scalars in messages
+    sends_loss: bool = False  # whether a client's mean loss goes with its scalars
 
     def client_update(self, replica: Replica, client: ClientData, context: RoundContext) -> Payload:
         """Compute dL along the client's own directions, S of each local step."""
         differences = self.walk(replica, client, context, partial(self.seeds, context, client.slot))
+        return self.update_of(replica, client.slot, context, differences)
+
+    def update_of(
+        self,
+        replica: Replica,
+        slot: int,
+        context: RoundContext,
+        differences: npt.NDArray[np.float32],
+        loss: float | None = None,
+    ) -> ScalarUpdate:
+        """Compose a client's message of its scalars, and of its loss where it sends that."""
         return ScalarUpdate(
             run_id=context.run_id,
             round_index=context.round_index,
-            slot=client.slot,
+            slot=slot,
             digest=replica.digest_prefix(),
             encoding=self.encoding,
+            loss=loss,
             differences=decoded(differences.reshape(-1), self.encoding),
         )
 
@@ -71,18 +89,19 @@ class ZerothOrderStep(ZerothOrderClient):
             ForkError: on a grid, an update was computed on other weights than the server's.
             ValueError: an update is of another round or cohort, or is not complete.
         """
-        scalars = self._scalars_of(updates, replica, context)
-        participates = np.array([slot in scalars for slot in context.cohort], dtype=np.bool_)
-        rows = [scalars[slot] for slot in sorted(scalars)]
-        none = np.empty(0, np.float32)
-        differences = np.concatenate([none, *rows], dtype=np.float32).reshape(-1, self.scalars)
-        report = self._step_(replica, context, participates, differences)
+        come = self._by_slot(updates, replica, context)
+        participates = np.array([slot in come for slot in context.cohort], dtype=np.bool_)
+        rows = [update.differences for update in come.values()]
+        differences = np.concatenate([_NONE, *rows], dtype=np.float32).reshape(-1, self.scalars)
+        losses = np.array([u.loss for u in come.values() if u.loss is not None], np.float32)
+        report = self._step_(replica, context, participates, differences, losses)
         result = RoundResult(
             run_id=context.run_id,
             round_index=context.round_index,
             digest=replica.digest_prefix(),
             participates=participates,
             encoding=self.encoding,
+            losses=losses,
             differences=differences,
         )
         return result, report
@@ -94,7 +113,9 @@ class ZerothOrderStep(ZerothOrderClient):
             ForkError: on a grid, these weights are not the server's; resynchronise.
         """
         message = cast(RoundResult, result)
-        report = self._step_(replica, context, message.participates, message.differences)
+        report = self._step_(
+            replica, context, message.participates, message.differences, message.losses
+        )
         if self.needs_grid:
             replica.require_digest(message.digest)
         return report
@@ -113,24 +134,32 @@ class ZerothOrderStep(ZerothOrderClient):
             directions=self.scalars,
         )
 
-    def _scalars_of(
+    def _by_slot(
         self, updates: Iterable[Payload], replica: Replica, context: RoundContext
-    ) -> dict[int, npt.NDArray[np.float32]]:
-        """Check the updates all at once, or one by one to name what is wrong; scalars by slot."""
+    ) -> dict[int, ScalarUpdate]:
+        """Check the updates all at once, or one by one to name what is wrong; by ascending slot."""
         come = cast("list[ScalarUpdate]", list(updates))
-        usual = (context.run_id, context.round_index, self.encoding, self.scalars)
+        usual = (context.run_id, context.round_index, self.encoding, self.sends_loss, self.scalars)
         expected = {(*usual, replica.digest_prefix())} if come else set()
-        found = {(u.run_id, u.round_index, u.encoding, u.differences.size, u.digest) for u in come}
+        found = {
+            (u.run_id, u.round_index, u.encoding, u.has_loss, u.differences.size, u.digest)
+            for u in come
+        }
         if found != expected or not set(context.cohort).issuperset(u.slot for u in come):
             for update in come:
                 self.checked(update, replica, context)
-        return {update.slot: update.differences for update in come}
+        return {update.slot: update for update in sorted(come, key=attrgetter("slot"))}
 
     def checked(self, payload: Payload, replica: Replica, context: RoundContext) -> ScalarUpdate:
         """Return a client's update, or refuse it; see :meth:`server_result`."""
         update = cast(ScalarUpdate, payload)
         count = update.differences.size
         context.require_expected(update, slot=update.slot, count=count, expected=self.scalars)
+        if update.has_loss != self.sends_loss:
+            raise ValueError(
+                f"an update must have {'a' if self.sends_loss else 'no'} loss; both sides must run "
+                "the same config"
+            )
         if update.encoding != self.encoding:
             raise ValueError(
                 f"an update's scalars must be encoded as {self.encoding.name.lower()}, got "
@@ -146,7 +175,9 @@ class ZerothOrderStep(ZerothOrderClient):
         context: RoundContext,
         participates: npt.NDArray[np.bool_],
         differences: npt.NDArray[np.float32],
+        losses: npt.NDArray[np.float32] = _NONE,
     ) -> ApplyReport:
+        """Take a round's step; only a method that sends losses depends on them."""
         slots = [s for s, counts in zip(context.cohort, participates, strict=True) if counts]
         if not slots:  # below the quorum: the round's number is used up, the weights stay
             return ApplyReport()

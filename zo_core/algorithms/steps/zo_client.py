@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zo_core.algorithms.steps.local import LocalSteps, step_items
-from zo_core.config import TrainConfig
+from zo_core.algorithms.steps.step_length import noted
 from zo_core.estimators import ESTIMATORS, estimator_named
 from zo_core.fixed_point import coefficients, fixed_point
 from zo_core.method import ClientData, RoundContext
@@ -26,6 +26,7 @@ from zo_core.seeds import derive_seeds
 from zo_core.spsa import loss_differences, radius
 
 if TYPE_CHECKING:
+    from zo_core.config import TrainConfig
     from zo_core.loss.module_loss import Criterion
 
 _MAX_SCALARS = (1 << 16) - 1  # of a client and round
@@ -118,17 +119,29 @@ class ZerothOrderClient:
         return divided(client, context, self.local_steps)
 
     def differences(
-        self, replica: Replica, part: ClientData, seeds: Sequence[int]
+        self,
+        replica: Replica,
+        part: ClientData,
+        seeds: Sequence[int],
+        seen: list[float] | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Compute dL of each seed, (S,), over a part of a client's items."""
+        """Compute dL of each seed, (S,), over a part of a client's items.
+
+        Args:
+            replica: the weights, which it has again at the end.
+            part: the items.
+            seeds: of the directions.
+            seen: the loss of each forward is appended to it; None for nowhere.
+        """
+        loss = partial(
+            replica.mean_loss,
+            part.x,
+            part.y,
+            micro_batch=self.micro_batch,
+            criterion=self.criterion,
+        )
         return loss_differences(
-            partial(
-                replica.mean_loss,
-                part.x,
-                part.y,
-                micro_batch=self.micro_batch,
-                criterion=self.criterion,
-            ),
+            loss if seen is None else noted(loss, seen),
             replica.params,
             seeds,
             epsilon=self.epsilon,

@@ -12,7 +12,6 @@ All at QoS 1, in clean sessions: what is lost with a connection is asked for aga
 
 from __future__ import annotations
 
-import queue
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -64,13 +63,12 @@ class Link:
     def __init__(self, identity: str, subscriptions: list[str], *, will: str | None) -> None:
         self.identity = identity
         self.sent_messages = self.received_messages = 0
-        self._batches: queue.SimpleQueue[list[Event]] = queue.SimpleQueue()
         self._events: deque[Event] = deque()
         self._connected = False
         self._outgoing: deque[tuple[str, Iterator[bytes]]] = deque()
         self._pieces: deque[tuple[str, Iterator[bytes]]] = deque()
         self._in_flight = 0
-        self._session = Session(identity, subscriptions, will, self._batches.put)
+        self._session = Session(identity, subscriptions, will)
 
     def open(self, host: str, port: int, security: Security, *, patience_s: float = 0.0) -> None:
         """Connect.
@@ -158,15 +156,13 @@ class Link:
     def next_event(self, timeout_s: float) -> Event | None:
         """Wait for an event; None when time is up."""
         if not self._events:
-            try:
-                self._events.extend(self._batches.get(timeout=max(timeout_s, 0.0)))
-            except queue.Empty:
+            self._events.extend(self._session.events(timeout_s))
+            if not self._events:
                 return None
         event = self._events.popleft()
         match event.kind:
             case "message":
                 self.received_messages += 1
-                self._session.taken(len(event.body))
             case "sent":
                 self._in_flight = max(0, self._in_flight - 1)
                 self.pump()

@@ -106,9 +106,7 @@ class Reader:
             while (span := self._span(at)) is not None:
                 start, end = span
                 first = self._buffer[at]
-                with memoryview(self._buffer) as whole:
-                    packet = Packet(first >> 4, first & 15, bytes(whole[start:end]))
-                yield packet
+                yield Packet(first >> 4, first & 15, bytes(self._buffer[start:end]))
                 at = end
         finally:
             del self._buffer[:at]

@@ -1,7 +1,7 @@
-"""One party's MQTT session on a thread of its own: it reads, acknowledges and connects again.
+"""One party's MQTT session: reads, acknowledges and reconnects while its owner waits for events.
 
-What comes is handed on in batches.  Where they are not taken in time the session stops reading, so
-that what waits in memory stays bounded; it keeps the connection alive meanwhile.
+Nothing is read ahead: until the owner asks for events, messages wait in the system and the broker,
+so memory stays bounded.  A thread pings the broker, so that the owner can compute for long.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Literal, NamedTuple
 
@@ -21,8 +21,9 @@ from zo_core.federation.mqtt.security import Security, is_tls, tls_waits
 KEEP_ALIVE_S = 30
 _RECONNECT_S = (1.0, 30.0)  # first wait, doubled up to the second
 _HANDSHAKE_S = 10.0
+_GOODBYE_S = 2.0  # for the broker to take what was sent and close the connection
 _READ_BYTES = 1 << 16  # at once; a longer buffer would be a mapping of its own each time
-_MOST_UNTAKEN_BYTES = 8 << 20  # delivered and not taken, from which on nothing is read
+_GATHER_S = 0.002  # from a short read to the next, so that many small messages cost few reads
 _CODES: dict[int, str] = {
     packets.ConnectCode.WRONG_VERSION: "it does not speak MQTT 3.1.1",
     packets.ConnectCode.IDENTITY_REFUSED: "Name refused",
@@ -45,30 +46,23 @@ class Event(NamedTuple):
 
 
 class Session:
-    """A session that is clean at each connection.
+    """A session that is clean at each connection; one thread owns it and calls its methods.
 
     Args:
         identity: the client id.
         subscriptions: topics to listen to.
         will: topic on which the broker tells of a broken connection; None for none.
-        deliver: takes each batch of events, on the session's thread.
     """
 
-    def __init__(
-        self,
-        identity: str,
-        subscriptions: list[str],
-        will: str | None,
-        deliver: Callable[[list[Event]], None],
-    ) -> None:
+    def __init__(self, identity: str, subscriptions: list[str], will: str | None) -> None:
         self._identity, self._subscriptions, self._will = identity, subscriptions, will
-        self._deliver = deliver
         self._lock = threading.Lock()  # of the socket and what waits to be sent
         self._out = bytearray()
-        self._delivered = self._taken = 0  # bytes; each is written by one thread only
         self._next_id = 1
-        self._closing = False
-        self._thread = threading.Thread(target=self._run, name=f"mqtt {identity}", daemon=True)
+        self._connected = False
+        self._came: list[Event] = []  # on connecting
+        self._closed = threading.Event()
+        self._pings = threading.Thread(target=self._ping, name=f"mqtt {identity}", daemon=True)
 
     def open(self, host: str, port: int, security: Security) -> None:
         """Connect, and stay connected until closed.
@@ -77,14 +71,8 @@ class Session:
             OSError: nobody answers; a LinkError where the broker turns this party away.
         """
         self._host, self._port, self._security = host, port, security
-        self._near, self._far = socket.socketpair()  # wakes the thread
-        try:
-            self._connect()
-        except BaseException:
-            self._near.close()
-            self._far.close()
-            raise
-        self._thread.start()
+        self._connect()
+        self._pings.start()
 
     @property
     def waiting_bytes(self) -> int:
@@ -95,28 +83,26 @@ class Session:
         """Send a message at QoS 1; the broker's acknowledgement is an event."""
         self._send(packets.publish(topic, body, self._new_id(), retain=retain))
 
-    def taken(self, num_bytes: int) -> None:
-        """Note that so many bytes of messages are handled."""
-        untaken = self._delivered - self._taken
-        self._taken += num_bytes
-        if untaken - num_bytes <= _MOST_UNTAKEN_BYTES < untaken:
-            self._wake()
+    def events(self, timeout_s: float) -> list[Event]:
+        """Wait for events, and send what waits; return none when time is up."""
+        ends_s = time.monotonic() + timeout_s
+        while True:
+            came, self._came = self._came, []
+            came = came or self._step(max(ends_s - time.monotonic(), 0.0))
+            if came or time.monotonic() >= ends_s:
+                return came
 
     def close(self) -> None:
         """Say goodbye to the broker."""
-        if not self._thread.is_alive():
+        self._closed.set()
+        if not self._connected:
             return
-        self._send(packets.packet(Kind.DISCONNECT))
-        self._closing = True
-        self._wake()
-        self._thread.join(_HANDSHAKE_S)
-        for end in (self._near, self._far, self._socket):
-            end.close()
-
-    @property
-    def _is_full(self) -> bool:
-        """Whether so much waits to be taken that nothing more should be read."""
-        return self._delivered - self._taken > _MOST_UNTAKEN_BYTES
+        ends_s = time.monotonic() + _GOODBYE_S
+        with suppress(OSError, PacketError):  # the broker closes the connection
+            self._send(packets.packet(Kind.DISCONNECT))
+            while (left_s := ends_s - time.monotonic()) > 0:
+                self._carry(left_s)
+        self._drop()
 
     # --- connecting ------------------------------------------------------------------------------
 
@@ -133,13 +119,15 @@ class Session:
         except BaseException:
             connection.close()
             raise
-        self._socket, self._heard_s, self._pinged_s = connection, time.monotonic(), time.monotonic()
         with self._lock:
+            self._socket, self._connected = connection, True
             self._out.clear()
-        self._hand_on([Event("connected"), *self._events(early)])
+        self._heard_s, self._is_sparse = time.monotonic(), True
+        self._wait_s = _RECONNECT_S[0]
+        self._came = [Event("connected"), *self._events(early)]
 
     def _introduce(self, connection: socket.socket) -> list[Packet]:
-        """Connect and subscribe; return what came beside the answers.
+        """Connect and subscribe; return the other packets that came.
 
         Raises:
             LinkError: the broker refuses.
@@ -172,101 +160,99 @@ class Session:
         answer = next(packet for packet in came if packet.kind == kind)
         return [answer, *(packet for packet in came if packet is not answer)]
 
-    # --- the thread ------------------------------------------------------------------------------
-
-    def _run(self) -> None:
-        while not self._closing:
-            with suppress(OSError, PacketError):
-                self._carry()
-            if self._closing:
-                return
-            self._hand_on([Event("lost")])
-            self._reconnect()
-
-    def _reconnect(self) -> None:
-        wait_s, most_s = _RECONNECT_S
-        while not self._closing:
-            select.select([self._far], [], [], wait_s)
-            wait_s = min(2 * wait_s, most_s)
-            with suppress(OSError, PacketError):
-                self._socket.close()
-                self._connect()
-                return
-
-    def _carry(self) -> None:
-        """Read and write until the connection breaks."""
-        while not self._closing or self._out:
-            reads = [self._far] if self._is_full else [self._far, self._socket]
-            writes = [self._socket] if self._out else []
-            readable, writable, _ = select.select(reads, writes, [], KEEP_ALIVE_S / 4)
-            if self._far in readable:
-                self._far.recv(_READ_BYTES)
-            if self._socket in readable:
-                self._hand_on(list(self._events(self._read())))
-            if writable:
-                with self._lock:
-                    self._flush()
-            self._keep_alive()
-
-    def _read(self) -> Iterator[Packet]:
-        """Read what is there."""
+    def _drop(self) -> None:
+        """Give up the connection."""
         with self._lock:
-            data = b"".join(self._received())
-        self._heard_s = time.monotonic()
-        return self._reader.feed(data)
+            self._connected = False
+            self._socket.close()
+        self._retry_s = time.monotonic() + self._wait_s
 
-    def _received(self) -> Iterator[bytes]:
-        waits: tuple[type[OSError], ...] = (BlockingIOError, *tls_waits())
-        while True:
-            try:
-                data = self._socket.recv(_READ_BYTES)
-            except waits:
-                return
-            if not data:
-                raise ConnectionError("the broker closed the connection")
-            yield data
-            if not is_tls(self._socket):  # TLS may hold back what it has read
-                return
+    def _reconnect(self, timeout_s: float) -> None:
+        """Connect again when it is time to, or wait for it."""
+        left_s = self._retry_s - time.monotonic()
+        if left_s > 0:
+            time.sleep(min(left_s, timeout_s))
+            return
+        self._wait_s = min(2 * self._wait_s, _RECONNECT_S[1])
+        self._retry_s = time.monotonic() + self._wait_s
+        with suppress(OSError, PacketError):
+            self._connect()
 
-    def _events(self, came: Iterable[Packet]) -> Iterator[Event]:
+    # --- reading ---------------------------------------------------------------------------------
+
+    def _step(self, timeout_s: float) -> list[Event]:
+        """Read and write once, or connect again."""
+        if not self._connected:
+            self._reconnect(timeout_s)
+            return []
+        try:
+            return self._carry(timeout_s)
+        except (OSError, PacketError):
+            self._drop()
+            return [Event("lost")]
+
+    def _carry(self, timeout_s: float) -> list[Event]:
+        """Read and write as soon as the system allows either."""
+        writes = [self._socket] if self._out else []
+        readable, writable, _ = select.select([self._socket], writes, [], timeout_s)
+        if writable:
+            with self._lock:
+                self._flush()
+        if readable:
+            return self._events(self._reader.feed(self._read()))
+        if time.monotonic() - self._heard_s > 2 * KEEP_ALIVE_S:
+            raise ConnectionError("the broker is silent")
+        return []
+
+    def _read(self) -> bytes:
+        """Read what is there; soon after a short read, wait for more to come first."""
+        gathered_s = time.monotonic() - self._heard_s
+        if self._is_sparse and gathered_s < _GATHER_S:
+            time.sleep(_GATHER_S - gathered_s)
+        with self._lock:
+            data = self._received()
+        self._heard_s, self._is_sparse = time.monotonic(), len(data) < _READ_BYTES
+        return data
+
+    def _received(self) -> bytes:
+        data = b""
+        with suppress(BlockingIOError, *tls_waits()):
+            while len(data) < _READ_BYTES:
+                part = self._socket.recv(_READ_BYTES)
+                if not part:
+                    raise ConnectionError("the broker closed the connection")
+                data += part
+                if not is_tls(self._socket):  # TLS returns 16 KiB or less
+                    break
+        return data
+
+    def _events(self, came: Iterable[Packet]) -> list[Event]:
         """Turn packets into events; acknowledge messages together."""
-        acknowledgements = []
+        events, acknowledgements = [], []
         for packet in came:
             if packet.kind == Kind.PUBLISH:
                 message = packets.read_publish(packet)
                 if message.packet_id is not None:
                     acknowledgements.append(packets.puback(message.packet_id))
-                yield Event("message", message.topic, message.body)
+                events.append(Event("message", message.topic, message.body))
             elif packet.kind == Kind.PUBACK:
-                yield Event("sent")
+                events.append(Event("sent"))
         if acknowledgements:
             self._send(b"".join(acknowledgements))
-
-    def _hand_on(self, events: list[Event]) -> None:
-        self._delivered += sum(len(event.body) for event in events)
-        if events:
-            self._deliver(events)
-
-    def _keep_alive(self) -> None:
-        now = time.monotonic()
-        if now - self._pinged_s > KEEP_ALIVE_S / 2:
-            self._pinged_s = now
-            self._send(packets.packet(Kind.PINGREQ))
-        if not self._is_full and now - self._heard_s > 2 * KEEP_ALIVE_S:
-            raise ConnectionError("the broker is silent")
+        return events
 
     # --- sending ---------------------------------------------------------------------------------
 
+    def _ping(self) -> None:
+        while not self._closed.wait(KEEP_ALIVE_S / 2):
+            self._send(packets.packet(Kind.PINGREQ))
+
     def _send(self, data: bytes) -> None:
         with self._lock:
-            idle = not self._out
             self._out += data
-            if idle:
-                with suppress(OSError):  # the thread notices
+            if self._connected:
+                with suppress(OSError):  # reading notices
                     self._flush()
-            waits = bool(self._out)
-        if waits and idle:
-            self._wake()
 
     def _flush(self) -> None:
         """Send as much as the system takes."""
@@ -278,7 +264,3 @@ class Session:
     def _new_id(self) -> int:
         self._next_id = self._next_id % 65_535 + 1
         return self._next_id
-
-    def _wake(self) -> None:
-        with suppress(OSError):
-            self._near.send(b"\0")

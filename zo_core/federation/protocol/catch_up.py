@@ -129,6 +129,8 @@ def apply_result_(replica: Replica, result: RoundResult, plan: Plan) -> None:
     expected = (len(context.cohort), (participants, plan.scalars), plan.encoding)
     if (result.participates.size, result.differences.shape, result.encoding) != expected:
         raise PayloadError("a result has a different cohort, encoding or number of directions")
+    if result.losses.size != (participants if plan.sends_loss else 0):
+        raise PayloadError("a result must have a loss of each participant if the step follows it")
     try:
         plan.method_at(result.round_index).apply_(replica, result, context)
     except ArithmeticError as error:  # the step leaves the grid: these are not the server's weights

@@ -89,7 +89,7 @@ class ScalarInbox:
 
     def __init__(self, blank: ScalarUpdate, *, clip: float) -> None:
         self._blank, self._clip = blank, clip
-        plain = blank.encoding == ScalarEncoding.FLOAT32
+        plain = blank.encoding == ScalarEncoding.FLOAT32 and not blank.has_loss
         self._expected = ExpectedUpdate(blank, clip) if plain else None
         self._updates: dict[int, ScalarUpdate] = {}
 
@@ -110,7 +110,7 @@ class ScalarInbox:
 
     def add(self, slot: int, message: Payload, now_s: float) -> None:
         """Take a client's scalars, or refuse them."""
-        if not isinstance(message, ScalarUpdate) or message.encoding != self._blank.encoding:
+        if not isinstance(message, ScalarUpdate) or not self._has_form(message):
             raise Refused(Reason.MALFORMED)
         if slot in self._updates:
             raise Refused(Reason.DUPLICATE)
@@ -119,6 +119,10 @@ class ScalarInbox:
         if np.abs(message.differences).max() > self._clip:
             raise Refused(Reason.OVER_CLIP)
         self._updates[slot] = message
+
+    def _has_form(self, message: ScalarUpdate) -> bool:
+        """Whether a message has the parts and the encoding of the run's."""
+        return message.kind == self._blank.kind and message.encoding == self._blank.encoding
 
     def stalled(self, now_s: float) -> list[tuple[int, Request]]:
         """Ask nobody: scalars come in one message."""

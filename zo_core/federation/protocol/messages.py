@@ -52,7 +52,7 @@ REFUSALS = {  # what a client's user reads
 }
 
 
-@payload(kind=32, without="instance")
+@payload(kind=32, without=("instance",))
 @payload(kind=39)
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Hello(Payload):
@@ -114,7 +114,7 @@ class Resync(Payload):
     total: U64  # bytes of the catch-up that follows in chunks
 
 
-@payload(kind=36, without="instance")
+@payload(kind=36, without=("instance",))
 @payload(kind=40)
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Refusal(Payload):

@@ -37,7 +37,7 @@ class OpenRound:
     deadline_s: float
     served: set[str] = field(default_factory=set)  # identities that its model was sent to
     cohort: frozenset[int] = field(init=False)  # slots
-    _awaited: str | None = field(default=None, init=False)  # who lacked when last looked
+    _awaited: str = field(default="", init=False)  # who lacked when last looked; "": nobody
 
     def __post_init__(self) -> None:
         self.cohort = frozenset(self.context.cohort)
@@ -68,9 +68,9 @@ class OpenRound:
     def _awaits_one(self, online: Set[str], roster: Mapping[str, int]) -> bool:
         """Whether a client that is online has not answered."""
         awaited = self._awaited
-        if awaited is None or awaited not in online or not self.lacks(roster[awaited]):
-            self._awaited = next((name for name in online if self.lacks(roster[name])), None)
-        return self._awaited is not None
+        if awaited not in online or roster[awaited] in self.inbox.arrived:
+            self._awaited = next((name for name in online if self.lacks(roster[name])), "")
+        return bool(self._awaited)
 
 
 def open_flight(
@@ -109,5 +109,6 @@ def _blank(plan: Plan, replica: Replica, round_index: int) -> ScalarUpdate:
         slot=0,
         digest=replica.digest_prefix(),
         encoding=plan.encoding,
+        loss=0.0 if plan.sends_loss else None,
         differences=np.zeros(plan.scalars, np.float32),
     )

@@ -134,6 +134,11 @@ class Plan:
         return max((m.encoding for m in self._zeroth_order), default=ScalarEncoding.FLOAT32)
 
     @property
+    def sends_loss(self) -> bool:
+        """Whether a client's loss goes with these scalars."""
+        return any(method.sends_loss for method in self._zeroth_order)
+
+    @property
     def _zeroth_order(self) -> list[ZerothOrderStep]:
         methods = (phase.method for phase in self.schedule.algorithm.phases)
         return [method for method in methods if isinstance(method, ZerothOrderStep)]
