@@ -197,6 +197,12 @@ def library_of(function: str) -> str | None:
 
 
 def _malloc_library() -> str | None:
-    """Name the library that defines malloc, also where its address lies in the executable."""
+    """Name the library that defines malloc, also where its address lies in the executable.
+
+    malloc_usable_size never lies there: Python does not call it, and allocators define it too.
+    """
     library, trimmer = library_of("malloc"), library_of("malloc_trim")
-    return library if trimmer is None or is_replaced() else trimmer
+    if trimmer is None or not is_replaced():
+        return trimmer or library
+    owner = library_of("malloc_usable_size")
+    return library if owner == trimmer else owner

@@ -1,8 +1,8 @@
 """Write records and cells in this version's form and layout; what they say stays the same.
 
 Times of cells and curves end at a tenth of a millisecond, and accuracies at a millionth: of a
-record those in its curves, of a cell those by which no rate was chosen.  Fields of a cell with
-their default are left out.
+record those in its curves, of a cell those by which no rate was chosen.  A cell's scalar noise ends
+at 1e-9, and its fields with their default are left out.
 
 ``python tests/helpers/compact_results.py [FOLDER]`` rewrites those below results/, or a folder.
 """
@@ -25,12 +25,15 @@ from bench.sweeps.cell import CELLS, SCHEMA, CellResult, CellTraining
 Decimals = Mapping[re.Pattern[str], int]  # by the names of fields
 CURVES: Final = ("curve", "curves")
 _TIMES: Final[Decimals] = {re.compile("_s$|^seconds"): 4}
-OF_CELLS: Final[Decimals] = _TIMES | {re.compile("^(test|worst_decile)_accuracy$|^zero_share$"): 6}
+OF_CELLS: Final[Decimals] = _TIMES | {
+    re.compile("^(test|worst_decile)_accuracy$|^zero_share$|^chance_level$"): 6,
+    re.compile("^(relative_rms|scale)$"): 9,  # of the scalar noise
+}
 OF_CURVES: Final[Decimals] = _TIMES | {re.compile("accuracy$|^(mean|high|low)$"): 6}
 
 
 def compact_cell(data: dict[str, Any]) -> str:
-    """Write a cell's result; of what it says only times and accuracies lose digits."""
+    """Write a cell's result; of what it says only times, accuracies and noise lose digits."""
     if data["schema"] != SCHEMA:
         data = CellResult.from_json(data).to_json()
     if data["training"] is not None:
