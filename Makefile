@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 SCALE  ?= default
 BIN    := $(VENV)/bin
+# Without cached bytecode, each process of a test run would compile the sources again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: bench test test-fast check pages docs picture clean
 

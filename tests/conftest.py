@@ -1,8 +1,9 @@
-"""Let all tests import tests/helpers; skip what is not installed; check skips against a list."""
+"""Let all tests import tests/helpers; fix what they draw; skip what is not installed."""
 
 from __future__ import annotations
 
 import os
+import random
 import signal
 import sys
 import tempfile
@@ -48,3 +49,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     mark_long(items)
     skip_what_is_missing(items)
+
+
+@pytest.hookimpl(tryfirst=True)  # before fixtures draw
+def pytest_runtest_setup() -> None:
+    """Let what a test draws depend neither on the tests before it nor on the worker."""
+    random.seed(0)
+    if numpy := sys.modules.get("numpy"):
+        numpy.random.seed(0)
+    if torch := sys.modules.get("torch"):
+        torch.default_generator.manual_seed(
+            0
+        )  # of the CPU; seeding all devices takes a millisecond

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import os
 import signal
+import subprocess
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from waiting import WAIT_S, wait_until
 
 from devices import run_isolated
 
@@ -28,10 +29,7 @@ def is_alive(pid: int) -> bool:
 
 
 def wait_until_gone(pid: int) -> bool:
-    deadline = time.monotonic() + 5.0
-    while is_alive(pid) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return not is_alive(pid)
+    return wait_until(lambda: not is_alive(pid))
 
 
 def test_arguments_and_result_travel_as_json() -> None:
@@ -124,9 +122,19 @@ def test_leaving_with_a_code_is_an_error_and_without_a_result_garbage() -> None:
     assert run_isolated("devices_children:leave_by_system_exit").status == "error"
 
 
-def test_a_child_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
-    pid_file = tmp_path / "pids"
+def test_a_child_that_hangs_is_killed_with_its_children(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GIVEN a child that hangs with a child of its own when its time is up."""
+    pid_file, wait = tmp_path / "pids", subprocess.Popen.wait
 
+    def wait_for_pids(self: subprocess.Popen[bytes], timeout: float | None = None) -> int:
+        if timeout is None:
+            return wait(self)
+        assert wait_until(lambda: pid_file.exists() and bool(pid_file.read_text()))
+        raise subprocess.TimeoutExpired(self.args, timeout)
+
+    monkeypatch.setattr(subprocess.Popen, "wait", wait_for_pids)
     result = run_isolated("devices_children:hang", str(pid_file), timeout_s=3.0)
 
     assert (result.status, result.phase, result.signal_name) == ("timeout", "hang", "SIGKILL")
@@ -150,7 +158,7 @@ def test_the_child_dies_with_its_parent(tmp_path: Path) -> None:
     env = {"TMPDIR": str(tmp_path)}  # the killed parent can't clear its folder away
 
     result = run_isolated(
-        "devices_children:parent_that_dies", str(pid_file), timeout_s=30.0, env=env
+        "devices_children:parent_that_dies", str(pid_file), timeout_s=WAIT_S, env=env
     )
 
     assert result.status == "ok", result.error

@@ -232,7 +232,7 @@ def test_a_group_that_slows_down_below_the_limit_is_named(tmp_path: Path) -> Non
 
 def test_a_kill_by_the_sessions_own_group_names_that_group(tmp_path: Path) -> None:
     """RLIMIT_DATA limits the child, and a control group around the session kills it first."""
-    group = Path("/sys/fs/cgroup/memory/zobench-test-session")
+    group = Path(f"/sys/fs/cgroup/memory/zobench-test-{os.getpid()}")
     try:
         group.mkdir()
         (group / "memory.limit_in_bytes").write_text(str(100 * MIB))

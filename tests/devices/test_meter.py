@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 from devices import cgroup, huge_pages, measure, memory, meter, peaks, run_isolated
 from devices.files import parse_sizes
@@ -139,9 +139,7 @@ def test_the_largest_growth_of_swap_counts_and_not_what_is_left_at_the_end(tmp_p
     watch = SwapWatch(tmp_path, interval_s=0.001)
 
     status(tmp_path, 900)
-    deadline = time.monotonic() + 10
-    while watch._largest < 900 << 10 and time.monotonic() < deadline:
-        time.sleep(0.001)
+    assert wait_until(lambda: watch._largest >= 900 << 10)
     status(tmp_path, 300)
 
     assert watch.stop() == 800 << 10

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from waiting import WAIT_S, wait_until
 
 from devices.traffic import (
     Counters,
@@ -61,8 +62,20 @@ def send(one: Peer, other: Peer, size_bytes: int) -> int:
     assert server.stdout.readline() == "ready\n"
     client_code = CLIENT.format(address=other.address, size=size_bytes)
     subprocess.run(one.command([sys.executable, "-c", client_code]), check=True)
-    received, _ = server.communicate(timeout=30)
+    received, _ = server.communicate(timeout=WAIT_S)
     return int(received)
+
+
+def counters_at_rest(one: Peer, other: Peer) -> tuple[Counters, Counters]:
+    """Read both ends once all that one has sent is there: the last packets may come late."""
+    seen: list[Counters] = []
+
+    def agree() -> bool:
+        seen[:] = one.counters(), other.counters()
+        return seen[0].sent_bytes == seen[1].received_bytes
+
+    assert wait_until(agree)
+    return seen[0], seen[1]
 
 
 def resent_segments(peer: Peer) -> int:
@@ -107,7 +120,7 @@ def test_the_pair_carries_the_payload_its_headers_and_nothing_else() -> None:
     with network_pair() as (one, other):
         before = one.counters()
         assert send(one, other, payload_bytes) == payload_bytes
-        sent, received = one.counters(), other.counters()
+        sent, received = counters_at_rest(one, other)
         resent = resent_segments(one)
 
     on_the_wire = sent.sent_bytes - before.sent_bytes

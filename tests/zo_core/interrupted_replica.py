@@ -157,7 +157,7 @@ REPLICA_KINDS = {
 }
 
 
-def by_random_signals(kind: ReplicaKind, trials: int, rng: random.Random) -> tuple[int, int]:
+def by_random_signals(kind: ReplicaKind, trials: int, rng: random.Random) -> int:
     """Interrupt many steps of a kind; see :mod:`random_signals`."""
     return random_signals.by_random_signals(
         kind.start, kind.step, Subject.state, allowed=kind.allowed(), trials=trials, rng=rng
@@ -168,4 +168,4 @@ if __name__ == "__main__":
     name, trials, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     kind = REPLICA_KINDS[name]
     large = ReplicaKind(act=kind.act, prepare=kind.prepare, size=60_000)
-    print(*by_random_signals(large, trials, random.Random(seed)))
+    print(by_random_signals(large, trials, random.Random(seed)))

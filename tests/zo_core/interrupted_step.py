@@ -147,7 +147,7 @@ def raising_at(bytecode: int, interrupt: Callable[[], None]) -> Iterator[None]:
         sys.settrace(before)
 
 
-def by_random_signals(kind: Kind, trials: int, rng: random.Random) -> tuple[int, int]:
+def by_random_signals(kind: Kind, trials: int, rng: random.Random) -> int:
     """Interrupt many steps of a kind; see :mod:`random_signals`."""
     return random_signals.by_random_signals(
         kind.start,
@@ -162,4 +162,4 @@ def by_random_signals(kind: Kind, trials: int, rng: random.Random) -> tuple[int,
 if __name__ == "__main__":
     name, trials, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     torch.set_num_threads(2)
-    print(*by_random_signals(LARGE[name], trials, random.Random(seed)))
+    print(by_random_signals(LARGE[name], trials, random.Random(seed)))

@@ -18,7 +18,8 @@ from zo_core.models import build_model
 from zo_core.replica import Replica
 from zo_core.weight_grid import check_grid
 
-X, Y = torch.randn(8, 6), torch.arange(8) % 3
+X = torch.linspace(-2, 2, 48).sin().reshape(8, 6)
+Y = torch.arange(8) % 3
 
 
 def model() -> nn.Sequential:
@@ -163,6 +164,6 @@ def test_looking_costs_less_than_a_hundredth_of_a_step_of_the_small_cnn() -> Non
 
 
 def _seconds(act: Callable[[], object]) -> float:
-    started = time.perf_counter()
+    started = time.process_time()  # what else runs on the machine does not count
     act()
-    return time.perf_counter() - started
+    return time.process_time() - started

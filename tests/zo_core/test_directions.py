@@ -42,7 +42,7 @@ def test_philox_gives_the_published_words(
 
 
 @given(st.tuples(WORDS, WORDS, WORDS, WORDS), st.tuples(WORDS, WORDS))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_philox_equals_the_scalar_implementation(
     counter: tuple[int, int, int, int], key: tuple[int, int]
 ) -> None:
@@ -62,7 +62,7 @@ def test_signs_are_int8_of_plus_and_minus_one() -> None:
 
 
 @given(SEEDS, st.integers(0, 700), st.integers(0, 300))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_signs_can_be_had_from_any_start(seed: int, start: int, n: int) -> None:
     whole = directions.rademacher(seed, 5, 1000)
     assert np.array_equal(directions.rademacher(seed, 5, n, start), whole[start : start + n])
@@ -99,7 +99,7 @@ def test_signs_are_balanced_and_uncorrelated_within_five_sigma() -> None:
 
 
 @given(SEEDS, WORDS, WORDS, WORDS)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_derive_seed_is_the_first_two_words(
     run_seed: int, round_index: int, client: int, direction: int
 ) -> None:
@@ -110,7 +110,7 @@ def test_derive_seed_is_the_first_two_words(
 
 
 @given(SEEDS, WORDS, st.lists(WORDS, max_size=4), st.integers(0, 4))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_a_rounds_seeds_are_those_of_each_client_and_direction(
     run_seed: int, round_index: int, clients: list[int], directions: int
 ) -> None:
@@ -291,7 +291,7 @@ def test_uniforms_lie_strictly_between_0_and_1_and_are_exact() -> None:
 
 
 @given(SEEDS, st.integers(0, 60), st.integers(1, 5))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_permutations_are_permutations(seed: int, n: int, rows: int) -> None:
     orders = philox.random_permutations(seed, Purpose.SHUFFLE, n, rows=rows)
     assert orders.shape == (rows, n)

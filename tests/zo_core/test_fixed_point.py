@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import slow_grid
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from zo_core.fixed_point import coefficients, fixed_point
@@ -52,7 +52,6 @@ def test_the_mean_is_one_nth_and_the_sum_is_ones() -> None:
 
 
 @given(LISTS, st.floats(1e-12, 1e6), st.floats(1e-6, 1.0))
-@settings(deadline=None)
 def test_the_integers_are_those_of_exact_fractions(
     differences: list[float], lr: float, rho: float
 ) -> None:
@@ -64,7 +63,6 @@ def test_the_integers_are_those_of_exact_fractions(
 
 
 @given(LISTS)
-@settings(deadline=None)
 def test_the_integers_sum_fits_int32_and_keeps_29_bits_of_the_largest(c: list[float]) -> None:
     assume(any(c))
     update = fixed_point(range(len(c)), c)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 import slow_grid
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from zo_core import Grid, GridError, apply_updates_, kernels, loss_differences, perturb_, snap_
@@ -57,7 +57,6 @@ def test_the_exponent_is_that_of_the_largest_weight(largest: float, e: int) -> N
 
 
 @given(st.lists(FLOATS, max_size=12))
-@settings(deadline=None)
 def test_snapping_equals_exact_fractions(values: list[float]) -> None:
     weights = f32(*values)
     exact = slow_grid.snap(values)
@@ -131,7 +130,6 @@ def test_a_copy_of_a_grid_is_its_own() -> None:
     st.floats(1e-9, 10.0),
     st.floats(0.01, 2.0),
 )
-@settings(deadline=None)
 def test_the_radius_is_the_nearest_multiple_of_the_coarsest_quantum(
     exponents: list[int], epsilon: float, tau: float
 ) -> None:
@@ -183,7 +181,6 @@ def test_epsilon_and_tau_must_be_positive_and_finite(bad: float) -> None:
 
 
 @given(st.lists(st.integers(-(2**23), 2**23), min_size=1, max_size=20), st.integers(1, 2**23))
-@settings(deadline=None)
 def test_every_weight_within_the_invariant_comes_back_from_the_largest_radius(
     ks: list[int], steps: int
 ) -> None:

@@ -76,7 +76,7 @@ def test_the_steps_above_reach_both_ends() -> None:
     st.integers(-32, 4),
     st.booleans(),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_step_equals_exact_integers_whatever_the_scale(
     ks: list[int], differences: list[float], power: int, literal: bool
 ) -> None:
@@ -136,7 +136,7 @@ def test_the_same_order_of_plain_additions_would_have_changed_bits() -> None:
 
 @given(st.integers(0, 1000), st.integers(1, 9), st.floats(1e-6, 0.02))
 @example(seed=7, n=1, lr=1e-6)  # every increment rounds to zero
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_the_negated_list_undoes_a_list(seed: int, n: int, lr: float) -> None:
     tensors = some_tensors(seed)
     grid = snap_(tensors)

@@ -154,7 +154,7 @@ EXAMPLES = pytest.mark.parametrize("payload", examples(), ids=lambda p: type(p).
 
 
 @given(PAYLOADS)
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_a_payload_comes_back_as_it_was_and_is_as_long_as_it_says(payload: Payload) -> None:
     body = payload.encode()
     assert payload.num_bytes == len(body)

@@ -25,7 +25,7 @@ def _everything(shards: Partition) -> np.ndarray:
     return np.concatenate([shards.train.ravel(), shards.holdout.ravel(), shards.dropped])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     shape=st.tuples(st.integers(1, 12), st.integers(1, 20), st.integers(0, 11)),
     classes=st.integers(1, 6),

@@ -59,6 +59,14 @@ def _succeeds(folder: Path, *words: str, within: Sequence[str]) -> bool:
         return command.wait(LIMIT_S) == 0
 
 
+def _read_whole(file: Path) -> dict[str, object] | None:
+    """Read a JSON file; None while it is not there or still being written."""
+    try:
+        return json.loads(file.read_text())  # type: ignore[no-any-return]
+    except (OSError, ValueError):
+        return None
+
+
 def run_by_flower(
     folder: Path,
     *,
@@ -102,12 +110,11 @@ def run_by_flower(
             assert time.monotonic() < ends_s, (folder / "run.txt").read_text()
             time.sleep(1.0)
         ends_s = time.monotonic() + LIMIT_S
-        while not outcome.exists():
+        while (found := _read_whole(outcome)) is None:
             assert time.monotonic() < ends_s, (folder / "superlink.txt").read_text()[-3000:]
             meanwhile()
             time.sleep(0.2)
-        time.sleep(0.5)  # written
-    return json.loads(outcome.read_text())  # type: ignore[no-any-return]
+    return found
 
 
 def count_bytes(rounds: int) -> None:

@@ -209,7 +209,7 @@ def test_a_client_hears_and_says_only_what_is_its_own() -> None:
 def test_what_was_turned_away_is_logged_in_one_line_with_counts(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    turned_away = TurnedAway()
+    turned_away = TurnedAway(every_s=NEVER_S)
     for _ in range(1000):
         turned_away.note("connections with malformed packets")
         turned_away.log()

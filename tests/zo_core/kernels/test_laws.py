@@ -14,7 +14,7 @@ from zo_core.weight_grid import snap_
 
 SEEDS = st.integers(0, 2**64 - 1)
 SIZES = st.lists(st.integers(0, 700), min_size=1, max_size=4).filter(any)
-QUICK = settings(max_examples=40, deadline=None)
+QUICK = settings(max_examples=40)
 
 
 def snapped(sizes, seed):
