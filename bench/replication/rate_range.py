@@ -3,8 +3,10 @@ length, and without.
 
 ``python -m bench.replication.rate_range`` runs what is missing, one process, one thread, and keeps
 each run as a cell beside those of the study of split directions; the same command continues.
-Every rate is judged on the hold-outs of four seeds that no compared run has.  The same runs'
-accuracy on the test images, which nothing was chosen by, has less than a third of their variance.
+Above a rate at which a run diverged nothing is run: those rates count as diverged.
+Every rate is judged on the hold-outs of four or eight seeds that no compared run has.  The same
+runs' accuracy on the test images, which nothing was chosen by, has less than a third of their
+variance.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +25,6 @@ from bench.sweeps.cell import Cell, CellStore
 from zo_core.algorithms import train_config
 from zo_core.data.resources import parse_split
 
-SEEDS: Final = range(FIRST_SEED, FIRST_SEED + 4)
 RATES: Final = tuple(2.0**power / 320 for power in range(12))  # 0.003125 to 6.4
 TOLERANCE: Final = 0.02  # of accuracy below the best of all variants and rates
 BASE: Final[dict[str, Any]] = {
@@ -34,18 +36,30 @@ BASE: Final[dict[str, Any]] = {
     "high_share": parse_split("10/90"),
 }
 _MOMENT: Final = {"second_moment": 0.9, "clip_quantile": 0.95}
-VARIANTS: Final[dict[str, Mapping[str, Any]]] = {
-    "constant rate": {},
-    "second moment": _MOMENT,
-    "second moment, cosine schedule": {**_MOMENT, "zo_schedule": "cosine"},
-    "adaptive step length": {"zo_step_length": "adaptive"},
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What is compared with a constant rate."""
+
+    fields: Mapping[str, Any]
+    seeds: int
+
+
+VARIANTS: Final = {
+    "constant rate": Variant({}, seeds=8),
+    "second moment": Variant(_MOMENT, seeds=4),
+    "second moment, cosine schedule": Variant({**_MOMENT, "zo_schedule": "cosine"}, seeds=4),
+    "adaptive step length": Variant({"zo_step_length": "adaptive"}, seeds=8),
 }
 
 
 def cells(variant: str, rate: float) -> list[Cell]:
     """Make the cells that judge a rate, one for each seed."""
-    fields = {**BASE, **VARIANTS[variant], "zo_server_lr": rate}
-    return [Cell(config=train_config("zowarmup-split", **fields, run_seed=seed)) for seed in SEEDS]
+    chosen = VARIANTS[variant]
+    fields = {**BASE, **chosen.fields, "zo_server_lr": rate}
+    seeds = range(FIRST_SEED, FIRST_SEED + chosen.seeds)
+    return [Cell(config=train_config("zowarmup-split", **fields, run_seed=seed)) for seed in seeds]
 
 
 def mean_test(runs: Sequence[Cell], store: CellStore) -> float | None:
@@ -62,12 +76,22 @@ MEASURES: Final[dict[str, Callable[[Sequence[Cell], CellStore], float | None]]] 
 }
 
 
+def judged(variant: str, store: CellStore) -> Iterator[list[Cell]]:
+    """Yield each rate's cells, from the lowest rate to the first at which a run diverged."""
+    for rate in RATES:
+        found = cells(variant, rate)
+        yield found
+        if not store.missing(found) and mean_holdout(found, store) is None:
+            return
+
+
 def accuracies(variant: str, store: CellStore, measure: str) -> list[float] | None:
     """Average a measure for every rate, 0 where a run diverged; None while runs are missing."""
-    runs = [cells(variant, rate) for rate in RATES]
+    runs = list(judged(variant, store))
     if store.missing(cell for each in runs for cell in each):
         return None
-    return [MEASURES[measure](each, store) or 0.0 for each in runs]
+    means = [MEASURES[measure](each, store) or 0.0 for each in runs]
+    return means + [0.0] * (len(RATES) - len(means))
 
 
 def good_rates(means: Sequence[float], best: float) -> tuple[float, float] | None:
@@ -99,10 +123,11 @@ def _table(store: CellStore, measure: str) -> str:
     if not known:
         return ""
     head = f"**digits-80: the range of rates**, 10/90, k = {BASE['splits']}, accuracy over "
-    head += f"{measure}, {len(SEEDS)} seeds\n\n"
-    head += "| rate | " + " | ".join(known) + " |\n|---|" + "---|" * len(known) + "\n"
+    head += f"{measure}, n seeds\n\n"
+    columns = [f"{name}, n = {VARIANTS[name].seeds}" for name in known]
+    head += f"| rate | {' | '.join(columns)} |\n|---|{'---|' * len(known)}\n"
     rows = [
-        f"| {rate:g} | " + " | ".join(f"{100 * means[at]:.1f} %" for means in known.values()) + " |"
+        f"| {rate:g} | {' | '.join(_written(means[at]) for means in known.values())} |"
         for at, rate in enumerate(RATES)
     ]
     best = max(max(means) for means in known.values())
@@ -110,14 +135,18 @@ def _table(store: CellStore, measure: str) -> str:
     return head + "\n".join([*rows, f"| within 2 points of the best | {' | '.join(widths)} |"])
 
 
+def _written(mean: float) -> str:
+    return f"{100 * mean:.1f} %" if mean else "diverged"
+
+
 def _described(found: tuple[float, float] | None) -> str:
     return "none" if found is None else f"{found[0]:g} to {found[1]:g}, {found[1] / found[0]:g} x"
 
 
 def _todo(store: CellStore) -> Iterator[Cell]:
-    for rate in RATES:
-        for variant in VARIANTS:
-            yield from store.missing(cells(variant, rate))
+    for variant in VARIANTS:
+        for found in judged(variant, store):
+            yield from store.missing(found)
 
 
 def main() -> None:

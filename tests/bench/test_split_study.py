@@ -141,14 +141,31 @@ def test_a_test_accuracy_is_the_mean_of_runs_that_all_ended(tmp_path: Path) -> N
     assert rate_range.mean_test(runs, store) == pytest.approx(sum(found) / 2)
 
 
-def test_a_range_has_a_run_for_each_variant_rate_and_seed() -> None:
-    keys = {
-        cell.key
+def test_a_range_has_a_run_for_each_variant_rate_and_seed(tmp_path: Path) -> None:
+    store = CellStore.below(tmp_path)
+    runs = [
+        cell
         for variant in rate_range.VARIANTS
-        for rate in rate_range.RATES
-        for cell in rate_range.cells(variant, rate)
-    }
-    assert len(keys) == 4 * 12 * 4
+        for each in rate_range.judged(variant, store)
+        for cell in each
+    ]
+    assert len({cell.key for cell in runs}) == 12 * (8 + 4 + 4 + 8)
+
+
+def test_above_a_rate_at_which_a_run_diverged_nothing_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = [c.key for c in rate_range.cells("constant rate", rate_range.RATES[2])]
+    for owner, name, value in (
+        (CellStore, "missing", lambda _, cells: []),
+        (rate_range, "mean_holdout", lambda cells, _: None if cells[0].key in lost else 0.5),
+    ):
+        monkeypatch.setattr(owner, name, value)
+    monkeypatch.setitem(rate_range.MEASURES, "all hold-outs", rate_range.mean_holdout)
+    store = CellStore.below(tmp_path)
+    assert len(list(rate_range.judged("constant rate", store))) == 3
+    found = rate_range.accuracies("constant rate", store, "all hold-outs")
+    assert found == [0.5, 0.5, *[0.0] * 10]
 
 
 def test_the_range_is_not_tabled_before_it_was_run(tmp_path: Path) -> None:
