@@ -1,8 +1,8 @@
 """Write records and cells in this version's form and layout; what they say stays the same.
 
 Times of cells and curves end at a tenth of a millisecond, and accuracies at a millionth: of a
-record those in its curves, of a cell those by which no rate was chosen.  A cell's scalar noise ends
-at 1e-9, and its fields with their default are left out.
+record those in its curves, of a cell those by which no rate was chosen.  So do the samples of a
+table.  A cell's scalar noise ends at 1e-9, and its fields with their default are left out.
 
 ``python tests/helpers/compact_results.py [FOLDER]`` rewrites those below results/, or a folder.
 """
@@ -13,11 +13,12 @@ import json
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
 from bench.records.details.by_group import DETAILS
+from bench.records.record import Metric, Record
 from bench.records.store import RECORDS, layout, replacing
 from bench.records.typed_json import from_json, to_json
 from bench.sweeps.cell import CELLS, SCHEMA, CellResult, CellTraining
@@ -78,7 +79,9 @@ def with_short_curves(part: Any) -> Any:
 
 
 def compact_record(data: dict[str, Any]) -> str:
-    """Write a record with its curves as columns of short numbers."""
+    """Write a record with its curves as columns, and with the short numbers of a table."""
+    if data["group"] == "tables":
+        data = with_short_samples(data)
     details = data["details"]
     if not details:
         return layout(data)
@@ -89,6 +92,18 @@ def compact_record(data: dict[str, Any]) -> str:
         raise ValueError(f"details of {data['case']} change when they are written")
     kept = {name: part for name, part in written.items() if name in details}
     return layout(data | {"details": with_short_curves(kept)})
+
+
+def with_short_samples(data: dict[str, Any]) -> dict[str, Any]:
+    """Let the samples of a table end at a millionth; what follows from them follows again."""
+    record = Record.from_json(data)
+    metrics = {
+        name: Metric.mean([round(each, 6) for each in metric.samples], metric.unit, metric.method)
+        if metric.statistic == "mean"
+        else metric
+        for name, metric in record.metrics.items()
+    }
+    return data | {"metrics": replace(record, metrics=metrics).to_json()["metrics"]}
 
 
 def compact(folder: Path) -> None:
