@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,7 @@ from zo_core.federation.mqtt.security import Security
 pytestmark = pytest.mark.network
 TOPICS = Topics("zo-test")
 MANY = 300  # messages
+FILES = 1100
 
 
 @pytest.fixture(name="port")
@@ -126,3 +130,21 @@ def test_a_connection_that_breaks_is_reported_and_comes_back(tmp_path: Path) -> 
     assert client.next_event(0.0) is None
     client.close()
     assert wait_until(lambda: not client._session._pings.is_alive())
+
+
+def test_a_process_with_many_open_files_can_take_part(port: int) -> None:
+    """A connection's number may be above 1023, where select() ends."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limits[1] < 2 * FILES:
+        pytest.skip(f"this machine allows {limits[1]} open files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(limits[0], 2 * FILES), limits[1]))
+    with ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+        for _ in range(FILES):
+            stack.enter_context(Path(os.devnull).open("rb"))
+        server, client = opened(server_link(TOPICS, SERVER), port), client_link(TOPICS, "c1")
+        opened(client, port)
+        send(client, TOPICS.up("c1"), [b"update"])
+        assert messages(server, 1) == [b"update"]
+        for link in (server, client):
+            link.close()

@@ -6,7 +6,7 @@ so memory stays bounded.  A thread pings the broker, so that the owner can compu
 
 from __future__ import annotations
 
-import select
+import selectors
 import socket
 import threading
 import time
@@ -119,6 +119,8 @@ class Session:
         except BaseException:
             connection.close()
             raise
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(connection, selectors.EVENT_READ)
         with self._lock:
             self._socket, self._connected = connection, True
             self._out.clear()
@@ -162,6 +164,7 @@ class Session:
 
     def _drop(self) -> None:
         """Give up the connection."""
+        self._selector.close()
         with self._lock:
             self._connected = False
             self._socket.close()
@@ -193,16 +196,22 @@ class Session:
 
     def _carry(self, timeout_s: float) -> list[Event]:
         """Read and write as soon as the system allows either."""
-        writes = [self._socket] if self._out else []
-        readable, writable, _ = select.select([self._socket], writes, [], timeout_s)
-        if writable:
+        ready = self._ready(timeout_s)
+        if ready & selectors.EVENT_WRITE:
             with self._lock:
                 self._flush()
-        if readable:
+        if ready & selectors.EVENT_READ:
             return self._events(self._reader.feed(self._read()))
         if time.monotonic() - self._heard_s > 2 * KEEP_ALIVE_S:
             raise ConnectionError("the broker is silent")
         return []
+
+    def _ready(self, timeout_s: float) -> int:
+        """Wait until the connection can be read, or written where something waits."""
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._out else 0)
+        if wanted != self._selector.get_key(self._socket).events:
+            self._selector.modify(self._socket, wanted)
+        return next((events for _, events in self._selector.select(timeout_s)), 0)
 
     def _read(self) -> bytes:
         """Read what is there; soon after a short read, wait for more to come first."""
