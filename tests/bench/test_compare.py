@@ -234,7 +234,7 @@ def with_accuracies_moved(old: list[Record], by: float) -> list[Record]:
     [
         "xeon-2core/default",
         *(f"epyc-2core/{name}" for name in ("tables-digits", "tables-cifar10", "frontier-fashion")),
-        "epyc-2core/edge",
+        "xeon-2core/edge",
     ],
 )
 def test_a_loss_fails_every_accuracy_of_the_committed_records(folder: str) -> None:

@@ -2,7 +2,8 @@
 
 Times of cells and curves end at a tenth of a millisecond, and accuracies at a millionth: of a
 record those in its curves, of a cell those by which no rate was chosen.  So do the samples of a
-table.  A cell's scalar noise ends at 1e-9, and its fields with their default are left out.
+table and of the group accuracy.  A cell's scalar noise ends at 1e-9, and its fields with their
+default are left out.
 
 ``python tests/helpers/compact_results.py [FOLDER]`` rewrites those below results/, or a folder.
 """
@@ -79,8 +80,8 @@ def with_short_curves(part: Any) -> Any:
 
 
 def compact_record(data: dict[str, Any]) -> str:
-    """Write a record with its curves as columns, and with the short numbers of a table."""
-    if data["group"] == "tables":
+    """Write a record with its curves as columns, and accuracies with short numbers."""
+    if data["group"] in ("accuracy", "tables"):
         data = with_short_samples(data)
     details = data["details"]
     if not details:
@@ -95,7 +96,7 @@ def compact_record(data: dict[str, Any]) -> str:
 
 
 def with_short_samples(data: dict[str, Any]) -> dict[str, Any]:
-    """Let the samples of a table end at a millionth; what follows from them follows again."""
+    """Let samples end at a millionth; what follows from them follows again."""
     record = Record.from_json(data)
     metrics = {
         name: Metric.mean([round(each, 6) for each in metric.samples], metric.unit, metric.method)
