@@ -275,11 +275,7 @@ def _take(data: bytes, at: int, size: int) -> tuple[bytes, int]:
 
 
 def _read_blob(data: bytes, at: int) -> tuple[bytes, int]:
-    start = at + _SHORT.size
-    end = start + read_id(data, at)
-    if end > len(data):
-        raise PacketError("a packet is cut short")
-    return data[start:end], end
+    return _take(data, at + 2, read_id(data, at))
 
 
 def _read_text(data: bytes, at: int) -> tuple[str, int]:
